@@ -1,0 +1,75 @@
+/** An item's end. */
+export const OUTCOMES = ['revoked', 'already-gone', 'dead', 'cancelled'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+
+export const BATCH_STATES = ['planned', 'running', 'paused', 'completed', 'cancelled'] as const;
+export type BatchState = (typeof BATCH_STATES)[number];
+
+/** What moves a batch. `drain` is the last settle, `reopen` a retried dead letter. */
+export type BatchEvent = 'activate' | 'pause' | 'resume' | 'cancel' | 'drain' | 'reopen';
+
+/** The transitions; an event that is not in a state's row is refused. */
+export const TRANSITIONS: Readonly<Record<BatchState, Partial<Readonly<Record<BatchEvent, BatchState>>>>> = {
+  planned: { activate: 'running', cancel: 'cancelled' },
+  running: { pause: 'paused', cancel: 'cancelled', drain: 'completed', reopen: 'running' },
+  // A paused batch still settles what was in flight, and that may be its last item.
+  paused: { resume: 'running', cancel: 'cancelled', drain: 'completed', reopen: 'paused' },
+  completed: { reopen: 'running' },
+  cancelled: {},
+};
+
+/** The state after the event, or undefined where the event has no place. */
+export function transition(state: BatchState, event: BatchEvent): BatchState | undefined {
+  return TRANSITIONS[state][event];
+}
+
+export interface Counts {
+  readonly accepted: number;
+  readonly revoked: number;
+  readonly alreadyGone: number;
+  readonly dead: number;
+  readonly cancelled: number;
+}
+
+export function settledOf(counts: Counts): number {
+  return counts.revoked + counts.alreadyGone + counts.dead + counts.cancelled;
+}
+
+/** `accepted = revoked + already-gone + dead + cancelled + pending`, at every moment; negative would be an invention. */
+export function pendingOf(counts: Counts): number {
+  return counts.accepted - settledOf(counts);
+}
+
+export interface CautionPolicy {
+  /** Share of dead items, 0 to 1, above which a batch pauses itself. */
+  readonly maxDeadShare: number;
+  /** Settled items before the share means anything. */
+  readonly minSample: number;
+}
+
+export const DEFAULT_CAUTION: CautionPolicy = { maxDeadShare: 0.05, minSample: 100 };
+/** How far a new batch is fed before the items so far have settled well: 10, then 100, then all. */
+export const RAMP_STEPS: readonly number[] = [10, 100];
+
+export type Caution =
+  | { readonly kind: 'feed'; readonly upTo: number }
+  | { readonly kind: 'pause'; readonly settled: number; readonly dead: number };
+
+/**
+ * How far a batch may be fed, or that it must pause because so many of its settled items are dead that the manifest, not
+ * the items, is the likely fault. One dead item never stops a batch.
+ * @param counts - since the batch began, or since an operator resumed it
+ * @param resumed - an operator has looked at it: no ramp any more
+ */
+export function caution(counts: Counts, resumed: boolean, policy: CautionPolicy): Caution {
+  const settled = settledOf(counts);
+  const pause: Caution = { kind: 'pause', settled, dead: counts.dead };
+  const tooMany = counts.dead > Math.max(1, settled * policy.maxDeadShare);
+  if (settled >= policy.minSample && tooMany) return pause;
+  if (resumed) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
+  for (const step of RAMP_STEPS) {
+    if (settled < step) return { kind: 'feed', upTo: step };
+    if (settled < policy.minSample && tooMany) return pause;
+  }
+  return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
+}

@@ -1,0 +1,115 @@
+import { codeOf, effectUnknown, type Answer, type Refused } from './answer.ts';
+import { blameOf } from './code-table.ts';
+
+/** What an item has been through before the present answer. Kept in its job, so that it survives the process. */
+export interface Attempt {
+  /** Tries that ended in a `retry` verdict. */
+  readonly failures: number;
+  /** Calls sent, of whatever verdict; bounds a job that is throttled for ever. */
+  readonly calls: number;
+  /** An earlier call's end is not known: a crash, a timeout, a lost answer. */
+  readonly effectUnknown: boolean;
+  /** The credentials were already fetched anew for this item. */
+  readonly refreshed: boolean;
+}
+
+export interface DecidePolicy {
+  /** Tries before an item is dead, the first included. */
+  readonly attempts: number;
+  /** What a certificate that was never registered counts as. */
+  readonly notFound: 'already-gone' | 'dead';
+}
+
+export type HaltScope = 'account' | 'instance';
+
+export type Verdict =
+  | { readonly kind: 'done'; readonly outcome: 'revoked' | 'already-gone'; readonly confirmedBy: 'answer' | 'absence' }
+  | { readonly kind: 'retry'; readonly again: 'backoff' | 'at-once' | 'fresh-credentials'; readonly code: string }
+  | { readonly kind: 'throttled'; readonly retryAfterMs: number; readonly code: string }
+  | { readonly kind: 'dead'; readonly code: string; readonly message: string }
+  | { readonly kind: 'halt'; readonly scope: HaltScope; readonly code: string; readonly message: string };
+
+/** Tries for a code that no row of the table knows. */
+export const UNKNOWN_CODE_TRIES = 3;
+/** Calls after which an item is dead whatever they answered: no item may circle for ever. */
+export const MAX_CALLS = 200;
+
+/** What an answer means for its item. Pure: the same arguments give the same verdict. */
+export function decide(answer: Answer, attempt: Attempt, policy: DecidePolicy): Verdict {
+  switch (answer.kind) {
+    case 'accepted':
+      return { kind: 'done', outcome: 'revoked', confirmedBy: 'answer' };
+    case 'refused':
+      return decideRefused(answer, attempt, policy);
+    case 'garbled':
+    case 'network':
+      return retryOrDead(answer, attempt, policy.attempts);
+    case 'not-sent':
+      // A void slot costs nothing; without credentials no call of the account can be made.
+      return answer.reason === 'slot-void'
+        ? { kind: 'retry', again: 'at-once', code: answer.reason }
+        : { kind: 'halt', scope: 'account', code: answer.reason, message: answer.message };
+  }
+}
+
+function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy): Verdict {
+  const { code, message } = answer;
+  const blame = blameOf(code);
+  switch (blame) {
+    case 'not-found':
+      if (attempt.effectUnknown) return { kind: 'done', outcome: 'revoked', confirmedBy: 'absence' };
+      if (policy.notFound === 'already-gone') return { kind: 'done', outcome: 'already-gone', confirmedBy: 'answer' };
+      return { kind: 'dead', code, message };
+    case 'item':
+      return { kind: 'dead', code, message };
+    case 'instance':
+      return { kind: 'halt', scope: 'instance', code, message };
+    case 'token':
+      return attempt.refreshed
+        ? { kind: 'halt', scope: 'account', code, message }
+        : { kind: 'retry', again: 'fresh-credentials', code };
+    case 'credential':
+    case 'risk-control':
+    case 'clock':
+    case 'our-request':
+      return { kind: 'halt', scope: 'account', code, message };
+    case 'rate':
+      return attempt.calls >= MAX_CALLS
+        ? { kind: 'dead', code, message }
+        : { kind: 'throttled', retryAfterMs: answer.retryAfterMs ?? 0, code };
+    case 'nonce':
+      return retryOrDead(answer, attempt, policy.attempts, 'at-once');
+    case 'service':
+      return retryOrDead(answer, attempt, policy.attempts);
+    case 'unknown':
+      return retryOrDead(answer, attempt, Math.min(UNKNOWN_CODE_TRIES, policy.attempts));
+  }
+}
+
+function retryOrDead(
+  answer: Exclude<Answer, { kind: 'accepted' }>,
+  attempt: Attempt,
+  tries: number,
+  again: 'backoff' | 'at-once' = 'backoff',
+): Verdict {
+  const code = codeOf(answer);
+  return attempt.failures + 1 >= tries || attempt.calls >= MAX_CALLS
+    ? { kind: 'dead', code, message: answer.message }
+    : { kind: 'retry', again, code };
+}
+
+/**
+ * The attempt record after an answer, for the next try of the same item.
+ * @param verdict - what `decide` made of the answer
+ */
+export function recordAttempt(attempt: Attempt, answer: Answer, verdict: Verdict): Attempt {
+  const sent = answer.kind !== 'not-sent';
+  return {
+    failures: attempt.failures + (verdict.kind === 'retry' && sent && verdict.again !== 'fresh-credentials' ? 1 : 0),
+    calls: attempt.calls + (sent ? 1 : 0),
+    effectUnknown: attempt.effectUnknown || effectUnknown(answer),
+    refreshed: attempt.refreshed || (verdict.kind === 'retry' && verdict.again === 'fresh-credentials'),
+  };
+}
+
+export const FIRST_ATTEMPT: Attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
