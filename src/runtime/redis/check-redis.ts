@@ -1,0 +1,216 @@
+import type { Redis } from 'ioredis';
+import { isOlder, OLDEST_VERSION } from './server-binary.ts';
+
+export interface RedisFault {
+  /** `refuse`: a worker does not start on it, since data would be lost silently or nothing would work. */
+  readonly severity: 'refuse' | 'warn';
+  /** The setting or state, in Redis' own word. */
+  readonly thing: string;
+  readonly value: string;
+  /** The next step, for a person. */
+  readonly remedy: string;
+}
+
+/** What survives a restart of Redis; `unknown` when the server does not let us ask. */
+export type Persistence = 'aof' | 'rdb' | 'aof+rdb' | 'none' | 'unknown';
+
+export interface RedisCheck {
+  /** Like "redis 7.0.15"; "unknown" when not told. */
+  readonly version: string;
+  readonly policy: string;
+  readonly persistence: Persistence;
+  /** Median of a few, milliseconds. */
+  readonly roundTripMs: number;
+  /** Empty when all is well. */
+  readonly faults: readonly RedisFault[];
+}
+
+/** What a server says about itself; a key is absent when it did not say. */
+export interface ServerFacts {
+  /** The fields of INFO; empty when it is forbidden. */
+  readonly info: ReadonlyMap<string, string>;
+  /** `save`, `appendfsync` and `maxmemory-policy` of CONFIG GET; undefined when it is forbidden, as managed Redis mostly does. */
+  readonly config: ReadonlyMap<string, string> | undefined;
+  readonly roundTripMs: number;
+}
+
+/** Slots are void 25 ms after their moment, so a reply must come well within that. */
+const SLOW_ROUND_TRIP_MS = 10;
+const PINGS = 5;
+
+/**
+ * Asks a connected Redis whether it can be trusted with the queue and the ledger. Changes nothing.
+ * @throws the client's error when Redis does not answer; a forbidden command is not an error
+ */
+export async function checkRedis(client: Redis): Promise<RedisCheck> {
+  const info = await askInfo(client);
+  const config = await askConfig(client);
+  const roundTripMs = await measureRoundTrip(client);
+  return judgeServer({ info, config, roundTripMs });
+}
+
+/** The rules of the check, apart from the asking. */
+export function judgeServer(facts: ServerFacts): RedisCheck {
+  const { info, config, roundTripMs } = facts;
+  const policy = config?.get('maxmemory-policy') ?? info.get('maxmemory_policy') ?? 'unknown';
+  const persistence = judgePersistence(facts);
+  const faults = [
+    ...versionFaults(info),
+    ...policyFaults(policy),
+    ...stateFaults(info),
+    ...persistenceFaults(persistence, config),
+    ...(roundTripMs > SLOW_ROUND_TRIP_MS ? [slow(roundTripMs)] : []),
+  ];
+  const valkey = info.get('valkey_version');
+  const redis = info.get('redis_version');
+  const version = valkey !== undefined ? `valkey ${valkey}` : redis !== undefined ? `redis ${redis}` : 'unknown';
+  return { version, policy, persistence, roundTripMs, faults };
+}
+
+function versionFaults(info: ReadonlyMap<string, string>): RedisFault[] {
+  // Valkey tells the Redis version it is compatible with here, always 7.2 or newer.
+  const version = info.get('redis_version');
+  if (version === undefined)
+    return [warn('redis_version', 'unknown', `allow the command INFO, or make sure it is at least ${OLDEST_VERSION}`)];
+  return isOlder(version, OLDEST_VERSION)
+    ? [refuse('redis_version', version, `use Redis ${OLDEST_VERSION} or newer, or Valkey`)]
+    : [];
+}
+
+function policyFaults(policy: string): RedisFault[] {
+  if (policy === 'noeviction') return [];
+  if (policy === 'unknown')
+    return [warn('maxmemory-policy', policy, 'allow CONFIG GET or INFO, or make sure it is noeviction')];
+  const remedy =
+    "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf or the provider's console: any other policy may throw jobs and outcomes away";
+  return [refuse('maxmemory-policy', policy, remedy)];
+}
+
+function stateFaults(info: ReadonlyMap<string, string>): RedisFault[] {
+  const faults: RedisFault[] = [];
+  if (info.get('role') === 'slave')
+    faults.push(refuse('role', 'replica', 'point redis.url at the primary: a replica takes no writes'));
+  if (info.get('redis_mode') === 'cluster') {
+    faults.push(
+      refuse(
+        'redis_mode',
+        'cluster',
+        "use a standalone primary: this connection does not follow a cluster's redirections",
+      ),
+    );
+  }
+  if (info.get('aof_last_write_status') === 'err') {
+    faults.push(
+      refuse(
+        'aof_last_write_status',
+        'err',
+        'free space on the disk of the Redis data directory: writes are refused until then',
+      ),
+    );
+  }
+  if (info.get('rdb_last_bgsave_status') === 'err') {
+    faults.push(
+      warn(
+        'rdb_last_bgsave_status',
+        'err',
+        'look into the Redis log: the last snapshot failed, and Redis may refuse writes (MISCONF)',
+      ),
+    );
+  }
+  return faults;
+}
+
+function judgePersistence({ info, config }: ServerFacts): Persistence {
+  const aof = info.get('aof_enabled');
+  const save = config?.get('save');
+  if (aof === '1') return save === undefined || save === '' ? 'aof' : 'aof+rdb';
+  if (aof === undefined || save === undefined) return 'unknown';
+  return save === '' ? 'none' : 'rdb';
+}
+
+function persistenceFaults(persistence: Persistence, config: ReadonlyMap<string, string> | undefined): RedisFault[] {
+  const remedy = 'set appendonly yes';
+  switch (persistence) {
+    case 'none':
+      return [warn('persistence', 'none', `${remedy}: a restart of Redis loses every batch and outcome`)];
+    case 'rdb':
+      return [warn('persistence', 'rdb', `${remedy}: a crash loses everything since the last snapshot`)];
+    case 'unknown':
+      return [
+        warn(
+          'persistence',
+          'unknown',
+          "CONFIG GET or INFO is forbidden here: make sure in the provider's console that an append-only file is kept",
+        ),
+      ];
+    case 'aof':
+    case 'aof+rdb': {
+      const fsync = config?.get('appendfsync');
+      if (fsync === 'no')
+        return [
+          warn(
+            'appendfsync',
+            fsync,
+            'set it to everysec or always: a power cut loses what the system had not written yet',
+          ),
+        ];
+      return fsync === undefined
+        ? [warn('appendfsync', 'unknown', 'CONFIG GET is forbidden here: make sure it is everysec or always')]
+        : [];
+    }
+  }
+}
+
+function slow(roundTripMs: number): RedisFault {
+  const remedy =
+    "run the worker nearer to Redis, or raise the limiter's lateMs: slots that arrive late are thrown away";
+  return warn('round trip', `${roundTripMs} ms`, remedy);
+}
+
+async function askInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
+  const text = await unlessForbidden(client.info());
+  const lines = (text ?? '').matchAll(/^([a-z_0-9]+):(.*?)\r?$/gm);
+  return new Map([...lines].map((line) => [line[1] ?? '', line[2] ?? '']));
+}
+
+async function askConfig(client: Redis): Promise<ReadonlyMap<string, string> | undefined> {
+  const found = new Map<string, string>();
+  // One by one: CONFIG GET of several names came with Redis 7.
+  for (const name of ['maxmemory-policy', 'save', 'appendfsync']) {
+    const reply = await unlessForbidden(client.config('GET', name));
+    if (reply === undefined) return undefined;
+    const [, value] = reply;
+    if (value !== undefined) found.set(name, value);
+  }
+  return found;
+}
+
+/** An ACL answers NOPERM, a managed Redis mostly "unknown command". */
+async function unlessForbidden<T>(reply: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reply;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    if (/^NOPERM|unknown (sub)?command|not (allowed|supported)|disabled|forbidden/i.test(message)) return undefined;
+    throw error;
+  }
+}
+
+async function measureRoundTrip(client: Redis): Promise<number> {
+  const times: number[] = [];
+  for (let ping = 0; ping < PINGS; ping += 1) {
+    const startMs = performance.now();
+    await client.ping();
+    times.push(performance.now() - startMs);
+  }
+  const median = times.toSorted((a, b) => a - b)[Math.floor(PINGS / 2)] ?? 0;
+  return Math.round(median * 100) / 100;
+}
+
+function refuse(thing: string, value: string, remedy: string): RedisFault {
+  return { severity: 'refuse', thing, value, remedy };
+}
+
+function warn(thing: string, value: string, remedy: string): RedisFault {
+  return { severity: 'warn', thing, value, remedy };
+}

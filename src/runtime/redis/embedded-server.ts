@@ -1,0 +1,175 @@
+import { spawn } from 'node:child_process';
+import { open } from 'node:fs/promises';
+import type { Redis, RedisOptions } from 'ioredis';
+import { connectOnce } from './connection.ts';
+import {
+  chooseSocket,
+  discardSocket,
+  logPath,
+  readLogTail,
+  readPassword,
+  readRecord,
+  writeConfiguration,
+  writeRecord,
+} from './data-directory.ts';
+import type { ServerRecord } from './data-directory.ts';
+import { describeRedisError, RedisUnavailable } from './describe-error.ts';
+import { identify, isAlive } from './process-identity.ts';
+import type { ProcessIdentity } from './process-identity.ts';
+import { serverEnvironment } from './server-binary.ts';
+import type { ServerBinary } from './server-binary.ts';
+
+/** One server, running, with a connection to it. */
+export interface Running {
+  readonly client: Redis;
+  readonly options: RedisOptions;
+  readonly record: ServerRecord;
+  readonly process: ProcessIdentity;
+}
+
+const ANSWER_MS = 5_000;
+/** From spawn to listening takes some 20 ms; a busy machine may need much longer. */
+const START_MS = 20_000;
+/** Flushing the last of the append-only file on a slow disk. */
+const STOP_MS = 30_000;
+const POLL_MS = 20;
+
+/**
+ * Connects to the server that already runs on the directory, started by whomever. Call under the start lock.
+ * @param afterDeath - the lock's last holder died, and may have spawned a server that does not listen yet
+ * @returns undefined when none runs, for certain: two servers on one append-only file would destroy it
+ * @throws RedisUnavailable when one runs but cannot be used
+ */
+export async function adoptServer(
+  directory: string,
+  connectionName: string,
+  afterDeath: boolean,
+): Promise<Running | undefined> {
+  const record = await readRecord(directory);
+  if (record === undefined) return undefined;
+  const options: RedisOptions = { path: record.socket, password: await readPassword(directory) };
+  const deadline = Date.now() + (afterDeath ? 2_000 : 0);
+  const hangs = Date.now() + STOP_MS;
+  for (;;) {
+    try {
+      return await introduce(directory, await connectOnce(options, ANSWER_MS, connectionName), options, record);
+    } catch (error) {
+      if (!nobodyListens(error)) throw unusable(directory, record, error);
+    }
+    // No socket, but a process: it is on its way up or down.
+    const isThere = record.process !== undefined && (await isAlive(record.process));
+    if (!isThere && Date.now() >= deadline) return undefined;
+    if (Date.now() >= hangs) throw unusable(directory, record, new Error('it does not listen'));
+    await pause();
+  }
+}
+
+/** Starts a server on the directory. Call under the start lock, after `adoptServer` found none. */
+export async function startServer(
+  directory: string,
+  binary: ServerBinary,
+  appendFsync: 'everysec' | 'always',
+  connectionName: string,
+): Promise<Running> {
+  const password = await readPassword(directory);
+  const before = await readRecord(directory);
+  const socket = await chooseSocket(directory, before?.socket);
+  const options: RedisOptions = { path: socket, password };
+  const configuration = await writeConfiguration(directory, { socket, password, appendFsync });
+  const { path, flavour, version } = binary;
+  const record: ServerRecord = { v: 1, writer: { path, flavour, version }, socket };
+  // Before the spawn: whoever comes after our death must look at this socket. The writer changes once the new one has opened the data.
+  await writeRecord(directory, { ...record, writer: before?.writer ?? record.writer });
+
+  const child = await spawnServer(binary, configuration, directory);
+  const deadline = Date.now() + START_MS;
+  while (child.ended() === undefined && Date.now() < deadline) {
+    try {
+      return await introduce(directory, await connectOnce(options, ANSWER_MS, connectionName), options, record);
+    } catch (error) {
+      if (!nobodyListens(error)) throw unusable(directory, record, error);
+    }
+    await pause();
+  }
+  const ended = child.ended() ?? `it did not listen on ${socket} within ${START_MS} ms`;
+  child.kill();
+  throw new RedisUnavailable(
+    `${binary.path} could not be started in ${directory}: ${ended}. Its log ${logPath(directory)} ends with: ${await readLogTail(directory)}`,
+  );
+}
+
+/** Stops the server cleanly, its data flushed, and returns when the process is gone. Call under the start lock. */
+export async function stopServer(directory: string, running: Running): Promise<void> {
+  // Its only answer is an error; when all goes well the connection just ends.
+  running.client.call('SHUTDOWN').catch(() => undefined);
+  const deadline = Date.now() + STOP_MS;
+  while (await isAlive(running.process)) {
+    if (Date.now() >= deadline) {
+      throw new RedisUnavailable(
+        `Redis (process ${running.process.pid}) does not stop. Its log ${logPath(directory)} ends with: ${await readLogTail(directory)}`,
+      );
+    }
+    await pause();
+  }
+  const { process: _gone, ...record } = running.record;
+  await writeRecord(directory, record);
+  await discardSocket(directory, record.socket);
+}
+
+/** Learns who answers, and records it for whoever comes next. */
+async function introduce(
+  directory: string,
+  client: Redis,
+  options: RedisOptions,
+  record: ServerRecord,
+): Promise<Running> {
+  const pid = Number(/^process_id:(\d+)/m.exec(await client.info('server'))?.[1]);
+  const found = await identify(pid);
+  if (found === undefined) {
+    client.disconnect();
+    throw new RedisUnavailable(
+      `The Redis of ${directory} (process ${pid}) runs in another container: give it as redis.url, or use another data directory`,
+    );
+  }
+  const current: ServerRecord = { ...record, process: found };
+  if (record.process?.startedAt !== found.startedAt) await writeRecord(directory, current);
+  return { client, options, record: current, process: found };
+}
+
+async function spawnServer(binary: ServerBinary, configuration: string, directory: string) {
+  // What the loader or the configuration parser says before the log is open goes there too.
+  const log = await open(logPath(directory), 'a', 0o600);
+  try {
+    const child = spawn(binary.path, [configuration], {
+      cwd: directory,
+      // Its own process group: Ctrl-C in the terminal must not take Redis from under a worker that is still settling.
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+      env: serverEnvironment(binary.libraryPath),
+    });
+    let ended: string | undefined;
+    child.once('error', (error) => (ended = error.message));
+    child.once('exit', (code, signal) => (ended ??= `it ended with ${signal ?? `status ${code}`}`));
+    child.unref();
+    return { ended: () => ended, kill: () => child.kill() };
+  } finally {
+    await log.close();
+  }
+}
+
+function nobodyListens(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED');
+}
+
+function unusable(directory: string, record: ServerRecord, error: unknown): RedisUnavailable {
+  if (error instanceof RedisUnavailable) return error;
+  const who = record.process === undefined ? '' : ` (process ${record.process.pid})`;
+  return new RedisUnavailable(
+    `The Redis of ${directory}${who} runs but cannot be used: ${describeRedisError(error, record.socket)}. Its log is ${logPath(directory)}; if it hangs, end it with kill and start again`,
+    { cause: error },
+  );
+}
+
+async function pause(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+}

@@ -1,0 +1,103 @@
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { environment } from '../environment.ts';
+import { RedisUnavailable } from './describe-error.ts';
+import type { RedisNotice } from './notice.ts';
+import { inspectBinary, isOlder, OLDEST_VERSION } from './server-binary.ts';
+import type { ServerBinary } from './server-binary.ts';
+import { findDebian, inspectUnpacked, unpackRedis } from './unpack-debian.ts';
+
+/** The server that wrote a data directory, from its record. */
+export type Writer = Pick<ServerBinary, 'path' | 'flavour' | 'version'>;
+
+const NAMES = ['redis-server', 'valkey-server'];
+
+/**
+ * Finds a server that can open a directory written by `writer`: from PATH, the one that wrote it, the cache folder, or unpacked there.
+ * @throws RedisUnavailable when there is none, or none may open the directory; the message says how to get one on this system
+ */
+export async function locateServer(
+  writer: Writer | undefined,
+  notice: (event: RedisNotice) => void,
+): Promise<ServerBinary> {
+  const refused: string[] = [];
+  for await (const candidate of candidates(writer, notice)) {
+    const reason = refusal(candidate, writer);
+    if (reason === undefined) return candidate;
+    refused.push(`${candidate.path} ${candidate.version} ${reason}`);
+  }
+  throw new RedisUnavailable(
+    `No Redis server may be used here: ${refused.join('; ')}. ${installHint()}, or give redis.url of another Redis`,
+  );
+}
+
+/**
+ * Why this server must not open what the writer left; undefined when it may. A newer one of the same kind reads older files, an older one or
+ * the other kind would stop at a file it cannot read, or leave part of it behind.
+ */
+export function refusal(candidate: ServerBinary, writer: Writer | undefined): string | undefined {
+  if (isOlder(candidate.version, OLDEST_VERSION)) return `is older than ${OLDEST_VERSION}`;
+  if (writer === undefined) return undefined;
+  const wrote = `the data was written by ${writer.flavour} ${writer.version} (${writer.path})`;
+  if (candidate.flavour !== writer.flavour) return `is ${candidate.flavour}, but ${wrote}; put that one back`;
+  if (isOlder(candidate.version, writer.version)) return `is too old: ${wrote}; put that one or a newer one back`;
+  return undefined;
+}
+
+/** Lazily, since asking a binary for its version costs a process, and unpacking some seconds. Unpacks only when nothing else was found. */
+async function* candidates(
+  writer: Writer | undefined,
+  notice: (event: RedisNotice) => void,
+): AsyncGenerator<ServerBinary> {
+  const debian = await findDebian();
+  const folder = join(cacheFolder(), `redis-${debian?.name ?? process.platform}`);
+  const looks: (() => Promise<ServerBinary | undefined>)[] = pathFolders().flatMap((at) =>
+    NAMES.map((name) => () => inspectBinary(join(at, name))),
+  );
+  if (writer !== undefined) looks.push(() => inspectBinary(writer.path));
+  if (debian !== undefined) looks.push(() => inspectUnpacked(folder));
+  let found = false;
+  for (const look of looks) {
+    const candidate = await look();
+    if (candidate === undefined) continue;
+    found = true;
+    yield candidate;
+  }
+  if (!found) yield await unpack(debian !== undefined, folder, notice);
+}
+
+async function unpack(isDebian: boolean, folder: string, notice: (event: RedisNotice) => void): Promise<ServerBinary> {
+  const missing = 'Neither redis-server nor valkey-server was found on PATH';
+  if (!isDebian) throw new RedisUnavailable(`${missing}. ${installHint()}, or give redis.url`);
+  notice({ kind: 'unpacking', into: folder });
+  const startMs = performance.now();
+  try {
+    const binary = await unpackRedis(folder);
+    notice({ kind: 'unpacked', into: folder, tookMs: Math.round(performance.now() - startMs) });
+    return binary;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RedisUnavailable(
+      `${missing}, and unpacking one into ${folder} did not work: ${why}. ${installHint()}, or give redis.url`,
+      { cause: error },
+    );
+  }
+}
+
+function pathFolders(): string[] {
+  // A relative entry would run whatever lies in the current folder.
+  return (environment['PATH'] ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
+}
+
+function cacheFolder(): string {
+  const configured = environment['XDG_CACHE_HOME'];
+  // The XDG specification: a relative path is to be ignored.
+  return join(configured?.startsWith('/') === true ? configured : join(homedir(), '.cache'), 'certsweep');
+}
+
+function installHint(): string {
+  const docker = 'docker compose up -d redis and redis.url redis://127.0.0.1:6379';
+  if (process.platform === 'darwin') return `Install one with: brew install redis; or use ${docker}`;
+  if (process.platform !== 'linux') return `Redis does not run on ${process.platform} itself: use ${docker}`;
+  return `Install one with your package manager (Debian, Ubuntu: sudo apt-get install redis-server; Fedora: sudo dnf install valkey; Alpine: sudo apk add redis); or use ${docker}`;
+}

@@ -1,0 +1,22 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+
+/** A Lua script, called by its hash and sent whole only where the server does not know it (after a restart, say). */
+export type Script<Reply> = (
+  client: Redis,
+  keys: readonly string[],
+  args: readonly (string | number | Buffer)[],
+) => Promise<Reply>;
+
+/** @param lua - replies with numbers, texts or arrays of them; the caller names their shape */
+export function script<Reply>(lua: string): Script<Reply> {
+  const hash = createHash('sha1').update(lua).digest('hex');
+  return async (client, keys, args) => {
+    try {
+      return (await client.evalsha(hash, keys.length, ...keys, ...args)) as Reply;
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return (await client.eval(lua, keys.length, ...keys, ...args)) as Reply;
+    }
+  };
+}

@@ -1,0 +1,76 @@
+import { execFile, spawn } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** Another process that opens a data directory. */
+export interface Opener {
+  readonly pid: number;
+  /** What it was told so far. */
+  readonly notices: readonly { readonly kind: string; readonly pid?: number }[];
+  /** Resolves when it has the Redis open; rejects with its last words when it ends instead. */
+  readonly opened: Promise<void>;
+  close(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/** Compiles the program `opener.ts` with the sources as they are now: a build from before would test yesterday's code. */
+export async function buildOpener(): Promise<{ start(dataDir: string): Opener; discard(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'certsweep-opener-'));
+  const out = join(folder, 'out');
+  const configuration = {
+    extends: join(PROJECT, 'tsconfig.json'),
+    compilerOptions: { rootDir: PROJECT, outDir: out, declaration: false },
+    files: [join(PROJECT, 'test/runtime/redis/opener.ts')],
+    include: [],
+  };
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(configuration));
+  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
+  await execute(process.execPath, [join(PROJECT, 'node_modules/typescript/bin/tsc'), '-p', folder]);
+  await symlink(join(PROJECT, 'config'), join(out, 'config'));
+  await writeFile(join(out, 'package.json'), '{"type":"module"}');
+  return {
+    start: (dataDir) => startOpener(join(out, 'test/runtime/redis/opener.js'), dataDir),
+    discard: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+function startOpener(program: string, dataDir: string): Opener {
+  const child = spawn(process.execPath, [program, dataDir]);
+  const notices: { kind: string; pid?: number }[] = [];
+  const ended = once(child, 'close');
+  return {
+    pid: child.pid ?? 0,
+    notices,
+    opened: listen(child, notices),
+    async close() {
+      child.stdin.end();
+      await ended;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+async function listen(child: ChildProcessWithoutNullStreams, notices: { kind: string; pid?: number }[]): Promise<void> {
+  let words = '';
+  child.stderr.on('data', (chunk: Buffer) => (words += chunk.toString()));
+  await new Promise<void>((resolve, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      const notice = JSON.parse(line) as { kind: string; pid?: number };
+      if (notice.kind === 'open') resolve();
+      else notices.push(notice);
+    });
+    child.once('close', () => reject(new Error(words)));
+  });
+}
