@@ -59,7 +59,7 @@ export function connect(
 }
 
 /**
- * Connects once, without a second try, and resolves as soon as the server has taken the connection, even while it loads its data.
+ * Connects once, within `timeoutMs` and without a second try, and resolves as soon as the server has taken the connection, even while it loads its data.
  * After that the connection is kept up like any other until `disconnect`.
  * @throws the network's or server's own error, not ioredis' "Connection is closed"
  */
@@ -75,6 +75,8 @@ export async function connectOnce(options: RedisOptions, timeoutMs: number, name
     connectTimeout: timeoutMs,
     maxRetriesPerRequest: 0,
     commandTimeout: timeoutMs,
+    // How long to wait for a hung server's goodbye; two seconds by default, on top of the timeout.
+    disconnectTimeout: 100,
     retryStrategy: (times) => (joined ? retryDelayMs(times) : null),
   });
   client.on('error', (error: Error) => {

@@ -27,11 +27,21 @@ export interface Running {
   readonly process: ProcessIdentity;
 }
 
+interface Child {
+  /** Undefined where it could not be spawned. */
+  readonly pid: number | undefined;
+  /** How it ended; undefined while it runs. */
+  ended(): string | undefined;
+  kill(): void;
+}
+
 const ANSWER_MS = 5_000;
 /** From spawn to listening takes some 20 ms; a busy machine may need much longer. */
 const START_MS = 20_000;
 /** Flushing the last of the append-only file on a slow disk. */
 const STOP_MS = 30_000;
+/** From closing its connections to the end of its process. */
+const LAST_WORDS_MS = 2_000;
 const POLL_MS = 20;
 
 /**
@@ -51,15 +61,19 @@ export async function adoptServer(
   const deadline = Date.now() + (afterDeath ? 2_000 : 0);
   const hangs = Date.now() + STOP_MS;
   for (;;) {
+    let fault: unknown;
     try {
       return await introduce(directory, await connectOnce(options, ANSWER_MS, connectionName), options, record);
     } catch (error) {
-      if (!nobodyListens(error)) throw unusable(directory, record, error);
+      fault = error;
     }
+    // A killed server takes connections and breaks them until its last thread is gone, even after its process seems to be.
+    const isDying = connectionBroke(fault);
+    if (!isDying && !nobodyListens(fault)) throw unusable(directory, record, fault);
     // No socket, but a process: it is on its way up or down.
     const isThere = record.process !== undefined && (await isAlive(record.process));
-    if (!isThere && Date.now() >= deadline) return undefined;
-    if (Date.now() >= hangs) throw unusable(directory, record, new Error('it does not listen'));
+    if (!isDying && !isThere && Date.now() >= deadline) return undefined;
+    if (Date.now() >= hangs) throw unusable(directory, record, fault);
     await pause();
   }
 }
@@ -77,17 +91,23 @@ export async function startServer(
   const options: RedisOptions = { path: socket, password };
   const configuration = await writeConfiguration(directory, { socket, password, appendFsync });
   const { path, flavour, version } = binary;
-  const record: ServerRecord = { v: 1, writer: { path, flavour, version }, socket };
-  // Before the spawn: whoever comes after our death must look at this socket. The writer changes once the new one has opened the data.
-  await writeRecord(directory, { ...record, writer: before?.writer ?? record.writer });
-
+  const writer = { path, flavour, version };
+  const record: ServerRecord = { v: 1, writer, socket };
+  // The writer changes once the new one has opened the data.
+  const begun: ServerRecord = { ...record, writer: before?.writer ?? writer };
+  // Before the spawn and after it: whoever comes after our death must look at this socket, and wait for this process to listen.
+  await writeRecord(directory, begun);
   const child = await spawnServer(binary, configuration, directory);
+  const spawned = child.pid === undefined ? undefined : await identify(child.pid);
+  if (spawned !== undefined) await writeRecord(directory, { ...begun, process: spawned });
+
   const deadline = Date.now() + START_MS;
   while (child.ended() === undefined && Date.now() < deadline) {
     try {
       return await introduce(directory, await connectOnce(options, ANSWER_MS, connectionName), options, record);
     } catch (error) {
-      if (!nobodyListens(error)) throw unusable(directory, record, error);
+      // One that fails while it loads its data has listened for a moment; its own words say more than the broken connection.
+      if (!nobodyListens(error) && !(await endsWithin(child, LAST_WORDS_MS))) throw unusable(directory, record, error);
     }
     await pause();
   }
@@ -136,7 +156,13 @@ async function introduce(
   return { client, options, record: current, process: found };
 }
 
-async function spawnServer(binary: ServerBinary, configuration: string, directory: string) {
+async function endsWithin(child: Child, ms: number): Promise<boolean> {
+  const deadline = Date.now() + ms;
+  while (child.ended() === undefined && Date.now() < deadline) await pause();
+  return child.ended() !== undefined;
+}
+
+async function spawnServer(binary: ServerBinary, configuration: string, directory: string): Promise<Child> {
   // What the loader or the configuration parser says before the log is open goes there too.
   const log = await open(logPath(directory), 'a', 0o600);
   try {
@@ -151,7 +177,11 @@ async function spawnServer(binary: ServerBinary, configuration: string, director
     child.once('error', (error) => (ended = error.message));
     child.once('exit', (code, signal) => (ended ??= `it ended with ${signal ?? `status ${code}`}`));
     child.unref();
-    return { ended: () => ended, kill: () => child.kill() };
+    return {
+      pid: child.pid,
+      ended: () => ended,
+      kill: () => child.kill(),
+    };
   } finally {
     await log.close();
   }
@@ -159,6 +189,11 @@ async function spawnServer(binary: ServerBinary, configuration: string, director
 
 function nobodyListens(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ECONNREFUSED');
+}
+
+function connectionBroke(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return /Connection is closed/.test(error.message) || ('code' in error && /ECONNRESET|EPIPE/.test(String(error.code)));
 }
 
 function unusable(directory: string, record: ServerRecord, error: unknown): RedisUnavailable {

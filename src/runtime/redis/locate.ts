@@ -6,28 +6,39 @@ import type { RedisNotice } from './notice.ts';
 import { inspectBinary, isOlder, OLDEST_VERSION } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
 import { findDebian, inspectUnpacked, unpackRedis } from './unpack-debian.ts';
+import type { DebianSystem } from './unpack-debian.ts';
 
 /** The server that wrote a data directory, from its record. */
 export type Writer = Pick<ServerBinary, 'path' | 'flavour' | 'version'>;
+
+/** What decides how a server may be had here. */
+export interface System {
+  readonly platform: NodeJS.Platform;
+  /** Undefined elsewhere: nothing can be unpacked. */
+  readonly debian: DebianSystem | undefined;
+}
 
 const NAMES = ['redis-server', 'valkey-server'];
 
 /**
  * Finds a server that can open a directory written by `writer`: from PATH, the one that wrote it, the cache folder, or unpacked there.
+ * @param on - another system than this one, to hear what it would be told
  * @throws RedisUnavailable when there is none, or none may open the directory; the message says how to get one on this system
  */
 export async function locateServer(
   writer: Writer | undefined,
   notice: (event: RedisNotice) => void,
+  on?: System,
 ): Promise<ServerBinary> {
+  const system = on ?? { platform: process.platform, debian: await findDebian() };
   const refused: string[] = [];
-  for await (const candidate of candidates(writer, notice)) {
+  for await (const candidate of candidates(system, writer, notice)) {
     const reason = refusal(candidate, writer);
     if (reason === undefined) return candidate;
     refused.push(`${candidate.path} ${candidate.version} ${reason}`);
   }
   throw new RedisUnavailable(
-    `No Redis server may be used here: ${refused.join('; ')}. ${installHint()}, or give redis.url of another Redis`,
+    `No Redis server may be used here: ${refused.join('; ')}. ${installHint(system)}, or give redis.url of another Redis`,
   );
 }
 
@@ -46,11 +57,12 @@ export function refusal(candidate: ServerBinary, writer: Writer | undefined): st
 
 /** Lazily, since asking a binary for its version costs a process, and unpacking some seconds. Unpacks only when nothing else was found. */
 async function* candidates(
+  system: System,
   writer: Writer | undefined,
   notice: (event: RedisNotice) => void,
 ): AsyncGenerator<ServerBinary> {
-  const debian = await findDebian();
-  const folder = join(cacheFolder(), `redis-${debian?.name ?? process.platform}`);
+  const { debian } = system;
+  const folder = join(cacheFolder(), `redis-${debian?.name ?? system.platform}`);
   const looks: (() => Promise<ServerBinary | undefined>)[] = pathFolders().flatMap((at) =>
     NAMES.map((name) => () => inspectBinary(join(at, name))),
   );
@@ -63,12 +75,12 @@ async function* candidates(
     found = true;
     yield candidate;
   }
-  if (!found) yield await unpack(debian !== undefined, folder, notice);
+  if (!found) yield await unpack(system, folder, notice);
 }
 
-async function unpack(isDebian: boolean, folder: string, notice: (event: RedisNotice) => void): Promise<ServerBinary> {
+async function unpack(system: System, folder: string, notice: (event: RedisNotice) => void): Promise<ServerBinary> {
   const missing = 'Neither redis-server nor valkey-server was found on PATH';
-  if (!isDebian) throw new RedisUnavailable(`${missing}. ${installHint()}, or give redis.url`);
+  if (system.debian === undefined) throw new RedisUnavailable(`${missing}. ${installHint(system)}, or give redis.url`);
   notice({ kind: 'unpacking', into: folder });
   const startMs = performance.now();
   try {
@@ -78,7 +90,7 @@ async function unpack(isDebian: boolean, folder: string, notice: (event: RedisNo
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new RedisUnavailable(
-      `${missing}, and unpacking one into ${folder} did not work: ${why}. ${installHint()}, or give redis.url`,
+      `${missing}, and unpacking one into ${folder} did not work: ${why}. ${installHint(system)}, or give redis.url`,
       { cause: error },
     );
   }
@@ -95,9 +107,9 @@ function cacheFolder(): string {
   return join(configured?.startsWith('/') === true ? configured : join(homedir(), '.cache'), 'certsweep');
 }
 
-function installHint(): string {
+function installHint({ platform }: System): string {
   const docker = 'docker compose up -d redis and redis.url redis://127.0.0.1:6379';
-  if (process.platform === 'darwin') return `Install one with: brew install redis; or use ${docker}`;
-  if (process.platform !== 'linux') return `Redis does not run on ${process.platform} itself: use ${docker}`;
+  if (platform === 'darwin') return `Install one with: brew install redis; or use ${docker}`;
+  if (platform !== 'linux') return `Redis does not run on ${platform} itself: use ${docker}`;
   return `Install one with your package manager (Debian, Ubuntu: sudo apt-get install redis-server; Fedora: sudo dnf install valkey; Alpine: sudo apk add redis); or use ${docker}`;
 }

@@ -42,7 +42,9 @@ export async function openRedis(where: RedisPlace, notice: (event: RedisNotice) 
 }
 
 async function openGiven(url: string, notice: (event: RedisNotice) => void): Promise<OpenRedis> {
-  const { options, describe } = parseRedisUrl(url);
+  const parsed = parseRedisUrl(url);
+  if (!parsed.ok) throw new RedisUnavailable(`redis.url cannot be used: ${parsed.remedy}`);
+  const { options, describe } = parsed;
   let client: Redis | undefined;
   try {
     client = await connectOnce(options, GIVEN_TIMEOUT_MS);

@@ -1,45 +1,55 @@
 import type { RedisOptions } from 'ioredis';
-import { RedisUnavailable } from './describe-error.ts';
 
 const DEFAULT_PORT = 6379;
 
-/**
- * Reads `redis[s]://[user[:password]@]host[:port][/database]`.
- * @returns the connection's options, and the same place for people, without user and password
- * @throws RedisUnavailable saying which part is wrong; the URL itself is not repeated, since it may hold a password
- */
-export function parseRedisUrl(text: string): { options: RedisOptions; describe: string } {
+export type ParsedRedisUrl =
+  /** Options of a connection, and the same place for people, without user and password. */
+  | { readonly ok: true; readonly options: RedisOptions; readonly describe: string }
+  /** What to write instead. Repeats no part of the URL: even the database may be a piece of a password with a "/" in it. */
+  | { readonly ok: false; readonly remedy: string };
+
+/** Reads `redis[s]://[user[:password]@]host[:port][/database]`. */
+export function parseRedisUrl(text: string): ParsedRedisUrl {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.hostname === '' || !['redis:', 'rediss:'].includes(url.protocol)) {
-    throw wrong('it is not of the form redis://user:password@host:port/0, or rediss:// for TLS');
+    return wrong(
+      'write it as redis://user:password@host:port/0, or rediss:// for TLS; "/", "@", ":" and "%" in a password as %2F, %40, %3A and %25',
+    );
   }
   if (url.search !== '' || url.hash !== '') {
-    throw wrong('it has a "?" or "#"; in a password these must be written %3F and %23');
+    return wrong('take "?" and "#" out; in a password they must be written %3F and %23');
   }
   const database = url.pathname.replace(/^\//, '');
-  if (!/^\d{0,4}$/.test(database)) throw wrong(`the database after the host must be a number, not "${database}"`);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (!/^\d{0,4}$/.test(database)) {
+    return wrong('end it with /<number> of the database, or nothing; a "/" in a password must be written %2F');
+  }
+  const username = decode(url.username);
+  const password = decode(url.password);
+  if (username === undefined || password === undefined) {
+    return wrong('write a "%" in user or password as %25');
+  }
   const port = url.port === '' ? DEFAULT_PORT : Number(url.port);
   const options: RedisOptions = {
-    host,
+    // An IPv6 address stands in brackets in a URL, and without them for the network.
+    host: url.hostname.replace(/^\[|\]$/g, ''),
     port,
     db: Number(database),
-    ...(url.username === '' ? {} : { username: decode(url.username) }),
-    ...(url.password === '' ? {} : { password: decode(url.password) }),
+    ...(username === '' ? {} : { username }),
+    ...(password === '' ? {} : { password }),
     ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
   };
   const place = `${url.protocol}//${url.hostname}:${port}`;
-  return { options, describe: database === '' ? place : `${place}/${database}` };
+  return { ok: true, options, describe: database === '' ? place : `${place}/${database}` };
 }
 
-function decode(text: string): string {
+function decode(text: string): string | undefined {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw wrong('user or password has a "%" that is not followed by two hexadecimal digits; write %25 for it');
+    return undefined;
   }
 }
 
-function wrong(what: string): RedisUnavailable {
-  return new RedisUnavailable(`redis.url cannot be used: ${what}`);
+function wrong(remedy: string): ParsedRedisUrl {
+  return { ok: false, remedy };
 }

@@ -8,15 +8,19 @@ export type Script<Reply> = (
   args: readonly (string | number | Buffer)[],
 ) => Promise<Reply>;
 
-/** @param lua - replies with numbers, texts or arrays of them; the caller names their shape */
-export function script<Reply>(lua: string): Script<Reply> {
+/**
+ * @param lua - replies with numbers, texts or arrays of them; the caller names their shape, since nobody but the script knows it
+ * @throws the client's error, which `describeRedisError` makes readable
+ */
+export function script<Reply>(lua: string): Script<Reply>;
+export function script(lua: string): Script<unknown> {
   const hash = createHash('sha1').update(lua).digest('hex');
   return async (client, keys, args) => {
     try {
-      return (await client.evalsha(hash, keys.length, ...keys, ...args)) as Reply;
+      return await client.evalsha(hash, keys.length, ...keys, ...args);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return (await client.eval(lua, keys.length, ...keys, ...args)) as Reply;
+      return client.eval(lua, keys.length, ...keys, ...args);
     }
   };
 }

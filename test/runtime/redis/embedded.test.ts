@@ -1,82 +1,40 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { connect } from '../../../src/runtime/redis/connection.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { connectOnce } from '../../../src/runtime/redis/connection.ts';
 import { readRecord, writeRecord } from '../../../src/runtime/redis/data-directory.ts';
+import { locateServer } from '../../../src/runtime/redis/locate.ts';
 import type { RedisNotice } from '../../../src/runtime/redis/notice.ts';
 import { openRedis } from '../../../src/runtime/redis/open-redis.ts';
-import type { OpenRedis } from '../../../src/runtime/redis/open-redis.ts';
-import { identify, isAlive } from '../../../src/runtime/redis/process-identity.ts';
+import { identify } from '../../../src/runtime/redis/process-identity.ts';
 import { serverEnvironment } from '../../../src/runtime/redis/server-binary.ts';
-import { buildOpener } from './processes.ts';
-import type { Opener } from './processes.ts';
+import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 
-let dataDir: string;
-let notices: RedisNotice[];
-let opened: OpenRedis[];
-let clients: Redis[];
-
-beforeEach(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'certsweep-embedded-'));
-  notices = [];
-  opened = [];
-  clients = [];
-});
-
-afterEach(async () => {
-  for (const client of clients) client.disconnect();
-  for (const open of opened) await open.close();
-  await rm(dataDir, { recursive: true, force: true });
-});
-
-async function open(at = dataDir, appendFsync: 'everysec' | 'always' = 'everysec'): Promise<OpenRedis> {
-  const redis = await openRedis({ dataDir: at, appendFsync }, (event) => notices.push(event));
-  opened.push(redis);
-  return redis;
-}
-
-function client(redis: OpenRedis): Redis {
-  const made = connect(redis, 'producer', () => undefined);
-  clients.push(made);
-  return made;
-}
-
-function pidOf(kind: 'started' | 'adopted' | 'stopped' | 'left-running'): number {
-  const notice = notices.findLast((event) => event.kind === kind);
-  if (notice === undefined || !('pid' in notice)) throw new Error(`no notice ${kind}`);
-  return notice.pid;
-}
-
-async function killServer(pid: number): Promise<void> {
-  process.kill(pid, 'SIGKILL');
-  await vi.waitFor(async () => expect(await identify(pid)).toBeUndefined(), 10_000);
-}
+const place = useEmbeddedPlace();
 
 describe('the embedded Redis', () => {
   it('starts, answers, and stops with the last one who leaves', async () => {
-    const redis = await open();
+    const redis = await place.open();
     expect(redis.kind).toBe('embedded');
-    expect(await client(redis).ping()).toBe('PONG');
-    clients[0]?.disconnect();
+    expect(await place.client(redis).ping()).toBe('PONG');
+    place.clients[0]?.disconnect();
     await redis.close();
     await redis.close();
-    expect(pidOf('stopped')).toBe(pidOf('started'));
-    expect(await identify(pidOf('started'))).toBeUndefined();
+    expect(place.pidOf('stopped')).toBe(place.pidOf('started'));
+    expect(await identify(place.pidOf('started'))).toBeUndefined();
   });
 
   it('keeps what was written over a stop', async () => {
-    const first = await open();
-    await client(first).set('batch', 'accepted');
-    clients[0]?.disconnect();
+    const first = await place.open();
+    await place.client(first).set('batch', 'accepted');
+    place.clients[0]?.disconnect();
     await first.close();
-    expect(await client(await open()).get('batch')).toBe('accepted');
+    expect(await place.client(await place.open()).get('batch')).toBe('accepted');
   });
 
   it('runs with an append-only file, no snapshots and no eviction', async () => {
-    const settings = client(await open());
+    const settings = place.client(await place.open());
     expect(await settings.config('GET', 'appendonly')).toEqual(['appendonly', 'yes']);
     expect(await settings.config('GET', 'appendfsync')).toEqual(['appendfsync', 'everysec']);
     expect(await settings.config('GET', 'aof-use-rdb-preamble')).toEqual(['aof-use-rdb-preamble', 'yes']);
@@ -86,197 +44,145 @@ describe('the embedded Redis', () => {
   });
 
   it('keeps the password to its owner: not on the command line, in the environment, a log or a description', async () => {
-    const redis = await open();
+    const redis = await place.open();
     const password = redis.options.password ?? '';
     expect(password).toMatch(/^[\w-]{43}$/);
-    const directory = join(dataDir, 'redis');
+    const directory = join(place.dataDir, 'redis');
     expect((await stat(directory)).mode & 0o777).toBe(0o700);
     for (const file of ['password', 'redis.conf', 'redis.log', 'server.json']) {
       expect((await stat(join(directory, file))).mode & 0o077).toBe(0);
     }
     expect(redis.describe).not.toContain(password);
-    expect(JSON.stringify(notices)).not.toContain(password);
+    expect(JSON.stringify(place.notices)).not.toContain(password);
     expect(await readFile(join(directory, 'redis.log'), 'utf8')).not.toContain(password);
-    const { pid } = (await readRecord(directory))?.process ?? { pid: 0 };
-    if (process.platform === 'linux') {
-      expect(await readFile(`/proc/${pid}/cmdline`, 'utf8')).not.toContain(password);
-      expect(await readFile(`/proc/${pid}/environ`, 'utf8')).toMatch(/^LANG=C\0(LD_LIBRARY_PATH=[^\0]*\0)?$/);
+  });
+
+  it.runIf(process.platform === 'linux')('keeps the password off the command line', async () => {
+    const redis = await place.open();
+    const commandLine = await readFile(`/proc/${place.pidOf('started')}/cmdline`, 'utf8');
+    expect(commandLine).toContain('-server');
+    expect(commandLine).not.toContain(redis.options.password);
+  });
+
+  it('gives the server nothing of our environment', async () => {
+    const { path, libraryPath = '' } = await locateServer(undefined, () => undefined);
+    const folder = join(place.dataDir, 'bin');
+    await mkdir(folder);
+    const witness = `#!/bin/sh\nenv > '${folder}/environment'\nLD_LIBRARY_PATH='${libraryPath}' exec '${path}' "$@"\n`;
+    await writeFile(join(folder, 'redis-server'), witness, { mode: 0o755 });
+    vi.stubEnv('PATH', folder);
+    vi.stubEnv('ALIBABA_CLOUD_ACCESS_KEY_SECRET', 'of-the-worker');
+    try {
+      await place.open();
+    } finally {
+      vi.unstubAllEnvs();
     }
+    const lines = (await readFile(join(folder, 'environment'), 'utf8')).trim().split('\n');
+    // The shell adds its own.
+    expect(lines.filter((line) => !/^(PWD|OLDPWD|SHLVL|_)=/.test(line))).toEqual(['LANG=C']);
   });
 
   it('finds a short place for its socket when the data directory has a long path', async () => {
-    const deep = join(dataDir, 'a-rather-long-name-of-a-directory'.repeat(4), 'of-a-fleet-operator');
-    const redis = await open(deep);
+    const deep = join(place.dataDir, 'a-rather-long-name-of-a-directory'.repeat(4), 'of-a-fleet-operator');
+    const redis = await place.open(deep);
     const socket = redis.options.path ?? '';
     expect(Buffer.byteLength(socket)).toBeLessThanOrEqual(103);
     expect((await stat(dirname(socket))).mode & 0o777).toBe(0o700);
-    expect(await client(redis).ping()).toBe('PONG');
-    await killServer(pidOf('started'));
+    expect(await place.client(redis).ping()).toBe('PONG');
+    await killServer(place.pidOf('started'));
     // Processes that lived through the death reconnect by themselves, so the place must stay.
-    expect((await open(deep)).options.path).toBe(socket);
+    expect((await place.open(deep)).options.path).toBe(socket);
   });
 
   it('has its data again after kill -9', async () => {
-    const first = await open(dataDir, 'always');
-    await client(first).set('outcome', 'revoked');
-    await killServer(pidOf('started'));
-    const second = await open(dataDir, 'always');
-    expect(await client(second).get('outcome')).toBe('revoked');
-    expect(notices.filter(({ kind }) => kind === 'lost')).toHaveLength(1);
-    expect(notices.filter(({ kind }) => kind === 'started')).toHaveLength(2);
+    const first = await place.open(place.dataDir, 'always');
+    await place.client(first).set('outcome', 'revoked');
+    await killServer(place.pidOf('started'));
+    const second = await place.open(place.dataDir, 'always');
+    expect(await place.client(second).get('outcome')).toBe('revoked');
+    expect(place.notices.filter(({ kind }) => kind === 'lost')).toHaveLength(1);
+    expect(place.notices.filter(({ kind }) => kind === 'started')).toHaveLength(2);
     // A connection from before the death finds the new server by itself.
-    expect(await clients[0]?.get('outcome')).toBe('revoked');
+    expect(await place.clients[0]?.get('outcome')).toBe('revoked');
   });
 
   it('turns appendfsync always on in a server that runs already', async () => {
-    await open();
-    const second = await open(dataDir, 'always');
-    expect(await client(second).config('GET', 'appendfsync')).toEqual(['appendfsync', 'always']);
+    await place.open();
+    const second = await place.open(place.dataDir, 'always');
+    expect(await place.client(second).config('GET', 'appendfsync')).toEqual(['appendfsync', 'always']);
   });
 
   it('waits for a server that is still loading its data', async () => {
-    const first = await open(dataDir, 'always');
-    const pipeline = client(first).pipeline();
-    for (let key = 0; key < 2_000; key += 1) pipeline.set(`key:${key}`, 'x'.repeat(100));
+    const first = await place.open(place.dataDir, 'always');
+    // Redis listens to nobody between two lots of some thousand commands, so there must be many lots.
+    const pipeline = place.client(first).pipeline();
+    for (let key = 0; key < 30_000; key += 1) pipeline.set(`key:${key}`, 'value');
     await pipeline.exec();
-    await killServer(pidOf('started'));
-    for (const before of opened) await before.close();
+    await killServer(place.pidOf('started'));
+    for (const before of place.opened) await before.close();
 
-    const starting = notices.find((event) => event.kind === 'starting');
+    const starting = place.notices.find((event) => event.kind === 'starting');
     if (starting?.kind !== 'starting') throw new Error('not started');
-    const directory = join(dataDir, 'redis');
-    const slow = ['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'];
-    const child = spawn(starting.binary.path, [join(directory, 'redis.conf'), ...slow], {
-      stdio: 'ignore',
-      env: serverEnvironment(starting.binary.libraryPath),
+    const slowly = [join(place.dataDir, 'redis/redis.conf'), '--key-load-delay', '300'];
+    const { path, libraryPath } = starting.binary;
+    const child = spawn(path, slowly, { stdio: 'ignore', env: serverEnvironment(libraryPath) });
+    const control = await vi.waitFor(() => connectOnce(first.options, 5_000), { timeout: 30_000, interval: 20 });
+    const heard: RedisNotice[] = [];
+    const second = await openRedis({ dataDir: place.dataDir }, (event) => {
+      heard.push(event);
+      // It would take ten seconds more.
+      if (event.kind === 'loading') control.config('SET', 'key-load-delay', 0).catch(() => undefined);
     });
-    await vi.waitFor(async () => expect(await readdir(directory)).toContain('redis.sock'), 10_000);
-    notices = [];
-    const second = await open();
-    expect(notices).toEqual([{ kind: 'adopted', pid: child.pid }, { kind: 'loading' }]);
-    expect(await client(second).get('key:1999')).toBe('x'.repeat(100));
+    place.opened.push(second);
+    place.clients.push(control);
+    expect(heard).toEqual([{ kind: 'adopted', pid: child.pid }, { kind: 'loading' }]);
+    expect(await place.client(second).get('key:29999')).toBe('value');
   });
 
   it('refuses an older server than the one that wrote the data, and starts none', async () => {
-    await (await open()).close();
-    const directory = join(dataDir, 'redis');
+    await (await place.open()).close();
+    const directory = join(place.dataDir, 'redis');
     const record = await readRecord(directory);
     if (record === undefined) throw new Error('no record');
     await writeRecord(directory, { ...record, writer: { ...record.writer, version: '99.1.0' } });
-    await expect(open()).rejects.toThrow(/is too old: the data was written by (redis|valkey) 99\.1\.0/);
-    expect(notices.filter(({ kind }) => kind === 'started')).toHaveLength(1);
+    await expect(place.open()).rejects.toThrow(/is too old: the data was written by (redis|valkey) 99\.1\.0/);
+    expect(place.notices.filter(({ kind }) => kind === 'started')).toHaveLength(1);
   });
 
   it('says what the server said when it does not start', async () => {
-    await (await open()).close();
-    const files = join(dataDir, 'redis/appendonlydir');
+    await (await place.open()).close();
+    const files = join(place.dataDir, 'redis/appendonlydir');
     for (const name of await readdir(files)) {
       if (name.endsWith('.rdb')) await writeFile(join(files, name), 'REDIS0010 this is not a dump');
     }
-    await expect(open()).rejects.toThrow(/its log .*redis\.log ends with: .+/is);
+    await expect(place.open()).rejects.toThrow(/its log .*redis\.log ends with: .+/is);
   });
 
   it('names the process that hangs instead of starting a second one beside it', async () => {
-    await open();
-    const pid = pidOf('started');
+    await place.open();
+    const pid = place.pidOf('started');
     process.kill(pid, 'SIGSTOP');
     try {
-      await expect(open()).rejects.toThrow(
+      await expect(place.open()).rejects.toThrow(
         new RegExp(`process ${pid}\\) runs but cannot be used: .*does not answer in time`),
       );
     } finally {
       process.kill(pid, 'SIGCONT');
     }
-    expect(notices.filter(({ kind }) => kind === 'started')).toHaveLength(1);
+    expect(place.notices.filter(({ kind }) => kind === 'started')).toHaveLength(1);
   });
 
   it('refuses a data directory that is a file', async () => {
-    await writeFile(join(dataDir, 'taken'), '');
-    await expect(open(join(dataDir, 'taken'))).rejects.toThrow(/The data directory .*taken\/redis cannot be used/);
+    await writeFile(join(place.dataDir, 'taken'), '');
+    await expect(place.open(join(place.dataDir, 'taken'))).rejects.toThrow(
+      /The data directory .*taken\/redis cannot be used/,
+    );
   });
 
   it('does not touch the mode of the directory it was given', async () => {
-    const shared = join(dataDir, 'shared');
+    const shared = join(place.dataDir, 'shared');
     await mkdir(shared, { mode: 0o755 });
-    await open(shared);
+    await place.open(shared);
     expect((await stat(shared)).mode & 0o777).toBe(0o755);
   });
 });
-
-describe('several processes on one data directory', () => {
-  let program: Awaited<ReturnType<typeof buildOpener>>;
-  beforeAll(async () => {
-    program = await buildOpener();
-  });
-  afterAll(async () => {
-    await program.discard();
-  });
-
-  function serverOf(opener: Opener): number | undefined {
-    return opener.notices.find(({ kind }) => kind === 'started' || kind === 'adopted')?.pid;
-  }
-
-  it('share one server when they start at the same moment, and the last one stops it', async () => {
-    const openers = Array.from({ length: 6 }, () => program.start(dataDir));
-    await Promise.all(openers.map(({ opened: ready }) => ready));
-    const all = openers.flatMap((opener) => opener.notices);
-    expect(all.filter(({ kind }) => kind === 'started')).toHaveLength(1);
-    expect(all.filter(({ kind }) => kind === 'adopted')).toHaveLength(5);
-    expect(new Set(openers.map(serverOf)).size).toBe(1);
-    await Promise.all(openers.map((opener) => opener.close()));
-    const ends = openers.flatMap((opener) => opener.notices.slice(-1));
-    expect(ends.filter(({ kind }) => kind === 'stopped')).toHaveLength(1);
-    expect(ends.filter(({ kind }) => kind === 'left-running')).toHaveLength(5);
-    expect(await identify(serverOf(openers[0]!) ?? 0)).toBeUndefined();
-  });
-
-  it('adopt the server of a process that was killed', async () => {
-    const owner = program.start(dataDir);
-    await owner.opened;
-    await owner.kill();
-    await open();
-    expect(pidOf('adopted')).toBe(serverOf(owner));
-    await opened[0]?.close();
-    expect(pidOf('stopped')).toBe(serverOf(owner));
-  });
-
-  it('get one server however the starting process dies', async () => {
-    // Killed at a different point of its start each time; whatever it left, at most one server may run afterwards.
-    for (let round = 0; round < 6; round += 1) {
-      const owner = program.start(dataDir);
-      await Promise.race([vi.waitFor(() => expect(owner.notices.length).toBeGreaterThan(0), 20_000), owner.opened]);
-      await new Promise((resolve) => setTimeout(resolve, round * 8));
-      owner.opened.catch(() => undefined);
-      await owner.kill();
-      notices = [];
-      const redis = await open();
-      const serving = Number(/process_id:(\d+)/.exec(await client(redis).info('server'))?.[1]);
-      expect(await serversIn(join(dataDir, 'redis'))).toEqual([serving]);
-      clients.pop()?.disconnect();
-      await redis.close();
-      expect(await serversIn(join(dataDir, 'redis'))).toEqual([]);
-    }
-  });
-
-  it('leave a server alone that others use, and one of them stops it', async () => {
-    const other = program.start(dataDir);
-    await other.opened;
-    await (await open()).close();
-    expect(pidOf('left-running')).toBe(serverOf(other));
-    const record = await readRecord(join(dataDir, 'redis'));
-    expect(record?.process !== undefined && (await isAlive(record.process))).toBe(true);
-    await other.close();
-    expect(other.notices.at(-1)?.kind).toBe('stopped');
-  });
-});
-
-/** Every server process whose working directory is this one. */
-async function serversIn(directory: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const status = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
-    if (/(redis|valkey)-server/.test(status) && status.includes(directory)) found.push(Number(name));
-  }
-  return found;
-}

@@ -7,6 +7,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { z } from 'zod';
+
+const noticeSchema = z.object({ kind: z.string(), pid: z.number().exactOptional() });
+type HeardNotice = z.infer<typeof noticeSchema>;
 
 const execute = promisify(execFile);
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -15,7 +19,7 @@ const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 export interface Opener {
   readonly pid: number;
   /** What it was told so far. */
-  readonly notices: readonly { readonly kind: string; readonly pid?: number }[];
+  readonly notices: readonly HeardNotice[];
   /** Resolves when it has the Redis open; rejects with its last words when it ends instead. */
   readonly opened: Promise<void>;
   close(): Promise<void>;
@@ -45,7 +49,7 @@ export async function buildOpener(): Promise<{ start(dataDir: string): Opener; d
 
 function startOpener(program: string, dataDir: string): Opener {
   const child = spawn(process.execPath, [program, dataDir]);
-  const notices: { kind: string; pid?: number }[] = [];
+  const notices: HeardNotice[] = [];
   const ended = once(child, 'close');
   return {
     pid: child.pid ?? 0,
@@ -62,12 +66,12 @@ function startOpener(program: string, dataDir: string): Opener {
   };
 }
 
-async function listen(child: ChildProcessWithoutNullStreams, notices: { kind: string; pid?: number }[]): Promise<void> {
+async function listen(child: ChildProcessWithoutNullStreams, notices: HeardNotice[]): Promise<void> {
   let words = '';
   child.stderr.on('data', (chunk: Buffer) => (words += chunk.toString()));
   await new Promise<void>((resolve, reject) => {
     createInterface(child.stdout).on('line', (line) => {
-      const notice = JSON.parse(line) as { kind: string; pid?: number };
+      const notice = noticeSchema.parse(JSON.parse(line));
       if (notice.kind === 'open') resolve();
       else notices.push(notice);
     });

@@ -1,0 +1,105 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { BackoffPolicy } from '../../core/backoff.ts';
+import type { CautionPolicy } from '../../core/batch.ts';
+import { endpointOf } from './account-schema.ts';
+import type { ConfigDocument, LOG_LEVELS } from './schema.ts';
+
+/** Variables of a process, as in process.env. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The configuration, checked, with every default filled in. */
+export interface Config {
+  /** The file's absolute path, or `environment` when there is none. */
+  readonly source: string;
+  /** Without a URL the data directory has its own Redis. The URL may hold a password: never to be logged. */
+  readonly redis: { readonly url?: string };
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly egress: {
+    readonly id: string;
+    /** Calls a second from this source address, over all workers and accounts. */
+    readonly qps: number;
+    /** Address to bind calls to. */
+    readonly localAddress?: string;
+  };
+  /** What a certificate becomes that is not registered at the first, clean try. */
+  readonly notFound: 'already-gone' | 'dead';
+  readonly retry: BackoffPolicy & { readonly attempts: number };
+  readonly caution: CautionPolicy;
+  readonly callDeadlineMs: number;
+  readonly limiter: { readonly lateMs: number };
+  readonly health: { readonly port?: number };
+  readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
+  /** May be empty: producers, status and report need none. */
+  readonly accounts: readonly AccountConfig[];
+}
+
+/** One Alibaba Cloud account. */
+export interface AccountConfig {
+  readonly name: string;
+  readonly region?: string;
+  /** Scheme, host and port, like `https://onsmqtt.cn-hangzhou.aliyuncs.com`. */
+  readonly endpoint: string;
+  readonly instances: readonly string[];
+  /** Calls a second to this account, over all workers. */
+  readonly qps: number;
+  /** Names of environment variables; absent: the default credentials chain. */
+  readonly credentials?: {
+    readonly accessKeyIdEnv: string;
+    readonly accessKeySecretEnv: string;
+    readonly securityTokenEnv?: string;
+  };
+}
+
+/** The account that an instance belongs to; no instance belongs to two. */
+export function accountOf(config: Config, instanceId: string): AccountConfig | undefined {
+  return config.accounts.find(({ instances }) => instances.includes(instanceId));
+}
+
+/**
+ * The variables an account's credentials should be in, but are not. Empty as well for an account on the default chain: only a call tells whether
+ * that has any.
+ */
+export function missingCredentials(account: AccountConfig, environment: Environment): string[] {
+  return Object.values(account.credentials ?? {}).filter((name) => (environment[name] ?? '') === '');
+}
+
+/** A checked document with its places made absolute; a relative `dataDir` starts at `folder`. */
+export function resolveConfig(
+  document: ConfigDocument,
+  source: string,
+  folder: string,
+  environment: Environment,
+): Config {
+  const { redis, dataDir, egress, notFound, retry, caution, callDeadlineMs, limiter, health, log, accounts } = document;
+  const { raisedLimit: _judged, ...address } = egress;
+  return {
+    source,
+    redis,
+    dataDir: dataDir === undefined ? defaultDataDir(environment) : resolve(folder, dataDir),
+    egress: address,
+    notFound,
+    retry,
+    caution,
+    callDeadlineMs,
+    limiter,
+    health,
+    log,
+    accounts: Object.entries(accounts).map(([name, account]) => resolveAccount(name, account)),
+  };
+}
+
+function resolveAccount(name: string, account: ConfigDocument['accounts'][string]): AccountConfig {
+  const { limits, endpoint, region = '', ...given } = account;
+  const at = endpoint === undefined ? endpointOf(region) : new URL(endpoint).origin;
+  return { name, ...given, ...(region === '' ? {} : { region }), endpoint: at, qps: limits.qps };
+}
+
+/** State, not cache: batches and outcomes are nowhere else. The XDG specification has a relative path ignored. */
+function defaultDataDir(environment: Environment): string {
+  const state = environment['XDG_STATE_HOME'] ?? '';
+  const home = environment['HOME'] ?? '';
+  const base = state.startsWith('/') ? state : join(home === '' ? homedir() : home, '.local', 'state');
+  return join(base, 'certsweep');
+}

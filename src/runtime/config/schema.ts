@@ -1,0 +1,196 @@
+import { z } from 'zod';
+import { DEFAULT_CAUTION } from '../../core/batch.ts';
+import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS, DEFAULT_LATE_MS } from '../../core/pace.ts';
+import { parseRedisUrl } from '../redis/redis-url.ts';
+import { accountSchema, EVEN_WITH_FAULTS, raisedLimitRemedy } from './account-schema.ts';
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+const ACCOUNT_NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
+
+function whole(least: number, most: number): z.ZodInt {
+  const error = `give a whole number from ${least} to ${most}`;
+  return z.int({ error }).min(least, { error }).max(most, { error });
+}
+
+function oneOf<const Words extends readonly string[]>(words: Words): z.ZodEnum<{ [Word in Words[number]]: Word }> {
+  return z.enum(words, { error: `give one of ${words.join(', ')}` });
+}
+
+function text(pattern: RegExp, error: string): z.ZodString {
+  return z.string({ error }).regex(pattern, { error });
+}
+
+const redis = z.strictObject(
+  {
+    url: z
+      .string({ error: 'give redis://host:port/0, or take the line out for the embedded Redis' })
+      .superRefine((url, context) => {
+        const parsed = parseRedisUrl(url);
+        if (!parsed.ok) context.addIssue({ code: 'custom', message: parsed.remedy });
+      })
+      .exactOptional()
+      .describe(
+        'redis://[user[:password]@]host[:port][/database], or rediss:// for TLS. Without it certsweep starts a private Redis in dataDir. A password is better given as CERTSWEEP_REDIS_URL.',
+      ),
+  },
+  { error: 'write url below it, or take it out for the embedded Redis' },
+);
+
+const egress = z
+  .strictObject(
+    {
+      id: text(/^[A-Za-z0-9._-]{1,64}$/, 'give 1 to 64 letters, digits, dots, underscores and hyphens')
+        .default('default')
+        .describe(
+          'Name of the source IP address from which the cloud sees this worker. Workers behind one NAT share one; give two names only to two addresses.',
+        ),
+      qps: whole(1, 10_000)
+        .default(DEFAULT_EGRESS_QPS)
+        .describe(
+          `Calls a second from this address at most, over all workers and accounts. Alibaba Cloud blocks an address at ${CLOUD_EGRESS_QPS}.`,
+        ),
+      raisedLimit: z
+        .boolean({ error: 'give true or false' })
+        .default(false)
+        .describe(
+          `True where Alibaba Cloud has raised the limit of ${CLOUD_EGRESS_QPS} calls a second of this address.`,
+        ),
+      localAddress: z
+        .union([z.ipv4(), z.ipv6()], { error: 'give an IPv4 or IPv6 address of this host' })
+        .exactOptional()
+        .describe('Address of this host to send calls from, where it has several; without it the system chooses.'),
+    },
+    { error: 'write id and qps below it' },
+  )
+  .refine(({ qps, raisedLimit }) => !(qps >= CLOUD_EGRESS_QPS) || raisedLimit, {
+    ...EVEN_WITH_FAULTS,
+    path: ['qps'],
+    error: raisedLimitRemedy(CLOUD_EGRESS_QPS, 'blocks the address'),
+  });
+
+const retry = z
+  .strictObject(
+    {
+      attempts: whole(1, 50).default(8).describe('Tries of one item, the first included, before it is a dead letter.'),
+      baseMs: whole(1, 3_600_000)
+        .default(500)
+        .describe('Longest wait before the second try, milliseconds; it doubles with every try.'),
+      capMs: whole(1, 3_600_000).default(30_000).describe('Longest wait before any try, milliseconds.'),
+    },
+    { error: 'write attempts, baseMs and capMs below it' },
+  )
+  .refine(({ baseMs, capMs }) => !(capMs > 0 && baseMs > capMs), {
+    ...EVEN_WITH_FAULTS,
+    path: ['baseMs'],
+    error: 'give at most what retry.capMs is',
+  });
+
+const caution = z.strictObject(
+  {
+    maxDeadShare: z
+      .number({ error: 'give a share from 0 to 1, like 0.05 for 5%' })
+      .min(0, { error: 'give a share from 0 to 1, like 0.05 for 5%' })
+      .max(1, { error: 'give a share from 0 to 1, like 0.05 for 5%' })
+      .default(DEFAULT_CAUTION.maxDeadShare)
+      .describe('Share of dead items, 0 to 1, above which a batch pauses itself.'),
+    minSample: whole(1, 1_000_000)
+      .default(DEFAULT_CAUTION.minSample)
+      .describe('Settled items before that share means anything.'),
+  },
+  { error: 'write maxDeadShare and minSample below it' },
+);
+
+/** The configuration as it stands in the file, the environment merged in. Every `error` is the remedy a person reads. */
+export const documentSchema = z
+  .strictObject(
+    {
+      redis: redis.prefault({}).describe('Where the queue and the ledger are.'),
+      dataDir: text(/^[^~]/, 'give a path without ~; a relative one starts at this file')
+        .exactOptional()
+        .describe(
+          'Folder of the embedded Redis. Default: $XDG_STATE_HOME/certsweep, or ~/.local/state/certsweep. A relative path starts at this file.',
+        ),
+      egress: egress.prefault({}).describe('The source address of calls.'),
+      notFound: oneOf(['already-gone', 'dead'])
+        .default('already-gone')
+        .describe('What a certificate becomes that is not registered at the first, clean try.'),
+      retry: retry.prefault({}).describe('Tries of one item after a fault that may pass; throttling uses none.'),
+      caution: caution.prefault({}).describe('When a batch pauses itself because so many items are dead.'),
+      callDeadlineMs: whole(500, 20_000)
+        .default(10_000)
+        .describe(
+          'Milliseconds after which a call is given up, its effect unknown. Well below the 30 s lock of a job.',
+        ),
+      limiter: z
+        .strictObject(
+          {
+            lateMs: whole(5, 250)
+              .default(DEFAULT_LATE_MS)
+              .describe(
+                'Milliseconds after which a slot is void. Raise it for a distant Redis; every worker needs the same.',
+              ),
+          },
+          { error: 'write lateMs below it' },
+        )
+        .prefault({})
+        .describe('The limiter over all workers.'),
+      health: z
+        .strictObject(
+          {
+            port: whole(1, 65_535).exactOptional().describe('Port of /healthz and /metrics; without it there is none.'),
+          },
+          { error: 'write port below it' },
+        )
+        .prefault({})
+        .describe('Health and metrics of a worker over HTTP.'),
+      log: z
+        .strictObject(
+          { level: oneOf(LOG_LEVELS).default('info').describe('Least severe level written.') },
+          { error: 'write level below it' },
+        )
+        .prefault({})
+        .describe('The log.'),
+      accounts: z
+        .record(z.string(), accountSchema, { error: 'write a name below it for each Alibaba Cloud account' })
+        .superRefine(checkAccounts, EVEN_WITH_FAULTS)
+        .default({})
+        .meta({ propertyNames: { pattern: ACCOUNT_NAME.source } })
+        .describe('The Alibaba Cloud accounts by name: lower-case letters, digits and hyphens.'),
+    },
+    { error: 'write keys below each other, like "notFound: dead"' },
+  )
+  .describe('Configuration of certsweep. Every key is optional; secrets belong into the environment.');
+
+/** What the schema makes of a document: defaults filled in. */
+export type ConfigDocument = Readonly<z.infer<typeof documentSchema>>;
+
+/** The JSON Schema of the file, for editors. */
+export function configJsonSchema(): Readonly<Record<string, unknown>> {
+  return { title: 'certsweep configuration', ...z.toJSONSchema(documentSchema, { io: 'input' }) };
+}
+
+/** Names, and that an instance is listed once: which account would otherwise pay for its calls? */
+function checkAccounts(accounts: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx): void {
+  const owners = new Map<unknown, string>();
+  for (const [name, account] of Object.entries(accounts)) {
+    if (!ACCOUNT_NAME.test(name)) {
+      const message = 'name the account with 1 to 32 lower-case letters, digits and hyphens, the first not a hyphen';
+      context.addIssue({ code: 'custom', path: [name], message });
+    }
+    for (const [index, id] of instancesIn(account).entries()) {
+      const owner = owners.get(id);
+      if (owner === undefined) owners.set(id, name);
+      else {
+        const message = `take it out of one place: account ${owner} lists it already`;
+        context.addIssue({ code: 'custom', path: [name, 'instances', index], message });
+      }
+    }
+  }
+}
+
+/** The account may be anything here, since this rule is judged even with faults. */
+function instancesIn(account: unknown): readonly unknown[] {
+  if (typeof account !== 'object' || account === null || !('instances' in account)) return [];
+  return Array.isArray(account.instances) ? account.instances : [];
+}
