@@ -59,17 +59,19 @@ export type Caution =
  * How far a batch may be fed, or that it must pause because so many of its settled items are dead that the manifest, not
  * the items, is the likely fault. One dead item never stops a batch.
  * @param counts - since the batch began, or since an operator resumed it
+ * @param fed - items handed to the queue since the batch began
  * @param resumed - an operator has looked at it: no ramp any more
  */
-export function caution(counts: Counts, resumed: boolean, policy: CautionPolicy): Caution {
+export function caution(counts: Counts, fed: number, resumed: boolean, policy: CautionPolicy): Caution {
   const settled = settledOf(counts);
   const pause: Caution = { kind: 'pause', settled, dead: counts.dead };
   const tooMany = counts.dead > Math.max(1, settled * policy.maxDeadShare);
   if (settled >= policy.minSample && tooMany) return pause;
-  if (resumed) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
-  for (const step of RAMP_STEPS) {
-    if (settled < step) return { kind: 'feed', upTo: step };
-    if (settled < policy.minSample && tooMany) return pause;
+  for (const step of resumed ? [] : RAMP_STEPS) {
+    // Judged once, where the step ends: in between, a few early deaths say nothing yet.
+    if (fed > step) continue;
+    if (settled < Math.min(step, counts.accepted)) return { kind: 'feed', upTo: step };
+    if (tooMany) return pause;
   }
   return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
 }

@@ -40,7 +40,8 @@ export const CODE_TABLE: readonly CodeRow[] = [
   ...rows('exact', 'rate', 'SystemOverFlow'),
   ...rows('exact', 'nonce', 'SignatureNonceUsed'),
   ...rows('exact', 'service', 'ServiceUnavailable', 'InternalError', 'GetCaNumError'),
-  ...rows('family', 'token', 'InvalidSecurityToken'),
+  // The second is no parameter of the item, though it begins like those.
+  ...rows('family', 'token', 'InvalidSecurityToken', 'MissingSecurityToken'),
   ...rows('family', 'clock', 'InvalidTimeStamp'),
   ...rows('family', 'our-request', 'InvalidApi', 'InvalidProduct', 'InvalidProtocol'),
   ...rows('family', 'item', 'InvalidParameter'),

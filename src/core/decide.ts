@@ -31,7 +31,7 @@ export type Verdict =
 
 /** Tries for a code that no row of the table knows. */
 export const UNKNOWN_CODE_TRIES = 3;
-/** Calls after which an item is dead whatever they answered: no item may circle for ever. */
+/** The most calls an item may have, the first included; the last one's verdict is no retry: no item may circle for ever. */
 export const MAX_CALLS = 200;
 
 /** What an answer means for its item. Pure: the same arguments give the same verdict. */
@@ -74,7 +74,7 @@ function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy):
     case 'our-request':
       return { kind: 'halt', scope: 'account', code, message };
     case 'rate':
-      return attempt.calls >= MAX_CALLS
+      return isLastCall(attempt)
         ? { kind: 'dead', code, message }
         : { kind: 'throttled', retryAfterMs: answer.retryAfterMs ?? 0, code };
     case 'nonce':
@@ -86,6 +86,11 @@ function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy):
   }
 }
 
+/** The record does not count the call whose answer is being judged. */
+function isLastCall(attempt: Attempt): boolean {
+  return attempt.calls + 1 >= MAX_CALLS;
+}
+
 function retryOrDead(
   answer: Exclude<Answer, { kind: 'accepted' }>,
   attempt: Attempt,
@@ -93,7 +98,7 @@ function retryOrDead(
   again: 'backoff' | 'at-once' = 'backoff',
 ): Verdict {
   const code = codeOf(answer);
-  return attempt.failures + 1 >= tries || attempt.calls >= MAX_CALLS
+  return attempt.failures + 1 >= tries || isLastCall(attempt)
     ? { kind: 'dead', code, message: answer.message }
     : { kind: 'retry', again, code };
 }

@@ -1,0 +1,125 @@
+import { CsvError, parse } from 'csv-parse/sync';
+import type { CertificateField } from '../core/certificate.ts';
+import { readHeader } from './csv-header.ts';
+import type { CsvHeader } from './csv-header.ts';
+import { ManifestError, quoteValue } from './fault.ts';
+import { MAX_LINE_BYTES } from './lines.ts';
+import type { LineBlock } from './lines.ts';
+import { fieldNamed, toRow } from './row.ts';
+import type { GivenFields, ManifestRow, RowReader } from './row.ts';
+
+/** A row's text: one line, or several where a quoted field has line feeds. */
+interface CsvRecord {
+  readonly line: number;
+  readonly text: string;
+  readonly quoted: boolean;
+}
+
+/** A record whose last line ends inside a quoted field. */
+interface OpenRecord {
+  readonly line: number;
+  readonly text: string;
+  readonly bytes: number;
+}
+
+const BAD_QUOTES =
+  'the quotes do not pair: a value with a quote stands in quotes as a whole, and each quote in it is doubled';
+
+/**
+ * Rows of comma separated values (RFC 4180) with a header. Lines without a quote are split here, the others by csv-parse, a
+ * block at a time: for a million plain lines 0.4 s instead of 1.8 s (its stream with line numbers: 5.8 s).
+ */
+export function csvReader(given: GivenFields): RowReader {
+  let header: CsvHeader | undefined;
+  let open: OpenRecord | undefined;
+
+  /** The records that end in the block; stops at one that is too long, which stays open. */
+  function gather(block: LineBlock): CsvRecord[] {
+    const records: CsvRecord[] = [];
+    let line = block.firstLine;
+    for (const text of block.lines) {
+      if (open === undefined && !text.includes('"')) {
+        if (text.trim() !== '') records.push({ line, text: withoutReturn(text), quoted: false });
+      } else {
+        const bytes = Buffer.byteLength(text);
+        // Quotes inside quotes are doubled, so a record ends where their number is even.
+        const ends = (text.split('"').length % 2 === 1) === (open === undefined);
+        open =
+          open === undefined
+            ? { line, text, bytes }
+            : { line: open.line, text: `${open.text}\n${text}`, bytes: open.bytes + 1 + bytes };
+        if (ends) {
+          records.push({ line: open.line, text: withoutReturn(open.text), quoted: true });
+          open = undefined;
+        } else if (open.bytes > MAX_LINE_BYTES) break;
+      }
+      line += 1;
+    }
+    return records;
+  }
+
+  function rowOf(line: number, fields: readonly string[] | undefined, { width, columns }: CsvHeader): ManifestRow {
+    if (fields === undefined) return { line, ok: false, reason: BAD_QUOTES };
+    if (fields.length !== width) {
+      const hint = fields.length > width ? '; a value with a comma must stand in quotes' : '';
+      const found = fields.length === 1 ? '1 field' : `${fields.length} fields`;
+      return { line, ok: false, reason: `${found} where the header has ${width}${hint}` };
+    }
+    const value = (field: CertificateField): string | undefined => fields[columns[field] ?? width];
+    const deviceSn = value('deviceSn');
+    // Manifests joined with `cat` have a header in their midst, and it must not pass for a certificate.
+    if (deviceSn?.length === 8 && fieldNamed(deviceSn) === 'deviceSn') {
+      return { line, ok: false, reason: `deviceSn is ${quoteValue(deviceSn)}: a header in the midst of the manifest` };
+    }
+    return toRow(line, { instanceId: value('instanceId'), caSn: value('caSn'), deviceSn }, given);
+  }
+
+  return {
+    *rows(block) {
+      const records = gather(block);
+      const quoted = splitQuoted(records.filter((record) => record.quoted)).values();
+      for (const record of records) {
+        const fields = record.quoted ? quoted.next().value : record.text.split(',');
+        if (header === undefined) header = readHeader(record.line, record.text, fields, given);
+        else yield rowOf(record.line, fields, header);
+      }
+      if (open !== undefined && open.bytes > MAX_LINE_BYTES) throw unclosed(open.line);
+    },
+    end() {
+      if (open !== undefined) throw unclosed(open.line);
+    },
+  };
+}
+
+function withoutReturn(text: string): string {
+  return text.endsWith('\r') ? text.slice(0, -1) : text;
+}
+
+/** The fields of each record, undefined where its quotes do not pair. */
+function splitQuoted(records: readonly CsvRecord[]): readonly (readonly string[] | undefined)[] {
+  if (records.length === 0) return [];
+  // A call costs as much as six rows, so one call for all, and one each only where something is wrong. The line feed alone
+  // ends a record in both, so that a row's fate never depends on its neighbours.
+  const together = parseRecords(records.map((record) => record.text).join('\n'));
+  if (together?.length === records.length) return together;
+  return records.map((record) => {
+    const alone = parseRecords(record.text);
+    return alone?.length === 1 ? alone[0] : undefined;
+  });
+}
+
+function parseRecords(text: string): string[][] | undefined {
+  try {
+    return parse(text, { relax_column_count: true, record_delimiter: '\n' });
+  } catch (error) {
+    if (error instanceof CsvError) return undefined;
+    throw error;
+  }
+}
+
+function unclosed(line: number): ManifestError {
+  return new ManifestError(
+    `The row that begins on line ${line} has a quote that is not closed by the end of the manifest or within ` +
+      `${MAX_LINE_BYTES / 1024} KiB. Close it, or double a quote that belongs to the value.`,
+  );
+}
