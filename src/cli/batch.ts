@@ -1,0 +1,59 @@
+import type { Command } from 'commander';
+import { STANDING_PREFIX } from '../ledger/ledger.ts';
+import { CommandEnd, EXIT } from './exit.ts';
+import { withStore, type CommonOptions, type Store } from './session.ts';
+import { say } from './terminal.ts';
+
+type Change = 'pause' | 'resume' | 'cancel';
+
+const COMMANDS: readonly { readonly name: Change; readonly summary: string; readonly done: string }[] = [
+  {
+    name: 'pause',
+    summary: 'hold a batch: no further call of it is made',
+    done: 'is paused; certsweep resume goes on',
+  },
+  { name: 'resume', summary: 'go on with a paused batch', done: 'goes on' },
+  {
+    name: 'cancel',
+    summary: 'give up what is left of a batch, for good',
+    done: 'is cancelled; workers settle what is left as cancelled, after the calls under way',
+  },
+];
+
+/** The commands that change the state of a batch. */
+export function addBatchCommands(program: Command): void {
+  for (const { name, summary, done } of COMMANDS) {
+    program
+      .command(name)
+      .description(summary)
+      .argument('<batch>')
+      .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+      .action((batch: string, options: CommonOptions) =>
+        withStore(options, async (store) => {
+          await change(store, batch, name);
+          say(`Batch ${batch} ${done}.`);
+        }),
+      );
+  }
+}
+
+async function change({ ledger }: Store, batch: string, name: Change): Promise<void> {
+  if (name === 'cancel' && batch.startsWith(STANDING_PREFIX)) {
+    throw new CommandEnd(
+      EXIT.refused,
+      `${batch} takes in the jobs that other programs add, so it cannot be cancelled: pause it, and stop them.`,
+    );
+  }
+  const result = await ledger.change(batch, name);
+  switch (result.kind) {
+    case 'changed':
+      return;
+    case 'refused':
+      throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: there is nothing to ${name}.`);
+    case 'no-batch':
+      throw new CommandEnd(
+        EXIT.usage,
+        `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`,
+      );
+  }
+}

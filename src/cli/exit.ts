@@ -1,0 +1,19 @@
+/** What other programs may rely on. */
+export const EXIT = {
+  ok: 0,
+  someDead: 1,
+  usage: 2,
+  refused: 3,
+  interrupted: 130,
+} as const;
+
+/** Ends the command with a message for a person on stderr and an exit code. */
+export class CommandEnd extends Error {
+  override readonly name = 'CommandEnd';
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,45 @@
+import type { Tally } from '../queue/tally.ts';
+import type { Config } from '../runtime/config/config.ts';
+import { count, duration, groupDigits, printable, table } from './terminal.ts';
+
+/** Rejected rows shown; the rest is counted. */
+const SHOWN = 20;
+
+/** The plan of a manifest, for a person: what is in it, what it costs, what is wrong with it. */
+export function describeTally(tally: Tally, config: Config): string {
+  const { accepted, duplicates, rejected, instances } = tally;
+  const parts = [
+    `${count(accepted, 'certificate')} accepted, ${count(duplicates, 'duplicate')} (each done once), ${groupDigits(rejected)} rejected.`,
+  ];
+  if (instances.some(({ items }) => items > 0)) {
+    parts.push(
+      table(
+        ['account', 'instance', 'certificates'],
+        instances.map((i) => [i.account, i.instanceId, i.items]),
+      ),
+    );
+  }
+  if (accepted > 0) parts.push(describeCost(tally, config));
+  if (rejected > 0) parts.push(describeRejections(tally));
+  return parts.join('\n\n');
+}
+
+/** Calls, and time at the pace that is configured. */
+function describeCost({ accepted, instances }: Tally, config: Config): string {
+  const byAccount = new Map<string, number>();
+  for (const { account, items } of instances) byAccount.set(account, (byAccount.get(account) ?? 0) + items);
+  // Accounts work side by side, but share the source address.
+  const accountSeconds = [...byAccount].map(
+    ([name, items]) => items / (config.accounts.find((account) => account.name === name)?.qps ?? 1),
+  );
+  const seconds = Math.max(accepted / config.egress.qps, ...accountSeconds);
+  const bound = accepted / config.egress.qps === seconds ? `egress ${config.egress.id}` : 'the account';
+  const qps = Math.round(accepted / seconds);
+  return `At least ${count(accepted, 'call')}: about ${duration(seconds)} at ${qps} a second, the pace of ${bound}.`;
+}
+
+function describeRejections({ rejections, rejected }: Tally): string {
+  const lines = rejections.slice(0, SHOWN).map(({ line, reason }) => `  line ${line}: ${printable(reason)}`);
+  const more = rejected - lines.length;
+  return ['Rejected:', ...lines, ...(more > 0 ? [`  and ${count(more, 'more row')}`] : [])].join('\n');
+}

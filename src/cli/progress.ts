@@ -1,0 +1,53 @@
+import type { BatchDetail } from '../queue/overview.ts';
+import { duration, groupDigits, say } from './terminal.ts';
+
+/** Off a terminal one plain line in so many milliseconds, so that a log stays readable. */
+const PLAIN_EVERY_MS = 10_000;
+const BAR = 24;
+
+/** The progress of a batch on stderr: a line that is drawn anew on a terminal, plain lines elsewhere. */
+export class Progress {
+  #drawn = false;
+  #lastPlainMs = Number.NEGATIVE_INFINITY;
+  #lastPlain = '';
+
+  show(detail: BatchDetail, paceQps?: number): void {
+    const line = progressLine(detail, paceQps);
+    if (process.stderr.isTTY) {
+      const { accepted, pending } = detail;
+      const share = accepted === 0 ? 1 : (accepted - pending) / accepted;
+      const full = Math.floor(share * BAR);
+      const width = process.stderr.columns;
+      process.stderr.write(
+        `\r\u001B[2K${`[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${line}`.slice(0, width - 1)}`,
+      );
+      this.#drawn = true;
+    } else if (performance.now() - this.#lastPlainMs >= PLAIN_EVERY_MS && line !== this.#lastPlain) {
+      this.#lastPlainMs = performance.now();
+      this.#lastPlain = line;
+      say(line);
+    }
+  }
+
+  /** Leaves the line as it is and goes on below it. */
+  end(): void {
+    if (this.#drawn) process.stderr.write('\n');
+    this.#drawn = false;
+  }
+}
+
+/** `3,120 of 5,000  271/s of 280  revoked 3,020  already gone 41  dead 59  ETA 7 s`. */
+function progressLine(detail: BatchDetail, paceQps: number | undefined): string {
+  const { accepted, pending, state, ratePerSecond, revoked, alreadyGone, dead, cancelled, etaSeconds } = detail;
+  const rate = `${Math.round(ratePerSecond)}/s${paceQps === undefined ? '' : ` of ${paceQps}`}`;
+  const parts = [
+    `${groupDigits(accepted - pending)} of ${groupDigits(accepted)}`,
+    state === 'running' ? rate : state,
+    `revoked ${groupDigits(revoked)}`,
+    `already gone ${groupDigits(alreadyGone)}`,
+    `dead ${groupDigits(dead)}`,
+    ...(cancelled > 0 ? [`cancelled ${groupDigits(cancelled)}`] : []),
+    ...(pending > 0 ? [`ETA ${etaSeconds === null ? '-' : duration(etaSeconds)}`] : []),
+  ];
+  return parts.join('  ');
+}

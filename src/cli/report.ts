@@ -1,0 +1,61 @@
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Option, type Command } from 'commander';
+import { OUTCOMES, type Outcome } from '../core/batch.ts';
+import { reportRows } from '../ledger/report.ts';
+import { reportText, type ReportFormat } from '../ledger/report-text.ts';
+import { CommandEnd, EXIT } from './exit.ts';
+import { withStore, type CommonOptions, type Store } from './session.ts';
+import { say } from './terminal.ts';
+
+interface ReportOptions extends CommonOptions {
+  readonly format: ReportFormat;
+  readonly outcome?: Outcome;
+  readonly out?: string;
+}
+
+export function addReport(program: Command): void {
+  program
+    .command('report')
+    .summary('the outcome of every settled item of a batch')
+    .description(
+      'Streams one row for each settled item, in the order in which they were settled, to standard output or a file.',
+    )
+    .argument('<batch>')
+    .addOption(new Option('--format <f>').choices(['csv', 'ndjson']).default('csv'))
+    .addOption(new Option('--outcome <o>', 'only these').choices(OUTCOMES))
+    .option('--out <file>', 'write to a file, which appears only when it is complete')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .action((batch: string, options: ReportOptions) => withStore(options, (store) => report(store, batch, options)));
+}
+
+async function report({ redis, ledger }: Store, batch: string, { format, outcome, out }: ReportOptions): Promise<void> {
+  if ((await ledger.batch(batch)) === undefined) {
+    throw new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`);
+  }
+  const rows = reportRows(redis, ledger, batch, outcome);
+  if (out === undefined) {
+    await pipeline(Readable.from(reportText(rows, format)), process.stdout, { end: false });
+    return;
+  }
+  await writeReport(out, reportText(rows, format));
+  say(`Wrote ${out}`);
+}
+
+/** Writes beside the file and renames at the end, so that a half report never looks like a whole one. */
+export async function writeReport(path: string, text: AsyncIterable<string>): Promise<void> {
+  const part = `${path}.part`;
+  try {
+    await pipeline(Readable.from(text), createWriteStream(part));
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true });
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CommandEnd(
+      EXIT.refused,
+      `The report could not be written to ${path} (${why}): choose another place with --out.`,
+    );
+  }
+}

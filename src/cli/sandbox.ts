@@ -1,0 +1,140 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { Option, type Command } from 'commander';
+import type { Certificate } from '../core/certificate.ts';
+import { formatOf, readManifest } from '../manifest/read-manifest.ts';
+import type { Config } from '../runtime/config/config.ts';
+import { environment } from '../runtime/environment.ts';
+import { onLeaveSignal } from '../runtime/shutdown.ts';
+import type { SandboxAccount } from '../sandbox/accounts.ts';
+import { demoPlan, parseFaultPlan, type FaultPlan } from '../sandbox/fault-plan.ts';
+import { startSandbox } from '../sandbox/sandbox.ts';
+import type { Latency } from '../sandbox/seeded.ts';
+import { CommandEnd, EXIT } from './exit.ts';
+import { configOf, type CommonOptions } from './session.ts';
+import { print, printJson, say } from './terminal.ts';
+
+interface SandboxOptions extends CommonOptions {
+  readonly port: string;
+  readonly host: string;
+  readonly registry?: string;
+  readonly plan?: string;
+  readonly latency?: string;
+  readonly seed: string;
+  readonly accountQps?: string;
+  readonly egressQps?: string;
+  readonly enforce: boolean;
+}
+
+/** What the sandbox knows when the configuration names no account: keys that open nothing anywhere else. */
+export const SANDBOX_ACCOUNT = {
+  accessKeyId: 'sandbox-key-id',
+  accessKeySecret: 'sandbox-key-secret',
+  instances: ['post-cn-sandbox'],
+} as const satisfies SandboxAccount;
+
+export function addSandbox(program: Command): void {
+  const known = SANDBOX_ACCOUNT;
+  program
+    .command('sandbox')
+    .summary('a stand-in for the cloud, for rehearsals and staging')
+    .description(
+      `Answers as the API does, checks signatures, enforces both quotas, and misbehaves on a plan's order. It knows the accounts of the configuration, with their keys from the environment; without one, the instance ${known.instances[0]} with the key ${known.accessKeyId} and the secret ${known.accessKeySecret}. Point accounts.<name>.endpoint at it. GET /-/seen tells what it saw; it is also printed at the end.`,
+    )
+    .option('--port <n>', '0 takes a free one', '8787')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--registry <manifest>', 'only these certificates exist; else every one does until it is deleted')
+    .option('--plan <file>', 'faults as JSON, or "demo" for a mixture of all kinds')
+    .option('--latency <ms>', 'of every answer: a number, or lognormal:<median>:<p99>')
+    .option('--seed <n>', 'the same seed brings the same faults and latencies', '1')
+    .option('--account-qps <n>', "instead of the cloud's 500")
+    .option('--egress-qps <n>', "instead of the cloud's 300")
+    .addOption(new Option('--no-enforce', 'count calls over a quota, but let them through'))
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .action(async (options: SandboxOptions) => {
+      const leave = onLeaveSignal();
+      const seed = wholeNumber('--seed', options.seed);
+      const { accountQps, egressQps, latency } = options;
+      const sandbox = await startSandbox({
+        port: wholeNumber('--port', options.port),
+        host: options.host,
+        accounts: accountsOf(await configOf(options)),
+        registry: options.registry === undefined ? 'open' : await readRegistry(options.registry),
+        plan: await readPlan(options.plan, seed),
+        seed,
+        enforce: options.enforce,
+        limits: {
+          ...(accountQps !== undefined && { accountQps: wholeNumber('--account-qps', accountQps) }),
+          ...(egressQps !== undefined && { egressQps: wholeNumber('--egress-qps', egressQps) }),
+        },
+        ...(latency !== undefined && { latency: parseLatency(latency) }),
+      });
+      print(sandbox.url);
+      say(`The sandbox listens on ${sandbox.url}. Ctrl-C ends it and prints what it saw.`);
+      await leave.wait;
+      printJson(sandbox.seen());
+      await sandbox.close();
+      leave.forget();
+    });
+}
+
+function accountsOf(config: Config): SandboxAccount[] {
+  if (config.accounts.length === 0) return [SANDBOX_ACCOUNT];
+  return config.accounts.map(({ name, instances, credentials }) => {
+    const read = (variable: string | undefined): string | undefined =>
+      variable === undefined ? undefined : environment[variable];
+    const accessKeyId = read(credentials?.accessKeyIdEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_ID');
+    const accessKeySecret = read(credentials?.accessKeySecretEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_SECRET');
+    const securityToken = read(credentials?.securityTokenEnv);
+    if (accessKeyId === undefined || accessKeySecret === undefined) {
+      throw new CommandEnd(
+        EXIT.usage,
+        `The sandbox needs a key for account ${name}, any key: set its environment variables to what the worker will have.`,
+      );
+    }
+    return { accessKeyId, accessKeySecret, instances, ...(securityToken !== undefined && { securityToken }) };
+  });
+}
+
+async function readRegistry(path: string): Promise<Certificate[]> {
+  const format = formatOf(path);
+  const certificates: Certificate[] = [];
+  for await (const rows of readManifest(createReadStream(path), format === undefined ? {} : { format })) {
+    for (const row of rows) {
+      if (!row.ok) throw new CommandEnd(EXIT.usage, `${path}, line ${row.line}: ${row.reason}.`);
+      certificates.push(row.certificate);
+    }
+  }
+  return certificates;
+}
+
+async function readPlan(path: string | undefined, seed: number): Promise<FaultPlan> {
+  if (path === undefined) return { seed, faults: [] };
+  if (path === 'demo') return demoPlan(seed);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new CommandEnd(EXIT.usage, `--plan ${path} cannot be read (${error.code}).`);
+  });
+  const parsed = parseFaultPlan(parseJson(path, text));
+  if (!parsed.ok) throw new CommandEnd(EXIT.usage, `--plan ${path}: ${parsed.message}.`);
+  return parsed.plan;
+}
+
+function parseJson(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CommandEnd(EXIT.usage, `--plan ${path} is no JSON: ${error instanceof Error ? error.message : ''}.`);
+  }
+}
+
+function parseLatency(text: string): Latency {
+  const [, median, p99] = /^lognormal:(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$/.exec(text) ?? [];
+  if (median !== undefined && p99 !== undefined)
+    return { kind: 'lognormal', medianMs: Number(median), p99Ms: Number(p99) };
+  return { kind: 'fixed', ms: wholeNumber('--latency', text) };
+}
+
+function wholeNumber(option: string, text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new CommandEnd(EXIT.usage, `${option} ${text} is not a whole number.`);
+}

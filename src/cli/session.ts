@@ -1,0 +1,62 @@
+import type { Redis } from 'ioredis';
+import { Ledger } from '../ledger/ledger.ts';
+import { KEY_PREFIX } from '../queue/contract.ts';
+import { loadConfig, type ConfigPlace } from '../runtime/config/load-config.ts';
+import type { Config } from '../runtime/config/config.ts';
+import { environment } from '../runtime/environment.ts';
+import { connect, type RedisRole } from '../runtime/redis/connection.ts';
+import { describeNotice, type RedisNotice } from '../runtime/redis/notice.ts';
+import { openRedis } from '../runtime/redis/open-redis.ts';
+import { say } from './terminal.ts';
+
+/** The options every command has. */
+export interface CommonOptions {
+  readonly config?: string;
+}
+
+/** An open store: what most commands work on. */
+export interface Store {
+  readonly config: Config;
+  readonly redis: Redis;
+  readonly ledger: Ledger;
+  readonly prefix: string;
+}
+
+export function configOf(options: CommonOptions): Promise<Config> {
+  const place: ConfigPlace = { environment, ...(options.config !== undefined && { path: options.config }) };
+  return loadConfig(place);
+}
+
+/**
+ * Opens Redis as the configuration says, runs the work and closes it again, whatever happens.
+ * @throws ConfigError, RedisUnavailable, and what the work throws
+ */
+export async function withStore<T>(options: CommonOptions, work: (store: Store) => Promise<T>): Promise<T> {
+  const config = await configOf(options);
+  return withRedis(config, 'producer', sayNotice, (redis) =>
+    work({ config, redis, ledger: new Ledger(redis, KEY_PREFIX), prefix: KEY_PREFIX }),
+  );
+}
+
+export async function withRedis<T>(
+  config: Config,
+  role: RedisRole,
+  notice: (event: RedisNotice) => void,
+  work: (redis: Redis) => Promise<T>,
+  onError: (error: Error) => void = () => undefined,
+): Promise<T> {
+  const { url } = config.redis;
+  const open = await openRedis({ dataDir: config.dataDir, ...(url !== undefined && { url }) }, notice);
+  const redis = connect(open, role, onError);
+  try {
+    return await work(redis);
+  } finally {
+    redis.disconnect();
+    await open.close();
+  }
+}
+
+/** For people only what takes time or went wrong is worth a line. */
+export function sayNotice(event: RedisNotice): void {
+  if (event.kind === 'unpacking' || event.kind === 'loading' || event.kind === 'lost') say(describeNotice(event));
+}

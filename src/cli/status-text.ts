@@ -1,0 +1,62 @@
+import type { Halt } from '../limiter/halt-store.ts';
+import type { BatchDetail, Overview } from '../queue/overview.ts';
+import { duration, printable, table } from './terminal.ts';
+
+/** A halt, loud and with the next step. */
+export function describeHalt(halt: Halt): string {
+  const where =
+    halt.instanceId === undefined
+      ? `account ${halt.account}`
+      : `instance ${printable(halt.instanceId)} of account ${halt.account}`;
+  const since = new Date(halt.since).toISOString();
+  return `HALTED ${where} since ${since}: ${printable(halt.code)}: ${printable(halt.message)}. Its items wait; mend the cause, and a probe every 30 s lifts the halt. certsweep doctor helps to find it.`;
+}
+
+/** The batch as lines of `name  value`. */
+export function describeBatch(detail: BatchDetail): string {
+  const { etaSeconds, confirmedByAbsence } = detail;
+  const rows: [string, string | number | undefined][] = [
+    ['batch', detail.batch],
+    ['state', detail.state],
+    ['paused because', detail.pausedBecause],
+    ['submitted', detail.submittedAt],
+    ['completed', detail.completedAt],
+    ['requested by', detail.requestedBy],
+    ['reason', detail.reason],
+    ['accepted', detail.accepted],
+    ['revoked', detail.revoked],
+    ['  by absence', confirmedByAbsence === 0 ? undefined : confirmedByAbsence],
+    ['already gone', detail.alreadyGone],
+    ['dead', detail.dead],
+    ['cancelled', detail.cancelled],
+    ['pending', detail.pending],
+    ['rate', `${detail.ratePerSecond}/s`],
+    ['ETA', detail.pending === 0 ? undefined : etaSeconds === null ? 'nothing moves' : duration(etaSeconds)],
+  ];
+  return rows
+    .filter(([, value]) => value !== undefined && value !== '')
+    .map(
+      ([name, value]) =>
+        `${name.padEnd(15)} ${typeof value === 'number' ? value.toLocaleString('en-US') : printable(value ?? '')}`,
+    )
+    .join('\n');
+}
+
+export function describeOverview({ batches, halts }: Overview): string {
+  if (batches.length === 0)
+    return [...halts.map(describeHalt), 'No batch. certsweep submit <manifest> makes one.'].join('\n');
+  const head = ['batch', 'state', 'accepted', 'revoked', 'gone', 'dead', 'cancelled', 'pending', 'rate', 'ETA'];
+  const rows = batches.map((b) => [
+    b.batch,
+    b.state,
+    b.accepted,
+    b.revoked,
+    b.alreadyGone,
+    b.dead,
+    b.cancelled,
+    b.pending,
+    b.pending === 0 ? '' : `${Math.round(b.ratePerSecond)}/s`,
+    b.pending === 0 || b.etaSeconds === null ? '' : duration(b.etaSeconds),
+  ]);
+  return [...halts.map(describeHalt), table(head, rows)].join('\n');
+}

@@ -1,0 +1,91 @@
+import type { Command } from 'commander';
+import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from '../queue/overview.ts';
+import { readHalts, type Halt } from '../limiter/halt-store.ts';
+import { onLeaveSignal } from '../runtime/shutdown.ts';
+import { CommandEnd, EXIT } from './exit.ts';
+import { withStore, type CommonOptions, type Store } from './session.ts';
+import { describeBatch, describeHalt, describeOverview } from './status-text.ts';
+import { print, printJson } from './terminal.ts';
+
+interface StatusOptions extends CommonOptions {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+const WATCH_EVERY_MS = 1_000;
+
+export function addStatus(program: Command): void {
+  program
+    .command('status')
+    .summary('how a batch goes, or all of them')
+    .description(
+      'Shows one batch, or all batches and halts. Exit code: 1 when a completed batch has dead items, 3 while something is halted or paused.',
+    )
+    .argument('[batch]')
+    .option('--json', 'print one object')
+    .option('--watch', 'show it anew each second, until the batch is done')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .action((batch: string | undefined, options: StatusOptions) =>
+      withStore(options, (store) =>
+        options.watch === true ? watch(store, batch, options) : once(store, batch, options),
+      ),
+    );
+}
+
+interface Look {
+  readonly text: string;
+  readonly json: unknown;
+  readonly exitCode: number;
+  readonly isDone: boolean;
+}
+
+async function once(store: Store, batch: string | undefined, options: StatusOptions): Promise<void> {
+  const look = await lookAt(store, batch);
+  if (options.json === true) printJson(look.json);
+  else print(look.text);
+  process.exitCode = look.exitCode;
+}
+
+async function watch(store: Store, batch: string | undefined, options: StatusOptions): Promise<void> {
+  const leave = onLeaveSignal();
+  const interrupted = leave.wait.then(() => true);
+  try {
+    for (;;) {
+      const look = await lookAt(store, batch);
+      if (options.json === true) printJson(look.json);
+      else if (process.stdout.isTTY) print(`\u001B[H\u001B[2J${look.text}`);
+      else print(`${look.text}\n`);
+      process.exitCode = look.exitCode;
+      if (look.isDone) return;
+      const pause = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), WATCH_EVERY_MS));
+      if (await Promise.race([pause, interrupted])) throw new CommandEnd(EXIT.interrupted, '');
+    }
+  } finally {
+    leave.forget();
+  }
+}
+
+async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
+  return batch === undefined ? lookAtAll(store) : lookAtBatch(store, batch);
+}
+
+async function lookAtAll({ redis, prefix, ledger }: Store): Promise<Look> {
+  const all: Overview = await overview(redis, prefix, ledger);
+  const isHeld = all.halts.length > 0 || all.batches.some(({ state }) => state === 'paused');
+  const json = { batches: all.batches.map(statusOf), halts: all.halts };
+  return { text: describeOverview(all), json, exitCode: isHeld ? EXIT.refused : EXIT.ok, isDone: false };
+}
+
+async function lookAtBatch({ redis, prefix, ledger }: Store, id: string): Promise<Look> {
+  const [detail, halts] = await Promise.all([batchStatus(ledger, id), readHalts(redis, prefix)]);
+  if (detail === undefined)
+    throw new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(id)}: certsweep status lists all of them.`);
+  const isDone = detail.pending === 0 && detail.state !== 'planned';
+  const text = [...(isDone ? [] : halts.map(describeHalt)), describeBatch(detail)].join('\n');
+  return { text, json: statusOf(detail), exitCode: exitCodeOf(detail, halts, isDone), isDone };
+}
+
+function exitCodeOf(detail: BatchDetail, halts: readonly Halt[], isDone: boolean): number {
+  if (!isDone) return halts.length > 0 || detail.state === 'paused' ? EXIT.refused : EXIT.ok;
+  return detail.dead > 0 ? EXIT.someDead : EXIT.ok;
+}

@@ -1,0 +1,115 @@
+import type { Command } from 'commander';
+import { startFleetWorker } from '../queue/fleet-worker.ts';
+import type { Config } from '../runtime/config/config.ts';
+import { missingCredentials } from '../runtime/config/config.ts';
+import { environment } from '../runtime/environment.ts';
+import { openHealthPort } from '../runtime/health.ts';
+import { createLogger, type Logger } from '../runtime/logger.ts';
+import { checkRedis } from '../runtime/redis/check-redis.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
+import { describeNotice } from '../runtime/redis/notice.ts';
+import { onLeaveSignal } from '../runtime/shutdown.ts';
+import { VERSION } from '../runtime/version.ts';
+import type { Redis } from 'ioredis';
+import { CommandEnd, EXIT } from './exit.ts';
+import { configOf, withRedis, type CommonOptions } from './session.ts';
+
+/** Calls under way may take so long to end after the first signal; a supervisor should wait a little longer before it kills. */
+const DRAIN_DEADLINE_MS = 10_000;
+const LIVE_EVERY_MS = 1_000;
+
+export function addWorker(program: Command): void {
+  program
+    .command('worker')
+    .summary('work on the queues of all configured accounts until told to stop')
+    .description(
+      'Runs until SIGTERM or SIGINT, then finishes the calls under way (up to 10 s) and gives back the rest; a second signal leaves at once. Logs are lines of JSON on stderr.',
+    )
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .action(async (options: CommonOptions) => {
+      const config = await configOf(options);
+      refuseIncomplete(config);
+      const log = createLogger(config.log.level);
+      const leave = onLeaveSignal();
+      try {
+        await withRedis(
+          config,
+          'worker',
+          (event) => log.info({ event: `redis-${event.kind}`, message: describeNotice(event) }),
+          (redis) => work(config, redis, log, leave.wait),
+          (error) => log.warn({ event: 'redis-connection', message: describeRedisError(error) }),
+        );
+      } finally {
+        leave.forget();
+      }
+    });
+}
+
+async function work(config: Config, redis: Redis, log: Logger, leave: Promise<NodeJS.Signals>): Promise<void> {
+  await refuseUnsafeRedis(redis, log);
+  const worker = startFleetWorker({ config, redis, environment, log });
+  const { port } = config.health;
+  const health =
+    port === undefined
+      ? undefined
+      : await openHealthPort(port, {
+          isLive: () => worker.isLive,
+          notReadyBecause: () => worker.notReadyBecause(),
+          metrics: () => worker.metrics(),
+        });
+  const accounts = config.accounts.map(({ name, qps, endpoint }) => ({ name, qps, endpoint }));
+  log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
+
+  let watch: NodeJS.Timeout | undefined;
+  const dead = new Promise<'silent'>((resolve) => {
+    watch = setInterval(() => worker.isLive || resolve('silent'), LIVE_EVERY_MS);
+  });
+  const reason = await Promise.race([leave, dead]);
+  clearInterval(watch);
+  log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
+  await worker.close(DRAIN_DEADLINE_MS);
+  await health?.close();
+  log.info({ event: 'worker-stopped' });
+  if (reason === 'silent')
+    throw new CommandEnd(
+      EXIT.refused,
+      'The worker fell silent although jobs are ready, even after its queue connection was made anew: start it again.',
+    );
+  process.exitCode = reason === 'SIGINT' ? EXIT.interrupted : EXIT.ok;
+}
+
+function refuseIncomplete(config: Config): void {
+  if (config.accounts.length === 0) {
+    throw new CommandEnd(
+      EXIT.usage,
+      `The configuration (${config.source}) has no account: add one under accounts.<name> with its region and instances.`,
+    );
+  }
+  const missing = config.accounts.flatMap((account) =>
+    missingCredentials(account, environment).map((name) => `  ${name}, for account ${account.name}`),
+  );
+  if (missing.length > 0) {
+    throw new CommandEnd(
+      EXIT.usage,
+      [
+        'These environment variables are not set:',
+        ...missing,
+        'Set them, or name others under accounts.<name>.credentials.',
+      ].join('\n'),
+    );
+  }
+}
+
+async function refuseUnsafeRedis(redis: Redis, log: Logger): Promise<void> {
+  const check = await checkRedis(redis);
+  const refused = check.faults.filter(({ severity }) => severity === 'refuse');
+  for (const { thing, value, remedy, severity } of check.faults) {
+    if (severity === 'warn') log.warn({ event: 'redis-check', thing, value, message: remedy });
+  }
+  if (refused.length === 0) return;
+  const lines = refused.map(({ thing, value, remedy }) => `  ${thing} is ${value}: ${remedy}`);
+  throw new CommandEnd(
+    EXIT.refused,
+    ['This Redis cannot be trusted with the queue and the ledger:', ...lines].join('\n'),
+  );
+}

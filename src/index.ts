@@ -1,0 +1,1 @@
+export { KEY_PREFIX } from './queue/contract.ts';

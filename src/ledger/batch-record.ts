@@ -1,0 +1,79 @@
+import { BATCH_STATES, OUTCOMES, type BatchState, type Counts, type Outcome } from '../core/batch.ts';
+
+export type Priority = 'urgent' | 'bulk';
+
+/** What is known of a batch besides its items. Times are Unix milliseconds. */
+export interface Batch {
+  readonly id: string;
+  readonly state: BatchState;
+  readonly counts: Counts;
+  /** Of `revoked`: those whose deletion was confirmed by absence after a lost answer. */
+  readonly confirmedByAbsence: number;
+  readonly priority: Priority;
+  readonly submittedAt: number;
+  readonly completedAt?: number;
+  readonly requestedBy?: string;
+  readonly reason?: string;
+  /** Why it is paused, for people. */
+  readonly pausedBecause?: string;
+  /** Items handed to the queue so far. */
+  readonly fed: number;
+  /** Jobs of it were lost, and its items fed anew: an item may have been called for before. */
+  readonly rewound: boolean;
+  /** The counts when an operator last resumed it; from then on the breaker counts anew and there is no ramp. */
+  readonly resumedAt?: Counts;
+}
+
+/** The field of the record, and of the JSON of `status`, that counts an outcome. */
+export const COUNT_FIELD: Readonly<Record<Outcome, keyof Counts>> = {
+  revoked: 'revoked',
+  'already-gone': 'alreadyGone',
+  dead: 'dead',
+  cancelled: 'cancelled',
+};
+
+/** Reads the record's hash; undefined when there is none (never there, expired, or removed). */
+export function parseBatch(id: string, hash: Readonly<Record<string, string>>): Batch | undefined {
+  const state = BATCH_STATES.find((known) => known === hash['state']);
+  if (state === undefined) return undefined;
+  const number = (field: string): number => Number(hash[field] ?? 0);
+  const resumed = hash['resumedAt'];
+  return {
+    id,
+    state,
+    counts: {
+      accepted: number('accepted'),
+      revoked: number('revoked'),
+      alreadyGone: number('alreadyGone'),
+      dead: number('dead'),
+      cancelled: number('cancelled'),
+    },
+    confirmedByAbsence: number('confirmedByAbsence'),
+    priority: hash['priority'] === 'urgent' ? 'urgent' : 'bulk',
+    submittedAt: number('submittedAt'),
+    fed: number('fed'),
+    rewound: hash['rewound'] === '1',
+    ...(hash['completedAt'] !== undefined && { completedAt: number('completedAt') }),
+    ...(hash['requestedBy'] !== undefined && { requestedBy: hash['requestedBy'] }),
+    ...(hash['reason'] !== undefined && { reason: hash['reason'] }),
+    ...(hash['pausedBecause'] !== undefined &&
+      hash['pausedBecause'] !== '' && { pausedBecause: hash['pausedBecause'] }),
+    ...(resumed !== undefined && { resumedAt: JSON.parse(resumed) as Counts }),
+  };
+}
+
+/** What has happened since an operator resumed the batch, or since it began. */
+export function countsSinceResume({ counts, resumedAt }: Batch): Counts {
+  if (resumedAt === undefined) return counts;
+  return {
+    accepted: counts.accepted,
+    revoked: counts.revoked - resumedAt.revoked,
+    alreadyGone: counts.alreadyGone - resumedAt.alreadyGone,
+    dead: counts.dead - resumedAt.dead,
+    cancelled: counts.cancelled - resumedAt.cancelled,
+  };
+}
+
+export function outcomeNamed(name: string): Outcome | undefined {
+  return OUTCOMES.find((known) => known === name);
+}

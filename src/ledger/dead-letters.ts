@@ -1,0 +1,112 @@
+import type { Redis } from 'ioredis';
+import type { Certificate } from '../core/certificate.ts';
+import { script } from '../runtime/redis/script.ts';
+import { FEED_RANK, type Ledger } from './ledger.ts';
+import { DISCARD, REOPEN } from './scripts.lua.ts';
+
+/** One life of an item that ended dead. */
+export interface Death {
+  readonly code: string;
+  readonly message: string;
+  readonly requestId: string;
+  /** HTTP calls made. */
+  readonly attempts: number;
+  /** Unix milliseconds. */
+  readonly at: number;
+}
+
+/** An item that ended `dead`, with what it went through. `history` holds earlier deaths, the oldest first. */
+export interface DeadLetter extends Certificate, Death {
+  /** One of its calls may have worked although no answer said so. */
+  readonly effectUnknown: boolean;
+  readonly history: readonly Death[];
+}
+
+export interface DeadLetterOf extends DeadLetter {
+  readonly batch: string;
+  readonly n: number;
+}
+
+export interface DeadFilter {
+  readonly batch?: string;
+  readonly code?: string;
+  readonly instanceId?: string;
+}
+
+const reopenScript = script<number>(REOPEN);
+const discardScript = script<number>(DISCARD);
+
+/** Letters read from Redis at once. */
+const PAGE = 500;
+
+/** Every dead letter that fits, the batches newest first. May show a letter twice while letters come and go. */
+export async function* deadLetters(
+  redis: Redis,
+  ledger: Ledger,
+  filter: DeadFilter = {},
+): AsyncGenerator<DeadLetterOf> {
+  const batches = filter.batch === undefined ? (await ledger.batches()).map(({ id }) => id) : [filter.batch];
+  for (const batch of batches) {
+    const pages = redis.hscanStream(ledger.keys.of(batch).dead, { count: PAGE }) as AsyncIterable<string[]>;
+    for await (const page of pages) {
+      for (let index = 0; index + 1 < page.length; index += 2) {
+        const letter = parseLetter(page[index + 1] ?? '');
+        if (filter.code !== undefined && letter.code !== filter.code) continue;
+        if (filter.instanceId !== undefined && letter.instanceId !== filter.instanceId) continue;
+        yield { ...letter, batch, n: Number(page[index]) };
+      }
+    }
+  }
+}
+
+/** `gone`: somebody else has retried or discarded it. `cancelled`: its batch is, and stays so. */
+export type Reopened = 'reopened' | 'gone' | 'cancelled';
+
+/** Makes a dead item pending again; the feeder gives it a job, with its history. */
+export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
+  const of = ledger.keys.of(batch);
+  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, of.dead, of.reopened, of.superseded];
+  const reply = await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk]);
+  return reply === 1 ? 'reopened' : reply === 0 ? 'gone' : 'cancelled';
+}
+
+/** Puts a letter aside; the item stays counted as dead. @returns false when it is gone already */
+export async function discardDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<boolean> {
+  const of = ledger.keys.of(batch);
+  return (await discardScript(redis, [of.ledger, of.dead], [n])) === 1;
+}
+
+/** Reopened items of a batch that no job stands for yet, at most some hundred. */
+export async function reopenedItems(
+  redis: Redis,
+  ledger: Ledger,
+  batch: string,
+): Promise<{ n: number; letter: DeadLetter }[]> {
+  const [, page] = await redis.hscan(ledger.keys.of(batch).reopened, 0, 'COUNT', PAGE);
+  const items: { n: number; letter: DeadLetter }[] = [];
+  for (let index = 0; index + 1 < page.length; index += 2) {
+    items.push({ n: Number(page[index]), letter: JSON.parse(page[index + 1] ?? '') as DeadLetter });
+  }
+  return items;
+}
+
+/** A job stands for the item now. */
+export async function reopenedItemFed(
+  redis: Redis,
+  ledger: Ledger,
+  batch: string,
+  ordinals: readonly number[],
+): Promise<void> {
+  if (ordinals.length > 0) await redis.hdel(ledger.keys.of(batch).reopened, ...ordinals.map(String));
+}
+
+/** The letter's deaths so far, its last one included. */
+export function deathsOf(letter: DeadLetter): Death[] {
+  const { code, message, requestId, attempts, at } = letter;
+  return [...letter.history, { code, message, requestId, attempts, at }];
+}
+
+function parseLetter(value: string): DeadLetter {
+  // The ledger entry stands before it.
+  return JSON.parse(value.slice(value.indexOf(' ') + 1)) as DeadLetter;
+}

@@ -1,0 +1,58 @@
+/** The Redis keys of one batch, and those that all batches share. All have one hash tag, so that a script may touch any of them. */
+export interface LedgerKeys {
+  /** Sorted set: every batch, by the time of its submission. */
+  readonly batches: string;
+  /** Sorted set: batches with items not settled, urgent ones first, then by age. */
+  readonly active: string;
+  /** Hash: a manifest's fingerprint to the batch that is working on it. */
+  readonly fingerprints: string;
+  /** Counter: goes up when halts or batch states change, so that every process looks anew. */
+  readonly signals: string;
+  /** The keys of one batch. */
+  of(batch: string): BatchKeys;
+}
+
+export interface BatchKeys {
+  /** Hash: what is known of the batch, and its counts. */
+  readonly record: string;
+  /** Hash: chunk number to the packed certificates of about a thousand items. */
+  readonly chunks: string;
+  /** Hash: instance to the chunks that hold items of it. */
+  readonly lanes: string;
+  /** Hash: instance to the ordinal from which it is to be fed. */
+  readonly cursors: string;
+  /** Bitmap: one bit for each settled item. */
+  readonly settled: string;
+  /** Stream: the outcomes, in the order they came. */
+  readonly ledger: string;
+  /** Hash: ordinal to the dead letter. */
+  readonly dead: string;
+  /** Hash: ordinal to the history of a dead letter that is to be tried again. */
+  readonly reopened: string;
+  /** Set: ledger entries that no longer count, since their item was reopened. */
+  readonly superseded: string;
+  /** Hash, standing batches only: job id to the ordinal it was adopted as. */
+  readonly adopted: string;
+}
+
+/** @param prefix - with a hash tag, like `{certsweep}` */
+export function ledgerKeys(prefix: string): LedgerKeys {
+  return {
+    batches: `${prefix}:batches`,
+    active: `${prefix}:active`,
+    fingerprints: `${prefix}:fingerprints`,
+    signals: `${prefix}:signals`,
+    of: (batch) => ({
+      record: `${prefix}:batch:${batch}`,
+      chunks: `${prefix}:batch:${batch}:chunks`,
+      lanes: `${prefix}:batch:${batch}:lanes`,
+      cursors: `${prefix}:batch:${batch}:cursors`,
+      settled: `${prefix}:batch:${batch}:settled`,
+      ledger: `${prefix}:batch:${batch}:ledger`,
+      dead: `${prefix}:batch:${batch}:dead`,
+      reopened: `${prefix}:batch:${batch}:reopened`,
+      superseded: `${prefix}:batch:${batch}:superseded`,
+      adopted: `${prefix}:batch:${batch}:adopted`,
+    }),
+  };
+}

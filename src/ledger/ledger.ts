@@ -1,0 +1,248 @@
+import type { Redis } from 'ioredis';
+import type { BatchEvent, BatchState, Outcome } from '../core/batch.ts';
+import type { Certificate } from '../core/certificate.ts';
+import { script } from '../runtime/redis/script.ts';
+import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
+import { CHUNK_ITEMS, chunkOf, unpackChunk, type ChunkRanges } from './chunk.ts';
+import { ledgerKeys, type LedgerKeys } from './keys.ts';
+import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, SETTLE } from './scripts.lua.ts';
+
+/** One settled item, as it goes into the ledger. */
+export interface Settlement {
+  readonly batch: string;
+  readonly n: number;
+  readonly outcome: Outcome;
+  /** The API's code, or one of ours in lower case; empty when there was no call. */
+  readonly code: string;
+  readonly requestId: string;
+  /** HTTP calls made. */
+  readonly attempts: number;
+  /** `revoked` because the certificate was no longer there after a lost answer. */
+  readonly byAbsence?: boolean;
+  /** With `dead`: what the dead letter keeps. */
+  readonly letter?: string;
+  /** The job, where the item was adopted from one. */
+  readonly jobId?: string;
+}
+
+/** `already`: it was settled before, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. */
+export type Settled = 'settled' | 'drained' | 'already' | 'unknown';
+
+export type StateChange =
+  | { readonly kind: 'changed'; readonly state: BatchState }
+  | { readonly kind: 'refused'; readonly state: BatchState }
+  | { readonly kind: 'no-batch' };
+
+/** How an instance's items of a batch are found and how far they have been fed. */
+export interface Lane {
+  readonly instanceId: string;
+  readonly chunks: ChunkRanges;
+  /** The ordinal from which to go on. */
+  readonly cursor: number;
+}
+
+const settleScript = script<Settled>(SETTLE);
+const cancelScript = script<number>(CANCEL_ITEMS);
+const changeScript = script<string>(CHANGE_STATE);
+const adoptScript = script<[number, number]>(ADOPT);
+const advanceScript = script<null>(ADVANCE);
+
+/** Urgent batches are fed before bulk ones. */
+export const FEED_RANK: Readonly<Record<Priority, number>> = { urgent: 0, bulk: 1 };
+
+/** A standing batch takes in the jobs that belong to none; its name begins so. */
+export const STANDING_PREFIX = 'direct-';
+
+/** The durable record of batches, their items and outcomes. Every method is one step in Redis. */
+export class Ledger {
+  readonly keys: LedgerKeys;
+  readonly #redis: Redis;
+
+  constructor(redis: Redis, prefix: string) {
+    this.#redis = redis;
+    this.keys = ledgerKeys(prefix);
+  }
+
+  /** Settles an item once; a second time is a no-op, so a crash after it cannot count twice. */
+  async settle(item: Settlement): Promise<Settled> {
+    const { active, fingerprints } = this.keys;
+    const of = this.keys.of(item.batch);
+    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted];
+    const { batch, n, outcome, code, requestId, attempts } = item;
+    const byAbsence = item.byAbsence === true ? 1 : 0;
+    const field = COUNT_FIELD[outcome];
+    return settleScript(this.#redis, keys, [
+      batch,
+      n,
+      outcome,
+      field,
+      code,
+      requestId,
+      attempts,
+      byAbsence,
+      item.letter ?? '',
+      item.jobId ?? '',
+    ]);
+  }
+
+  async isSettled(batch: string, n: number): Promise<boolean> {
+    return (await this.#redis.getbit(this.keys.of(batch).settled, n)) === 1;
+  }
+
+  /** Which items of a chunk are settled, by their position in it. */
+  async settledOfChunk(batch: string, chunk: number): Promise<(position: number) => boolean> {
+    // A chunk's bits fill whole bytes, since CHUNK_ITEMS is a multiple of 8.
+    const from = (chunk * CHUNK_ITEMS) / 8;
+    const bits = await this.#redis.getrangeBuffer(this.keys.of(batch).settled, from, from + CHUNK_ITEMS / 8 - 1);
+    return (position) => ((bits[position >> 3] ?? 0) & (0x80 >> (position & 7))) !== 0;
+  }
+
+  async batch(id: string): Promise<Batch | undefined> {
+    return parseBatch(id, await this.#redis.hgetall(this.keys.of(id).record));
+  }
+
+  /** Every batch, the newest first. One whose plan has expired is forgotten on the way. */
+  async batches(): Promise<Batch[]> {
+    const ids = await this.#redis.zrevrange(this.keys.batches, 0, -1);
+    const found = await Promise.all(ids.map((id) => this.batch(id)));
+    const gone = ids.filter((_, index) => found[index] === undefined);
+    if (gone.length > 0) await this.#redis.zrem(this.keys.batches, ...gone);
+    return found.filter((batch) => batch !== undefined);
+  }
+
+  /** Batches with items pending, in the order in which they are to be fed. */
+  async activeBatches(): Promise<Batch[]> {
+    const ids = await this.#redis.zrange(this.keys.active, '0', '-1');
+    const found = await Promise.all(ids.map((id) => this.batch(id)));
+    return found.filter((batch) => batch !== undefined);
+  }
+
+  async lanes(batch: string): Promise<Lane[]> {
+    const of = this.keys.of(batch);
+    const [lanes, cursors] = await Promise.all([this.#redis.hgetall(of.lanes), this.#redis.hgetall(of.cursors)]);
+    return Object.entries(lanes).map(([instanceId, chunks]) => ({
+      instanceId,
+      chunks: JSON.parse(chunks) as ChunkRanges,
+      cursor: Number(cursors[instanceId] ?? 0),
+    }));
+  }
+
+  /** Notes that an instance's items below `cursor` were handed to the queue, `count` of them just now. */
+  async advance(batch: string, instanceId: string, cursor: number, count: number): Promise<void> {
+    const of = this.keys.of(batch);
+    await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, count, 0]);
+  }
+
+  /** Has the instances' items that are not settled fed once more: their jobs were lost. */
+  async rewind(batch: string, ofInstance: (instanceId: string) => boolean): Promise<void> {
+    const of = this.keys.of(batch);
+    for (const { instanceId } of await this.lanes(batch)) {
+      if (ofInstance(instanceId)) await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, 0, 0, 1]);
+    }
+  }
+
+  /** The certificates of a chunk; undefined when there is no such chunk. */
+  async chunk(batch: string, chunk: number): Promise<Certificate[] | undefined> {
+    const packed = await this.#redis.hgetBuffer(this.keys.of(batch).chunks, String(chunk));
+    return packed === null ? undefined : unpackChunk(packed);
+  }
+
+  /** The certificate of one item of a standing batch, as its job named it; undefined when there is none. */
+  async adoptedCertificate(batch: string, n: number): Promise<Certificate | undefined> {
+    const text = await this.#redis.hget(this.keys.of(batch).chunks, String(n));
+    return text === null ? undefined : (JSON.parse(text) as Certificate);
+  }
+
+  /**
+   * Gives a job that belongs to no batch its ordinal in a standing batch. The same job id gets the same ordinal again, until it is settled.
+   * @returns `isNew` false when the job is there already
+   */
+  async adopt(batch: string, jobId: string, certificate: Certificate): Promise<{ n: number; isNew: boolean }> {
+    const of = this.keys.of(batch);
+    const keys = [of.record, this.keys.batches, this.keys.active, of.adopted, of.chunks];
+    const { instanceId, caSn, deviceSn } = certificate;
+    const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk];
+    const [n, isNew] = await adoptScript(this.#redis, keys, args);
+    return { n, isNew: isNew === 1 };
+  }
+
+  /** The jobs a standing batch has adopted and not settled. */
+  async adoptedJobs(batch: string): Promise<ReadonlyMap<string, number>> {
+    const jobs = await this.#redis.hgetall(this.keys.of(batch).adopted);
+    return new Map(Object.entries(jobs).map(([jobId, n]) => [jobId, Number(n)]));
+  }
+
+  /** Pauses, resumes or cancels; every process hears of it through the signals counter. */
+  async change(
+    batch: string,
+    event: Extract<BatchEvent, 'pause' | 'resume' | 'cancel'>,
+    reason = '',
+  ): Promise<StateChange> {
+    const state = await changeScript(this.#redis, [this.keys.of(batch).record, this.keys.signals], [event, reason]);
+    if (state === '') return { kind: 'no-batch' };
+    return state.startsWith('!')
+      ? { kind: 'refused', state: state.slice(1) as BatchState }
+      : { kind: 'changed', state: state as BatchState };
+  }
+
+  /** Settles as cancelled those of the items that no job ever stood for; their batch must be cancelled. */
+  async cancelItems(batch: string, ordinals: readonly number[]): Promise<number> {
+    const of = this.keys.of(batch);
+    const keys = [of.record, this.keys.active, this.keys.fingerprints, of.settled, of.ledger];
+    return ordinals.length === 0 ? 0 : cancelScript(this.#redis, keys, [batch, ...ordinals]);
+  }
+
+  /**
+   * Outcomes a second over the last ten seconds, from the ledger itself.
+   * A fast batch is measured over its last 2,000 outcomes, so that the question stays cheap.
+   */
+  async ratePerSecond(batch: string, windowMs = 10_000): Promise<number> {
+    const [seconds, micros] = await this.#redis.time();
+    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    const from = nowMs - windowMs;
+    const entries = await this.#redis.xrevrange(this.keys.of(batch).ledger, '+', `${from}`, 'COUNT', RATE_SAMPLE);
+    const oldest = entries.at(-1)?.[0];
+    if (oldest === undefined) return 0;
+    const sinceMs =
+      entries.length < RATE_SAMPLE ? await this.#sinceMs(batch, nowMs, windowMs) : nowMs - Number.parseInt(oldest, 10);
+    return (entries.length * 1_000) / Math.max(sinceMs, 1_000);
+  }
+
+  /** A batch younger than the window is measured over its own age. */
+  async #sinceMs(batch: string, nowMs: number, windowMs: number): Promise<number> {
+    const submittedAt = Number((await this.#redis.hget(this.keys.of(batch).record, 'submittedAt')) ?? 0);
+    return Math.min(windowMs, nowMs - submittedAt);
+  }
+}
+
+const RATE_SAMPLE = 2_000;
+
+/** Reads chunks through a small cache: neighbours in time are neighbours in a chunk. */
+export class ChunkReader {
+  readonly #ledger: Ledger;
+  readonly #capacity: number;
+  readonly #chunks = new Map<string, Promise<Certificate[] | undefined>>();
+
+  constructor(ledger: Ledger, capacity = 32) {
+    this.#ledger = ledger;
+    this.#capacity = capacity;
+  }
+
+  /** The certificate that an ordinal stands for. */
+  async certificate(batch: string, n: number): Promise<Certificate | undefined> {
+    if (batch.startsWith(STANDING_PREFIX)) return this.#ledger.adoptedCertificate(batch, n);
+    return (await this.chunk(batch, chunkOf(n)))?.[n % CHUNK_ITEMS];
+  }
+
+  async chunk(batch: string, chunk: number): Promise<Certificate[] | undefined> {
+    const key = `${batch} ${chunk}`;
+    const read = this.#chunks.get(key) ?? this.#ledger.chunk(batch, chunk);
+    // Put at the end again: the map's order is the order of use.
+    this.#chunks.delete(key);
+    this.#chunks.set(key, read);
+    read.catch(() => this.#chunks.delete(key));
+    const oldest = this.#chunks.keys().next();
+    if (this.#chunks.size > this.#capacity && oldest.done !== true) this.#chunks.delete(oldest.value);
+    return read;
+  }
+}

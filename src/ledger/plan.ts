@@ -1,0 +1,144 @@
+import { createHash, randomBytes, type Hash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Certificate } from '../core/certificate.ts';
+import { script } from '../runtime/redis/script.ts';
+import type { Priority } from './batch-record.ts';
+import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
+import { FEED_RANK, type Ledger } from './ledger.ts';
+import { ACTIVATE } from './scripts.lua.ts';
+
+/** How long a plan that nobody activates is kept after its last write. */
+const PLAN_TTL_SECONDS = 3_600;
+/** Chunks that may be on their way to Redis at once: bounds memory without a round trip for each. */
+const WRITES_IN_FLIGHT = 8;
+
+const activateScript = script<string>(ACTIVATE);
+
+export interface PlanDetails {
+  readonly priority: Priority;
+  readonly requestedBy?: string;
+  readonly reason?: string;
+}
+
+export type Activated =
+  /** It runs. */
+  | { readonly kind: 'running'; readonly batch: string }
+  /** The same manifest is at work already, as that batch. */
+  | { readonly kind: 'duplicate'; readonly batch: string }
+  /** The plan is no longer whole (it waited too long, or Redis lost it): nothing runs. */
+  | { readonly kind: 'gone' };
+
+/**
+ * A batch while it is written: invisible to the workers until `activate`, and gone by itself when the submitter dies.
+ * Items get their ordinals in the order in which they are added.
+ */
+export class Plan {
+  readonly batch: string;
+  readonly #redis: Redis;
+  readonly #ledger: Ledger;
+  readonly #details: PlanDetails;
+  readonly #fingerprint: Hash = createHash('sha256');
+  readonly #lanes = new Map<string, ChunkRanges>();
+  #open: Certificate[] = [];
+  #chunks = 0;
+  #accepted = 0;
+  #writes: Promise<unknown>[] = [];
+
+  /** @param nowMs - Unix milliseconds; only makes the name sort by age */
+  constructor(redis: Redis, ledger: Ledger, details: PlanDetails, nowMs: number) {
+    this.#redis = redis;
+    this.#ledger = ledger;
+    this.#details = details;
+    this.batch = batchId(nowMs);
+  }
+
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  async add(certificate: Certificate): Promise<void> {
+    this.#open.push(certificate);
+    this.#accepted += 1;
+    if (this.#open.length === CHUNK_ITEMS) await this.#writeChunk();
+  }
+
+  /** Makes it run, in one step. Call it once, when everything has been added. */
+  async activate(): Promise<Activated> {
+    if (this.#open.length > 0) await this.#writeChunk();
+    await this.#landed();
+    const of = this.#ledger.keys.of(this.batch);
+    const lanes = [...this.#lanes].flatMap(([instanceId, ranges]) => [instanceId, JSON.stringify(ranges)]);
+    await this.#redis
+      .multi()
+      .hset(of.lanes, ...lanes)
+      .expire(of.lanes, PLAN_TTL_SECONDS)
+      .exec();
+    const { active, fingerprints, batches, signals } = this.#ledger.keys;
+    const keys = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
+    const rank = FEED_RANK[this.#details.priority];
+    const args = [this.batch, this.#fingerprint.digest('base64url'), this.#accepted, this.#chunks, rank];
+    const winner = await activateScript(this.#redis, keys, args);
+    if (winner === this.batch) return { kind: 'running', batch: winner };
+    await this.discard();
+    return winner === '' ? { kind: 'gone' } : { kind: 'duplicate', batch: winner };
+  }
+
+  /** Takes every trace away; for a plan that was refused. */
+  async discard(): Promise<void> {
+    await Promise.allSettled(this.#writes);
+    const of = this.#ledger.keys.of(this.batch);
+    await this.#redis.unlink(of.record, of.chunks, of.lanes);
+    await this.#redis.zrem(this.#ledger.keys.batches, this.batch);
+  }
+
+  async #writeChunk(): Promise<void> {
+    const chunk = this.#chunks;
+    const items = this.#open;
+    this.#chunks += 1;
+    this.#open = [];
+    for (const instanceId of new Set(items.map((item) => item.instanceId))) {
+      this.#lanes.set(instanceId, appendChunk(this.#lanes.get(instanceId) ?? [], chunk));
+    }
+    // A NUL cannot be part of a certificate, so no two manifests have one text.
+    this.#fingerprint.update(items.map((c) => `${c.instanceId}\0${c.caSn}\0${c.deviceSn}\0`).join(''));
+    const of = this.#ledger.keys.of(this.batch);
+    const write = this.#redis.multi();
+    if (chunk === 0) this.#writeRecord(write);
+    const packed = packChunk(items);
+    write
+      .hset(of.chunks, String(chunk), packed)
+      .expire(of.chunks, PLAN_TTL_SECONDS)
+      .expire(of.record, PLAN_TTL_SECONDS);
+    const written = write.exec();
+    // Its failure is heard by whoever waits for the writes, and must not end the process before.
+    written.catch(() => undefined);
+    this.#writes.push(written);
+    if (this.#writes.length >= WRITES_IN_FLIGHT) await this.#landed();
+  }
+
+  /** @throws the error of the first write that failed */
+  async #landed(): Promise<void> {
+    const writes = this.#writes;
+    this.#writes = [];
+    for (const results of await Promise.all(writes)) {
+      for (const [error] of (results ?? []) as [Error | null, unknown][]) if (error !== null) throw error;
+    }
+  }
+
+  #writeRecord(write: ReturnType<Redis['multi']>): void {
+    const { priority, requestedBy, reason } = this.#details;
+    const record = {
+      state: 'planned',
+      priority,
+      ...(requestedBy !== undefined && { requestedBy }),
+      ...(reason !== undefined && { reason }),
+    };
+    write.hset(this.#ledger.keys.of(this.batch).record, record).zadd(this.#ledger.keys.batches, Date.now(), this.batch);
+  }
+}
+
+/** Sorts by age, holds no ":" (BullMQ), and no two submitters get the same: `20261124-064134-4f9a2c`. */
+function batchId(nowMs: number): string {
+  const [date = '', time = ''] = new Date(nowMs).toISOString().split('T');
+  return `${date.replaceAll('-', '')}-${time.slice(0, 8).replaceAll(':', '')}-${randomBytes(3).toString('hex')}`;
+}

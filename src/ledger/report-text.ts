@@ -1,0 +1,45 @@
+import type { ReportRow } from './report.ts';
+
+export type ReportFormat = 'csv' | 'ndjson';
+
+/** The columns of a report, in their order; other programs depend on them. */
+export const REPORT_COLUMNS = [
+  'ordinal',
+  'instanceId',
+  'caSn',
+  'deviceSn',
+  'outcome',
+  'code',
+  'requestId',
+  'attempts',
+  'settledAt',
+] as const satisfies readonly (keyof ReportRow)[];
+
+/** Rows joined before they are handed on: a stream of single lines is slow. */
+const JOINED_ROWS = 500;
+
+/** Writes rows as text, in pieces of some hundred lines. */
+export async function* reportText(rows: AsyncIterable<ReportRow>, format: ReportFormat): AsyncGenerator<string> {
+  const write = format === 'csv' ? csvLine : JSON.stringify;
+  let lines: string[] = format === 'csv' ? [REPORT_COLUMNS.join(',')] : [];
+  for await (const row of rows) {
+    lines.push(write(row));
+    if (lines.length < JOINED_ROWS) continue;
+    yield `${lines.join('\n')}\n`;
+    lines = [];
+  }
+  if (lines.length > 0) yield `${lines.join('\n')}\n`;
+}
+
+function csvLine(row: ReportRow): string {
+  return REPORT_COLUMNS.map((column) => csvCell(String(row[column]))).join(',');
+}
+
+// What a spreadsheet would run as a formula when it opens the file.
+const FORMULA = /^[=+\-@\t\r]/;
+
+/** RFC 4180; text that a spreadsheet takes for a formula gets an apostrophe before it. */
+function csvCell(text: string): string {
+  const safe = FORMULA.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}

@@ -1,0 +1,182 @@
+import { TRANSITIONS, type BatchEvent } from '../core/batch.ts';
+
+/*
+ * The ledger's scripts. Each is one atomic step on the keys of one batch; between two of them the identity
+ * `accepted = revoked + already-gone + dead + cancelled + pending` holds. They read the clock of Redis only.
+ */
+
+/** Lua: `moves[event][state]` is the state after it. Written from core's table, so that there is one table. */
+const MOVES = `local moves = cjson.decode('${JSON.stringify(movesByEvent())}')`;
+
+const CLOCK = `local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
+/** Lua: after a settle, closes a batch that has nothing pending. KEYS 1 record, 2 active, 3 fingerprints. */
+const DRAIN = `local function drain(record, active, fingerprints, batch)
+  local f = redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', 'state', 'fingerprint')
+  local pending = f[1] - (f[2] or 0) - (f[3] or 0) - (f[4] or 0) - (f[5] or 0)
+  if pending > 0 then return 'settled' end
+  ${MOVES}
+  ${CLOCK}
+  redis.call('HSET', record, 'state', moves.drain[f[6]] or f[6], 'completedAt', now)
+  redis.call('ZREM', active, batch)
+  if f[7] and redis.call('HGET', fingerprints, f[7]) == batch then redis.call('HDEL', fingerprints, f[7]) end
+  return 'drained'
+end`;
+
+/**
+ * KEYS record active fingerprints settled ledger dead adopted;
+ * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId.
+ * Replies `settled`, `drained` (settled, and it was the last), `already` or `unknown` (no such item).
+ */
+export const SETTLE = `${DRAIN}
+local n = tonumber(ARGV[2])
+local accepted = tonumber(redis.call('HGET', KEYS[1], 'accepted') or 0)
+if n >= accepted then return 'unknown' end
+if redis.call('SETBIT', KEYS[4], n, 1) == 1 then return 'already' end
+redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
+if ARGV[8] == '1' then redis.call('HINCRBY', KEYS[1], 'confirmedByAbsence', 1) end
+local entry = redis.call('XADD', KEYS[5], '*', 'n', n, 'outcome', ARGV[3], 'code', ARGV[5], 'requestId', ARGV[6], 'attempts', ARGV[7])
+if ARGV[9] ~= '' then redis.call('HSET', KEYS[6], n, entry .. ' ' .. ARGV[9]) end
+if ARGV[10] ~= '' then redis.call('HDEL', KEYS[7], ARGV[10]) end
+return drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])`;
+
+/**
+ * Settles as cancelled every item of a list that is not settled: those that were never handed to the queue.
+ * KEYS record active fingerprints settled ledger; ARGV batch n...
+ * Replies how many.
+ */
+export const CANCEL_ITEMS = `${DRAIN}
+if redis.call('HGET', KEYS[1], 'state') ~= 'cancelled' then return 0 end
+local count = 0
+for i = 2, #ARGV do
+  if redis.call('SETBIT', KEYS[4], ARGV[i], 1) == 0 then
+    count = count + 1
+    redis.call('XADD', KEYS[5], '*', 'n', ARGV[i], 'outcome', 'cancelled', 'code', '', 'requestId', '', 'attempts', 0)
+  end
+end
+if count > 0 then
+  redis.call('HINCRBY', KEYS[1], 'cancelled', count)
+  drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
+end
+return count`;
+
+/**
+ * Makes a planned batch run, unless the same manifest is at work already: two submitters, one batch.
+ * KEYS record active fingerprints batches signals chunks lanes;
+ * ARGV batch fingerprint accepted chunks rank.
+ * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete.
+ */
+export const ACTIVATE = `${MOVES}
+${CLOCK}
+local state = redis.call('HGET', KEYS[1], 'state')
+local after = moves.activate[state or '']
+if not after then return state and ARGV[1] or '' end
+if redis.call('HLEN', KEYS[6]) ~= tonumber(ARGV[4]) then return '' end
+local earlier = redis.call('HGET', KEYS[3], ARGV[2])
+if earlier then return earlier end
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[1], 'state', after, 'accepted', ARGV[3], 'fingerprint', ARGV[2], 'submittedAt', now)
+for i = 1, 7 do redis.call('PERSIST', KEYS[i]) end
+redis.call('ZADD', KEYS[4], now, ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[5] * 1e13 + now, ARGV[1])
+redis.call('INCR', KEYS[5])
+return ARGV[1]`;
+
+/**
+ * An operator's or the breaker's change of state.
+ * KEYS record signals; ARGV event reason.
+ * Replies the state after it; `!` and the present state when the event has no place there; empty when there is no batch.
+ */
+export const CHANGE_STATE = `${MOVES}
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return '' end
+local after = moves[ARGV[1]][state]
+if not after then return '!' .. state end
+redis.call('HSET', KEYS[1], 'state', after)
+if ARGV[1] == 'pause' then redis.call('HSET', KEYS[1], 'pausedBecause', ARGV[2]) else redis.call('HDEL', KEYS[1], 'pausedBecause') end
+if ARGV[1] == 'resume' then
+  local f = redis.call('HMGET', KEYS[1], 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
+  redis.call('HSET', KEYS[1], 'resumedAt', cjson.encode({ accepted = tonumber(f[1] or 0), revoked = tonumber(f[2] or 0),
+    alreadyGone = tonumber(f[3] or 0), dead = tonumber(f[4] or 0), cancelled = tonumber(f[5] or 0) }))
+end
+redis.call('INCR', KEYS[2])
+return after`;
+
+/**
+ * Gives a job that belongs to no batch its place in a standing batch; the same job gets the same place again.
+ * KEYS record batches active adopted chunks; ARGV batch jobId certificate rank.
+ * Replies { ordinal, 1 when new }.
+ */
+export const ADOPT = `${MOVES}
+${CLOCK}
+local known = redis.call('HGET', KEYS[4], ARGV[2])
+if known then return { tonumber(known), 0 } end
+local n = redis.call('HINCRBY', KEYS[1], 'accepted', 1) - 1
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then
+  redis.call('HSET', KEYS[1], 'submittedAt', now, 'priority', 'urgent')
+  redis.call('ZADD', KEYS[2], now, ARGV[1])
+end
+redis.call('HSET', KEYS[1], 'state', state and moves.reopen[state] or 'running')
+redis.call('HDEL', KEYS[1], 'completedAt')
+redis.call('HINCRBY', KEYS[1], 'fed', 1)
+redis.call('HSET', KEYS[4], ARGV[2], n)
+redis.call('HSET', KEYS[5], n, ARGV[3])
+redis.call('ZADD', KEYS[3], 'NX', ARGV[4] * 1e13 + now, ARGV[1])
+return { n, 1 }`;
+
+/**
+ * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.
+ * KEYS record active settled ledger dead reopened superseded; ARGV batch n rank.
+ * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled.
+ */
+export const REOPEN = `${MOVES}
+${CLOCK}
+local value = redis.call('HGET', KEYS[5], ARGV[2])
+if not value then return 0 end
+local after = moves.reopen[redis.call('HGET', KEYS[1], 'state')]
+if not after then return -1 end
+local entry, letter = value:match('^(%S+) (.*)$')
+redis.call('SETBIT', KEYS[3], ARGV[2], 0)
+redis.call('HINCRBY', KEYS[1], 'dead', -1)
+redis.call('HSET', KEYS[1], 'state', after)
+redis.call('HDEL', KEYS[1], 'completedAt')
+redis.call('HDEL', KEYS[5], ARGV[2])
+redis.call('HSET', KEYS[6], ARGV[2], letter)
+redis.call('SADD', KEYS[7], entry)
+redis.call('XADD', KEYS[4], '*', 'n', ARGV[2], 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
+redis.call('ZADD', KEYS[2], 'NX', ARGV[3] * 1e13 + now, ARGV[1])
+return 1`;
+
+/**
+ * Puts a dead letter aside for good: the item stays dead, the letter goes, the ledger says so.
+ * KEYS ledger dead; ARGV n. Replies 1, or 0 when there is no such letter.
+ */
+export const DISCARD = `if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('XADD', KEYS[1], '*', 'n', ARGV[1], 'outcome', 'discarded', 'code', '', 'requestId', '', 'attempts', 0)
+return 1`;
+
+/**
+ * Notes how far an instance has been fed; never backwards, unless told to begin anew.
+ * KEYS record cursors; ARGV instance ordinal count rewind.
+ */
+export const ADVANCE = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
+if ARGV[4] == '1' or tonumber(ARGV[2]) > before then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
+redis.call('HINCRBY', KEYS[1], 'fed', ARGV[3])
+if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'rewound', 1) end`;
+
+function movesByEvent(): Record<BatchEvent, Record<string, string>> {
+  const moves: Record<BatchEvent, Record<string, string>> = {
+    activate: {},
+    pause: {},
+    resume: {},
+    cancel: {},
+    drain: {},
+    reopen: {},
+  };
+  for (const [state, row] of Object.entries(TRANSITIONS)) {
+    for (const [event, after] of Object.entries(row)) moves[event as BatchEvent][state] = after;
+  }
+  return moves;
+}

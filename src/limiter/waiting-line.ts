@@ -1,0 +1,93 @@
+import type { Grant } from './contract.ts';
+
+export interface Caller {
+  readonly instanceId: string;
+  readonly resolve: (grant: Grant) => void;
+}
+
+/** Probes go before urgent callers, these before the others; within each, first come, first served. */
+export type Lane = 'probe' | 'urgent' | 'bulk';
+
+/** The callers that wait for a slot. */
+export class WaitingLine {
+  readonly #probe = new Queue();
+  readonly #urgent = new Queue();
+  readonly #bulk = new Queue();
+
+  get size(): number {
+    return this.#probe.size + this.#urgent.size + this.#bulk.size;
+  }
+
+  get probes(): number {
+    return this.#probe.size;
+  }
+
+  join(lane: Lane, caller: Caller): void {
+    this.#queueOf(lane).push(caller);
+  }
+
+  /** The next caller, and whether it is to probe. */
+  next(): { readonly caller: Caller; readonly probe: boolean } | undefined {
+    const prober = this.#probe.shift();
+    if (prober !== undefined) return { caller: prober, probe: true };
+    const caller = this.#urgent.shift() ?? this.#bulk.shift();
+    return caller === undefined ? undefined : { caller, probe: false };
+  }
+
+  /** Sends away, with the grant that `judge` gives them, all who are not to probe; who gets none stays. */
+  sendAway(judge: (instanceId: string) => Grant | undefined): void {
+    for (const queue of [this.#urgent, this.#bulk]) queue.sendAway(judge);
+  }
+
+  /** Sends everyone away. */
+  close(): void {
+    for (const queue of [this.#probe, this.#urgent, this.#bulk]) queue.sendAway(() => ({ kind: 'closed' }));
+  }
+
+  #queueOf(lane: Lane): Queue {
+    switch (lane) {
+      case 'probe':
+        return this.#probe;
+      case 'urgent':
+        return this.#urgent;
+      case 'bulk':
+        return this.#bulk;
+    }
+  }
+}
+
+/** Array.shift moves all that wait; this moves them once for as many as have gone. */
+class Queue {
+  #callers: Caller[] = [];
+  #gone = 0;
+
+  get size(): number {
+    return this.#callers.length - this.#gone;
+  }
+
+  push(caller: Caller): void {
+    this.#callers.push(caller);
+  }
+
+  shift(): Caller | undefined {
+    const caller = this.#callers[this.#gone];
+    if (caller === undefined) return undefined;
+    this.#gone += 1;
+    if (this.#gone * 2 >= this.#callers.length) {
+      this.#callers = this.#callers.slice(this.#gone);
+      this.#gone = 0;
+    }
+    return caller;
+  }
+
+  sendAway(judge: (instanceId: string) => Grant | undefined): void {
+    const staying: Caller[] = [];
+    for (const caller of this.#callers.slice(this.#gone)) {
+      const grant = judge(caller.instanceId);
+      if (grant === undefined) staying.push(caller);
+      else caller.resolve(grant);
+    }
+    this.#callers = staying;
+    this.#gone = 0;
+  }
+}

@@ -1,0 +1,159 @@
+import type { Answer } from '../core/answer.ts';
+import type { Certificate } from '../core/certificate.ts';
+import { Connections } from './connections.ts';
+import type { AccessKey, CredentialSource } from './credentials.ts';
+import { endpointOf } from './endpoint.ts';
+import { DeadlinePassed, Journey } from './journey.ts';
+import { describes, echoes, lists, readFailure, readReply, type Proof } from './read-answer.ts';
+import { redactorFor, type Redact } from './redact.ts';
+import { Sdk, type SdkCall } from './sdk.ts';
+
+export interface MqttClientOptions {
+  /** `https://onsmqtt.<region>.aliyuncs.com`, or a stand-in's URL: scheme, host and port only. */
+  readonly endpoint: string;
+  readonly credentials: CredentialSource;
+  /** From the call to the end of its answer, milliseconds, waiting for credentials and a connection included. */
+  readonly callDeadlineMs: number;
+  /** Calls beyond this wait in order of arrival, before they are signed and before their slot is checked. */
+  readonly maxConnections: number;
+  /** The address of this host to call from; without it the system chooses. */
+  readonly localAddress?: string;
+}
+
+/**
+ * The OpenAPI, one call in, one answer out. Nothing that the network, the API or the credentials do is thrown. `notAfterMs`
+ * is on `performance.now()`'s scale: past it the slot is void and nothing is sent. It is judged when the connection
+ * is up and the bytes are about to leave.
+ */
+export interface MqttClient {
+  deleteDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
+  /** `accepted` means the certificate is registered. A read changes nothing: its network faults have effect `none`. */
+  getDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
+  /** A harmless read (one line of the instance's list) that proves credentials and permission. Counts against the quotas. */
+  readInstance(instanceId: string): Promise<Answer>;
+  /** Ends every connection: calls under way are cut off, later ones answered with network code `closed`. */
+  close(): void;
+}
+
+interface Call extends SdkCall {
+  readonly proof: Proof;
+}
+
+/** @throws Error when the endpoint is no URL of a bare host */
+export function createMqttClient(options: MqttClientOptions): MqttClient {
+  const caller = new Caller(options);
+  return {
+    deleteDeviceCertificate: (certificate, notAfterMs) =>
+      caller.call(
+        {
+          action: 'DeleteDeviceCertificate',
+          method: 'POST',
+          parameters: parametersOf(certificate),
+          proof: echoes(certificate.deviceSn),
+        },
+        notAfterMs,
+      ),
+    getDeviceCertificate: (certificate, notAfterMs) =>
+      caller.call(
+        {
+          action: 'GetDeviceCertificate',
+          method: 'GET',
+          parameters: parametersOf(certificate),
+          proof: describes(certificate.deviceSn),
+        },
+        notAfterMs,
+      ),
+    readInstance: (instanceId) =>
+      caller.call({
+        action: 'ListDeviceCertificate',
+        method: 'GET',
+        parameters: { MqttInstanceId: instanceId, PageNo: '1', PageSize: '1' },
+        proof: lists,
+      }),
+    close: () => caller.close(),
+  };
+}
+
+/**
+ * The same interface for a rehearsal: `deleteDeviceCertificate` reads the certificate and answers what a delete would
+ * have heard. It has no way to send a call that changes anything.
+ * @throws Error when the endpoint is no URL of a bare host
+ */
+export function createDryRunClient(options: MqttClientOptions): MqttClient {
+  const client = createMqttClient(options);
+  return {
+    ...client,
+    deleteDeviceCertificate: (certificate, notAfterMs) => client.getDeviceCertificate(certificate, notAfterMs),
+  };
+}
+
+class Caller {
+  readonly #options: MqttClientOptions;
+  readonly #connections: Connections;
+  readonly #sdk: Sdk;
+  #closed = false;
+  #redactor: { readonly key: AccessKey; readonly redact: Redact } | undefined;
+
+  constructor(options: MqttClientOptions) {
+    const endpoint = endpointOf(options.endpoint);
+    this.#options = options;
+    this.#connections = new Connections(endpoint.protocol === 'https:', options);
+    this.#sdk = new Sdk(endpoint.origin, this.#connections.agent);
+  }
+
+  async call(call: Call, notAfterMs?: number): Promise<Answer> {
+    const journey = new Journey(this.#options.callDeadlineMs, notAfterMs);
+    try {
+      let key: AccessKey;
+      try {
+        key = await journey.within(this.#options.credentials.get());
+      } catch (error) {
+        return { kind: 'not-sent', reason: 'no-credentials', message: this.#whyNoKey(error) };
+      }
+      return await this.#send(call, key, journey);
+    } finally {
+      journey.end();
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#connections.close();
+  }
+
+  async #send(call: Call, key: AccessKey, journey: Journey): Promise<Answer> {
+    const redact = this.#redactorFor(key);
+    try {
+      await this.#connections.enter(journey);
+      try {
+        if (this.#closed) return { kind: 'network', code: 'closed', message: 'the client is closed', effect: 'none' };
+        // Also here: signing costs more than everything else, and after a stall hundreds of calls may be late.
+        journey.mustBeInTime();
+        const reply = await journey.within(this.#sdk.request(call, key, journey));
+        return readReply(reply, call.proof, redact);
+      } finally {
+        this.#connections.leave();
+      }
+    } catch (error) {
+      return readFailure(error, journey, call.method === 'POST', redact);
+    }
+  }
+
+  #whyNoKey(error: unknown): string {
+    if (error instanceof DeadlinePassed)
+      return `no credentials within ${this.#options.callDeadlineMs} ms: the source does not answer`;
+    return redactorFor(this.#redactor?.key)(error instanceof Error ? error.message : 'the source failed');
+  }
+
+  /** One redactor for as long as one key is used: building it costs more than a call. */
+  #redactorFor(key: AccessKey): Redact {
+    if (this.#redactor?.key !== key) this.#redactor = { key, redact: redactorFor(key) };
+    return this.#redactor.redact;
+  }
+}
+
+const parametersOf = ({ instanceId, caSn, deviceSn }: Certificate): Record<string, string> => ({
+  MqttInstanceId: instanceId,
+  CaSn: caSn,
+  DeviceSn: deviceSn,
+});

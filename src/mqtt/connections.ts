@@ -1,0 +1,131 @@
+import { Agent as HttpAgent, type AgentOptions } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { DeadlinePassed, Journey } from './journey.ts';
+
+export interface ConnectionLimits {
+  readonly maxConnections: number;
+  /** The address of this host to call from; undefined: the system chooses. */
+  readonly localAddress?: string;
+}
+
+/** Idle connections are given up before a load balancer or NAT forgets them silently. */
+const IDLE_MS = 30_000;
+
+/**
+ * The client's connections: kept alive, at most `maxConnections`, and a call is given one only when it is up. So a call
+ * that fails while connecting has certainly not been sent, a slow handshake cannot carry it past its slot, and
+ * no call waits inside the agent, where its signature and its slot would grow old unseen: it waits in `enter`, before both.
+ */
+export class Connections {
+  readonly agent: HttpAgent;
+  readonly #waiting = new Set<() => void>();
+  readonly #connecting = new Set<Duplex>();
+  /** Connections that came up too late for the call they were made for; the next one takes them. */
+  readonly #spare = new Set<Duplex>();
+  readonly #upEvent: 'connect' | 'secureConnect';
+  #free: number;
+
+  constructor(secure: boolean, { maxConnections, localAddress }: ConnectionLimits) {
+    this.#free = maxConnections;
+    this.#upEvent = secure ? 'secureConnect' : 'connect';
+    const options: AgentOptions = {
+      keepAlive: true,
+      // No bound in the agent: it would count a connection that is being torn down, and hold back the call that follows.
+      maxSockets: Number.POSITIVE_INFINITY,
+      maxFreeSockets: maxConnections,
+      timeout: IDLE_MS,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    };
+    this.agent = secure ? new HttpsAgent(options) : new HttpAgent(options);
+    const open = this.agent.createConnection.bind(this.agent);
+    this.agent.createConnection = (target, done) => {
+      const journey: unknown = Reflect.get(target, 'journey');
+      if (!(journey instanceof Journey) || done === undefined) throw new TypeError('a call must bring its journey');
+      const spare = this.#takeSpare();
+      if (spare !== undefined) return spare;
+      journey.hold();
+      const socket = open(target);
+      if (socket === undefined || socket === null) throw new TypeError('the agent opened no socket');
+      this.#hand(socket, journey, done);
+      // Nothing yet: the agent waits for `done`.
+      return undefined;
+    };
+  }
+
+  /**
+   * Waits for the right to use a connection; in order of arrival.
+   * @throws DeadlinePassed
+   */
+  async enter(journey: Journey): Promise<void> {
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.add(resolve);
+      const stop = (): void => {
+        if (this.#waiting.delete(resolve)) reject(new DeadlinePassed());
+      };
+      if (journey.signal.aborted) stop();
+      else journey.signal.addEventListener('abort', stop, { once: true });
+    });
+  }
+
+  leave(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free += 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
+  }
+
+  /** Ends every connection, also those in use and those being made. */
+  close(): void {
+    this.agent.destroy();
+    for (const socket of this.#spare) socket.destroy();
+    // With an error: a socket that ends without one would leave its call waiting for the deadline.
+    const closed = Object.assign(new Error('the client is closed'), { code: 'closed' });
+    for (const socket of this.#connecting) socket.destroy(closed);
+  }
+
+  #takeSpare(): Duplex | undefined {
+    for (const socket of this.#spare) {
+      this.#spare.delete(socket);
+      if (!socket.destroyed && socket.writable) return socket;
+    }
+    return undefined;
+  }
+
+  #hand(socket: Duplex, journey: Journey, done: (error: Error | null, socket: Duplex) => void): void {
+    const giveUp = (): void => void socket.destroy(new DeadlinePassed());
+    const settle = (error: Error | null): void => {
+      this.#connecting.delete(socket);
+      journey.signal.removeEventListener('abort', giveUp);
+      done(error, socket);
+    };
+    const fail = (error: Error): void => settle(error);
+    this.#connecting.add(socket);
+    journey.signal.addEventListener('abort', giveUp, { once: true });
+    socket.once('error', fail);
+    socket.once(this.#upEvent, () => {
+      socket.off('error', fail);
+      try {
+        journey.depart();
+      } catch (error) {
+        this.#keep(socket);
+        settle(error instanceof Error ? error : new Error('the call could not leave'));
+        return;
+      }
+      settle(null);
+    });
+  }
+
+  #keep(socket: Duplex): void {
+    this.#spare.add(socket);
+    // Nobody else listens while it is spare, and an unheard error would end the process; `#takeSpare` sees that it is dead.
+    socket.on('error', () => undefined);
+  }
+}

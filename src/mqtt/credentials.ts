@@ -1,0 +1,133 @@
+import { DefaultCredentialsProvider } from '@alicloud/credentials';
+import { redactorFor } from './redact.ts';
+import { hushHttpx } from './sdk.ts';
+
+/** An access key, permanent or, with a token, temporary. */
+export interface AccessKey {
+  readonly accessKeyId: string;
+  readonly accessKeySecret: string;
+  readonly securityToken?: string;
+}
+
+/** Where a client has its key from. */
+export interface CredentialSource {
+  /** The key in use; the same object until it is fetched anew. @throws Error, fit to be shown, when none can be had */
+  get(): Promise<AccessKey>;
+  /** The key was refused: the next `get` fetches one anew. */
+  invalidate(): void;
+}
+
+/** The names of the variables, not their values. */
+export interface CredentialVariables {
+  readonly accessKeyId: string;
+  readonly accessKeySecret: string;
+  /** Given for temporary keys; then the variable must be set, too. */
+  readonly securityToken?: string;
+}
+
+/** How long a key is used before the source is asked again, milliseconds. */
+export const KEY_LIFE_MS = 60_000;
+/** How long a failure stands, milliseconds: a full pace of calls must not become a flood of refreshes. */
+export const FAILURE_LIFE_MS = 1_000;
+
+/** Reads the key from environment variables, anew at each refresh. */
+export function credentialsFromEnvironment(
+  names: CredentialVariables,
+  environment: Readonly<Record<string, string | undefined>>,
+): CredentialSource {
+  return cacheCredentials(async () => {
+    const key = {
+      accessKeyId: readVariable(names.accessKeyId, environment),
+      accessKeySecret: readVariable(names.accessKeySecret, environment),
+    };
+    if (names.securityToken === undefined) return key;
+    return { ...key, securityToken: readVariable(names.securityToken, environment) };
+  });
+}
+
+/** The official chain: `ALIBABA_CLOUD_*` variables, OIDC, the CLI's profile, a credentials file, the instance's RAM role, a URI. */
+export function credentialsFromChain(): CredentialSource {
+  let chain: DefaultCredentialsProvider | undefined;
+  return cacheCredentials(async (anew) => {
+    hushHttpx();
+    // A chain that failed once asks only its last link ever after, and one that succeeded keeps a refused token: build another.
+    if (anew || chain === undefined) chain = DefaultCredentialsProvider.builder().build();
+    // Without the cause: the SDK's errors carry whole requests.
+    const { key, why } = await askChain(chain);
+    if (key !== undefined) return key;
+    throw new Error(
+      `credentials: set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or give this host a profile or RAM role; the chain says: ${why}`,
+    );
+  });
+}
+
+async function askChain(
+  chain: DefaultCredentialsProvider,
+): Promise<{ readonly key: AccessKey; readonly why?: never } | { readonly key?: never; readonly why: string }> {
+  try {
+    const { accessKeyId, accessKeySecret, securityToken } = await chain.getCredentials();
+    if (!accessKeyId || !accessKeySecret) return { why: 'the chain answered without an access key' };
+    return { key: { accessKeyId, accessKeySecret, ...(securityToken ? { securityToken } : {}) } };
+  } catch (error) {
+    return { why: redactorFor(undefined)(error instanceof Error ? error.message : 'the chain failed') };
+  }
+}
+
+/**
+ * One refresh in flight, whoever asks, and never two at once: the official chain's concurrent refreshes reject each other.
+ * @param fetch - gets a key; `anew` when the last one was refused or could not be had
+ * @param nowMs - a clock that never goes back, milliseconds
+ */
+export function cacheCredentials(
+  fetch: (anew: boolean) => Promise<AccessKey>,
+  nowMs: () => number = () => performance.now(),
+): CredentialSource {
+  let held: { readonly answer: Promise<AccessKey>; readonly untilMs: number } | undefined;
+  let refresh: Promise<AccessKey> | undefined;
+  let anew = false;
+  /** When the last key that replaced a refused one came. */
+  let renewedAtMs = Number.NEGATIVE_INFINITY;
+
+  const start = async (): Promise<AccessKey> => {
+    const renewing = anew;
+    anew = false;
+    const answer = fetch(renewing);
+    try {
+      const key = await answer;
+      // Refused while this was under way: it may be the refused key once more.
+      held = anew ? undefined : { answer, untilMs: nowMs() + KEY_LIFE_MS };
+      if (renewing) renewedAtMs = nowMs();
+      return key;
+    } catch (error) {
+      held = { answer, untilMs: nowMs() + FAILURE_LIFE_MS };
+      anew = true;
+      throw error;
+    } finally {
+      refresh = undefined;
+    }
+  };
+
+  return {
+    get() {
+      if (refresh !== undefined) return refresh;
+      if (held !== undefined && nowMs() < held.untilMs) return held.answer;
+      refresh = start();
+      return refresh;
+    },
+    invalidate() {
+      // Every call under way with a refused key says so; one new key answers them all.
+      if (nowMs() - renewedAtMs < FAILURE_LIFE_MS) return;
+      held = undefined;
+      anew = true;
+    },
+  };
+}
+
+function readVariable(name: string, environment: Readonly<Record<string, string | undefined>>): string {
+  const value = environment[name];
+  if (value === undefined) throw new Error(`credentials: the environment variable ${name} is not set, set it`);
+  if (value.trim() === '') throw new Error(`credentials: the environment variable ${name} is blank, give it a value`);
+  if (value.trim() !== value)
+    throw new Error(`credentials: the environment variable ${name} begins or ends with white space, remove it`);
+  return value;
+}

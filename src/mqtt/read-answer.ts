@@ -1,0 +1,155 @@
+import type { Answer, Refused } from '../core/answer.ts';
+import { blameOf } from '../core/code-table.ts';
+import { DeadlinePassed, SlotVoid, type Journey } from './journey.ts';
+import type { Redact } from './redact.ts';
+
+/** What is wrong with a body that should say the call was done; undefined where nothing is. */
+export type Proof = (body: unknown) => string | undefined;
+
+/** The serial number that was sent must come back: `DeviceSn` beside the request id. */
+export const echoes =
+  (deviceSn: string): Proof =>
+  (body) =>
+    faultOfEcho(fieldOf(body, 'DeviceSn'), deviceSn);
+
+/** The same in `Data`, where reads have it. */
+export const describes =
+  (deviceSn: string): Proof =>
+  (body) =>
+    faultOfEcho(fieldOf(fieldOf(body, 'Data'), 'DeviceSn'), deviceSn);
+
+/** A listing must have its `Data`, however empty. */
+export const lists: Proof = (body) =>
+  typeof fieldOf(body, 'Data') === 'object' && fieldOf(body, 'Data') !== null ? undefined : 'it has no Data';
+
+/** Header values above this are taken for nonsense and cut to it, milliseconds. */
+export const MAX_RETRY_AFTER_MS = 600_000;
+
+/**
+ * The answer in what the SDK resolves with. It resolves for every HTTP status and every JSON without a `Code`.
+ * @param reply - `[body, entry]`
+ */
+export function readReply(reply: unknown, proof: Proof, redact: Redact): Answer {
+  const body = fieldOf(reply, '0');
+  const status = statusOf(fieldOf(reply, '1'));
+  const requestId = requestIdOf(body, redact);
+  const fault = status === undefined || status < 200 || status > 299 ? 'it has no Code' : proof(body);
+  // The echo is the proof; an accepted call without a request id is accepted all the same.
+  if (fault === undefined) return { kind: 'accepted', requestId: requestId ?? '' };
+  return {
+    kind: 'garbled',
+    message: `the answer (HTTP ${status ?? 'status unknown'}) cannot be trusted: ${fault}`,
+    ...(status === undefined ? {} : { status }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
+}
+
+/**
+ * The answer in whatever a call threw; never throws itself.
+ * @param changes - whether the call was to change something: a read that is lost has changed nothing, whatever became of it
+ */
+export function readFailure(error: unknown, journey: Journey, changes: boolean, redact: Redact): Answer {
+  if (error instanceof SlotVoid) return { kind: 'not-sent', reason: 'slot-void', message: error.message };
+  const entry = fieldOf(error, 'entry');
+  if (entry !== undefined) return readRefusal(error, entry, redact);
+  const effect = journey.left && changes ? 'unknown' : 'none';
+  if (error instanceof DeadlinePassed || journey.signal.aborted) {
+    const missed = journey.left ? 'no answer' : 'no connection';
+    return { kind: 'network', code: 'timeout', message: `${missed} within ${journey.deadlineMs} ms`, effect };
+  }
+  if (journey.left && isUnreadable(error)) {
+    const text = textOf(error, 'text');
+    const shown =
+      text === undefined ? 'it is no JSON object' : text.trim() === '' ? 'it is empty' : `it is no JSON: ${text}`;
+    return { kind: 'garbled', message: redact(`the answer cannot be read: ${shown}`) };
+  }
+  return { kind: 'network', code: networkCodeOf(error), message: redact(withoutRequest(error)), effect };
+}
+
+function readRefusal(error: unknown, entry: unknown, redact: Redact): Answer {
+  const status = statusOf(entry);
+  const body = fieldOf(error, 'data');
+  const requestId = requestIdOf(body, redact);
+  const code = fieldOf(body, 'Code');
+  if (status === undefined || (typeof code !== 'string' && typeof code !== 'number')) {
+    const message = 'the answer cannot be trusted: its Code is no text';
+    return {
+      kind: 'garbled',
+      message,
+      ...(status === undefined ? {} : { status }),
+      ...(requestId === undefined ? {} : { requestId }),
+    };
+  }
+  const refused: Refused = {
+    kind: 'refused',
+    status,
+    code: redact(String(code)),
+    // The body's own: the error's message is this and the URL, credentials included.
+    message: redact(textOf(body, 'Message') ?? ''),
+    requestId: requestId ?? '',
+  };
+  const retryAfterMs = retryAfterOf(fieldOf(fieldOf(entry, 'response'), 'headers'), refused.code);
+  return retryAfterMs === undefined ? refused : { ...refused, retryAfterMs };
+}
+
+/** How long the API asks us to wait, milliseconds: the longest of what its headers say. */
+function retryAfterOf(headers: unknown, code: string): number | undefined {
+  const asked = [parseMs(textOf(headers, 'x-acs-retry-after'))];
+  if (blameOf(code) === 'rate') {
+    for (const name of ['x-ratelimit-user', 'x-ratelimit-user-api']) {
+      // `Limit:500,Remain:0,TimeLeft:300`; also present, and meaningless to us, on calls within the limit.
+      asked.push(parseMs(/(?:^|[,;\s])TimeLeft\s*[:=]\s*(\d+)/i.exec(textOf(headers, name) ?? '')?.[1]));
+    }
+  }
+  const told = asked.filter((ms) => ms !== undefined);
+  return told.length === 0 ? undefined : Math.min(Math.max(...told), MAX_RETRY_AFTER_MS);
+}
+
+function parseMs(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function faultOfEcho(echo: unknown, sent: string): string | undefined {
+  if (echo === sent) return undefined;
+  return echo === undefined ? 'it names no device' : 'it names another device';
+}
+
+/** The SDK's own words for a body that is no JSON object: a bare object named SyntaxError, or a TypeError. */
+function isUnreadable(error: unknown): boolean {
+  return textOf(error, 'name') === 'SyntaxError' || error instanceof TypeError;
+}
+
+/** The system's code, such as ECONNRESET; `timeout` for any of the timeouts, `failed` where there is none. */
+function networkCodeOf(error: unknown): string {
+  const code = textOf(error, 'code');
+  if (code === 'ETIMEDOUT' || textOf(error, 'name') === 'RequestTimeoutError') return 'timeout';
+  return code !== undefined && /^\w{1,60}$/.test(code) ? code : 'failed';
+}
+
+/** The SDK appends method and URL to messages; with a GET, the URL is the whole signed request. */
+function withoutRequest(error: unknown): string {
+  const message = textOf(error, 'message')
+    ?.replace(/(?:GET|POST) https?:\/\/.*$/s, '')
+    .trim();
+  return message === undefined || message === '' ? networkCodeOf(error) : message;
+}
+
+function requestIdOf(body: unknown, redact: Redact): string | undefined {
+  const requestId = textOf(body, 'RequestId');
+  if (requestId === undefined || requestId === '') return undefined;
+  return /^[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}$/i.test(requestId) ? requestId : redact(requestId);
+}
+
+function statusOf(entry: unknown): number | undefined {
+  const status = fieldOf(fieldOf(entry, 'response'), 'statusCode');
+  return typeof status === 'number' ? status : undefined;
+}
+
+function textOf(value: unknown, name: string): string | undefined {
+  const field = fieldOf(value, name);
+  return typeof field === 'string' ? field : undefined;
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}

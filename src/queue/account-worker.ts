@@ -1,0 +1,193 @@
+import { Worker, type Job as BullJob } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { BackoffPolicy } from '../core/backoff.ts';
+import type { CautionPolicy } from '../core/batch.ts';
+import type { DecidePolicy } from '../core/decide.ts';
+import { ChunkReader, type Ledger } from '../ledger/ledger.ts';
+import type { LimiterNotice } from '../limiter/contract.ts';
+import { readHalts } from '../limiter/halt-store.ts';
+import { openLimiter } from '../limiter/limiter.ts';
+import { BatchStates } from './batch-states.ts';
+import { ConcurrencyTarget } from './concurrency.ts';
+import { queueName } from './contract.ts';
+import { every } from './every.ts';
+import { Feeder, type FeederEvent } from './feeder.ts';
+import { ItemLocator } from './item.ts';
+import { Lease } from './lease.ts';
+import { createProcessor, type ProcessorEvent, type RevocationClient } from './processor.ts';
+import { RevokeQueue } from './revoke-queue.ts';
+import { sweepFailed } from './sweeper.ts';
+
+export interface AccountWorkerOptions {
+  /** A connection of the `worker` role; it stays the caller's. */
+  readonly redis: Redis;
+  readonly prefix: string;
+  readonly ledger: Ledger;
+  readonly account: { readonly name: string; readonly qps: number; readonly instances: readonly string[] };
+  readonly egress: { readonly id: string; readonly qps: number };
+  readonly lateMs: number;
+  readonly policy: DecidePolicy & BackoffPolicy;
+  readonly caution: CautionPolicy;
+  readonly client: RevocationClient & { close(): void };
+  readonly refreshCredentials: () => void;
+  readonly tell: (event: WorkerEvent) => void;
+}
+
+export type WorkerEvent =
+  | ProcessorEvent
+  | FeederEvent
+  | { readonly kind: 'limiter'; readonly notice: LimiterNotice }
+  | { readonly kind: 'swept'; readonly jobs: number }
+  /** Jobs are ready and the worker takes none: it was made anew; `again` when even that did not help. */
+  | { readonly kind: 'silent'; readonly again: boolean }
+  | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
+
+export interface AccountWorker {
+  /** Jobs in hand. */
+  readonly inHand: number;
+  /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+const FEED_EVERY_MS = 100;
+const FEED_LEASE_MS = 3_000;
+const SWEEP_EVERY_MS = 5_000;
+const TUNE_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 5_000;
+/** Jobs ready, none in hand, for so long: the worker has fallen silent (bullmq#2466, #2964, #3185). */
+const SILENT_AFTER_MS = 20_000;
+/** Ten seconds of work; bounded for paces that no cloud allows. */
+const LOW_WATER_SECONDS = 10;
+const LOW_WATER_MAX = 20_000;
+/** A killed worker's jobs are taken up after at most lock and interval together. */
+const LOCK = { lockDuration: 6_000, stalledInterval: 2_000, maxStalledCount: 100 } as const;
+
+/** Runs one account's queue in this process: feeds it, works on it, watches it. */
+export function startAccountWorker(options: AccountWorkerOptions): AccountWorker {
+  const { redis, prefix, ledger, account, tell } = options;
+  const owned = new Set(account.instances);
+  const owns = (instanceId: string): boolean => owned.has(instanceId);
+  const chunks = new ChunkReader(ledger);
+  const states = new BatchStates(ledger);
+  const queue = new RevokeQueue(redis, prefix, account.name);
+  const locator = new ItemLocator(ledger, chunks, states, account.name);
+  const limiter = openLimiter({
+    redis,
+    prefix,
+    account,
+    egress: options.egress,
+    lateMs: options.lateMs,
+    onSignals: () => states.forget(),
+    onNotice: (notice) => tell({ kind: 'limiter', notice }),
+  });
+  const concurrency = new ConcurrencyTarget(Math.min(account.qps, options.egress.qps));
+  const process = createProcessor({
+    ...options,
+    locator,
+    states,
+    pacer: limiter,
+    owns,
+    random: Math.random,
+    tell(event) {
+      if (event.kind === 'answer') concurrency.observe(event.tookMs);
+      tell(event);
+    },
+  });
+
+  let inHand = 0;
+  let lastTakenMs = performance.now();
+  const run = async (job: BullJob, token?: string): Promise<void> => {
+    inHand += 1;
+    lastTakenMs = performance.now();
+    try {
+      await process(job, token);
+    } finally {
+      inHand -= 1;
+    }
+  };
+  const open = (): Worker => {
+    const made = new Worker(queueName(account.name), run, {
+      connection: redis,
+      prefix,
+      skipVersionCheck: true,
+      concurrency: concurrency.jobs,
+      removeOnComplete: { count: 0 },
+      ...LOCK,
+    });
+    made.on('error', (error) => tell({ kind: 'trouble', during: 'queue', error }));
+    return made;
+  };
+  let worker = open();
+  let reopened = false;
+
+  const lease = new Lease(redis, `${prefix}:feeding:${account.name}`, FEED_LEASE_MS);
+  let halted = new Set<string | undefined>();
+  const feeder = new Feeder({
+    ...options,
+    chunks,
+    queue,
+    owns,
+    lowWater: Math.min(LOW_WATER_MAX, Math.ceil(account.qps * LOW_WATER_SECONDS)),
+    mayFeed: (instanceId) => owns(instanceId) && !halted.has(instanceId) && !halted.has(undefined),
+    monotonicMs: () => performance.now(),
+  });
+
+  const trouble = (during: string) => (error: Error) => tell({ kind: 'trouble', during, error });
+  const loops = [
+    every(
+      FEED_EVERY_MS,
+      async () => {
+        if (!(await lease.hold())) return;
+        halted = new Set((await readHalts(redis, prefix, account.name)).map(({ instanceId }) => instanceId));
+        await feeder.feed();
+      },
+      trouble('feeding'),
+    ),
+    every(
+      SWEEP_EVERY_MS,
+      async () => {
+        const jobs = await sweepFailed(queue, locator, ledger);
+        if (jobs > 0) tell({ kind: 'swept', jobs });
+      },
+      trouble('sweeping'),
+    ),
+    every(
+      TUNE_EVERY_MS,
+      async () => {
+        worker.concurrency = concurrency.jobs;
+      },
+      trouble('tuning'),
+    ),
+    every(
+      LOOK_EVERY_MS,
+      async () => {
+        const isIdle = inHand === 0 && performance.now() - lastTakenMs > SILENT_AFTER_MS;
+        if (!isIdle || (await queue.backlog()).ready === 0) return;
+        tell({ kind: 'silent', again: reopened });
+        reopened = true;
+        lastTakenMs = performance.now();
+        await worker.close(true);
+        worker = open();
+      },
+      trouble('looking'),
+    ),
+  ];
+
+  return {
+    get inHand() {
+      return inHand;
+    },
+    async close(deadlineMs) {
+      await Promise.all(loops.map((loop) => loop.stop()));
+      await lease.release().catch(trouble('closing'));
+      await worker.pause(true);
+      // Those that wait for a slot are given back; those on the wire may end.
+      await limiter.close();
+      const cut = setTimeout(() => options.client.close(), deadlineMs);
+      await worker.close();
+      clearTimeout(cut);
+      options.client.close();
+      await queue.close();
+    },
+  };
+}

@@ -1,0 +1,31 @@
+/** How many jobs a worker process has in hand at once: enough to use the pace at the latency seen, and no more. */
+export const MIN_CONCURRENCY = 50;
+/** Sockets and memory are bounded by it: with answers that take 2 s it still carries 500 calls a second. */
+export const MAX_CONCURRENCY = 1_000;
+
+/** Jobs that wait for the next slots while others are under way, as seconds of the pace. */
+const READY_SECONDS = 0.15;
+/** Weight of a new latency in the running mean. */
+const WEIGHT = 0.05;
+const SPARE = 1.5;
+
+/** Follows the latency of calls and says how many jobs to have in hand. */
+export class ConcurrencyTarget {
+  readonly #qps: number;
+  #meanMs = 50;
+
+  /** @param qps - the most calls a second this process could make */
+  constructor(qps: number) {
+    this.#qps = qps;
+  }
+
+  observe(latencyMs: number): void {
+    this.#meanMs += (latencyMs - this.#meanMs) * WEIGHT;
+  }
+
+  /** Little's law, with some to spare: calls under way = pace times latency. */
+  get jobs(): number {
+    const underWay = (this.#qps * this.#meanMs * SPARE) / 1_000;
+    return Math.min(MAX_CONCURRENCY, Math.max(MIN_CONCURRENCY, Math.ceil(underWay + this.#qps * READY_SECONDS)));
+  }
+}

@@ -1,0 +1,52 @@
+import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
+import type { JobData } from './contract.ts';
+import type { Item } from './item.ts';
+
+/** The ways in which a job waits again. Each writes the item's trail first, so that the next start knows it. */
+export class JobWait {
+  readonly #job: BullJob;
+  readonly #token: string | undefined;
+  readonly #random: () => number;
+  /** The item of the job as it was last known; undefined before it was found. */
+  item: Item | undefined;
+
+  constructor(job: BullJob, token: string | undefined, random: () => number) {
+    this.#job = job;
+    this.#token = token;
+    this.#random = random;
+  }
+
+  /** An adopted item's number goes into its job at once, so that a crash after settling it cannot adopt the job again. */
+  async remember(item: Item): Promise<void> {
+    this.item = item;
+    const { n } = this.#job.data as Partial<JobData>;
+    if (item.adoptedFrom !== undefined && n !== item.n) await this.#write(item, this.#job.attemptsStarted - 1);
+  }
+
+  /** Waits for about so long: up to half as much again, so that jobs do not come back as one. */
+  async snooze(item: Item, ms: number): Promise<never> {
+    return this.until(item, ms * (1 + this.#random() / 2));
+  }
+
+  async until(item: Item, ms: number): Promise<never> {
+    await this.#write(item, this.#job.attemptsStarted);
+    return this.again(ms);
+  }
+
+  async again(ms: number): Promise<never> {
+    await this.#job.moveToDelayed(Date.now() + Math.ceil(ms), this.#token);
+    throw new DelayedError();
+  }
+
+  /** The worker is leaving: the job is ready again at once, for another one. */
+  async giveBack(item: Item): Promise<never> {
+    await this.#write(item, this.#job.attemptsStarted);
+    await this.#job.moveToWait(this.#token);
+    throw new WaitingError();
+  }
+
+  async #write({ batch, n, attempt }: Item, starts: number): Promise<void> {
+    const data = this.#job.data as JobData;
+    await this.#job.updateData({ ...data, batch, n, trail: { ...attempt, starts } });
+  }
+}

@@ -1,0 +1,94 @@
+import type { Redis } from 'ioredis';
+import { pendingOf, type BatchState } from '../core/batch.ts';
+import { etaSeconds } from '../core/pace.ts';
+import type { Batch } from '../ledger/batch-record.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { readHalts, type Halt } from '../limiter/halt-store.ts';
+
+/** A batch as `status --json` prints it; other programs depend on its names. */
+export interface BatchStatus {
+  readonly batch: string;
+  readonly state: BatchState;
+  readonly accepted: number;
+  readonly revoked: number;
+  readonly alreadyGone: number;
+  readonly dead: number;
+  readonly cancelled: number;
+  readonly pending: number;
+  /** Outcomes a second, over the last ten seconds. */
+  readonly ratePerSecond: number;
+  /** Null while nothing moves. */
+  readonly etaSeconds: number | null;
+}
+
+export interface BatchDetail extends BatchStatus {
+  /** Of `revoked`: confirmed by absence after a lost answer. */
+  readonly confirmedByAbsence: number;
+  readonly submittedAt: string;
+  readonly completedAt?: string;
+  readonly requestedBy?: string;
+  readonly reason?: string;
+  readonly pausedBecause?: string;
+}
+
+/** Everything there is to know at a glance. */
+export interface Overview {
+  readonly batches: readonly BatchDetail[];
+  readonly halts: readonly Halt[];
+}
+
+/** Undefined when there is no such batch. */
+export async function batchStatus(ledger: Ledger, id: string): Promise<BatchDetail | undefined> {
+  const batch = await ledger.batch(id);
+  return batch === undefined ? undefined : detailOf(ledger, batch);
+}
+
+export async function overview(redis: Redis, prefix: string, ledger: Ledger): Promise<Overview> {
+  const batches = await ledger.batches();
+  const [details, halts] = await Promise.all([
+    Promise.all(batches.map((batch) => detailOf(ledger, batch))),
+    readHalts(redis, prefix),
+  ]);
+  return { batches: details, halts };
+}
+
+/** The part that the JSON of a batch's status consists of, in its order. */
+export function statusOf(detail: BatchDetail): BatchStatus {
+  const { batch, state, accepted, revoked, alreadyGone, dead, cancelled, pending, ratePerSecond } = detail;
+  return {
+    batch,
+    state,
+    accepted,
+    revoked,
+    alreadyGone,
+    dead,
+    cancelled,
+    pending,
+    ratePerSecond,
+    etaSeconds: detail.etaSeconds,
+  };
+}
+
+async function detailOf(ledger: Ledger, batch: Batch): Promise<BatchDetail> {
+  const pending = pendingOf(batch.counts);
+  const rate = pending === 0 ? 0 : await ledger.ratePerSecond(batch.id);
+  const ratePerSecond = Math.round(rate * 10) / 10;
+  return {
+    batch: batch.id,
+    state: batch.state,
+    ...batch.counts,
+    pending,
+    ratePerSecond,
+    etaSeconds: etaSeconds(pending, ratePerSecond) ?? null,
+    confirmedByAbsence: batch.confirmedByAbsence,
+    submittedAt: iso(batch.submittedAt),
+    ...(batch.completedAt !== undefined && { completedAt: iso(batch.completedAt) }),
+    ...(batch.requestedBy !== undefined && { requestedBy: batch.requestedBy }),
+    ...(batch.reason !== undefined && { reason: batch.reason }),
+    ...(batch.pausedBecause !== undefined && { pausedBecause: batch.pausedBecause }),
+  };
+}
+
+function iso(unixMs: number): string {
+  return new Date(unixMs).toISOString();
+}

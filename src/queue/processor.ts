@@ -1,0 +1,233 @@
+import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
+import type { Answer } from '../core/answer.ts';
+import { backoffMs, type BackoffPolicy } from '../core/backoff.ts';
+import type { Certificate } from '../core/certificate.ts';
+import { blameOf } from '../core/code-table.ts';
+import { codeOf } from '../core/answer.ts';
+import { decide, recordAttempt, type DecidePolicy, type HaltScope, type Verdict } from '../core/decide.ts';
+import type { DeadLetter } from '../ledger/dead-letters.ts';
+import type { Ledger, Settlement } from '../ledger/ledger.ts';
+import type { BatchStates } from './batch-states.ts';
+import { JOB_PRIORITY } from './contract.ts';
+import type { Item, ItemLocator } from './item.ts';
+import { JobWait } from './job-wait.ts';
+
+/** The right to send a call, or why there is none. */
+export type Grant =
+  | { readonly kind: 'slot'; readonly notAfterMs: number; readonly probe: boolean }
+  | {
+      readonly kind: 'halted';
+      readonly scope: HaltScope;
+      readonly code: string;
+      readonly message: string;
+      readonly retryInMs: number;
+    }
+  | { readonly kind: 'closed' };
+
+export interface Pacer {
+  take(instanceId: string, urgent?: boolean): Promise<Grant>;
+  throttled(retryAfterMs: number): Promise<void>;
+  halt(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean>;
+  /** True when a halt is over by it. */
+  lift(instanceId: string): Promise<boolean>;
+}
+
+export interface RevocationClient {
+  deleteDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
+}
+
+/** Everything the processor tells, one event each. */
+export type ProcessorEvent =
+  | {
+      readonly kind: 'answer';
+      readonly item: Item;
+      readonly answer: Answer;
+      readonly verdict: Verdict;
+      readonly tookMs: number;
+    }
+  | { readonly kind: 'settled'; readonly item: Item; readonly settlement: Settlement; readonly drained: boolean }
+  | {
+      readonly kind: 'halted';
+      readonly scope: HaltScope;
+      readonly instanceId: string;
+      readonly code: string;
+      readonly message: string;
+    }
+  | { readonly kind: 'lifted'; readonly instanceId: string }
+  | { readonly kind: 'defect'; readonly jobId: string; readonly error: Error };
+
+export interface ProcessorParts {
+  readonly ledger: Ledger;
+  readonly locator: ItemLocator;
+  readonly states: BatchStates;
+  readonly pacer: Pacer;
+  readonly client: RevocationClient;
+  /** Fetches the account's credentials anew. */
+  readonly refreshCredentials: () => void;
+  readonly policy: DecidePolicy & BackoffPolicy;
+  /** Whether the account's configuration names the instance. */
+  readonly owns: (instanceId: string) => boolean;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly tell: (event: ProcessorEvent) => void;
+}
+
+/** How long a job of a paused batch waits before it looks again; spread, so that they do not come back as one. */
+const PAUSED_MS = 5_000;
+/** A job whose instance this worker does not know may be known to another one, after a change of configuration. */
+const NOT_OURS_MS = 5_000;
+const DEFECT_MS = 2_000;
+/** The least time before a throttled item is tried again. */
+const THROTTLED_MS = 500;
+
+/**
+ * What a worker does with a job. It reads as the list in the design: find the item, see that it is still to be done, wait for a slot,
+ * call, decide, and then exactly one of: settle it, or have the job wait.
+ * @returns a function that ends normally when the item is settled, and otherwise throws what tells BullMQ that the job waits again
+ */
+export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: string) => Promise<void> {
+  const { ledger, locator, states, pacer, client, policy, tell } = parts;
+
+  return async (job, token) => {
+    const wait = new JobWait(job, token, parts.random);
+    try {
+      await run(job, wait);
+    } catch (error) {
+      if (error instanceof DelayedError || error instanceof WaitingError) throw error;
+      await recover(job, wait, error);
+    }
+  };
+
+  async function run(job: BullJob, wait: JobWait): Promise<void> {
+    const located = await locator.locate(job);
+    let { item } = located;
+    await wait.remember(item);
+    if (await ledger.isSettled(item.batch, item.n)) return;
+    if (located.kind === 'unusable') return settleDead(item, located.code, located.message, '');
+
+    for (;;) {
+      const gate = await passGate(item, wait);
+      if (gate === 'settled') return;
+      const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
+      const grant = await pacer.take(item.certificate.instanceId, urgent);
+      if (grant.kind === 'closed') return wait.giveBack(item);
+      if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);
+      // The wait for the slot may have been long.
+      if ((await passGate(item, wait)) === 'settled') return;
+
+      const sentMs = performance.now();
+      const answer = await client.deleteDeviceCertificate(item.certificate, grant.notAfterMs);
+      const verdict = decide(answer, item.attempt, policy);
+      item = { ...item, attempt: recordAttempt(item.attempt, answer, verdict) };
+      wait.item = item;
+      if (answer.kind !== 'not-sent')
+        tell({ kind: 'answer', item, answer, verdict, tookMs: performance.now() - sentMs });
+      if (provesAccess(answer) && (await pacer.lift(item.certificate.instanceId))) {
+        tell({ kind: 'lifted', instanceId: item.certificate.instanceId });
+      }
+
+      switch (verdict.kind) {
+        case 'done':
+          return settle(item, {
+            outcome: verdict.outcome,
+            code: codeOf(answer),
+            requestId: requestIdOf(answer),
+            byAbsence: verdict.confirmedBy === 'absence',
+          });
+        case 'dead':
+          return settleDead(item, verdict.code, verdict.message, requestIdOf(answer));
+        case 'throttled':
+          await pacer.throttled(verdict.retryAfterMs);
+          return wait.snooze(item, Math.max(verdict.retryAfterMs, THROTTLED_MS));
+        case 'halt':
+          if (await pacer.halt(verdict.scope, item.certificate.instanceId, verdict.code, verdict.message)) {
+            tell({ ...verdict, kind: 'halted', instanceId: item.certificate.instanceId });
+          }
+          continue;
+        case 'retry':
+          if (verdict.again === 'backoff') {
+            return wait.until(item, backoffMs(item.attempt.failures, policy, parts.random()));
+          }
+          if (verdict.again === 'fresh-credentials') parts.refreshCredentials();
+          continue;
+      }
+    }
+  }
+
+  /** Something other than the API failed: Redis, or this program. The item's call may have been made, so it is looked at again later. */
+  async function recover(job: BullJob, wait: JobWait, error: unknown): Promise<void> {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    tell({ kind: 'defect', jobId: job.id ?? '', error: cause });
+    const { item } = wait;
+    if (item === undefined) return wait.again(DEFECT_MS);
+    const isRedis =
+      cause.name === 'ReplyError' || cause.name === 'AbortError' || cause.name === 'MaxRetriesPerRequestError';
+    const failures = item.attempt.failures + (isRedis ? 0 : 1);
+    if (failures >= policy.attempts) return settleDead(item, 'worker-defect', cause.message, '');
+    return wait.until({ ...item, attempt: { ...item.attempt, failures, effectUnknown: true } }, DEFECT_MS);
+  }
+
+  /** Whether a call may be made for the item now; settles it as cancelled when its batch is. */
+  async function passGate(item: Item, wait: JobWait): Promise<'go' | 'settled'> {
+    if (!parts.owns(item.certificate.instanceId)) {
+      if (item.adoptedFrom === undefined) return wait.snooze(item, NOT_OURS_MS);
+      const message = `no account of this configuration has the instance ${item.certificate.instanceId}: add it under accounts.<name>.instances, then retry the dead letter`;
+      await settleDead(item, 'unknown-instance', message, '');
+      return 'settled';
+    }
+    const gate = await states.of(item.batch);
+    if (gate?.state === 'paused') return wait.snooze(item, PAUSED_MS);
+    // An item whose call may be on its way, or may have worked, is followed to its end: cancelling it would hide a deletion.
+    const untouched = item.attempt.calls === 0 && !item.attempt.effectUnknown;
+    if (gate?.state !== 'cancelled' || !untouched) return 'go';
+    await settle(item, { outcome: 'cancelled', code: '', requestId: '' });
+    return 'settled';
+  }
+
+  async function settleDead(item: Item, code: string, message: string, requestId: string): Promise<void> {
+    const { history, attempt, certificate } = item;
+    const { effectUnknown } = attempt;
+    const letter: DeadLetter = {
+      ...certificate,
+      code,
+      message,
+      requestId,
+      attempts: attempt.calls,
+      at: Date.now(),
+      effectUnknown,
+      history,
+    };
+    await settle(item, { outcome: 'dead', code, requestId, letter: JSON.stringify(letter) });
+  }
+
+  async function settle(
+    item: Item,
+    end: Pick<Settlement, 'outcome' | 'code' | 'requestId' | 'letter' | 'byAbsence'>,
+  ): Promise<void> {
+    const { batch, n, attempt, adoptedFrom } = item;
+    const settlement: Settlement = {
+      batch,
+      n,
+      attempts: attempt.calls,
+      ...end,
+      ...(adoptedFrom !== undefined && { jobId: adoptedFrom }),
+    };
+    const settled = await ledger.settle(settlement);
+    if (settled === 'settled' || settled === 'drained')
+      tell({ kind: 'settled', item, settlement, drained: settled === 'drained' });
+  }
+}
+
+/** An answer that only a working credential, with permission, on an instance that is there, can get. */
+function provesAccess(answer: Answer): boolean {
+  if (answer.kind === 'accepted') return true;
+  if (answer.kind !== 'refused') return false;
+  const blame = blameOf(answer.code);
+  return blame === 'item' || blame === 'not-found';
+}
+
+function requestIdOf(answer: Answer): string {
+  return answer.kind === 'accepted' || answer.kind === 'refused' || answer.kind === 'garbled'
+    ? (answer.requestId ?? '')
+    : '';
+}

@@ -1,0 +1,89 @@
+import type { Certificate } from '../core/certificate.ts';
+import type { ManifestRow } from '../manifest/row.ts';
+import { SeenCertificates } from '../manifest/seen.ts';
+
+/** A row that is no item, and why. `line` counts from 1. */
+export interface Rejection {
+  readonly line: number;
+  readonly reason: string;
+}
+
+/** What a manifest holds, counted while it is read. */
+export interface Tally {
+  readonly accepted: number;
+  /** Rows that name a certificate for a second time; each is done once. */
+  readonly duplicates: number;
+  readonly rejected: number;
+  /** The first hundred of the rejected. */
+  readonly rejections: readonly Rejection[];
+  /** Accepted items, by account and instance. */
+  readonly instances: readonly InstanceShare[];
+}
+
+export interface InstanceShare {
+  readonly account: string;
+  readonly instanceId: string;
+  readonly items: number;
+}
+
+/** Rejections kept with their reasons: enough to see what is wrong, and bounded for a manifest that is wrong all over. */
+export const REJECTIONS_KEPT = 100;
+
+/** Judges the rows of one manifest, one by one. */
+export class ManifestTally {
+  readonly #accountOf: (instanceId: string) => string | undefined;
+  readonly #seen = new SeenCertificates();
+  readonly #items = new Map<string, { account: string; items: number }>();
+  readonly #rejections: Rejection[] = [];
+  #accepted = 0;
+  #duplicates = 0;
+  #rejected = 0;
+
+  /** @param accountOf - the name of the account that has the instance */
+  constructor(accountOf: (instanceId: string) => string | undefined) {
+    this.#accountOf = accountOf;
+  }
+
+  /** @returns the certificate when the row is a new item */
+  judge(row: ManifestRow): Certificate | undefined {
+    if (!row.ok) return this.#reject(row.line, row.reason);
+    const { certificate } = row;
+    const { instanceId } = certificate;
+    const known = this.#items.get(instanceId) ?? this.#open(instanceId);
+    if (known === undefined) {
+      const reason = `no account of the configuration has the instance ${JSON.stringify(instanceId)}: add it under accounts.<name>.instances`;
+      return this.#reject(row.line, reason);
+    }
+    if (!this.#seen.add(certificate)) {
+      this.#duplicates += 1;
+      return undefined;
+    }
+    known.items += 1;
+    this.#accepted += 1;
+    return certificate;
+  }
+
+  get tally(): Tally {
+    return {
+      accepted: this.#accepted,
+      duplicates: this.#duplicates,
+      rejected: this.#rejected,
+      rejections: this.#rejections,
+      instances: [...this.#items].map(([instanceId, { account, items }]) => ({ account, instanceId, items })),
+    };
+  }
+
+  #open(instanceId: string): { account: string; items: number } | undefined {
+    const account = this.#accountOf(instanceId);
+    if (account === undefined) return undefined;
+    const share = { account, items: 0 };
+    this.#items.set(instanceId, share);
+    return share;
+  }
+
+  #reject(line: number, reason: string): undefined {
+    this.#rejected += 1;
+    if (this.#rejections.length < REJECTIONS_KEPT) this.#rejections.push({ line, reason });
+    return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+import { codeOf } from '../core/answer.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
+import type { WorkerEvent } from './account-worker.ts';
+
+/** Writes what a worker tells as structured lines. `settled` lines at level info are the audit trail. */
+export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent): void {
+  switch (event.kind) {
+    case 'answer': {
+      // The way of a call that worked is in its settled line.
+      if (event.verdict.kind === 'done') return;
+      const { batch, n, attempt } = event.item;
+      const fields = {
+        account,
+        batch,
+        n,
+        attempts: attempt.calls,
+        code: codeOf(event.answer),
+        verdict: event.verdict.kind,
+      };
+      log.debug({ event: 'answer', ...fields, tookMs: Math.round(event.tookMs) });
+      return;
+    }
+    case 'settled': {
+      const { batch, n, outcome, code, requestId, attempts, byAbsence } = event.settlement;
+      const { instanceId, caSn, deviceSn } = event.item.certificate;
+      const fields = { account, batch, n, instanceId, caSn, deviceSn, outcome, code, requestId, attempts };
+      log.info({ event: 'settled', ...fields, ...(byAbsence === true && { confirmedByAbsence: true }) });
+      if (event.drained) log.info({ event: 'batch-completed', account, batch });
+      return;
+    }
+    case 'halted': {
+      const { scope, instanceId, code, message } = event;
+      const where = scope === 'account' ? `account ${account}` : `instance ${instanceId}`;
+      log.error({
+        event: 'halted',
+        account,
+        scope,
+        instanceId,
+        code,
+        message: `${where} is halted, its jobs wait: ${code}: ${message}`,
+      });
+      return;
+    }
+    case 'lifted':
+      log.warn({
+        event: 'lifted',
+        account,
+        instanceId: event.instanceId,
+        message: 'the probe succeeded: the halt is over',
+      });
+      return;
+    case 'batch-paused': {
+      const { batch, settled, dead } = event;
+      const message = `too many of the settled items are dead: look at certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;
+      log.error({ event: 'batch-paused', account, batch, settled, dead, message });
+      return;
+    }
+    case 'jobs-lost':
+      log.error({
+        event: 'jobs-lost',
+        account,
+        batch: event.batch,
+        pending: event.pending,
+        message: 'Redis lost jobs; they are fed again',
+      });
+      return;
+    case 'swept':
+      log.warn({ event: 'swept', account, jobs: event.jobs, message: 'failed jobs became dead letters' });
+      return;
+    case 'silent':
+      log.error({
+        event: 'silent',
+        account,
+        again: event.again,
+        message: 'jobs are ready and none is taken: the worker is made anew',
+      });
+      return;
+    case 'limiter':
+      log.warn({ event: event.notice.kind, account, ...event.notice });
+      return;
+    case 'defect':
+      log.error({ event: 'defect', account, jobId: event.jobId, message: describeRedisError(event.error) });
+      return;
+    case 'trouble':
+      log.error({ event: 'trouble', account, during: event.during, message: describeRedisError(event.error) });
+      return;
+  }
+}
