@@ -81,11 +81,10 @@ export function addSandbox(program: Command): void {
 function accountsOf(config: Config): SandboxAccount[] {
   if (config.accounts.length === 0) return [SANDBOX_ACCOUNT];
   return config.accounts.map(({ name, instances, credentials }) => {
-    const read = (variable: string | undefined): string | undefined =>
-      variable === undefined ? undefined : environment[variable];
-    const accessKeyId = read(credentials?.accessKeyIdEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_ID');
-    const accessKeySecret = read(credentials?.accessKeySecretEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_SECRET');
-    const securityToken = read(credentials?.securityTokenEnv);
+    const accessKeyId = environment[credentials?.accessKeyIdEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_ID'];
+    const accessKeySecret = environment[credentials?.accessKeySecretEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_SECRET'];
+    const tokenName = credentials?.securityTokenEnv;
+    const securityToken = tokenName === undefined ? undefined : environment[tokenName];
     if (accessKeyId === undefined || accessKeySecret === undefined) {
       throw new CommandEnd(
         EXIT.usage,

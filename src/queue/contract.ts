@@ -32,6 +32,8 @@ export interface JobData {
   readonly n?: number;
   readonly requestedBy?: string;
   readonly reason?: string;
+  /** What an item of a standing batch was adopted under, where that is not the job's id. */
+  readonly key?: string;
   readonly trail?: Trail;
   readonly history?: readonly Death[];
 }
@@ -55,6 +57,7 @@ export interface Job {
   readonly certificate: Certificate;
   /** The item it stands for; absent when it belongs to no batch. */
   readonly item?: { readonly batch: string; readonly n: number };
+  readonly key?: string;
   readonly trail: Trail;
   readonly history: readonly Death[];
 }
@@ -76,6 +79,7 @@ export function parseJob(data: unknown): ParsedJob {
     job: {
       certificate: parsed.certificate,
       ...(isItem && { item: { batch, n: n as number } }),
+      ...(typeof job['key'] === 'string' && { key: job['key'] }),
       trail: { ...NO_TRAIL, ...(job['trail'] as Partial<Trail> | undefined) },
       history: (job['history'] as readonly Death[] | undefined) ?? [],
     },

@@ -187,15 +187,13 @@ export class Feeder {
     this.#emptySince.delete(batch.id);
     tell({ kind: 'jobs-lost', batch: batch.id, pending });
     if (batch.id.startsWith(STANDING_PREFIX)) {
-      for (const [jobId, n] of await ledger.adoptedJobs(batch.id)) {
+      const items: ItemToFeed[] = [];
+      for (const [key, n] of await ledger.adoptedJobs(batch.id)) {
         const certificate = await ledger.adoptedCertificate(batch.id, n);
         if (certificate === undefined || !owns(certificate.instanceId)) continue;
-        await queue.add(
-          jobId,
-          { batch: batch.id, n, certificate, trail: { ...NO_TRAIL, effectUnknown: true } },
-          'bulk',
-        );
+        items.push({ batch: batch.id, n, certificate, key, trail: { ...NO_TRAIL, effectUnknown: true } });
       }
+      await queue.feed(items, 'bulk');
       return;
     }
     await ledger.rewind(batch.id, owns);

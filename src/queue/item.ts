@@ -62,7 +62,7 @@ export class ItemLocator {
       const message = `item ${item.n} of batch ${item.batch} is another certificate than the job names`;
       return { kind: 'unusable', item: { ...adopted, certificate, attempt, history }, code: 'malformed-job', message };
     }
-    const jobId = item.batch.startsWith(STANDING_PREFIX) ? started.id : undefined;
+    const jobId = item.batch.startsWith(STANDING_PREFIX) ? (job.key ?? started.id) : undefined;
     return {
       kind: 'item',
       item: { ...item, certificate, attempt, history, ...(jobId !== undefined && { adoptedFrom: jobId }) },

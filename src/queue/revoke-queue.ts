@@ -12,6 +12,8 @@ export interface ItemToFeed {
   readonly certificate: Certificate;
   readonly trail?: Trail;
   readonly history?: readonly Death[];
+  /** Of a standing batch: what it was adopted under. */
+  readonly key?: string;
 }
 
 /** BullMQ takes jobs fastest in batches of about this size (measured: 19,800 a second). */
@@ -58,11 +60,6 @@ export class RevokeQueue {
     }
   }
 
-  /** Adds a job for an item of a standing batch under the id by which it was adopted. */
-  async add(jobId: string, item: ItemToFeed, priority: Priority): Promise<void> {
-    await this.bull.add(JOB_NAME, jobDataOf(item), { ...OPTIONS, jobId, priority: JOB_PRIORITY[priority] });
-  }
-
   async backlog(): Promise<Backlog> {
     const [counts, urgent] = await Promise.all([
       this.bull.getJobCounts('waiting', 'prioritized', 'delayed', 'active', 'failed'),
@@ -83,7 +80,7 @@ export class RevokeQueue {
   }
 }
 
-function jobDataOf({ batch, n, certificate, trail, history }: ItemToFeed): JobData {
+function jobDataOf({ batch, n, certificate, trail, history, key }: ItemToFeed): JobData {
   const { instanceId, caSn, deviceSn } = certificate;
   return {
     v: 1,
@@ -92,6 +89,7 @@ function jobDataOf({ batch, n, certificate, trail, history }: ItemToFeed): JobDa
     deviceSn,
     batch,
     n,
+    ...(key !== undefined && { key }),
     ...(trail !== undefined && { trail }),
     ...(history !== undefined && history.length > 0 && { history }),
   };

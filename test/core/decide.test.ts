@@ -123,11 +123,11 @@ describe('decide', () => {
   });
 
   it('refreshes credentials once, then stops the account', () => {
-    const answer = refused('MissingSecurityToken', 'InvalidSecurityToken.Expired');
+    const answer = refused('InvalidSecurityToken.Expired');
     const verdict = decide(answer, FIRST_ATTEMPT, POLICY);
     const second = recordAttempt(FIRST_ATTEMPT, answer, verdict);
     expect(second).toEqual({ failures: 0, calls: 1, effectUnknown: false, refreshed: true });
-    expect(decide(answer, second, POLICY)).toEqual(haltAccount('MissingSecurityToken', 'InvalidSecurityToken.Expired'));
+    expect(decide(answer, second, POLICY)).toEqual(haltAccount('InvalidSecurityToken.Expired'));
   });
 
   it('hands on how long to wait', () => {
