@@ -1,19 +1,17 @@
 import type { HaltScope } from '../core/decide.ts';
-import { PULSE_MS, slotsPerPulse } from '../core/pace.ts';
+import { PULSE_MS } from '../core/pace.ts';
 import type { Grant, Limiter, LimiterOptions } from './contract.ts';
 import { openHaltStore, type HaltStore } from './halt-store.ts';
 import { HaltView } from './halt-view.ts';
 import { NoticeBoard } from './notice-board.ts';
 import { openPaceStore, type PaceStore, type Reservation } from './pace-store.ts';
-import { PulseLoop } from './pulse-loop.ts';
+import { PulseLoop, SlotCredit } from './pulse-loop.ts';
 import { SlotShelf } from './slot-shelf.ts';
 import { WaitingLine, type Lane } from './waiting-line.ts';
 
 const PROBE_INTERVAL_MS = 30_000;
 /** Without an answer that told the signals counter for so long, it is read. */
 const SIGNALS_POLL_MS = 1_000;
-/** A process that pulsed late may make up for so many pulses: as much as Redis gives ahead. */
-const PULSES_MADE_UP = 3;
 /** Between two tries while Redis is unreachable or refuses. */
 const RETRY_MS = 250;
 /** Nobody waits longer for Redis to note a halt, a lift or a throttling answer; it is noted late, or on the next such answer. */
@@ -33,16 +31,12 @@ class SlotLimiter implements Limiter {
   readonly #shelf = new SlotShelf(() => this.#serve());
   readonly #pulses: PulseLoop;
   readonly #notices: NoticeBoard;
-  /** Calls a second that this process asks for at most, whatever Redis would give. */
-  readonly #qps: number;
+  readonly #credit: SlotCredit;
   readonly #probeIntervalMs: number;
   readonly #poll: NodeJS.Timeout;
   /** Instances for which this limiter gave out a probe that has not been answered. */
   readonly #probing = new Set<string>();
   #signals: number | undefined;
-  /** Slots it may ask for now, and when that was worked out. */
-  #credit: number;
-  #creditAtMs = performance.now();
   #heardAtMs = Number.NEGATIVE_INFINITY;
   /** Counts losses of the connection: what was reserved before one is void. */
   #losses = 0;
@@ -54,8 +48,7 @@ class SlotLimiter implements Limiter {
     this.#pace = openPaceStore(options);
     this.#haltStore = openHaltStore(options, this.#probeIntervalMs);
     this.#notices = new NoticeBoard(options.onNotice?.bind(options));
-    this.#qps = Math.min(options.account.qps, options.egress.qps);
-    this.#credit = PULSES_MADE_UP * slotsPerPulse(this.#qps);
+    this.#credit = new SlotCredit(Math.min(options.account.qps, options.egress.qps));
     this.#pulses = new PulseLoop(
       () => this.#wanted > 0,
       () => this.#pulse(),
@@ -147,7 +140,7 @@ class SlotLimiter implements Limiter {
 
   /** One pulse; answers with how long the next can wait. */
   async #pulse(): Promise<number> {
-    const wanted = Math.min(this.#wanted, this.#earnCredit());
+    const wanted = Math.min(this.#wanted, this.#credit.at(performance.now()));
     if (wanted <= 0) return PULSE_MS;
     const { redis } = this.#options;
     if (redis.status !== 'ready') {
@@ -157,7 +150,7 @@ class SlotLimiter implements Limiter {
     const losses = this.#losses;
     try {
       const reservation = await this.#pace.reserve(wanted, this.#line.probes);
-      this.#credit -= reservation.slots.length + reservation.lost;
+      this.#credit.spend(reservation.slots.length + reservation.lost);
       // Before anyone gets one: a slot may be for someone who was stopped meanwhile.
       await this.#hear(reservation.signals, reservation.halted);
       return losses === this.#losses ? this.#shelve(reservation) : 0;
@@ -165,15 +158,6 @@ class SlotLimiter implements Limiter {
       this.#unavailable(error);
       return RETRY_MS;
     }
-  }
-
-  /** Whole slots this process may ask for. */
-  #earnCredit(): number {
-    const nowMs = performance.now();
-    const earned = (this.#qps * (nowMs - this.#creditAtMs)) / 1000;
-    this.#credit = Math.min(this.#credit + earned, PULSES_MADE_UP * slotsPerPulse(this.#qps));
-    this.#creditAtMs = nowMs;
-    return Math.floor(this.#credit);
   }
 
   #shelve(reservation: Reservation): number {

@@ -78,7 +78,7 @@ local function readFactor(clock, factor, at)
 end
 `;
 
-/** The `reserve` script. Keys: account clock, egress clock, halts, signals. Arguments: slots, account qps, egress qps, lateMs, the account's mark, probes, account, egress. */
+/** The `reserve` script. Keys: account clock, egress clock, halts, signals. Arguments: slots, account qps, egress qps, lateMs, the account's mark, probes, account, egress, 1 for a fence. */
 export function reserveLua(source: TimeSource): string {
   return `${source.now}
 ${source.run}
@@ -117,11 +117,12 @@ local function read(key, qps, partner)
   end
   clock.shared = sharedAt <= now and now - sharedAt < SECOND
   if clock.hold > now + HOLD then clock.hold = 0 end
-  -- The fence: when the last slots are not known (another server, lost keys) or not credible (its time went back by much), calls may still be
+  -- The fence: when the last slots are not known (another server, lost keys) or not credible (its time went back by much, or the
+  -- process saw it go forward), calls may still be
   -- leaving from slots given up to now.
   local fence = now + HORIZON + clock.late + SECOND
   local latest = fence + math.ceil((SECOND + clock.late) / (clock.qps * ${FLOOR}))
-  if not clock.next or f[2] ~= run or clock.next > latest then
+  if not clock.next or f[2] ~= run or clock.next > latest or ARGV[9] == '1' then
     clock.next = fence
     put(clock, 'next', fence)
     put(clock, 'gaps', '')
@@ -175,7 +176,7 @@ local function saveSlots(clock, given)
 end
 
 local wanted = tonumber(ARGV[1])
-local reply = { tonumber(redis.call('GET', KEYS[4]) or 0), redis.call('HEXISTS', KEYS[3], ARGV[5]), 0 }
+local reply = { tonumber(redis.call('GET', KEYS[4]) or 0), redis.call('HEXISTS', KEYS[3], ARGV[5]), 0, now }
 if reply[2] == 1 then wanted = math.min(wanted, tonumber(ARGV[6])) end
 if wanted == 0 then return reply end
 

@@ -39,15 +39,22 @@ export function openPaceStore(options: LimiterOptions) {
   const keys = limiterKeys(options.prefix, account.name, egress.id);
   const reserveKeys = [keys.account, keys.egress, keys.halts, keys.signals];
   const pace = [account.qps, egress.qps, lateMs, markOf(account.name)];
+  const watch = new ServerClockWatch();
   return {
     /**
      * @param count - slots wanted, at least 1
      * @param probes - how many of them are for probes, which a halted account is given as well
      */
     async reserve(count: number, probes: number): Promise<Reservation> {
+      const fence = watch.isFenceDue ? 1 : 0;
       const askedMs = performance.now();
-      const reply = await reserve(redis, reserveKeys, [count, ...pace, probes, account.name, egress.id]);
-      return readReply(reply, askedMs, performance.now());
+      const reply = await reserve(redis, reserveKeys, [count, ...pace, probes, account.name, egress.id, fence]);
+      const answeredMs = performance.now();
+      if (fence === 1) watch.isFenceDue = false;
+      watch.observe((reply[3] ?? 0) / 1000, askedMs, answeredMs);
+      const reservation = readReply(reply, askedMs, answeredMs);
+      if (!watch.isFenceDue) return reservation;
+      return { ...reservation, slots: [], lost: reservation.lost + reservation.slots.length };
     },
     async throttled(retryAfterMs: number): Promise<void> {
       await throttle(redis, [keys.account], [Math.max(0, retryAfterMs)]);
@@ -60,7 +67,7 @@ export function openPaceStore(options: LimiterOptions) {
  * and it ends no earlier than if that was at the question: the round trip is taken off the time to send in.
  */
 export function readReply(reply: readonly number[], askedMs: number, answeredMs: number): Reservation {
-  const [signals = 0, halted = 0, waitUs = 0, ...momentsUs] = reply;
+  const [signals = 0, halted = 0, waitUs = 0, _nowUs, ...momentsUs] = reply;
   const slots: Slot[] = [];
   for (let at = 0; at + 1 < momentsUs.length; at += 2) {
     const fromMs = answeredMs + (momentsUs[at] ?? 0) / 1000;
@@ -75,6 +82,30 @@ export function readReply(reply: readonly number[], askedMs: number, answeredMs:
     roundTripMs: answeredMs - askedMs,
     waitMs: waitUs / 1000,
   };
+}
+
+/** Two clocks that run freely drift apart by less than this share, */
+const DRIFT = 0.001;
+/** and a step of Redis' clock by less than this adds a call or two, milliseconds. */
+const STEP_MS = 5;
+
+/**
+ * Notices that Redis' clock went forward: slots already given are then nearer to the next ones than Redis knows, so it must begin anew behind a
+ * fence. What it gave after the step is not used.
+ */
+export class ServerClockWatch {
+  isFenceDue = false;
+  #last: { readonly aheadMs: number; readonly atMs: number } | undefined;
+
+  /** @param serverMs - Redis' time, read between asking and answering */
+  observe(serverMs: number, askedMs: number, answeredMs: number): void {
+    const leastAheadMs = serverMs - answeredMs;
+    if (this.#last !== undefined) {
+      const driftMs = (answeredMs - this.#last.atMs) * DRIFT;
+      if (leastAheadMs > this.#last.aheadMs + driftMs + STEP_MS) this.isFenceDue = true;
+    }
+    this.#last = { aheadMs: serverMs - askedMs, atMs: askedMs };
+  }
 }
 
 /** How fast an account or an egress address may go at present. */

@@ -1,0 +1,13 @@
+// Loaded into a worker with `node --import`: notes when each request leaves, on the clock that all processes of the host share, and writes the
+// times out at the end. The sender's own times are the judge: arrivals are stamped by a witness whose event loop may stall.
+import { subscribe } from 'node:diagnostics_channel';
+import { writeFileSync } from 'node:fs';
+
+const path = process.env.BENCH_SENDS;
+const times = [];
+subscribe('http.client.request.start', () => {
+  times.push(Number(process.hrtime.bigint()) / 1e6);
+});
+process.on('exit', () => {
+  if (path !== undefined) writeFileSync(path, JSON.stringify(times));
+});

@@ -1,0 +1,152 @@
+// A whole installation on loopback: embedded Redis in a temporary folder, the sandbox as endpoint in its own process, any number of workers.
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const COMMAND = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+const RECORDER = new URL('recorder.mjs', import.meta.url).href;
+export const INSTANCE = 'post-cn-bench';
+
+/** Starts the sandbox and prepares a configuration. `settings` is merged into it. */
+export async function startStack({ latency = '0', accountQps, egressQps, settings = {} }) {
+  const folder = mkdtempSync(join(tmpdir(), 'certsweep-bench-'));
+  const environment = { ...process.env, BENCH_KEY_ID: 'bench-key-id', BENCH_KEY_SECRET: 'bench-key-secret' };
+  const children = [];
+  const config = join(folder, 'config.yaml');
+  const document = (endpoint, egress = {}) => ({
+    dataDir: join(folder, 'data'),
+    egress: { qps: egressQps, ...(egressQps >= 300 && { raisedLimit: true }), ...egress },
+    log: { level: 'warn' },
+    accounts: {
+      bench: {
+        endpoint,
+        instances: [INSTANCE],
+        limits: { qps: accountQps, ...(accountQps >= 500 && { raisedLimit: true }) },
+        credentials: { accessKeyIdEnv: 'BENCH_KEY_ID', accessKeySecretEnv: 'BENCH_KEY_SECRET' },
+      },
+    },
+    ...settings,
+  });
+  // JSON is YAML.
+  const write = (path, content) => writeFileSync(path, JSON.stringify(content));
+  write(config, document('http://127.0.0.1:1'));
+
+  function start(args, { env = {}, node = [] } = {}) {
+    const child = spawn(process.execPath, [...node, COMMAND, ...args], {
+      env: { ...environment, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stderr.pipe(process.stderr);
+    children.push(child);
+    return child;
+  }
+
+  const sandbox = start(['sandbox', '--port', '0', '--no-enforce', '--latency', latency, '--config', config]);
+  const [endpoint] = await Promise.race([
+    once(createInterface(sandbox.stdout), 'line'),
+    once(sandbox, 'exit').then(() => Promise.reject(new Error('the sandbox did not start'))),
+  ]);
+  sandbox.stdout.resume();
+  write(config, document(endpoint));
+
+  let workers = 0;
+  const stack = {
+    folder,
+    config,
+    endpoint,
+    /** A worker that calls from an address of its own, or from the host's. */
+    startWorker({ egress, record = true } = {}) {
+      workers += 1;
+      const own = join(folder, `worker-${workers}.yaml`);
+      write(own, document(endpoint, egress));
+      const sends = join(folder, `sends-${workers}.json`);
+      const child = start(['worker', '--config', own], {
+        env: { BENCH_SENDS: sends },
+        node: record ? ['--import', RECORDER] : [],
+      });
+      return {
+        pid: child.pid,
+        async stop() {
+          child.kill('SIGTERM');
+          await once(child, 'exit');
+          return existsSync(sends) ? JSON.parse(readFileSync(sends, 'utf8')) : [];
+        },
+      };
+    },
+    run(...args) {
+      return execFileSync(process.execPath, [COMMAND, ...args, '--config', config], {
+        env: environment,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+        maxBuffer: 1 << 28,
+      });
+    },
+    submit(count) {
+      const manifest = join(folder, 'manifest.csv');
+      writeManifest(manifest, count);
+      return JSON.parse(stack.run('submit', manifest, '--execute', '--yes', '--json')).batch;
+    },
+    status: (batch) => {
+      try {
+        return JSON.parse(stack.run('status', batch, '--json'));
+      } catch (error) {
+        // Exit code 1 or 3 tells of dead items or a halt; the status is on standard output all the same.
+        return JSON.parse(error.stdout);
+      }
+    },
+    async settled(batch, timeoutMs) {
+      const deadline = Date.now() + timeoutMs;
+      for (;;) {
+        const status = stack.status(batch);
+        if (status.pending === 0) return status;
+        if (Date.now() > deadline) throw new Error(`batch ${batch} is not settled in time: ${JSON.stringify(status)}`);
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+      }
+    },
+    seen: async () => (await fetch(`${endpoint}/-/seen`)).json(),
+    async stop() {
+      for (const child of children) {
+        if (child.exitCode !== null || child.signalCode !== null) continue;
+        child.kill('SIGTERM');
+        await once(child, 'exit');
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return stack;
+}
+
+/** Random serial numbers of 16 bytes in hex, the hardest to pack. */
+export function writeManifest(path, count) {
+  const lines = ['instanceId,caSn,deviceSn'];
+  let seed = 42n;
+  for (let row = 0; row < count; row += 1) {
+    seed = (seed * 6364136223846793005n + 1442695040888963407n) & 0xffffffffffffffffn;
+    const high = seed.toString(16).padStart(16, '0');
+    seed = (seed * 6364136223846793005n + 1442695040888963407n) & 0xffffffffffffffffn;
+    lines.push(`${INSTANCE},CA01,${high}${seed.toString(16).padStart(16, '0')}`);
+  }
+  writeFileSync(path, `${lines.join('\n')}\n`);
+}
+
+/** CPU seconds of a process so far. */
+export function cpuSeconds(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** The most calls in any window of a second, half open. */
+export function worstSecond(times) {
+  const sorted = times.toSorted((a, b) => a - b);
+  let worst = 0;
+  let first = 0;
+  for (let last = 0; last < sorted.length; last += 1) {
+    while (sorted[last] - sorted[first] >= 1_000) first += 1;
+    worst = Math.max(worst, last - first + 1);
+  }
+  return worst;
+}

@@ -1,0 +1,170 @@
+import { EventEmitter, once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { worstWindow } from '../../src/core/pace.ts';
+import { openLimiter } from '../../src/limiter/limiter.ts';
+import { readPace, readReply, ServerClockWatch } from '../../src/limiter/pace-store.ts';
+import { Fleet, type Member } from './fleet.ts';
+
+const fleet = new Fleet();
+const pace = (account: string, egress: string, qps = 400, egressQps = qps) => ({
+  account: { name: account, qps },
+  egress: { id: egress, qps: egressQps },
+});
+const CROWD_X = pace('crowd', 'x', 200, 120);
+const CROWD_Y = pace('crowd', 'y', 200, 120);
+const LINE = pace('line', 'line');
+const LOSS = pace('loss', 'loss');
+const SLOWED = pace('slowed', 'slowed');
+
+beforeAll(() => fleet.prime([CROWD_X, CROWD_Y, LINE, LOSS, SLOWED]));
+afterEach(() => fleet.closeAll());
+afterAll(() => fleet.keys.cleanup());
+
+/** Calls at once when granted, as often as `until` allows; notes when. */
+async function callAgain(member: Member, times: number[], until: () => boolean): Promise<void> {
+  while (!until()) {
+    const grant = await member.limiter.take('any');
+    const nowMs = performance.now();
+    if (grant.kind === 'slot' && nowMs <= grant.notAfterMs) times.push(nowMs);
+  }
+}
+
+function stall(ms: number): void {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
+}
+
+describe('limiters that share an account and two addresses', () => {
+  it('keep every sliding second, with event loops that stall', async () => {
+    const x: number[] = [];
+    const y: number[] = [];
+    const isEnough = (): boolean => x.length + y.length >= 450;
+    const crowd = [
+      ...(await Promise.all([fleet.open(CROWD_X), fleet.open(CROWD_X)])).map((member) => ({ member, times: x })),
+      ...(await Promise.all([fleet.open(CROWD_Y), fleet.open(CROWD_Y)])).map((member) => ({ member, times: y })),
+    ];
+    const stalls = setInterval(() => stall(500), 900);
+    await Promise.all(
+      crowd.flatMap(({ member, times }) => Array.from({ length: 30 }, () => callAgain(member, times, isEnough))),
+    );
+    clearInterval(stalls);
+    expect(worstWindow([...x, ...y])).toBeLessThanOrEqual(200);
+    expect(worstWindow(x)).toBeLessThanOrEqual(120);
+    expect(worstWindow(y)).toBeLessThanOrEqual(120);
+  });
+
+  it('are slowed and stopped together by a throttling answer to one', async () => {
+    const [hit, other] = await Promise.all([fleet.open(SLOWED), fleet.open(SLOWED)]);
+    const startMs = performance.now();
+    await hit.limiter.throttled(600);
+    expect((await other.limiter.take('any')).kind).toBe('slot');
+    expect(performance.now() - startMs).toBeGreaterThanOrEqual(600);
+    const seen = await readPace(fleet.keys.client, fleet.keys.prefix, { account: 'slowed' });
+    expect(seen).toMatchObject({ qps: 400, heldForMs: 0 });
+    expect(seen?.factor).toBeLessThan(0.9);
+    expect(seen?.given).toBeGreaterThan(0);
+    expect(await readPace(fleet.keys.client, fleet.keys.prefix, { egress: 'nobody' })).toBeUndefined();
+  });
+});
+
+describe('the callers of a limiter', () => {
+  it('go first come, first served, the urgent ahead', async () => {
+    const { limiter } = await fleet.open(LINE);
+    const order: number[] = [];
+    const take = async (name: number, urgent: boolean): Promise<void> => {
+      await limiter.take('any', urgent);
+      order.push(name);
+    };
+    const all = [take(3, false), take(4, false), take(1, true), take(5, false), take(2, true)];
+    expect(limiter.waiting).toBe(5);
+    await Promise.all(all);
+    expect(order).toEqual([1, 2, 3, 4, 5]);
+    expect(limiter.waiting).toBe(0);
+  });
+
+  it('are told when it closes', async () => {
+    const { limiter } = await fleet.open(pace('new', 'new'));
+    const waiting = [limiter.take('any'), limiter.take('any', true)];
+    await limiter.close();
+    expect(await Promise.all([...waiting, limiter.take('any')])).toEqual(
+      Array.from({ length: 3 }, () => ({ kind: 'closed' })),
+    );
+  });
+
+  it('get nothing while Redis is unreachable', async () => {
+    const redis = new Redis({ path: '/nowhere/redis.sock', lazyConnect: true, replyMapping: 'legacy' });
+    const notices = new EventEmitter();
+    const noticed = once(notices, 'notice');
+    const options = { redis, prefix: '{none}', lateMs: 25, ...LINE };
+    const limiter = openLimiter({ ...options, onNotice: (notice) => notices.emit('notice', notice) });
+    const granted = limiter.take('any');
+    expect(await noticed).toMatchObject([{ kind: 'redis-unavailable', count: 1 }]);
+    await limiter.close();
+    expect(await granted).toEqual({ kind: 'closed' });
+  });
+});
+
+describe('a lost connection', () => {
+  it('voids the slots in hand', async () => {
+    const member = await fleet.open(LOSS);
+    const id = await member.redis.client('ID');
+    let isCut = false;
+    let isBack = false;
+    const whileCut: number[] = [];
+    const after: number[] = [];
+    member.redis.once('close', () => {
+      isCut = true;
+    });
+    const call = async (): Promise<void> => {
+      while (after.length < 40) {
+        await member.limiter.take('any');
+        if (isCut) (isBack ? after : whileCut).push(performance.now());
+      }
+    };
+    const callers = Array.from({ length: 60 }, call);
+    await delay(100);
+    const back = new Promise<void>((resolve) => {
+      member.redis.once('ready', () => {
+        isBack = true;
+        resolve();
+      });
+    });
+    await fleet.keys.client.client('KILL', 'ID', id);
+    await back;
+    await Promise.all(callers);
+    expect(whileCut).toEqual([]);
+    expect(member.notices.map(({ kind }) => kind)).toContain('slots-void');
+  });
+});
+
+describe('a reservation', () => {
+  it('loses its round trip, and what that leaves no time for', () => {
+    const reply = [7, 0, 3_000, 1_800_000_000_000_000, 10_000, 35_000, 10_000, 14_500];
+    expect(readReply(reply, 1_000, 1_004)).toEqual({
+      signals: 7,
+      halted: false,
+      slots: [{ fromMs: 1_014, notAfterMs: 1_035 }],
+      lost: 1,
+      roundTripMs: 4,
+      waitMs: 3,
+    });
+  });
+});
+
+describe("Redis' clock", () => {
+  const DAY_MS = 86_400_000;
+
+  it.each([
+    ['that keeps time', 100, 4, false],
+    ['that drifts, seen after an hour', 3_600_000, 1_800, false],
+    ['that went forward', 100, 30, true],
+    ['that went back', 100, -5_000, false],
+  ])('%s', (_name, afterMs, byMs, isStep) => {
+    const watch = new ServerClockWatch();
+    watch.observe(DAY_MS + 1, 0, 2);
+    watch.observe(DAY_MS + 1 + afterMs + byMs, afterMs, afterMs + 2);
+    expect(watch.isFenceDue).toBe(isStep);
+  });
+});

@@ -1,0 +1,85 @@
+import type { Redis } from 'ioredis';
+import { limiterKeys } from '../../src/limiter/contract.ts';
+import { markOf } from '../../src/limiter/halt-store.ts';
+import { reserveLua, throttleLua, type TimeSource } from '../../src/limiter/pace-script.ts';
+import { script } from '../../src/runtime/redis/script.ts';
+
+/** The scripts with the time and the server's run id as their last two arguments. */
+const VIRTUAL_TIME: TimeSource = {
+  now: 'local now = tonumber(ARGV[#ARGV - 1])',
+  run: 'local run = ARGV[#ARGV]',
+};
+
+const reserve = script<number[]>(reserveLua(VIRTUAL_TIME));
+const throttle = script<null>(throttleLua(VIRTUAL_TIME));
+
+export interface Asker {
+  readonly account: string;
+  readonly accountQps: number;
+  readonly egress: string;
+  readonly egressQps: number;
+  readonly lateMs: number;
+}
+
+/** A slot on the real time line, microseconds. */
+export interface GivenSlot {
+  readonly fromUs: number;
+  readonly endUs: number;
+}
+
+export const SECOND_US = 1_000_000;
+
+/** The scripts on the real Redis, on a time line of our own. */
+export class VirtualTime {
+  readonly #redis: Redis;
+  readonly #prefix: string;
+  /** Real time, microseconds. */
+  nowUs = 0;
+  /** Redis' clock minus real time. */
+  offsetUs = 1_800_000_000_000_000;
+  run = 'first';
+
+  constructor(redis: Redis, prefix: string) {
+    this.#redis = redis;
+    this.#prefix = prefix;
+  }
+
+  async reserve(asker: Asker, count: number, fence = 0): Promise<{ slots: GivenSlot[]; waitUs: number }> {
+    const keys = limiterKeys(this.#prefix, asker.account, asker.egress);
+    const reply = await reserve(
+      this.#redis,
+      [keys.account, keys.egress, keys.halts, keys.signals],
+      [
+        count,
+        asker.accountQps,
+        asker.egressQps,
+        asker.lateMs,
+        markOf(asker.account),
+        0,
+        asker.account,
+        asker.egress,
+        fence,
+        ...this.#time(),
+      ],
+    );
+    const slots: GivenSlot[] = [];
+    for (let at = 4; at + 1 < reply.length; at += 2) {
+      slots.push({ fromUs: this.nowUs + (reply[at] ?? 0), endUs: this.nowUs + (reply[at + 1] ?? 0) });
+    }
+    return { slots, waitUs: reply[2] ?? 0 };
+  }
+
+  async throttled(account: string, retryAfterMs: number): Promise<void> {
+    await throttle(this.#redis, [limiterKeys(this.#prefix, account, '').account], [retryAfterMs, ...this.#time()]);
+  }
+
+  /** What a flush does. */
+  async loseClocks(of: Pick<Asker, 'account' | 'egress'>): Promise<void> {
+    const { account, egress } = limiterKeys(this.#prefix, of.account, of.egress);
+    await this.#redis.del(account, egress);
+  }
+
+  #time(): string[] {
+    return [String(this.nowUs + this.offsetUs), this.run];
+  }
+}
