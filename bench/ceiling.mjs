@@ -1,8 +1,5 @@
 // The whole pipeline with both caps lifted: what one worker process can do, and what a certificate costs.
-import { Redis } from 'ioredis';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { cpuSeconds, startStack } from './stack.mjs';
+import { cpuSeconds, openRedis, startStack } from './stack.mjs';
 
 const COUNT = 40_000;
 /** Measured between these shares of the batch: after the ramp, before the tail. */
@@ -48,10 +45,4 @@ async function until(look, settled) {
     if (seen.settled >= settled) return seen;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-export function openRedis(folder) {
-  const record = JSON.parse(readFileSync(join(folder, 'data/redis/server.json'), 'utf8'));
-  const password = readFileSync(join(folder, 'data/redis/password'), 'utf8').trim();
-  return new Redis({ path: record.socket, password });
 }

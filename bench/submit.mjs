@@ -3,8 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openRedis } from './ceiling.mjs';
-import { COMMAND, startStack, writeManifest } from './stack.mjs';
+import { COMMAND, openRedis, startStack, writeManifest } from './stack.mjs';
 
 const ROWS = 1_000_000;
 const LEDGER_ITEMS = 30_000;
@@ -65,11 +64,9 @@ async function ledgerBytes(stack, redis) {
   const before = await usedMemory(redis);
   const worker = stack.startWorker({ record: false });
   let peak = before;
-  const watch = setInterval(async () => {
-    peak = Math.max(peak, await usedMemory(redis));
-  }, 200);
-  await stack.settled(batch, 120_000);
-  clearInterval(watch);
+  const settled = stack.settled(batch, 120_000).then(() => true);
+  const look = () => new Promise((resolve) => setTimeout(() => resolve(false), 200));
+  while (!(await Promise.race([settled, look()]))) peak = Math.max(peak, await usedMemory(redis));
   await worker.stop();
   const ledgerBytesPerItem =
     (await redis.memory('USAGE', `{certsweep}:batch:${batch}:ledger`, 'SAMPLES', '0')) / LEDGER_ITEMS;
