@@ -65,14 +65,18 @@ const LOCK = { lockDuration: 6_000, stalledInterval: 2_000, maxStalledCount: 100
 /** Runs one account's queue in this process: feeds it, works on it, watches it. */
 export function startAccountWorker(options: AccountWorkerOptions): AccountWorker {
   const { redis, prefix, ledger, account, tell } = options;
+  const trouble = (during: string) => (error: Error) => tell({ kind: 'trouble', during, error });
   const owned = new Set(account.instances);
   const owns = (instanceId: string): boolean => owned.has(instanceId);
   const chunks = new ChunkReader(ledger);
   const states = new BatchStates(ledger);
   const queue = new RevokeQueue(redis, prefix, account.name);
   const locator = new ItemLocator(ledger, chunks, states, account.name);
+  // A connection of its own: a reservation that queues behind a feeding of jobs would come too late.
+  const paceRedis = redis.duplicate();
+  paceRedis.on('error', trouble('pacing'));
   const limiter = openLimiter({
-    redis,
+    redis: paceRedis,
     prefix,
     account,
     egress: options.egress,
@@ -132,7 +136,6 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     monotonicMs: () => performance.now(),
   });
 
-  const trouble = (during: string) => (error: Error) => tell({ kind: 'trouble', during, error });
   const loops = [
     every(
       FEED_EVERY_MS,
@@ -183,6 +186,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
       await worker.pause(true);
       // Those that wait for a slot are given back; those on the wire may end.
       await limiter.close();
+      paceRedis.disconnect();
       const cut = setTimeout(() => options.client.close(), deadlineMs);
       await worker.close();
       clearTimeout(cut);
