@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import type { Certificate } from '../core/certificate.ts';
@@ -24,6 +24,7 @@ interface SandboxOptions extends CommonOptions {
   readonly accountQps?: string;
   readonly egressQps?: string;
   readonly enforce: boolean;
+  readonly journal?: string;
 }
 
 /** What the sandbox knows when the configuration names no account: keys that open nothing anywhere else. */
@@ -50,11 +51,13 @@ export function addSandbox(program: Command): void {
     .option('--account-qps <n>', "instead of the cloud's 500")
     .option('--egress-qps <n>', "instead of the cloud's 300")
     .addOption(new Option('--no-enforce', 'count calls over a quota, but let them through'))
+    .option('--journal <file>', 'write every call as a line of JSON: arrival, address, serial number, nonce, effect')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action(async (options: SandboxOptions) => {
       const leave = onLeaveSignal();
       const seed = wholeNumber('--seed', options.seed);
       const { accountQps, egressQps, latency } = options;
+      const journal = options.journal === undefined ? undefined : createWriteStream(options.journal);
       const sandbox = await startSandbox({
         port: wholeNumber('--port', options.port),
         host: options.host,
@@ -68,12 +71,14 @@ export function addSandbox(program: Command): void {
           ...(egressQps !== undefined && { egressQps: wholeNumber('--egress-qps', egressQps) }),
         },
         ...(latency !== undefined && { latency: parseLatency(latency) }),
+        ...(journal !== undefined && { journal: (call) => void journal.write(`${JSON.stringify(call)}\n`) }),
       });
       print(sandbox.url);
       say(`The sandbox listens on ${sandbox.url}. Ctrl-C ends it and prints what it saw.`);
       await leave.wait;
       printJson(sandbox.seen());
       await sandbox.close();
+      journal?.end();
       leave.forget();
     });
 }

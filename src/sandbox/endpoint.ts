@@ -12,6 +12,7 @@ import {
 } from './delivery.ts';
 import type { Fault, FaultPlan } from './fault-plan.ts';
 import { FaultInjector } from './faults.ts';
+import type { Journal } from './journal.ts';
 import { Observations, type SandboxReport } from './observations.ts';
 import { applyChange, planOperation, type PlannedOperation } from './operations.ts';
 import { AccountQuotas, EgressQuotas, type QuotaLimits } from './quotas.ts';
@@ -37,6 +38,14 @@ export interface EndpointOptions {
   readonly plan: FaultPlan;
   readonly random: Random;
   readonly clock: SandboxClock;
+  /** Hears every call that was heard, in the order of their answers. */
+  readonly journal?: Journal;
+}
+
+/** Where and when a call came in. */
+export interface Arrival {
+  readonly address: string;
+  readonly arrivedMs: number;
 }
 
 /** A delivery and how much later than usual it is due, milliseconds. */
@@ -81,10 +90,12 @@ export class Endpoint {
    * Answers a call that has arrived. The effect, if any, is done when this returns, whatever becomes of the answer.
    * @param text - the form body of a POST, the query of a GET
    */
-  answer(method: string, text: string): TimedDelivery {
+  answer(method: string, text: string, arrival: Arrival): TimedDelivery {
+    const deletedBefore = this.#options.registry.deletedCount;
     try {
       const timed = this.#answer(method, text);
       this.#counted(timed.delivery);
+      this.#journal(text, arrival, timed.delivery.code, this.#options.registry.deletedCount > deletedBefore);
       return timed;
     } catch (error) {
       // A defect of the sandbox, or a full registry: said to the caller, and the other callers go on.
@@ -98,6 +109,23 @@ export class Endpoint {
       accounts: this.#accountQuotas.seen(),
       egress: this.#egressQuotas.seen(this.#options.clock.monotonicMs()),
       deletions: this.#options.registry.deletedCount,
+    });
+  }
+
+  #journal(text: string, { address, arrivedMs }: Arrival, code: string, deleted: boolean): void {
+    const { journal } = this.#options;
+    if (journal === undefined) return;
+    const parameters = parseForm(text);
+    const read = (name: string): string => parameters?.get(name) ?? '';
+    journal({
+      arrivedMs,
+      address,
+      accessKeyId: read('AccessKeyId'),
+      operation: read('Action'),
+      deviceSn: read('DeviceSn'),
+      nonce: read('SignatureNonce'),
+      code,
+      deleted,
     });
   }
 

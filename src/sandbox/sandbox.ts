@@ -8,6 +8,7 @@ import { answerControl, CONTROL_PREFIX, isLoopback } from './control.ts';
 import type { Delivery } from './delivery.ts';
 import { Endpoint, type SandboxClock } from './endpoint.ts';
 import type { FaultPlan } from './fault-plan.ts';
+import { hostMonotonicMs, type Journal } from './journal.ts';
 import type { SandboxReport } from './observations.ts';
 import { certificateKey, listedRegistry, openRegistry, type Registry } from './registry.ts';
 import { latencySampler, seededRandom, type Latency } from './seeded.ts';
@@ -34,6 +35,8 @@ export interface SandboxOptions {
   readonly seed?: number;
   /** Default the process's own clocks. */
   readonly clock?: SandboxClock;
+  /** Hears every call; default nobody. Calls of a blocked address are not heard. */
+  readonly journal?: Journal;
 }
 
 export interface Sandbox {
@@ -77,6 +80,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     plan: options.plan ?? { seed, faults: [] },
     random: seededRandom(seed),
     clock: options.clock ?? { wallMs: () => Date.now(), monotonicMs: () => performance.now() },
+    ...(options.journal !== undefined && { journal: options.journal }),
   });
   // A sequence of its own, so that the number of refusals does not shift the latencies.
   const drawLatencyMs = latencySampler(options.latency ?? { kind: 'none' }, seededRandom(seed + 1));
@@ -144,6 +148,7 @@ function receive(
     } else send(response, 403, 'text/plain', 'control paths answer on loopback only\n');
     return;
   }
+  const arrivedMs = hostMonotonicMs();
   const refused = endpoint.arrive(address);
   if (refused !== undefined) {
     deliver(response, refused);
@@ -152,7 +157,10 @@ function receive(
   readBody(request, response, (body) => {
     const mark = url.indexOf('?');
     const query = mark < 0 ? '' : url.slice(mark + 1);
-    const { delivery, slowMs } = endpoint.answer(method, method === 'POST' && body !== '' ? body : query);
+    const { delivery, slowMs } = endpoint.answer(method, method === 'POST' && body !== '' ? body : query, {
+      address,
+      arrivedMs,
+    });
     const delayMs = slowMs + drawLatencyMs();
     // Not waited for at the end of a process: a late answer keeps nobody alive.
     if (delayMs > 0) setTimeout(deliver, delayMs, response, delivery).unref();

@@ -1,0 +1,158 @@
+// npm run test:mutations: weakens the code in named ways, one at a time, in a copy, and shows that the tests notice each.
+// A mutation that survives ends the run with 1, and so does one whose text is no longer found: then it must be written anew.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** `tests` are the folders or files of which at least one test must fail. */
+const MUTATIONS = [
+  {
+    name: 'a slot is used although it is late',
+    file: 'src/mqtt/journey.ts',
+    from: 'nowMs <= this.#notAfterMs) return;',
+    to: 'nowMs <= this.#notAfterMs + 1_000) return;',
+    tests: ['test/mqtt'],
+  },
+  {
+    name: 'the round trip to Redis is not taken off a slot',
+    file: 'src/limiter/pace-store.ts',
+    from: 'const fromMs = answeredMs +',
+    to: 'const fromMs = askedMs +',
+    tests: ['test/limiter'],
+  },
+  {
+    name: 'the egress clock is not asked',
+    file: 'src/limiter/contract.ts',
+    from: 'return `${prefix}:pace:egress:${egress}`;',
+    to: 'return `${prefix}:pace:egress:${egress}:${Math.random()}`;',
+    tests: ['test/limiter', 'test/e2e/rate.test.ts'],
+  },
+  {
+    name: 'one retry is dropped',
+    file: 'src/core/decide.ts',
+    from: 'attempt.failures + 1 >= tries',
+    to: 'attempt.failures + 2 >= tries',
+    tests: ['test/core'],
+  },
+  {
+    name: 'a code is moved to another row',
+    file: 'src/core/code-table.ts',
+    from: "'instance', 'MqttInstanceNotFound'",
+    to: "'item', 'MqttInstanceNotFound'",
+    tests: ['test/core'],
+  },
+  {
+    name: 'not found is done although an earlier answer was lost',
+    file: 'src/core/decide.ts',
+    from: "if (attempt.effectUnknown) return { kind: 'done'",
+    to: "if (!attempt.effectUnknown) return { kind: 'done'",
+    tests: ['test/core'],
+  },
+  {
+    name: 'settling does not look at the bitmap',
+    file: 'src/ledger/scripts.lua.ts',
+    from: "if redis.call('SETBIT', KEYS[4], n, 1) == 1 then return 'already' end",
+    to: "redis.call('SETBIT', KEYS[4], n, 1)",
+    tests: ['test/ledger'],
+  },
+  {
+    name: 'success is believed without the echo of the serial number',
+    file: 'src/mqtt/read-answer.ts',
+    from: ': proof(body);',
+    to: ': undefined;',
+    tests: ['test/mqtt'],
+  },
+  {
+    name: 'the feeder moves on before the jobs are in the queue',
+    file: 'src/queue/feeder.ts',
+    from: 'await queue.feed(page.items, batch.priority);',
+    to: 'void queue.feed(page.items.slice(1), batch.priority);',
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a start that crashed is taken for a clean one',
+    file: 'src/queue/item.ts',
+    from: 'effectUnknown || attemptsStarted - 1 > starts',
+    to: 'effectUnknown',
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a halt does not stop the account',
+    file: 'src/queue/processor.ts',
+    from: "if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);",
+    to: "if (grant.kind === 'halted') continue;",
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a throttled item loses an attempt',
+    file: 'src/core/decide.ts',
+    from: "verdict.kind === 'retry' && sent",
+    to: "(verdict.kind === 'retry' || verdict.kind === 'throttled') && sent",
+    tests: ['test/core'],
+  },
+  {
+    name: 'the operator may confirm another number',
+    file: 'src/cli/submit.ts',
+    from: 'if (options.confirm === accepted) return;',
+    to: 'if (options.confirm > 0) return;',
+    tests: ['test/cli/submit.test.ts'],
+    build: true,
+  },
+  {
+    name: 'a bad row does not refuse the manifest',
+    file: 'src/cli/submit.ts',
+    from: 'tally.rejected > 0 && options.skipInvalid !== true',
+    to: 'tally.rejected > 1 && options.skipInvalid !== true',
+    tests: ['test/cli'],
+    build: true,
+  },
+];
+
+const only = process.argv[2];
+const chosen = MUTATIONS.filter(({ name }) => only === undefined || name.includes(only));
+const copy = mkdtempSync(join(tmpdir(), 'certsweep-mutations-'));
+const survived = [];
+try {
+  const left = new Set(['node_modules', '.git', 'bench/results']);
+  cpSync('.', copy, { recursive: true, filter: (path) => !left.has(path) });
+  symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
+  build();
+  for (const mutation of chosen) {
+    const startMs = performance.now();
+    const verdict = tryOut(mutation);
+    if (verdict !== 'noticed') survived.push(mutation.name);
+    console.log(`${verdict.padEnd(9)} ${mutation.name} (${Math.round((performance.now() - startMs) / 1_000)} s)`);
+  }
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+}
+console.log(`${chosen.length - survived.length} noticed, ${survived.length} not`);
+process.exitCode = survived.length === 0 ? 0 : 1;
+
+function tryOut({ file, from, to, tests, build: isBuilt }) {
+  const path = join(copy, file);
+  const text = readFileSync(path, 'utf8');
+  if (text.split(from).length !== 2) return 'OUTDATED';
+  writeFileSync(
+    path,
+    text.replace(from, () => to),
+  );
+  try {
+    if (isBuilt === true) build();
+    const { status, stdout } = spawnSync('npx', ['vitest', 'run', '--bail', '1', ...tests], {
+      cwd: copy,
+      encoding: 'utf8',
+    });
+    const failed = Number(/(\d+) failed\s*$/.exec(stdout)?.[1] ?? 0);
+    // A run that fails without a failing test has proved nothing.
+    return status !== 0 && failed > 0 ? 'noticed' : 'SURVIVED';
+  } finally {
+    writeFileSync(path, text);
+    if (isBuilt === true) build();
+  }
+}
+
+function build() {
+  execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: copy, stdio: 'inherit' });
+}

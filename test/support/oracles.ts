@@ -1,0 +1,94 @@
+import { expect } from 'vitest';
+import type { Certificate } from '../../src/core/certificate.ts';
+import { worstWindow } from '../../src/core/pace.ts';
+import { ACCOUNT_KEY } from './installation.ts';
+import { ACCOUNT_QPS, EGRESSES, EGRESS_QPS, type Rig } from './rig.ts';
+
+/** What the oracles saw, for the record. */
+export interface Findings {
+  readonly sentWorst: number;
+  readonly arrivedWorst: number;
+  readonly witnessLagMs: number;
+  /** Calls made, against those that a paced run would have made between the first and the last. */
+  readonly used: number;
+  readonly calls: number;
+  readonly items: number;
+}
+
+/** Above what the senders sent, arrivals may bunch by as long as the way takes to differ, and the witness' own loop stands still. */
+const WAY_JITTER_MS = 150;
+
+/** Oracle 1, rate: no sliding second over a cap, by the senders' times and by arrivals, for the account and for each egress. */
+export async function expectNeverOver(rig: Rig, items: number): Promise<Findings> {
+  const [calls, seen, sends] = await Promise.all([
+    rig.calls(),
+    rig.seen(),
+    Promise.all(rig.workers.map(async (worker) => ({ egress: worker.egress, times: await worker.sends() }))),
+  ]);
+  const sent = sends.flatMap(({ times }) => times);
+  const sentWorst = worstWindow(sent);
+  expect(sentWorst, 'calls sent in the worst second').toBeLessThanOrEqual(ACCOUNT_QPS);
+  const allowed = (qps: number): number => Math.ceil(qps * (1 + (seen.worstLagMs + WAY_JITTER_MS) / 1_000));
+  const arrivedWorst = worstWindow(calls.map(({ arrivedMs }) => arrivedMs));
+  expect(arrivedWorst, 'calls that arrived in the worst second').toBeLessThanOrEqual(allowed(ACCOUNT_QPS));
+  for (const egress of EGRESSES) {
+    const own = sends.filter((worker) => worker.egress === egress).flatMap(({ times }) => times);
+    expect(worstWindow(own), `calls sent from ${egress}`).toBeLessThanOrEqual(EGRESS_QPS);
+    const arrived = calls.filter(({ address }) => address === egress).map(({ arrivedMs }) => arrivedMs);
+    expect(worstWindow(arrived), `calls that arrived from ${egress}`).toBeLessThanOrEqual(allowed(EGRESS_QPS));
+  }
+  const spanMs = Math.max(...sent) - Math.min(...sent);
+  const cap = Math.min(ACCOUNT_QPS, EGRESS_QPS * new Set(sends.map(({ egress }) => egress)).size);
+  const used = Math.round((sent.length / ((spanMs / 1_000) * cap)) * 100);
+  return { sentWorst, arrivedWorst, witnessLagMs: seen.worstLagMs, used, calls: calls.length, items };
+}
+
+/** Oracle 2, loss: every accepted item in exactly one outcome, its own; lost, doubled and invented are each zero. */
+export async function expectNothingLost(rig: Rig, batch: string, items: readonly Certificate[]): Promise<void> {
+  const detail = await rig.until(batch, ({ pending, state }) => pending === 0 && state !== 'planned');
+  const { accepted, revoked, alreadyGone, dead, cancelled } = detail;
+  expect(accepted).toBe(items.length);
+  expect(revoked + alreadyGone + dead + cancelled).toBe(accepted);
+  const rows = (await rig.report(batch)).toSorted((a, b) => a.ordinal - b.ordinal);
+  expect(rows.map(({ ordinal }) => ordinal)).toEqual(items.map((_, n) => n));
+  expect(rows.map(({ deviceSn }) => deviceSn)).toEqual(items.map(({ deviceSn }) => deviceSn));
+}
+
+/** Oracle 3, effect: deletions are a subset of the manifest, and `revoked` is what the registry lost. Nonces never repeat. */
+export async function expectEffects(rig: Rig, batch: string, items: readonly Certificate[]): Promise<void> {
+  const deleted = await expectDeletionsWithin(rig, items);
+  const rows = await rig.report(batch);
+  const revoked = new Set(rows.filter(({ outcome }) => outcome === 'revoked').map(({ deviceSn }) => deviceSn));
+  expect(
+    [...deleted].filter((sn) => !revoked.has(sn)),
+    'deleted, and not counted as revoked',
+  ).toEqual([]);
+  expect(
+    [...revoked].filter((sn) => !deleted.has(sn)),
+    'counted as revoked, and not deleted',
+  ).toEqual([]);
+}
+
+/** The part of oracle 3 that holds even where Redis lost what it had acknowledged. */
+export async function expectDeletionsWithin(rig: Rig, items: readonly Certificate[]): Promise<Set<string>> {
+  const calls = await rig.calls();
+  const manifest = new Set(items.map(({ deviceSn }) => deviceSn));
+  expect(calls.filter(({ deviceSn }) => !manifest.has(deviceSn))).toEqual([]);
+  expect(new Set(calls.map(({ nonce }) => nonce)).size, 'different nonces').toBe(calls.length);
+  return new Set(calls.filter(({ deleted }) => deleted).map(({ deviceSn }) => deviceSn));
+}
+
+/** Oracle 4, secrecy: no key, secret or signature in any output, Redis value or report. */
+export async function expectSecrecy(rig: Rig, batch: string): Promise<void> {
+  const said = rig.workers.map((worker) => worker.output());
+  const reported = JSON.stringify(await rig.report(batch));
+  const kept: string[] = [];
+  for await (const keys of rig.direct.scanStream({ count: 1_000 }) as AsyncIterable<string[]>) {
+    for (const key of keys) kept.push(key, (await rig.direct.dump(key)) ?? '');
+  }
+  for (const text of [...said, reported, ...kept]) {
+    for (const secret of [ACCOUNT_KEY.accessKeySecret, ACCOUNT_KEY.accessKeyId, 'Signature=']) {
+      expect(text.includes(secret), `"${secret}" in ${text.slice(0, 200)}`).toBe(false);
+    }
+  }
+}

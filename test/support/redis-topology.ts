@@ -1,0 +1,183 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { vi } from 'vitest';
+import { locateServer } from '../../src/runtime/redis/locate.ts';
+import { serverEnvironment, type ServerBinary } from '../../src/runtime/redis/server-binary.ts';
+
+/** One server of a topology, on loopback. */
+export interface TopologyServer {
+  readonly port: number;
+  /** `host:port`. */
+  readonly node: string;
+  /** For the test's own questions; it does not reconnect. */
+  readonly client: Redis;
+  /** Takes it away without a warning; resolves when its process is gone. */
+  kill(): Promise<void>;
+}
+
+/** A primary, its replica and three Sentinels that replace it after a second. */
+export interface SentinelTopology {
+  readonly name: string;
+  readonly primary: TopologyServer;
+  readonly replica: TopologyServer;
+  /** Of the Sentinels. */
+  readonly nodes: readonly string[];
+  /** Ends every process and removes its folder. */
+  stop(): Promise<void>;
+}
+
+/** Three primaries, each with a third of the slots, none with a replica. */
+export interface ClusterTopology {
+  readonly servers: readonly TopologyServer[];
+  readonly nodes: readonly string[];
+  stop(): Promise<void>;
+}
+
+const SLOTS = 16_384;
+/** Where a node's bus listens, above its port. */
+const BUS_OFFSET = 10_000;
+const SETTLES_WITHIN = { timeout: 20_000, interval: 50 };
+const DURABLE = ['--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'];
+
+export async function startSentinels(): Promise<SentinelTopology> {
+  const yard = await openYard();
+  const name = 'orders.primary';
+  try {
+    const primary = await yard.start([...DURABLE, '--repl-diskless-sync-delay', '0']);
+    const replica = await yard.start([...DURABLE, '--replicaof', '127.0.0.1', String(primary.port)]);
+    // Sentinels look for replicas every ten seconds; the first look must find it.
+    await vi.waitFor(async () => saysInfo(replica, /master_link_status:up/), SETTLES_WITHIN);
+    const settings = [
+      `sentinel monitor ${name} 127.0.0.1 ${primary.port} 2`,
+      `sentinel down-after-milliseconds ${name} 1000`,
+      `sentinel failover-timeout ${name} 5000`,
+    ];
+    const sentinels = [await yard.start(['--sentinel'], settings), await yard.start(['--sentinel'], settings), await yard.start(['--sentinel'], settings)];
+    await vi.waitFor(async () => {
+      for (const { client } of sentinels) {
+        const known = (await client.call('SENTINEL', 'MASTER', name)) as string[];
+        const count = (field: string): string | undefined => known[known.indexOf(field) + 1];
+        if (count('num-slaves') !== '1' || count('num-other-sentinels') !== '2') throw new Error('they do not know each other yet');
+      }
+    }, SETTLES_WITHIN);
+    return { name, primary, replica, nodes: sentinels.map(({ node }) => node), stop: yard.close };
+  } catch (error) {
+    await yard.close();
+    throw error;
+  }
+}
+
+export async function startCluster(): Promise<ClusterTopology> {
+  const yard = await openYard();
+  try {
+    const servers: TopologyServer[] = [];
+    for (const share of [0, 1, 2]) {
+      const server = await yard.start([...DURABLE, '--cluster-enabled', 'yes', '--cluster-node-timeout', '2000']);
+      servers.push(server);
+      const [from, to] = [share, share + 1].map((third) => Math.floor((third * SLOTS) / 3)) as [number, number];
+      // Slot by slot, since ranges came with Redis 7.
+      await server.client.call('CLUSTER', 'ADDSLOTS', ...Array.from({ length: to - from }, (_, slot) => String(from + slot)));
+      if (share > 0) await servers[0]?.client.call('CLUSTER', 'MEET', '127.0.0.1', String(server.port));
+    }
+    await vi.waitFor(async () => {
+      for (const { client } of servers) {
+        const info = String(await client.call('CLUSTER', 'INFO'));
+        if (!/cluster_state:ok/.test(info) || !/cluster_size:3/.test(info)) throw new Error(info);
+      }
+    }, SETTLES_WITHIN);
+    return { servers, nodes: servers.map(({ node }) => node), stop: yard.close };
+  } catch (error) {
+    await yard.close();
+    throw error;
+  }
+}
+
+/** A folder with servers in it. */
+interface Yard {
+  /** @param settings - lines of a configuration file that the server may rewrite */
+  start(args: readonly string[], settings?: readonly string[]): Promise<TopologyServer>;
+  close(): Promise<void>;
+}
+
+async function openYard(): Promise<Yard> {
+  const binary = await locateServer(undefined, () => undefined);
+  const folder = await mkdtemp(join(tmpdir(), 'certsweep-topology-'));
+  const children: ChildProcess[] = [];
+  const clients: Redis[] = [];
+  return {
+    async start(args, settings = []) {
+      const port = await freePort();
+      const home = join(folder, String(port));
+      await mkdir(home);
+      const file = join(home, 'redis.conf');
+      await writeFile(file, [...settings, ''].join('\n'));
+      const log = join(home, 'log');
+      const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', home, '--logfile', log];
+      const child = spawnServer(binary, [file, ...where, ...args]);
+      children.push(child);
+      const client = await untilItAnswers(child, port, log);
+      clients.push(client);
+      return { port, node: `127.0.0.1:${port}`, client, kill: () => end(child) };
+    },
+    async close() {
+      for (const client of clients) client.disconnect();
+      await Promise.all(children.map(end));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function spawnServer(binary: ServerBinary, args: readonly string[]): ChildProcess {
+  // A group of its own: Ctrl-C must not end it before the test has.
+  return spawn(binary.path, args, { detached: true, stdio: 'ignore', env: serverEnvironment(binary.libraryPath) });
+}
+
+async function untilItAnswers(child: ChildProcess, port: number, log: string): Promise<Redis> {
+  return vi.waitFor(async () => {
+    if (child.exitCode !== null) throw new Error(`redis-server ended: ${await readFile(log, 'utf8').catch(() => '')}`);
+    const client = new Redis({ port, lazyConnect: true, retryStrategy: null, enableReadyCheck: false });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.ping();
+      return client;
+    } catch (error) {
+      client.disconnect();
+      throw error;
+    }
+  }, SETTLES_WITHIN);
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
+}
+
+/** One whose bus port is free as well. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const first = await listen(0);
+    const { port } = first.address() as AddressInfo;
+    const second = port + BUS_OFFSET > 65_535 ? undefined : await listen(port + BUS_OFFSET).catch(() => undefined);
+    for (const server of [first, second]) server?.close();
+    if (second !== undefined) return port;
+  }
+}
+
+async function listen(port: number): Promise<Server> {
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+async function saysInfo({ client }: TopologyServer, pattern: RegExp): Promise<void> {
+  const info = await client.info();
+  if (!pattern.test(info)) throw new Error(`INFO does not say ${String(pattern)} yet`);
+}
