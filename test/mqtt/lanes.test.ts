@@ -57,6 +57,25 @@ describe('a connection', () => {
     expect(opened).toBe(1);
   });
 
+  it('kept for the next call is given up when the server speaks unasked: that is no answer', async () => {
+    const notAfterMs = performance.now() + 5;
+    const late = new Journey(60_000, notAfterMs);
+    const accepted = once(wire.server, 'connection');
+    const call = request(late);
+    blockUntil(notAfterMs);
+    await expect(call).rejects.toThrow(SlotVoid);
+    late.end();
+    const [socket] = (await accepted) as [Socket];
+    // As Node's own server does when no request comes in time.
+    socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
+    await once(socket, 'close');
+    const next = new Journey(60_000, undefined);
+    next.depart();
+    await request(next);
+    next.end();
+    expect(opened).toBe(2);
+  });
+
   it('kept for the next call may end meanwhile: another is made', async () => {
     const notAfterMs = performance.now() + 5;
     const late = new Journey(60_000, notAfterMs);
