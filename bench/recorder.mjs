@@ -3,7 +3,8 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { writeFileSync } from 'node:fs';
 
-const path = process.env.BENCH_SENDS;
+// Processes that share an environment write a file each.
+const path = process.env.BENCH_SENDS?.replace('%p', String(process.pid));
 const times = [];
 subscribe('http.client.request.start', () => {
   times.push(Number(process.hrtime.bigint()) / 1e6);

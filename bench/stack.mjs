@@ -1,7 +1,7 @@
 // A whole installation on loopback: embedded Redis in a temporary folder, the sandbox as endpoint in its own process, any number of workers.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,13 +9,23 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 
 export const COMMAND = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
-const RECORDER = new URL('recorder.mjs', import.meta.url).href;
+export const RECORDER = new URL('recorder.mjs', import.meta.url).href;
 export const INSTANCE = 'post-cn-bench';
+export const CA = 'CA01';
+const WRITE_BYTES = 1 << 20;
+/** Opens nothing anywhere else. */
+export const KEY = { id: 'bench-key-id', secret: 'bench-key-secret' };
 
-/** Starts the sandbox and prepares a configuration. `settings` is merged into it. */
-export async function startStack({ latency = '0', accountQps, egressQps, settings = {} }) {
+/** Starts the sandbox and prepares a configuration. `settings` is merged into it; `sandbox` says how it treats quotas. */
+export async function startStack({
+  latency = '0',
+  accountQps,
+  egressQps,
+  settings = {},
+  sandbox: quotas = ['--no-enforce'],
+}) {
   const folder = mkdtempSync(join(tmpdir(), 'certsweep-bench-'));
-  const environment = { ...process.env, BENCH_KEY_ID: 'bench-key-id', BENCH_KEY_SECRET: 'bench-key-secret' };
+  const environment = { ...process.env, BENCH_KEY_ID: KEY.id, BENCH_KEY_SECRET: KEY.secret };
   const children = [];
   const config = join(folder, 'config.yaml');
   const document = (endpoint, egress = {}) => ({
@@ -46,7 +56,7 @@ export async function startStack({ latency = '0', accountQps, egressQps, setting
     return child;
   }
 
-  const sandbox = start(['sandbox', '--port', '0', '--no-enforce', '--latency', latency, '--config', config]);
+  const sandbox = start(['sandbox', '--port', '0', ...quotas, '--latency', latency, '--config', config]);
   const [endpoint] = await Promise.race([
     once(createInterface(sandbox.stdout), 'line'),
     once(sandbox, 'exit').then(() => Promise.reject(new Error('the sandbox did not start'))),
@@ -72,8 +82,7 @@ export async function startStack({ latency = '0', accountQps, egressQps, setting
       return {
         pid: child.pid,
         async stop() {
-          child.kill('SIGTERM');
-          await once(child, 'exit');
+          await ended(child);
           return existsSync(sends) ? JSON.parse(readFileSync(sends, 'utf8')) : [];
         },
       };
@@ -116,15 +125,19 @@ export async function startStack({ latency = '0', accountQps, egressQps, setting
     },
     seen: async () => (await fetch(`${endpoint}/-/seen`)).json(),
     async stop() {
-      for (const child of children) {
-        if (child.exitCode !== null || child.signalCode !== null) continue;
-        child.kill('SIGTERM');
-        await once(child, 'exit');
-      }
+      for (const child of children) await ended(child);
       rmSync(folder, { recursive: true, force: true });
     },
   };
   return stack;
+}
+
+/** Ends a process that may have ended already. */
+export async function ended(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exit;
 }
 
 /** A connection to the embedded Redis of an installation. */
@@ -135,16 +148,27 @@ export function openRedis(folder) {
 }
 
 /** Random serial numbers of 16 bytes in hex, the hardest to pack. */
-export function writeManifest(path, count) {
-  const lines = ['instanceId,caSn,deviceSn'];
+export function* serialNumbers(count) {
   let seed = 42n;
-  for (let row = 0; row < count; row += 1) {
+  const next = () => {
     seed = (seed * 6364136223846793005n + 1442695040888963407n) & 0xffffffffffffffffn;
-    const high = seed.toString(16).padStart(16, '0');
-    seed = (seed * 6364136223846793005n + 1442695040888963407n) & 0xffffffffffffffffn;
-    lines.push(`${INSTANCE},CA01,${high}${seed.toString(16).padStart(16, '0')}`);
+    return seed.toString(16).padStart(16, '0');
+  };
+  for (let row = 0; row < count; row += 1) yield `${next()}${next()}`;
+}
+
+/** In pieces: ten million rows are more than one string can hold. */
+export function writeManifest(path, count) {
+  const file = openSync(path, 'w');
+  let text = 'instanceId,caSn,deviceSn\n';
+  for (const deviceSn of serialNumbers(count)) {
+    text += `${INSTANCE},${CA},${deviceSn}\n`;
+    if (text.length < WRITE_BYTES) continue;
+    writeSync(file, text);
+    text = '';
   }
-  writeFileSync(path, `${lines.join('\n')}\n`);
+  writeSync(file, text);
+  closeSync(file);
 }
 
 /** CPU seconds of a process so far. */

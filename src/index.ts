@@ -1,5 +1,6 @@
 import { accountOf } from './runtime/config/config.ts';
 import { loadConfig } from './runtime/config/load-config.ts';
+import { redisPlaceOf } from './runtime/config/redis-place.ts';
 import { environment } from './runtime/environment.ts';
 import { connect } from './runtime/redis/connection.ts';
 import { openRedis } from './runtime/redis/open-redis.ts';
@@ -80,8 +81,7 @@ export interface Producer {
 export async function createProducer(options: ProducerOptions = {}): Promise<Producer> {
   const config = await loadConfig({ environment, ...(options.config !== undefined && { path: options.config }) });
   const tell = options.onTrouble ?? (() => undefined);
-  const { url } = config.redis;
-  const open = await openRedis({ dataDir: config.dataDir, ...(url !== undefined && { url }) }, () => undefined);
+  const open = await openRedis(redisPlaceOf(config, environment), () => undefined);
   const redis = connect(open, 'producer', (error) => tell(error.message));
   const ledger = new Ledger(redis, KEY_PREFIX);
   const queues = new Map<string, RevokeQueue>();

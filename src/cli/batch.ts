@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { forgetBatch } from '../ledger/forget.ts';
 import { STANDING_PREFIX } from '../ledger/ledger.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
@@ -20,8 +21,14 @@ const COMMANDS: readonly { readonly name: Change; readonly summary: string; read
   },
 ];
 
-/** The commands that change the state of a batch. */
+/** The commands that change the state of a batch, and the one that ends its record. */
 export function addBatchCommands(program: Command): void {
+  program
+    .command('forget')
+    .description('take a finished batch out of Redis, its report and dead letters included: write the report first')
+    .argument('<batch>')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .action((batch: string, options: CommonOptions) => withStore(options, (store) => forget(store, batch)));
   for (const { name, summary, done } of COMMANDS) {
     program
       .command(name)
@@ -34,6 +41,21 @@ export function addBatchCommands(program: Command): void {
           say(`Batch ${batch} ${done}.`);
         }),
       );
+  }
+}
+
+async function forget({ redis, ledger }: Store, batch: string): Promise<void> {
+  switch (await forgetBatch(redis, ledger, batch)) {
+    case 'forgotten':
+      say(`Batch ${batch} is forgotten.`);
+      return;
+    case 'refused':
+      throw new CommandEnd(
+        EXIT.refused,
+        `Batch ${batch} is not finished, or stands for the jobs that other programs add: only a completed or cancelled batch without pending items can be forgotten.`,
+      );
+    case 'no-batch':
+      throw noBatch(batch);
   }
 }
 
@@ -51,9 +73,10 @@ async function change({ ledger }: Store, batch: string, name: Change): Promise<v
     case 'refused':
       throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: there is nothing to ${name}.`);
     case 'no-batch':
-      throw new CommandEnd(
-        EXIT.usage,
-        `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`,
-      );
+      throw noBatch(batch);
   }
+}
+
+function noBatch(batch: string): CommandEnd {
+  return new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`);
 }

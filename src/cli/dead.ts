@@ -6,6 +6,7 @@ import {
   type DeadFilter,
   type DeadLetterOf,
 } from '../ledger/dead-letters.ts';
+import { accountOf } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { count, print, printable, printJson, say } from './terminal.ts';
@@ -48,14 +49,26 @@ async function list(store: Store, options: DeadOptions): Promise<void> {
 async function retry(store: Store, options: DeadOptions): Promise<void> {
   let retried = 0;
   let cancelled = 0;
-  for await (const { batch, n } of letters(store, options)) {
+  let unknown = 0;
+  for await (const { batch, n, instanceId } of letters(store, options)) {
+    // Nobody could work on it: a malformed job, or an instance that is still not configured.
+    if (accountOf(store.config, instanceId) === undefined) {
+      unknown += 1;
+      continue;
+    }
     const result = await reopenDeadLetter(store.redis, store.ledger, batch, n);
     if (result === 'reopened') retried += 1;
     if (result === 'cancelled') cancelled += 1;
+    if (result === 'malformed') unknown += 1;
   }
-  if (options.json === true) printJson({ retried, cancelled });
-  const left = cancelled === 0 ? '' : ` ${count(cancelled, 'letter')} of cancelled batches left alone.`;
-  say(`${count(retried, 'dead letter')} will be tried again.${left}`);
+  if (options.json === true) printJson({ retried, cancelled, unknown });
+  say(`${count(retried, 'dead letter')} will be tried again.`);
+  if (cancelled > 0) say(`${count(cancelled, 'letter')} left alone: cancelled batches stay so.`);
+  if (unknown > 0) {
+    say(
+      `${count(unknown, 'letter')} left alone: malformed, or of an instance that no account has. Add it under accounts.<name>.instances, or discard them.`,
+    );
+  }
 }
 
 async function discard(store: Store, options: DeadOptions): Promise<void> {

@@ -17,3 +17,12 @@ export class CommandEnd extends Error {
     this.code = code;
   }
 }
+
+/** For a port that cannot be listened on; `option` is where it was given. */
+export function cannotListen(option: string, port: number, error: unknown): CommandEnd {
+  const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  return new CommandEnd(
+    EXIT.refused,
+    `Port ${port} (${option}) cannot be listened on (${why}): end what uses it, or choose another one.`,
+  );
+}

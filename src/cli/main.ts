@@ -37,12 +37,14 @@ for (const add of [
 ]) {
   add(program);
 }
-// Whatever reads our output may stop reading (`| head`): that is no error.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(EXIT.ok);
-  });
-}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whatever reads our output may stop reading (`| head`): that is no error. Data that is lost is one.
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+  say(`Standard output cannot be written (${error.code}): make room, or send it elsewhere.`);
+  process.exit(EXIT.refused);
+});
+// What is only said may be lost.
+process.stderr.on('error', () => undefined);
 
 try {
   await program.parseAsync();

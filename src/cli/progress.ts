@@ -4,6 +4,7 @@ import { duration, groupDigits, say } from './terminal.ts';
 /** Off a terminal one plain line in so many milliseconds, so that a log stays readable. */
 const PLAIN_EVERY_MS = 10_000;
 const BAR = 24;
+const SHORTEST_BAR = 5;
 
 /** The progress of a batch on stderr: a line that is drawn anew on a terminal, plain lines elsewhere. */
 export class Progress {
@@ -14,13 +15,9 @@ export class Progress {
   show(detail: BatchDetail, paceQps?: number): void {
     const line = progressLine(detail, paceQps);
     if (process.stderr.isTTY) {
-      const { accepted, pending } = detail;
-      const share = accepted === 0 ? 1 : (accepted - pending) / accepted;
-      const full = Math.floor(share * BAR);
-      const width = process.stderr.columns;
-      process.stderr.write(
-        `\r\u001B[2K${`[${'#'.repeat(full)}${'.'.repeat(BAR - full)}] ${line}`.slice(0, width - 1)}`,
-      );
+      const { columns } = process.stderr;
+      const drawn = `${barFor(detail, columns - 1 - line.length)}${line}`.slice(0, columns - 1);
+      process.stderr.write(`\r\u001B[2K${drawn}`);
       this.#drawn = true;
     } else if (performance.now() - this.#lastPlainMs >= PLAIN_EVERY_MS && line !== this.#lastPlain) {
       this.#lastPlainMs = performance.now();
@@ -34,6 +31,14 @@ export class Progress {
     if (this.#drawn) process.stderr.write('\n');
     this.#drawn = false;
   }
+}
+
+/** A bar of the space that is left; none where that is too little, since the numbers say more. */
+function barFor({ accepted, pending }: BatchDetail, space: number): string {
+  const width = Math.min(BAR, space - 3);
+  if (width < SHORTEST_BAR) return '';
+  const full = accepted === 0 ? width : Math.floor(((accepted - pending) / accepted) * width);
+  return `[${'#'.repeat(full)}${'.'.repeat(width - full)}] `;
 }
 
 /** `3,120 of 5,000  271/s of 280  revoked 3,020  already gone 41  dead 59  ETA 7 s`. */

@@ -1,5 +1,5 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { access, constants, readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import type { Certificate } from '../core/certificate.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
@@ -10,7 +10,7 @@ import type { SandboxAccount } from '../sandbox/accounts.ts';
 import { demoPlan, parseFaultPlan, type FaultPlan } from '../sandbox/fault-plan.ts';
 import { startSandbox } from '../sandbox/sandbox.ts';
 import type { Latency } from '../sandbox/seeded.ts';
-import { CommandEnd, EXIT } from './exit.ts';
+import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { configOf, type CommonOptions } from './session.ts';
 import { print, printJson, say } from './terminal.ts';
 
@@ -58,8 +58,9 @@ export function addSandbox(program: Command): void {
       const seed = wholeNumber('--seed', options.seed);
       const { accountQps, egressQps, latency } = options;
       const journal = options.journal === undefined ? undefined : createWriteStream(options.journal);
+      const port = wholeNumber('--port', options.port);
       const sandbox = await startSandbox({
-        port: wholeNumber('--port', options.port),
+        port,
         host: options.host,
         accounts: accountsOf(await configOf(options)),
         registry: options.registry === undefined ? 'open' : await readRegistry(options.registry),
@@ -72,6 +73,8 @@ export function addSandbox(program: Command): void {
         },
         ...(latency !== undefined && { latency: parseLatency(latency) }),
         ...(journal !== undefined && { journal: (call) => void journal.write(`${JSON.stringify(call)}\n`) }),
+      }).catch((error: unknown) => {
+        throw cannotListen('--port', port, error);
       });
       print(sandbox.url);
       say(`The sandbox listens on ${sandbox.url}. Ctrl-C ends it and prints what it saw.`);
@@ -101,6 +104,9 @@ function accountsOf(config: Config): SandboxAccount[] {
 }
 
 async function readRegistry(path: string): Promise<Certificate[]> {
+  await access(path, constants.R_OK).catch((error: NodeJS.ErrnoException) => {
+    throw new CommandEnd(EXIT.usage, `--registry ${path} cannot be read (${error.code}): check the path.`);
+  });
   const format = formatOf(path);
   const certificates: Certificate[] = [];
   for await (const rows of readManifest(createReadStream(path), format === undefined ? {} : { format })) {

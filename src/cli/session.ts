@@ -3,8 +3,10 @@ import { Ledger } from '../ledger/ledger.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
 import { loadConfig, type ConfigPlace } from '../runtime/config/load-config.ts';
 import type { Config } from '../runtime/config/config.ts';
+import { redisPlaceOf } from '../runtime/config/redis-place.ts';
 import { environment } from '../runtime/environment.ts';
 import { connect, type RedisRole } from '../runtime/redis/connection.ts';
+import { keepOpen } from '../runtime/redis/keep-open.ts';
 import { describeNotice, type RedisNotice } from '../runtime/redis/notice.ts';
 import { openRedis } from '../runtime/redis/open-redis.ts';
 import { say } from './terminal.ts';
@@ -45,8 +47,9 @@ export async function withRedis<T>(
   work: (redis: Redis) => Promise<T>,
   onError: (error: Error) => void = () => undefined,
 ): Promise<T> {
-  const { url } = config.redis;
-  const open = await openRedis({ dataDir: config.dataDir, ...(url !== undefined && { url }) }, notice);
+  const place = redisPlaceOf(config, environment);
+  // A worker outlives its Redis; whoever waits for an answer is told instead.
+  const open = role === 'worker' ? await keepOpen(place, notice, onError) : await openRedis(place, notice);
   const redis = connect(open, role, onError);
   try {
     return await work(redis);

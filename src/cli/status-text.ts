@@ -9,7 +9,7 @@ export function describeHalt(halt: Halt): string {
       ? `account ${halt.account}`
       : `instance ${printable(halt.instanceId)} of account ${halt.account}`;
   const since = new Date(halt.since).toISOString();
-  return `HALTED ${where} since ${since}: ${printable(halt.code)}: ${printable(halt.message)}. Its items wait; mend the cause, and a probe every 30 s lifts the halt. certsweep doctor helps to find it.`;
+  return `HALTED ${where} since ${since}: ${printable(halt.code)}: ${printable(halt.message).replace(/[.\s]+$/, '')}. Its items wait; mend the cause, and a probe every 30 s lifts the halt. certsweep doctor helps to find it.`;
 }
 
 /** The batch as lines of `name  value`. */

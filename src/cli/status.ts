@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from '../queue/overview.ts';
 import { readHalts, type Halt } from '../limiter/halt-store.ts';
+import { accountOf } from '../runtime/config/config.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
@@ -76,8 +77,13 @@ async function lookAtAll({ redis, prefix, ledger }: Store): Promise<Look> {
   return { text: describeOverview(all), json, exitCode: isHeld ? EXIT.refused : EXIT.ok, isDone: false };
 }
 
-async function lookAtBatch({ redis, prefix, ledger }: Store, id: string): Promise<Look> {
-  const [detail, halts] = await Promise.all([batchStatus(ledger, id), readHalts(redis, prefix)]);
+async function lookAtBatch({ config, redis, prefix, ledger }: Store, id: string): Promise<Look> {
+  const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), readHalts(redis, prefix), ledger.lanes(id)]);
+  const instances = lanes.map(({ instanceId }) => instanceId);
+  const accounts = new Set(instances.map((instanceId) => accountOf(config, instanceId)?.name));
+  const halts = all.filter((halt) =>
+    halt.instanceId === undefined ? accounts.has(halt.account) : instances.includes(halt.instanceId),
+  );
   if (detail === undefined)
     throw new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(id)}: certsweep status lists all of them.`);
   const isDone = detail.pending === 0 && detail.state !== 'planned';

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
-import { startFleetWorker } from '../queue/fleet-worker.ts';
+import type { FleetWorker } from '../queue/fleet-worker.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { missingCredentials } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
-import { openHealthPort } from '../runtime/health.ts';
+import { openHealthPort, type HealthPort } from '../runtime/health.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { checkRedis } from '../runtime/redis/check-redis.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { describeNotice } from '../runtime/redis/notice.ts';
-import { onLeaveSignal } from '../runtime/shutdown.ts';
+import { onLeaveSignal, type LeaveSignal } from '../runtime/shutdown.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { Redis } from 'ioredis';
-import { CommandEnd, EXIT } from './exit.ts';
+import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { configOf, withRedis, type CommonOptions } from './session.ts';
 
 /** Calls under way may take so long to end after the first signal; a supervisor should wait a little longer before it kills. */
@@ -45,37 +45,51 @@ export function addWorker(program: Command): void {
     });
 }
 
-async function work(config: Config, redis: Redis, log: Logger, leave: Promise<NodeJS.Signals>): Promise<void> {
+async function work(config: Config, redis: Redis, log: Logger, leave: Promise<LeaveSignal>): Promise<void> {
   await refuseUnsafeRedis(redis, log);
+  // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
+  const { startFleetWorker } = await import('../queue/fleet-worker.ts');
   const worker = startFleetWorker({ config, redis, environment, log });
-  const { port } = config.health;
-  const health =
-    port === undefined
-      ? undefined
-      : await openHealthPort(port, {
-          isLive: () => worker.isLive,
-          notReadyBecause: () => worker.notReadyBecause(),
-          metrics: () => worker.metrics(),
-        });
-  const accounts = config.accounts.map(({ name, qps, endpoint }) => ({ name, qps, endpoint }));
-  log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
+  let health: HealthPort | undefined;
+  try {
+    health = await openHealth(config, worker);
+    const accounts = config.accounts.map(({ name, qps, endpoint }) => ({ name, qps, endpoint }));
+    log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
+    const reason = await reasonToLeave(worker, leave);
+    log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
+    if (reason === 'silent')
+      throw new CommandEnd(
+        EXIT.refused,
+        'The worker fell silent although jobs are ready, even after its queue connection was made anew: start it again.',
+      );
+    process.exitCode = reason === 'SIGINT' ? EXIT.interrupted : EXIT.ok;
+  } finally {
+    await worker.close(DRAIN_DEADLINE_MS);
+    await health?.close();
+    log.info({ event: 'worker-stopped' });
+  }
+}
 
+async function openHealth({ health: { port } }: Config, worker: FleetWorker): Promise<HealthPort | undefined> {
+  if (port === undefined) return undefined;
+  const questions = {
+    isLive: () => worker.isLive,
+    notReadyBecause: () => worker.notReadyBecause(),
+    metrics: () => worker.metrics(),
+  };
+  return openHealthPort(port, questions).catch((error: unknown) => {
+    throw cannotListen('health.port', port, error);
+  });
+}
+
+async function reasonToLeave(worker: FleetWorker, leave: Promise<LeaveSignal>): Promise<LeaveSignal | 'silent'> {
   let watch: NodeJS.Timeout | undefined;
-  const dead = new Promise<'silent'>((resolve) => {
+  const silent = new Promise<'silent'>((resolve) => {
     watch = setInterval(() => worker.isLive || resolve('silent'), LIVE_EVERY_MS);
   });
-  const reason = await Promise.race([leave, dead]);
+  const reason = await Promise.race([leave, silent]);
   clearInterval(watch);
-  log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
-  await worker.close(DRAIN_DEADLINE_MS);
-  await health?.close();
-  log.info({ event: 'worker-stopped' });
-  if (reason === 'silent')
-    throw new CommandEnd(
-      EXIT.refused,
-      'The worker fell silent although jobs are ready, even after its queue connection was made anew: start it again.',
-    );
-  process.exitCode = reason === 'SIGINT' ? EXIT.interrupted : EXIT.ok;
+  return reason;
 }
 
 function refuseIncomplete(config: Config): void {

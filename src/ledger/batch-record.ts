@@ -18,8 +18,6 @@ export interface Batch {
   readonly pausedBecause?: string;
   /** Items handed to the queue so far. */
   readonly fed: number;
-  /** Jobs of it were lost, and its items fed anew: an item may have been called for before. */
-  readonly rewound: boolean;
   /** The counts when an operator last resumed it; from then on the breaker counts anew and there is no ramp. */
   readonly resumedAt?: Counts;
 }
@@ -52,7 +50,6 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     priority: hash['priority'] === 'urgent' ? 'urgent' : 'bulk',
     submittedAt: number('submittedAt'),
     fed: number('fed'),
-    rewound: hash['rewound'] === '1',
     ...(hash['completedAt'] !== undefined && { completedAt: number('completedAt') }),
     ...(hash['requestedBy'] !== undefined && { requestedBy: hash['requestedBy'] }),
     ...(hash['reason'] !== undefined && { reason: hash['reason'] }),

@@ -59,15 +59,19 @@ export async function* deadLetters(
   }
 }
 
-/** `gone`: somebody else has retried or discarded it. `cancelled`: its batch is, and stays so. */
-export type Reopened = 'reopened' | 'gone' | 'cancelled';
+/**
+ * `gone`: somebody else has retried or discarded it. `cancelled`: its batch is, and stays so.
+ * `malformed`: its job named no certificate that could be tried.
+ */
+export type Reopened = 'reopened' | 'gone' | 'cancelled' | 'malformed';
+
+const REOPENED: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone', [-1]: 'cancelled', [-2]: 'malformed' };
 
 /** Makes a dead item pending again; the feeder gives it a job, with its history. */
 export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
   const of = ledger.keys.of(batch);
   const keys = [of.record, ledger.keys.active, of.settled, of.ledger, of.dead, of.reopened, of.superseded];
-  const reply = await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk]);
-  return reply === 1 ? 'reopened' : reply === 0 ? 'gone' : 'cancelled';
+  return REOPENED[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk])] ?? 'gone';
 }
 
 /** Puts a letter aside; the item stays counted as dead. @returns false when it is gone already */
@@ -88,6 +92,11 @@ export async function reopenedItems(
     items.push({ n: Number(page[index]), letter: JSON.parse(page[index + 1] ?? '') as DeadLetter });
   }
   return items;
+}
+
+/** All of them, however many: those that lie in wait rather than being lost. */
+export async function reopenedOrdinals(redis: Redis, ledger: Ledger, batch: string): Promise<ReadonlySet<number>> {
+  return new Set((await redis.hkeys(ledger.keys.of(batch).reopened)).map(Number));
 }
 
 /** A job stands for the item now. */

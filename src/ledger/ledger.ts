@@ -5,7 +5,7 @@ import { script } from '../runtime/redis/script.ts';
 import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
 import { CHUNK_ITEMS, chunkOf, unpackChunk, type ChunkRanges } from './chunk.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
-import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, SETTLE } from './scripts.lua.ts';
+import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, REWIND, SETTLE } from './scripts.lua.ts';
 
 /** One settled item, as it goes into the ledger. */
 export interface Settlement {
@@ -39,6 +39,8 @@ export interface Lane {
   readonly chunks: ChunkRanges;
   /** The ordinal from which to go on. */
   readonly cursor: number;
+  /** Items below it were fed before their jobs were lost: a call may have been made for them. */
+  readonly suspectBelow: number;
 }
 
 const settleScript = script<Settled>(SETTLE);
@@ -46,6 +48,9 @@ const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number]>(ADOPT);
 const advanceScript = script<null>(ADVANCE);
+const rewindScript = script<null>(REWIND);
+/** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
+const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
 
 /** Urgent batches are fed before bulk ones. */
 export const FEED_RANK: Readonly<Record<Priority, number>> = { urgent: 0, bulk: 1 };
@@ -70,19 +75,8 @@ export class Ledger {
     const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted];
     const { batch, n, outcome, code, requestId, attempts } = item;
     const byAbsence = item.byAbsence === true ? 1 : 0;
-    const field = COUNT_FIELD[outcome];
-    return settleScript(this.#redis, keys, [
-      batch,
-      n,
-      outcome,
-      field,
-      code,
-      requestId,
-      attempts,
-      byAbsence,
-      item.letter ?? '',
-      item.jobId ?? '',
-    ]);
+    const end = [outcome, COUNT_FIELD[outcome], code, requestId, attempts, byAbsence];
+    return settleScript(this.#redis, keys, [batch, n, ...end, item.letter ?? '', item.jobId ?? '']);
   }
 
   async isSettled(batch: string, n: number): Promise<boolean> {
@@ -124,21 +118,20 @@ export class Ledger {
       instanceId,
       chunks: JSON.parse(chunks) as ChunkRanges,
       cursor: Number(cursors[instanceId] ?? 0),
+      suspectBelow: Number(cursors[`\0${instanceId}`] ?? 0),
     }));
   }
 
   /** Notes that an instance's items below `cursor` were handed to the queue, `count` of them just now. */
   async advance(batch: string, instanceId: string, cursor: number, count: number): Promise<void> {
     const of = this.keys.of(batch);
-    await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, count, 0]);
+    await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, count]);
   }
 
-  /** Has the instances' items that are not settled fed once more: their jobs were lost. */
-  async rewind(batch: string, ofInstance: (instanceId: string) => boolean): Promise<void> {
+  /** Has an instance's items that are not settled fed once more: the jobs of `lost` of them are gone. */
+  async rewind(batch: string, instanceId: string, lost: number): Promise<void> {
     const of = this.keys.of(batch);
-    for (const { instanceId } of await this.lanes(batch)) {
-      if (ofInstance(instanceId)) await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, 0, 0, 1]);
-    }
+    await rewindScript(this.#redis, [of.record, of.cursors], [instanceId, lost]);
   }
 
   /** The certificates of a chunk; undefined when there is no such chunk. */
@@ -156,6 +149,7 @@ export class Ledger {
   /**
    * Gives a job that belongs to no batch its ordinal in a standing batch. The same job id gets the same ordinal again, until it is settled.
    * @returns `isNew` false when the job is there already
+   * @throws while the standing batch is cancelled and some of it is not settled yet
    */
   async adopt(batch: string, jobId: string, certificate: Certificate): Promise<{ n: number; isNew: boolean }> {
     const of = this.keys.of(batch);
@@ -163,6 +157,7 @@ export class Ledger {
     const { instanceId, caSn, deviceSn } = certificate;
     const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk];
     const [n, isNew] = await adoptScript(this.#redis, keys, args);
+    if (n < 0) throw new Error(`batch ${batch} is being cancelled: try again when none of its items is pending`);
     return { n, isNew: isNew === 1 };
   }
 
@@ -178,7 +173,8 @@ export class Ledger {
     event: Extract<BatchEvent, 'pause' | 'resume' | 'cancel'>,
     reason = '',
   ): Promise<StateChange> {
-    const state = await changeScript(this.#redis, [this.keys.of(batch).record, this.keys.signals], [event, reason]);
+    const keys = [this.keys.of(batch).record, this.keys.signals, this.keys.fingerprints];
+    const state = await changeScript(this.#redis, keys, [event, reason, batch]);
     if (state === '') return { kind: 'no-batch' };
     return state.startsWith('!')
       ? { kind: 'refused', state: state.slice(1) as BatchState }
@@ -197,8 +193,7 @@ export class Ledger {
    * A fast batch is measured over its last 2,000 outcomes, so that the question stays cheap.
    */
   async ratePerSecond(batch: string, windowMs = 10_000): Promise<number> {
-    const [seconds, micros] = await this.#redis.time();
-    const nowMs = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    const nowMs = await nowScript(this.#redis, [this.keys.of(batch).record], []);
     const from = nowMs - windowMs;
     const entries = await this.#redis.xrevrange(this.keys.of(batch).ledger, '+', `${from}`, 'COUNT', RATE_SAMPLE);
     const oldest = entries.at(-1)?.[0];

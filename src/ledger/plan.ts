@@ -62,7 +62,7 @@ export class Plan {
     if (this.#open.length === CHUNK_ITEMS) await this.#writeChunk();
   }
 
-  /** Makes it run, in one step. Call it once, when everything has been added. */
+  /** Makes it run, in one step, when everything has been added. May be called again when its reply was lost. */
   async activate(): Promise<Activated> {
     if (this.#open.length > 0) await this.#writeChunk();
     await this.#landed();
@@ -76,7 +76,7 @@ export class Plan {
     const { active, fingerprints, batches, signals } = this.#ledger.keys;
     const keys = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
     const rank = FEED_RANK[this.#details.priority];
-    const args = [this.batch, this.#fingerprint.digest('base64url'), this.#accepted, this.#chunks, rank];
+    const args = [this.batch, this.#fingerprint.copy().digest('base64url'), this.#accepted, this.#chunks, rank];
     const winner = await activateScript(this.#redis, keys, args);
     if (winner === this.batch) return { kind: 'running', batch: winner };
     await this.discard();

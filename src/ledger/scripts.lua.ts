@@ -71,7 +71,12 @@ export const ACTIVATE = `${MOVES}
 ${CLOCK}
 local state = redis.call('HGET', KEYS[1], 'state')
 local after = moves.activate[state or '']
-if not after then return state and ARGV[1] or '' end
+if not after then
+  -- Activated before, perhaps by a call whose reply was lost: what was written for this call must not expire. Or cancelled as a plan.
+  if not redis.call('HGET', KEYS[1], 'accepted') then return '' end
+  for i = 1, 7 do redis.call('PERSIST', KEYS[i]) end
+  return ARGV[1]
+end
 if redis.call('HLEN', KEYS[6]) ~= tonumber(ARGV[4]) then return '' end
 local earlier = redis.call('HGET', KEYS[3], ARGV[2])
 if earlier then return earlier end
@@ -85,7 +90,7 @@ return ARGV[1]`;
 
 /**
  * An operator's or the breaker's change of state.
- * KEYS record signals; ARGV event reason.
+ * KEYS record signals fingerprints; ARGV event reason batch.
  * Replies the state after it; `!` and the present state when the event has no place there; empty when there is no batch.
  */
 export const CHANGE_STATE = `${MOVES}
@@ -100,20 +105,25 @@ if ARGV[1] == 'resume' then
   redis.call('HSET', KEYS[1], 'resumedAt', cjson.encode({ accepted = tonumber(f[1] or 0), revoked = tonumber(f[2] or 0),
     alreadyGone = tonumber(f[3] or 0), dead = tonumber(f[4] or 0), cancelled = tonumber(f[5] or 0) }))
 end
+-- A cancelled manifest may be submitted again at once, whatever of it is still to be settled.
+local print = ARGV[1] == 'cancel' and redis.call('HGET', KEYS[1], 'fingerprint')
+if print and redis.call('HGET', KEYS[3], print) == ARGV[3] then redis.call('HDEL', KEYS[3], print) end
 redis.call('INCR', KEYS[2])
 return after`;
 
 /**
  * Gives a job that belongs to no batch its place in a standing batch; the same job gets the same place again.
  * KEYS record batches active adopted chunks; ARGV batch jobId certificate rank.
- * Replies { ordinal, 1 when new }.
+ * Replies { ordinal, 1 when new }; { -1, 0 } while the standing batch is cancelled and not yet drained: going on would revive what was cancelled.
  */
 export const ADOPT = `${MOVES}
 ${CLOCK}
 local known = redis.call('HGET', KEYS[4], ARGV[2])
 if known then return { tonumber(known), 0 } end
+local f = redis.call('HMGET', KEYS[1], 'state', 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
+local state = f[1]
+if state == 'cancelled' and f[2] - (f[3] or 0) - (f[4] or 0) - (f[5] or 0) - (f[6] or 0) > 0 then return { -1, 0 } end
 local n = redis.call('HINCRBY', KEYS[1], 'accepted', 1) - 1
-local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   redis.call('HSET', KEYS[1], 'submittedAt', now, 'priority', 'urgent')
   redis.call('ZADD', KEYS[2], now, ARGV[1])
@@ -129,15 +139,16 @@ return { n, 1 }`;
 /**
  * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.
  * KEYS record active settled ledger dead reopened superseded; ARGV batch n rank.
- * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled.
+ * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
 export const REOPEN = `${MOVES}
 ${CLOCK}
 local value = redis.call('HGET', KEYS[5], ARGV[2])
 if not value then return 0 end
+local entry, letter = value:match('^(%S+) (.*)$')
+if cjson.decode(letter).instanceId == '' then return -2 end
 local after = moves.reopen[redis.call('HGET', KEYS[1], 'state')]
 if not after then return -1 end
-local entry, letter = value:match('^(%S+) (.*)$')
 redis.call('SETBIT', KEYS[3], ARGV[2], 0)
 redis.call('HINCRBY', KEYS[1], 'dead', -1)
 redis.call('HSET', KEYS[1], 'state', after)
@@ -158,13 +169,24 @@ redis.call('XADD', KEYS[1], '*', 'n', ARGV[1], 'outcome', 'discarded', 'code', '
 return 1`;
 
 /**
- * Notes how far an instance has been fed; never backwards, unless told to begin anew.
- * KEYS record cursors; ARGV instance ordinal count rewind.
+ * Notes how far an instance has been fed; never backwards, and twice the same counts once.
+ * KEYS record cursors; ARGV instance ordinal count.
  */
 export const ADVANCE = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
-if ARGV[4] == '1' or tonumber(ARGV[2]) > before then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
-redis.call('HINCRBY', KEYS[1], 'fed', ARGV[3])
-if ARGV[4] == '1' then redis.call('HSET', KEYS[1], 'rewound', 1) end`;
+if tonumber(ARGV[2]) <= before then return end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('HINCRBY', KEYS[1], 'fed', ARGV[3])`;
+
+/**
+ * Has an instance fed from its beginning once more. How far it had been fed is kept under the instance's name after a NUL, which no name holds.
+ * KEYS record cursors; ARGV instance lost.
+ */
+export const REWIND = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
+if before == 0 then return end
+local known = '\\0' .. ARGV[1]
+local suspect = tonumber(redis.call('HGET', KEYS[2], known) or 0)
+redis.call('HSET', KEYS[2], ARGV[1], 0, known, math.max(before, suspect))
+redis.call('HINCRBY', KEYS[1], 'fed', -ARGV[2])`;
 
 function movesByEvent(): Record<BatchEvent, Record<string, string>> {
   const moves: Record<BatchEvent, Record<string, string>> = {

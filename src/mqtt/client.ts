@@ -30,7 +30,7 @@ export interface MqttClient {
   /** `accepted` means the certificate is registered. A read changes nothing: its network faults have effect `none`. */
   getDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
   /** A harmless read (one line of the instance's list) that proves credentials and permission. Counts against the quotas. */
-  readInstance(instanceId: string): Promise<Answer>;
+  readInstance(instanceId: string, notAfterMs?: number): Promise<Answer>;
   /** Ends every connection: calls under way are cut off, later ones answered with network code `closed`. */
   close(): void;
 }
@@ -63,13 +63,16 @@ export function createMqttClient(options: MqttClientOptions): MqttClient {
         },
         notAfterMs,
       ),
-    readInstance: (instanceId) =>
-      caller.call({
-        action: 'ListDeviceCertificate',
-        method: 'GET',
-        parameters: { MqttInstanceId: instanceId, PageNo: '1', PageSize: '1' },
-        proof: lists,
-      }),
+    readInstance: (instanceId, notAfterMs) =>
+      caller.call(
+        {
+          action: 'ListDeviceCertificate',
+          method: 'GET',
+          parameters: { MqttInstanceId: instanceId, PageNo: '1', PageSize: '1' },
+          proof: lists,
+        },
+        notAfterMs,
+      ),
     close: () => caller.close(),
   };
 }

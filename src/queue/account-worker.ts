@@ -26,6 +26,8 @@ export interface AccountWorkerOptions {
   readonly account: { readonly name: string; readonly qps: number; readonly instances: readonly string[] };
   readonly egress: { readonly id: string; readonly qps: number };
   readonly lateMs: number;
+  /** Between two probes of a halt, milliseconds; the limiter's own when not given. */
+  readonly probeIntervalMs?: number;
   readonly policy: DecidePolicy & BackoffPolicy;
   readonly caution: CautionPolicy;
   readonly client: RevocationClient & { close(): void };
@@ -81,6 +83,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     account,
     egress: options.egress,
     lateMs: options.lateMs,
+    ...(options.probeIntervalMs !== undefined && { probeIntervalMs: options.probeIntervalMs }),
     onSignals: () => states.forget(),
     onNotice: (notice) => tell({ kind: 'limiter', notice }),
   });

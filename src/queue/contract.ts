@@ -1,12 +1,13 @@
 import { parseCertificate, describeFault, type Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import type { Death } from '../ledger/dead-letters.ts';
+import { KEY_TAG } from '../runtime/redis/cluster.ts';
 
 /** The job contract's version. */
 export const CONTRACT_VERSION = 1;
 
 /** Begins every key in Redis, BullMQ's too. The braces make it a hash tag: all keys live on one node of a Cluster. */
-export const KEY_PREFIX = '{certsweep}';
+export const KEY_PREFIX = KEY_TAG;
 
 /** BullMQ's queue of an account. */
 export function queueName(account: string): string {
@@ -71,17 +72,23 @@ export function parseJob(data: unknown): ParsedJob {
   const parsed = parseCertificate({ instanceId, caSn, deviceSn });
   if (!parsed.ok) return bad(describeFault(parsed.fault));
   const { batch, n } = job;
-  const isItem = typeof batch === 'string' && batch !== '' && Number.isSafeInteger(n) && (n as number) >= 0;
-  if (!isItem && n !== undefined) return bad(`n is ${show(n)}, it goes with a batch and counts from 0`);
+  const isNumbered = typeof batch === 'string' && batch !== '' && Number.isSafeInteger(n) && (n as number) >= 0;
+  // Ours hold no ":"; one that does would name a key of Redis that is no batch.
+  const isItem = isNumbered && !batch.includes(':');
+  if (!isNumbered && n !== undefined) return bad(`n is ${show(n)}, it goes with a batch and counts from 0`);
   if (batch !== undefined && typeof batch !== 'string') return bad(`batch is ${show(batch)}, it must be text`);
+  const { trail, history } = job;
+  if (trail !== undefined && !isTrail(trail)) return bad(`trail is ${show(trail)}, leave it out: workers write it`);
+  if (history !== undefined && !isHistory(history))
+    return bad(`history is ${show(history)}, leave it out: workers write it`);
   return {
     ok: true,
     job: {
       certificate: parsed.certificate,
       ...(isItem && { item: { batch, n: n as number } }),
       ...(typeof job['key'] === 'string' && { key: job['key'] }),
-      trail: { ...NO_TRAIL, ...(job['trail'] as Partial<Trail> | undefined) },
-      history: (job['history'] as readonly Death[] | undefined) ?? [],
+      trail: { ...NO_TRAIL, ...trail },
+      history: history ?? [],
     },
   };
 }
@@ -89,6 +96,22 @@ export function parseJob(data: unknown): ParsedJob {
 /** Of an item: the same each time it is fed, another one each time its dead letter is retried. */
 export function jobIdOf(batch: string, n: number, retries: number): string {
   return retries === 0 ? `${batch}.${n}` : `${batch}.${n}.${retries}`;
+}
+
+/** Counts and flags as we write them; a later version may know more of them. */
+function isTrail(value: unknown): value is Partial<Trail> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(NO_TRAIL).every(([name, none]) => {
+    const found = (value as Readonly<Record<string, unknown>>)[name];
+    if (found === undefined) return true;
+    return typeof none === 'number'
+      ? Number.isSafeInteger(found) && (found as number) >= 0
+      : typeof found === 'boolean';
+  });
+}
+
+function isHistory(value: unknown): value is readonly Death[] {
+  return Array.isArray(value) && value.every((death) => typeof death === 'object' && death !== null);
 }
 
 function bad(message: string): ParsedJob {

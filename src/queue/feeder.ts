@@ -1,10 +1,13 @@
 import type { Redis } from 'ioredis';
-import { caution, pendingOf, type CautionPolicy } from '../core/batch.ts';
-import { countsSinceResume, type Batch } from '../ledger/batch-record.ts';
+import type { CautionPolicy } from '../core/batch.ts';
+import type { Batch } from '../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk } from '../ledger/chunk.ts';
 import { deathsOf, reopenedItemFed, reopenedItems } from '../ledger/dead-letters.ts';
 import { STANDING_PREFIX, type ChunkReader, type Lane, type Ledger } from '../ledger/ledger.ts';
+import { judgeBatch, pauseReason } from './breaker.ts';
 import { NO_TRAIL } from './contract.ts';
+import { standingBatchOf } from './item.ts';
+import { LostJobs } from './lost-jobs.ts';
 import type { Backlog, ItemToFeed, RevokeQueue } from './revoke-queue.ts';
 
 export type FeederEvent =
@@ -12,6 +15,7 @@ export type FeederEvent =
   | { readonly kind: 'jobs-lost'; readonly batch: string; readonly pending: number };
 
 export interface FeederParts {
+  readonly account: { readonly name: string };
   readonly redis: Redis;
   readonly ledger: Ledger;
   readonly chunks: ChunkReader;
@@ -31,8 +35,6 @@ export interface FeederParts {
 const REFILL_SHARE = 0.1;
 /** Jobs that wait in delay (retries, halts) before nothing more is fed, as a multiple of the mark. */
 const DELAYED_FACTOR = 10;
-/** A batch's queue must be found empty for so long before its items count as lost. */
-const LOST_AFTER_MS = 5_000;
 /** Other processes have heard of a cancellation by then (they look at a batch at least once a second). */
 const CANCEL_HEARD_MS = 3_000;
 
@@ -42,11 +44,12 @@ const CANCEL_HEARD_MS = 3_000;
  */
 export class Feeder {
   readonly #parts: FeederParts;
-  readonly #emptySince = new Map<string, number>();
+  readonly #lost: LostJobs;
   readonly #cancelSeen = new Map<string, number>();
 
   constructor(parts: FeederParts) {
     this.#parts = parts;
+    this.#lost = new LostJobs(parts);
   }
 
   /** One round. @returns items fed */
@@ -58,7 +61,8 @@ export class Feeder {
     const backlog = await queue.backlog();
     let fed = 0;
     for (const batch of batches) {
-      if (batch.state === 'cancelled') await this.#sweep(batch);
+      if (this.#isOfAnother(batch)) continue;
+      if (batch.state === 'cancelled') await this.#sweep(batch, backlog);
       else if (batch.state === 'running') fed += await this.#feedBatch(batch, this.#room(batch, backlog, fed), backlog);
     }
     return fed;
@@ -75,32 +79,24 @@ export class Feeder {
 
   async #feedBatch(batch: Batch, room: number, backlog: Backlog): Promise<number> {
     const { ledger } = this.#parts;
-    const verdict = caution(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, this.#parts.caution);
+    const verdict = judgeBatch(batch, this.#parts.caution);
     if (verdict.kind === 'pause') {
-      const { settled, dead } = verdict;
-      const share = Math.round((dead / settled) * 1_000) / 10;
-      await ledger.change(
-        batch.id,
-        'pause',
-        `${dead} of ${settled} settled items are dead (${share}%): look at certsweep dead list --batch ${batch.id}, then certsweep resume ${batch.id}`,
-      );
-      this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled, dead });
+      await ledger.change(batch.id, 'pause', pauseReason(batch.id, verdict));
+      this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled: verdict.settled, dead: verdict.dead });
       return 0;
     }
-    let left = Math.min(room, verdict.upTo - batch.fed);
-    let fed = 0;
-    let waiting = false;
-    if (left > 0) fed += await this.#feedReopened(batch, left);
+    // Outside the ramp: they have been fed before, and the step that they belong to may be waiting for them.
+    let fed = room > 0 ? await this.#feedReopened(batch, room) : 0;
+    let upTo = verdict.upTo - batch.fed;
     for (const lane of await ledger.lanes(batch.id)) {
-      if (!this.#parts.owns(lane.instanceId)) continue;
-      const isAtEnd = nextChunk(lane.chunks, chunkOf(lane.cursor)) === undefined;
-      waiting ||= !isAtEnd;
-      left = Math.min(room, verdict.upTo - batch.fed) - fed;
-      if (isAtEnd || left <= 0 || !this.#parts.mayFeed(lane.instanceId)) continue;
-      fed += await this.#feedLane(batch, lane, left);
+      const left = Math.min(room - fed, upTo);
+      if (left <= 0 || !this.#parts.mayFeed(lane.instanceId)) continue;
+      const ofLane = await this.#feedLane(batch, lane, left);
+      fed += ofLane;
+      upTo -= ofLane;
     }
-    if (fed === 0 && !waiting) await this.#healLost(batch, backlog);
-    else this.#emptySince.delete(batch.id);
+    if (fed === 0) await this.#healLost(batch, backlog);
+    else this.#lost.isFed(batch.id);
     return fed;
   }
 
@@ -143,9 +139,10 @@ export class Feeder {
     for (; position < certificates.length && items.length < atMost; position += 1) {
       const certificate = certificates[position];
       if (certificate?.instanceId !== lane.instanceId || isSettled(position)) continue;
+      const n = first + position;
       // Fed once more because its job was lost: a call may have been made before.
-      const trail = batch.rewound ? { trail: { ...NO_TRAIL, effectUnknown: true } } : {};
-      items.push({ batch: batch.id, n: first + position, certificate, ...trail });
+      const trail = n < lane.suspectBelow ? { trail: { ...NO_TRAIL, effectUnknown: true } } : {};
+      items.push({ batch: batch.id, n, certificate, ...trail });
     }
     return { items, next: position >= certificates.length ? first + CHUNK_ITEMS : first + position };
   }
@@ -172,35 +169,37 @@ export class Feeder {
     return items.length;
   }
 
-  /** Everything was fed, something is pending, and the queue is empty: Redis lost jobs. They are fed again. */
+  /** The queue is empty although items were handed to it: Redis lost their jobs. They are fed again. */
   async #healLost(batch: Batch, backlog: Backlog): Promise<void> {
-    const { ledger, queue, monotonicMs, tell, owns } = this.#parts;
-    const isEmpty = backlog.ready + backlog.delayed + backlog.active + backlog.failed === 0;
-    const pending = pendingOf(batch.counts);
-    if (!isEmpty || pending === 0) {
-      this.#emptySince.delete(batch.id);
-      return;
-    }
-    const since = this.#emptySince.get(batch.id) ?? monotonicMs();
-    this.#emptySince.set(batch.id, since);
-    if (monotonicMs() - since < LOST_AFTER_MS) return;
-    this.#emptySince.delete(batch.id);
-    tell({ kind: 'jobs-lost', batch: batch.id, pending });
-    if (batch.id.startsWith(STANDING_PREFIX)) {
-      const items: ItemToFeed[] = [];
-      for (const [key, n] of await ledger.adoptedJobs(batch.id)) {
-        const certificate = await ledger.adoptedCertificate(batch.id, n);
-        if (certificate === undefined || !owns(certificate.instanceId)) continue;
-        items.push({ batch: batch.id, n, certificate, key, trail: { ...NO_TRAIL, effectUnknown: true } });
+    const { ledger, queue, tell } = this.#parts;
+    const lost = await this.#lost.look(batch, backlog);
+    if (lost.length === 0) return;
+    tell({ kind: 'jobs-lost', batch: batch.id, pending: lost.length });
+    if (!batch.id.startsWith(STANDING_PREFIX)) {
+      const lostOf = new Map<string, number>();
+      for (const { certificate } of lost) {
+        lostOf.set(certificate.instanceId, (lostOf.get(certificate.instanceId) ?? 0) + 1);
       }
-      await queue.feed(items, 'bulk');
+      for (const [instanceId, count] of lostOf) await ledger.rewind(batch.id, instanceId, count);
       return;
     }
-    await ledger.rewind(batch.id, owns);
+    const keys = await this.#adoptedAs(batch);
+    const trail = { ...NO_TRAIL, effectUnknown: true };
+    const items = lost.map(({ n, certificate }): ItemToFeed => {
+      const key = keys.get(n);
+      return { batch: batch.id, n, certificate, trail, ...(key !== undefined && { key }) };
+    });
+    await queue.feed(items, 'bulk');
+  }
+
+  /** Of a standing batch: what its pending items were adopted under. */
+  async #adoptedAs(batch: Batch): Promise<ReadonlyMap<number, string>> {
+    const jobs = await this.#parts.ledger.adoptedJobs(batch.id);
+    return new Map([...jobs].map(([jobId, n]) => [n, jobId]));
   }
 
   /** Cancels what was never handed to the queue; jobs that are in it settle their own items. */
-  async #sweep(batch: Batch): Promise<void> {
+  async #sweep(batch: Batch, backlog: Backlog): Promise<void> {
     const { redis, ledger, owns, monotonicMs } = this.#parts;
     const since = this.#cancelSeen.get(batch.id) ?? monotonicMs();
     this.#cancelSeen.set(batch.id, since);
@@ -213,18 +212,34 @@ export class Feeder {
       if (!owns(lane.instanceId)) continue;
       const page = await this.#page(batch, lane, lane.cursor, CHUNK_ITEMS);
       if (page === undefined) continue;
-      await ledger.cancelItems(
-        batch.id,
-        page.items.map(({ n }) => n),
-      );
+      const neverFed = page.items.map(({ n }) => n);
+      await ledger.cancelItems(batch.id, neverFed);
       await ledger.advance(batch.id, lane.instanceId, page.next, 0);
     }
+    await this.#cancelLost(batch, backlog);
+  }
+
+  /** Of a cancelled batch, items whose jobs Redis lost are not called for again. */
+  async #cancelLost(batch: Batch, backlog: Backlog): Promise<void> {
+    const lost = await this.#lost.look(batch, backlog);
+    if (lost.length === 0) return;
+    this.#parts.tell({ kind: 'jobs-lost', batch: batch.id, pending: lost.length });
+    const keys = await this.#adoptedAs(batch);
+    for (const { n } of lost) {
+      const jobId = keys.get(n);
+      const end = { outcome: 'cancelled', code: '', requestId: '', attempts: 0 } as const;
+      await this.#parts.ledger.settle({ batch: batch.id, n, ...end, ...(jobId !== undefined && { jobId }) });
+    }
+  }
+
+  /** Another account's standing batch. */
+  #isOfAnother({ id }: Batch): boolean {
+    return id.startsWith(STANDING_PREFIX) && id !== standingBatchOf(this.#parts.account.name);
   }
 
   #forgetOthers(batches: readonly Batch[]): void {
     const ids = new Set(batches.map(({ id }) => id));
-    for (const seen of [this.#emptySince, this.#cancelSeen]) {
-      for (const id of seen.keys()) if (!ids.has(id)) seen.delete(id);
-    }
+    this.#lost.forgetOthers(ids);
+    for (const id of this.#cancelSeen.keys()) if (!ids.has(id)) this.#cancelSeen.delete(id);
   }
 }

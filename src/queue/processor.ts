@@ -93,17 +93,24 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     try {
       await run(job, wait);
     } catch (error) {
-      if (error instanceof DelayedError || error instanceof WaitingError) throw error;
-      await recover(job, wait, error);
+      if (isWait(error)) throw error;
+      try {
+        await recover(job, wait, error);
+      } catch (again) {
+        // Nothing can be written now. BullMQ must not fail the job: its item may be done. Left active, it is taken up when its lock has run out,
+        // and the unfinished start tells that its call may have been made.
+        throw isWait(again) ? again : new WaitingError();
+      }
     }
   };
 
   async function run(job: BullJob, wait: JobWait): Promise<void> {
     const located = await locator.locate(job);
     let { item } = located;
+    // Not remembered: with a number of its own, the job would pass for a sound one if it were run again.
+    if (located.kind === 'unusable') return settleDead(item, located.code, located.message, '');
     await wait.remember(item);
     if (await ledger.isSettled(item.batch, item.n)) return;
-    if (located.kind === 'unusable') return settleDead(item, located.code, located.message, '');
 
     for (;;) {
       const gate = await passGate(item, wait);
@@ -178,8 +185,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const gate = await states.of(item.batch);
     if (gate?.state === 'paused') return wait.snooze(item, PAUSED_MS);
     // An item whose call may be on its way, or may have worked, is followed to its end: cancelling it would hide a deletion.
-    const untouched = item.attempt.calls === 0 && !item.attempt.effectUnknown;
-    if (gate?.state !== 'cancelled' || !untouched) return 'go';
+    // Calls that were refused changed nothing.
+    if (gate?.state !== 'cancelled' || item.attempt.effectUnknown) return 'go';
     await settle(item, { outcome: 'cancelled', code: '', requestId: '' });
     return 'settled';
   }
@@ -216,6 +223,11 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     if (settled === 'settled' || settled === 'drained')
       tell({ kind: 'settled', item, settlement, drained: settled === 'drained' });
   }
+}
+
+/** What tells BullMQ that the job waits again. */
+function isWait(error: unknown): boolean {
+  return error instanceof DelayedError || error instanceof WaitingError;
 }
 
 /** An answer that only a working credential, with permission, on an instance that is there, can get. */

@@ -13,7 +13,8 @@ const ROUND = 200;
 export async function sweepFailed(queue: RevokeQueue, locator: ItemLocator, ledger: Ledger): Promise<number> {
   const jobs = await queue.bull.getFailed(0, ROUND - 1);
   for (const job of jobs) {
-    const { item } = await locator.locate(job);
+    // No start is under way: one more than BullMQ counts, so that the last one too is seen to have ended without a word.
+    const { item } = await locator.locate({ id: job.id, data: job.data, attemptsStarted: job.attemptsStarted + 1 });
     const { batch, n, attempt, certificate, history, adoptedFrom } = item;
     const message = `the queue gave the job up: ${job.failedReason}`;
     const code = 'stalled-too-often';

@@ -16,7 +16,7 @@ export interface Fleet extends Installation {
   /** Resolves when it works. */
   startWorker(options?: CommandOptions): Promise<RunningCommand>;
   /** Submits the certificates. @returns the batch */
-  submit(certificates: readonly Certificate[], ...flags: string[]): Promise<string>;
+  submit(rows: readonly Certificate[], ...flags: string[]): Promise<string>;
   /** Looks at the batch in Redis until the condition holds. @throws after the time, with what it saw last */
   until(batch: string, condition: (batch: BatchDetail) => boolean, withinMs?: number): Promise<BatchDetail>;
   /** Waits until every item is settled. */
@@ -66,9 +66,9 @@ export async function openFleet({ sandbox: behaviour = {}, settings = {} }: Flee
       await worker.says('"worker-started"');
       return worker;
     },
-    async submit(certificates, ...flags) {
+    async submit(rows, ...flags) {
       manifests += 1;
-      const manifest = await installation.file(`manifest-${manifests}.csv`, manifestOf(certificates));
+      const manifest = await installation.file(`manifest-${manifests}.csv`, manifestOf(rows));
       const ended = await installation.run(['submit', manifest, '--execute', '--yes', '--json', ...flags]);
       const { batch } = JSON.parse(ended.stdout || '{}') as { batch?: string };
       if (batch === undefined) throw new Error(`the submission was refused: ${ended.stderr}`);

@@ -18,6 +18,8 @@ export interface TopologyServer {
   readonly client: Redis;
   /** Takes it away without a warning; resolves when its process is gone. */
   kill(): Promise<void>;
+  /** It hangs from now on: its connections stay, and nothing is answered. */
+  freeze(): void;
 }
 
 /** A primary, its replica and three Sentinels that replace it after a second. */
@@ -27,14 +29,19 @@ export interface SentinelTopology {
   readonly replica: TopologyServer;
   /** Of the Sentinels. */
   readonly nodes: readonly string[];
+  /** The replica copies nothing from now on, while the primary goes on answering: what it acknowledges is lost with it. */
+  cutReplication(): Promise<void>;
   /** Ends every process and removes its folder. */
   stop(): Promise<void>;
 }
 
-/** Three primaries, each with a third of the slots, none with a replica. */
+/** Three primaries, each with a third of the slots, and a replica of the one that holds our keys. */
 export interface ClusterTopology {
-  readonly servers: readonly TopologyServer[];
   readonly nodes: readonly string[];
+  /** The one that holds our keys. */
+  readonly owner: TopologyServer;
+  readonly others: readonly TopologyServer[];
+  /** Ends every process and removes its folder. */
   stop(): Promise<void>;
 }
 
@@ -46,51 +53,89 @@ const DURABLE = ['--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noe
 
 export async function startSentinels(): Promise<SentinelTopology> {
   const yard = await openYard();
-  const name = 'orders.primary';
+  const name = 'certsweep.primary';
   try {
     const primary = await yard.start([...DURABLE, '--repl-diskless-sync-delay', '0']);
     const replica = await yard.start([...DURABLE, '--replicaof', '127.0.0.1', String(primary.port)]);
     // Sentinels look for replicas every ten seconds; the first look must find it.
-    await vi.waitFor(async () => saysInfo(replica, /master_link_status:up/), SETTLES_WITHIN);
+    await vi.waitFor(() => saysInfo(replica, /master_link_status:up/), SETTLES_WITHIN);
     const settings = [
       `sentinel monitor ${name} 127.0.0.1 ${primary.port} 2`,
       `sentinel down-after-milliseconds ${name} 1000`,
       `sentinel failover-timeout ${name} 5000`,
     ];
-    const sentinels = [await yard.start(['--sentinel'], settings), await yard.start(['--sentinel'], settings), await yard.start(['--sentinel'], settings)];
+    const sentinels = [
+      await yard.start(['--sentinel'], settings),
+      await yard.start(['--sentinel'], settings),
+      await yard.start(['--sentinel'], settings),
+    ];
     await vi.waitFor(async () => {
       for (const { client } of sentinels) {
         const known = (await client.call('SENTINEL', 'MASTER', name)) as string[];
         const count = (field: string): string | undefined => known[known.indexOf(field) + 1];
-        if (count('num-slaves') !== '1' || count('num-other-sentinels') !== '2') throw new Error('they do not know each other yet');
+        if (count('num-slaves') !== '1' || count('num-other-sentinels') !== '2')
+          throw new Error('they do not know each other yet');
       }
     }, SETTLES_WITHIN);
-    return { name, primary, replica, nodes: sentinels.map(({ node }) => node), stop: yard.close };
+    return {
+      name,
+      primary,
+      replica,
+      nodes: sentinels.map(({ node }) => node),
+      async cutReplication() {
+        await primary.client.call('ACL', 'SETUSER', 'default', '-psync', '-sync');
+        await primary.client.call('CLIENT', 'KILL', 'TYPE', 'replica');
+        await vi.waitFor(() => saysInfo(replica, /master_link_status:down/), SETTLES_WITHIN);
+      },
+      stop: () => yard.close(),
+    };
   } catch (error) {
     await yard.close();
     throw error;
   }
 }
 
-export async function startCluster(): Promise<ClusterTopology> {
+/** One server without any other. */
+export async function startSingle(): Promise<TopologyServer & { stop(): Promise<void> }> {
   const yard = await openYard();
+  return { ...(await yard.start([])), stop: () => yard.close() };
+}
+
+/** @param key - one of our keys */
+export async function startCluster(key: string): Promise<ClusterTopology> {
+  const yard = await openYard();
+  const startNode = (): Promise<TopologyServer> =>
+    yard.start([...DURABLE, '--cluster-enabled', 'yes', '--cluster-node-timeout', '2000']);
   try {
-    const servers: TopologyServer[] = [];
-    for (const share of [0, 1, 2]) {
-      const server = await yard.start([...DURABLE, '--cluster-enabled', 'yes', '--cluster-node-timeout', '2000']);
-      servers.push(server);
+    const servers = [await startNode(), await startNode(), await startNode()] as const;
+    const [first] = servers;
+    const slot = Number(await first.client.call('CLUSTER', 'KEYSLOT', key));
+    for (const [share, { client, port }] of servers.entries()) {
       const [from, to] = [share, share + 1].map((third) => Math.floor((third * SLOTS) / 3)) as [number, number];
       // Slot by slot, since ranges came with Redis 7.
-      await server.client.call('CLUSTER', 'ADDSLOTS', ...Array.from({ length: to - from }, (_, slot) => String(from + slot)));
-      if (share > 0) await servers[0]?.client.call('CLUSTER', 'MEET', '127.0.0.1', String(server.port));
+      await client.call('CLUSTER', 'ADDSLOTS', ...Array.from({ length: to - from }, (_, at) => String(from + at)));
+      if (share > 0) await first.client.call('CLUSTER', 'MEET', '127.0.0.1', String(port));
     }
+    const [owner] = servers.slice(Math.floor((slot * 3) / SLOTS));
+    if (owner === undefined) throw new Error(`nobody has the slot ${slot}`);
+    const replica = await startNode();
+    await first.client.call('CLUSTER', 'MEET', '127.0.0.1', String(replica.port));
+    const ownerId = String(await owner.client.call('CLUSTER', 'MYID'));
+    // Refused until it has heard of its primary.
+    await vi.waitFor(() => replica.client.call('CLUSTER', 'REPLICATE', ownerId), SETTLES_WITHIN);
+    await vi.waitFor(() => saysInfo(replica, /master_link_status:up/), SETTLES_WITHIN);
     await vi.waitFor(async () => {
-      for (const { client } of servers) {
-        const info = String(await client.call('CLUSTER', 'INFO'));
-        if (!/cluster_state:ok/.test(info) || !/cluster_size:3/.test(info)) throw new Error(info);
+      for (const { client } of [...servers, replica]) {
+        const [info, nodes] = [
+          String(await client.call('CLUSTER', 'INFO')),
+          String(await client.call('CLUSTER', 'NODES')),
+        ];
+        const isWhole = /cluster_state:ok/.test(info) && /cluster_known_nodes:4/.test(info) && /slave/.test(nodes);
+        if (!isWhole) throw new Error(`not whole yet: ${info}${nodes}`);
       }
     }, SETTLES_WITHIN);
-    return { servers, nodes: servers.map(({ node }) => node), stop: yard.close };
+    const others = servers.filter((server) => server !== owner);
+    return { nodes: servers.map(({ node }) => node), owner, others, stop: () => yard.close() };
   } catch (error) {
     await yard.close();
     throw error;
@@ -122,7 +167,13 @@ async function openYard(): Promise<Yard> {
       children.push(child);
       const client = await untilItAnswers(child, port, log);
       clients.push(client);
-      return { port, node: `127.0.0.1:${port}`, client, kill: () => end(child) };
+      return {
+        port,
+        node: `127.0.0.1:${port}`,
+        client,
+        kill: () => end(child),
+        freeze: () => void child.kill('SIGSTOP'),
+      };
     },
     async close() {
       for (const client of clients) client.disconnect();

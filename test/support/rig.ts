@@ -61,8 +61,8 @@ const NODE_SENDS = new URL('send-journal.mjs', import.meta.url).href;
 /** @param plan - faults of the endpoint, as in a plan file */
 export async function openRig(plan: object = { seed: 1, faults: [] }, latency = '20'): Promise<Rig> {
   const server = await startTestRedis();
-  const { path = '', password = '' } = server.options;
-  const proxy = await startRedisProxy(path);
+  const { path: socket = '', password = '' } = server.options;
+  const proxy = await startRedisProxy(socket);
   const direct = connect(server, 'worker', () => undefined);
   const url = `redis://:${password}@127.0.0.1:${proxy.port}`;
   const settings = (endpoint: string, changes: object = {}): object => ({

@@ -52,6 +52,11 @@ const ENDPOINT_REMEDY =
 const VARIABLE_REMEDY =
   'give the name of an environment variable, not the secret itself: capital letters, digits and _, like ALIBABA_CLOUD_ACCESS_KEY_ID';
 
+/** The name of an environment variable; a secret in its place is refused, whatever it looks like. */
+export function variableName(remedy: string): z.ZodString {
+  return z.string({ error: remedy }).regex(/^[A-Z_][A-Z0-9_]{0,127}$/, { error: remedy });
+}
+
 const instance = z
   .string({ error: 'write the instance id as text, in quotes where it is all digits' })
   .refine((id) => faultOfInstance(id) === undefined, {
@@ -59,7 +64,7 @@ const instance = z
   })
   .meta({ minLength: 1, maxLength: 128 });
 
-const variable = z.string({ error: VARIABLE_REMEDY }).regex(/^[A-Z_][A-Z0-9_]{0,127}$/, { error: VARIABLE_REMEDY });
+const variable = variableName(VARIABLE_REMEDY);
 
 const limits = z
   .strictObject(

@@ -12,8 +12,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface Config {
   /** The file's absolute path, or `environment` when there is none. */
   readonly source: string;
-  /** Without a URL the data directory has its own Redis. The URL may hold a password: never to be logged. */
-  readonly redis: { readonly url?: string };
+  readonly redis: RedisConfig;
   /** Absolute. */
   readonly dataDir: string;
   readonly egress: {
@@ -33,6 +32,18 @@ export interface Config {
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
   /** May be empty: producers, status and report need none. */
   readonly accounts: readonly AccountConfig[];
+}
+
+/** At most one of `url`, `sentinel` and `cluster`; without any, the data directory has its own Redis. See `redisPlaceOf`. */
+export interface RedisConfig {
+  /** May hold a password: never to be logged. */
+  readonly url?: string;
+  readonly sentinel?: { readonly name: string; readonly nodes: readonly string[]; readonly tls: boolean };
+  readonly cluster?: { readonly nodes: readonly string[]; readonly tls: boolean };
+  /** Names of environment variables, for Sentinel and cluster. */
+  readonly usernameEnv?: string;
+  readonly passwordEnv?: string;
+  readonly sentinelPasswordEnv?: string;
 }
 
 /** One Alibaba Cloud account. */

@@ -41,8 +41,8 @@ export function showPath(steps: readonly Step[]): string {
 /** A value of a known key for a person: what may be a secret is masked, and what is long or nested is only measured. */
 export function showValue(value: unknown, steps: readonly Step[]): string {
   if (typeof value !== 'string') return showKind(value);
-  // Here people put the key itself where its variable's name belongs.
-  if (steps.includes('credentials')) return MASK;
+  // Here people put the secret itself where its variable's name belongs.
+  if (steps.includes('credentials') || String(steps.at(-1)).endsWith('Env')) return MASK;
   const shown = maskText(value);
   return JSON.stringify(shown.length > LONGEST_SHOWN ? `${shown.slice(0, LONGEST_SHOWN)}...` : shown);
 }

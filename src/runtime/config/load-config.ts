@@ -111,7 +111,7 @@ function faultsOf(issue: z.core.$ZodIssue, document: Mapping, merged: Merged): C
 function unknownKeyRemedy(key: string, section: readonly Step[]): string {
   if (looksSecret(key)) {
     if (section.includes('redis') || /passw|pwd/i.test(key))
-      return 'take it out, no secret belongs into this file: give the password in CERTSWEEP_REDIS_URL, redis://:<password>@host:port';
+      return 'take it out, no secret belongs into this file: give the password in CERTSWEEP_REDIS_URL, redis://:<password>@host:port, or for sentinel and cluster in CERTSWEEP_REDIS_PASSWORD';
     const name = /secret|^sk$/i.test(key)
       ? 'ALIBABA_CLOUD_ACCESS_KEY_SECRET'
       : /token/i.test(key)

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { DEFAULT_CAUTION } from '../../core/batch.ts';
 import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS, DEFAULT_LATE_MS } from '../../core/pace.ts';
-import { parseRedisUrl } from '../redis/redis-url.ts';
 import { accountSchema, EVEN_WITH_FAULTS, raisedLimitRemedy } from './account-schema.ts';
+import { redisSchema } from './redis-schema.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -20,22 +20,6 @@ function oneOf<const Words extends readonly string[]>(words: Words): z.ZodEnum<{
 function text(pattern: RegExp, error: string): z.ZodString {
   return z.string({ error }).regex(pattern, { error });
 }
-
-const redis = z.strictObject(
-  {
-    url: z
-      .string({ error: 'give redis://host:port/0, or take the line out for the embedded Redis' })
-      .superRefine((url, context) => {
-        const parsed = parseRedisUrl(url);
-        if (!parsed.ok) context.addIssue({ code: 'custom', message: parsed.remedy });
-      })
-      .exactOptional()
-      .describe(
-        'redis://[user[:password]@]host[:port][/database], or rediss:// for TLS. Without it certsweep starts a private Redis in dataDir. A password is better given as CERTSWEEP_REDIS_URL.',
-      ),
-  },
-  { error: 'write url below it, or take it out for the embedded Redis' },
-);
 
 const egress = z
   .strictObject(
@@ -105,7 +89,7 @@ const caution = z.strictObject(
 export const documentSchema = z
   .strictObject(
     {
-      redis: redis.prefault({}).describe('Where the queue and the ledger are.'),
+      redis: redisSchema.prefault({}).describe('Where the queue and the ledger are.'),
       dataDir: text(/^[^~]/, 'give a path without ~; a relative one starts at this file')
         .exactOptional()
         .describe(

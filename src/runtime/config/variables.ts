@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Environment } from './config.ts';
 import { looksSecret, nearest, showPath, showUnknown } from './faults.ts';
 import type { ConfigFault, Step } from './faults.ts';
+import { REDIS_VARIABLES } from './redis-schema.ts';
 
 /** A document before it is checked. */
 export type Mapping = Record<string, unknown>;
@@ -21,6 +22,9 @@ const ACCOUNT = ['accounts', 'default'];
 
 const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_REDIS_URL', steps: ['redis', 'url'], read: asText },
+  { name: 'CERTSWEEP_REDIS_SENTINEL_NAME', steps: ['redis', 'sentinel', 'name'], read: asText },
+  { name: 'CERTSWEEP_REDIS_SENTINEL_NODES', steps: ['redis', 'sentinel', 'nodes'], read: asList },
+  { name: 'CERTSWEEP_REDIS_CLUSTER_NODES', steps: ['redis', 'cluster', 'nodes'], read: asList },
   // Relative to where the command is run, as everywhere in a shell.
   { name: 'CERTSWEEP_DATA_DIR', steps: ['dataDir'], read: asPath },
   { name: 'CERTSWEEP_EGRESS_ID', steps: ['egress', 'id'], read: asText },
@@ -52,11 +56,11 @@ export interface Merged {
  * @param file - what to call the file, when there is one
  */
 export function mergeEnvironment(document: Mapping, environment: Environment, file: string | undefined): Merged {
-  const faults = [...unknownVariables(document, environment)];
+  const faults: ConfigFault[] = [];
   const set = new Set(VARIABLES.filter(({ name }) => environment[name] !== undefined));
   const ofAccount = VARIABLES.filter(({ steps }) => steps[0] === 'accounts');
   const fileHasAccounts = document['accounts'] !== undefined && Object.keys(Object(document['accounts'])).length > 0;
-  let definesAccount = false;
+  const sections = new Set<string>();
   for (const variable of set) {
     const { name, steps, read } = variable;
     const text = environment[name] ?? '';
@@ -67,12 +71,14 @@ export function mergeEnvironment(document: Mapping, environment: Environment, fi
       faults.push({ path: name, value: showUnknown(name, text), remedy });
     } else {
       put(document, steps, read(text));
-      definesAccount ||= ofAccount.includes(variable);
+      sections.add(steps.slice(0, 2).join('.'));
     }
   }
-  const named = [...set, ...(definesAccount ? ofAccount : [])];
+  // What is missing from a section that the environment began is missing from the environment.
+  const begun = VARIABLES.filter(({ steps }) => steps.length > 2 && sections.has(steps.slice(0, 2).join('.')));
+  const named = [...set, ...begun];
   return {
-    faults,
+    faults: [...unknownVariables(document, environment), ...faults],
     placeOf: (at) => named.find(({ steps }) => steps.every((step, depth) => at[depth] === step))?.name ?? showPath(at),
   };
 }
@@ -89,7 +95,10 @@ function unknownVariables(document: Mapping, environment: Environment): ConfigFa
     );
     let remedy = `unset it; known are ${known.join(', ')}`;
     if (meant !== undefined) remedy = `unknown variable, did you mean ${PREFIX}${meant}?`;
-    if (looksSecret(name)) {
+    if (name.startsWith('CERTSWEEP_REDIS_') && looksSecret(name)) {
+      remedy =
+        'it is for redis.sentinel and redis.cluster: give the password in CERTSWEEP_REDIS_URL, redis://:<password>@host:port';
+    } else if (looksSecret(name)) {
       remedy =
         'no account names it: set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, or name it in accounts.<name>.credentials';
     }
@@ -102,15 +111,21 @@ function isServiceLink(name: string, value: string): boolean {
   return /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)/.test(name) || /^(tcp|udp|sctp):\/\//.test(value);
 }
 
-/** The variables that hold secrets, as the accounts name them; the document is not checked yet. */
+/** The variables that hold secrets, as accounts and Redis name them; the document is not checked yet. */
 function credentialVariables(document: Mapping): Set<unknown> {
   const accounts: unknown[] = Object.values(Object(document['accounts']));
-  return new Set(
-    accounts.flatMap((account): unknown[] => {
-      const credentials: unknown = isMapping(account) ? account['credentials'] : undefined;
-      return isMapping(credentials) ? Object.values(credentials) : [];
-    }),
-  );
+  const ofAccounts = accounts.flatMap((account): unknown[] => {
+    const credentials: unknown = isMapping(account) ? account['credentials'] : undefined;
+    return isMapping(credentials) ? Object.values(credentials) : [];
+  });
+  return new Set([...ofAccounts, ...redisVariables(document['redis'])]);
+}
+
+function redisVariables(redis: unknown): unknown[] {
+  if (!isMapping(redis) || (redis['sentinel'] === undefined && redis['cluster'] === undefined)) return [];
+  const { sentinelPasswordEnv, ...ofBoth } = REDIS_VARIABLES;
+  const names = redis['sentinel'] === undefined ? ofBoth : { ...ofBoth, sentinelPasswordEnv };
+  return Object.entries(names).map(([key, name]) => redis[key] ?? name);
 }
 
 /** Leaves a document alone whose section is no mapping: the schema will say so. */

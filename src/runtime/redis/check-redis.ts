@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { isCluster, keyOwner } from './cluster.ts';
 import { isOlder, OLDEST_VERSION } from './server-binary.ts';
 
 export interface RedisFault {
@@ -29,9 +30,11 @@ export interface RedisCheck {
 export interface ServerFacts {
   /** The fields of INFO; empty when it is forbidden. */
   readonly info: ReadonlyMap<string, string>;
-  /** `save`, `appendfsync` and `maxmemory-policy` of CONFIG GET; undefined when it is forbidden, as managed Redis mostly does. */
+  /** `save`, `appendfsync`, `maxmemory-policy` and `min-replicas-to-write` of CONFIG GET; undefined when it is forbidden, as managed Redis mostly does. */
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly roundTripMs: number;
+  /** What may put another server in its place. */
+  readonly failover?: 'sentinel' | 'cluster';
 }
 
 /** Slots are void 25 ms after their moment, so a reply must come well within that. */
@@ -39,14 +42,16 @@ const SLOW_ROUND_TRIP_MS = 10;
 const PINGS = 5;
 
 /**
- * Asks a connected Redis whether it can be trusted with the queue and the ledger. Changes nothing.
+ * Asks a connected Redis, of a cluster the node that holds our keys, whether it can be trusted with the queue and the ledger. Changes nothing.
  * @throws the client's error when Redis does not answer; a forbidden command is not an error
  */
 export async function checkRedis(client: Redis): Promise<RedisCheck> {
-  const info = await askInfo(client);
-  const config = await askConfig(client);
-  const roundTripMs = await measureRoundTrip(client);
-  return judgeServer({ info, config, roundTripMs });
+  const node = await keyOwner(client);
+  const info = await askInfo(node);
+  const config = await askConfig(node);
+  const roundTripMs = await measureRoundTrip(node);
+  const failover = isCluster(client) ? 'cluster' : node.options.sentinels === undefined ? undefined : 'sentinel';
+  return judgeServer({ info, config, roundTripMs, ...(failover && { failover }) });
 }
 
 /** The rules of the check, apart from the asking. */
@@ -57,7 +62,8 @@ export function judgeServer(facts: ServerFacts): RedisCheck {
   const faults = [
     ...versionFaults(info),
     ...policyFaults(policy),
-    ...stateFaults(info),
+    ...stateFaults(facts),
+    ...failoverFaults(facts),
     ...persistenceFaults(persistence, config),
     ...(roundTripMs > SLOW_ROUND_TRIP_MS ? [slow(roundTripMs)] : []),
   ];
@@ -86,18 +92,13 @@ function policyFaults(policy: string): RedisFault[] {
   return [refuse('maxmemory-policy', policy, remedy)];
 }
 
-function stateFaults(info: ReadonlyMap<string, string>): RedisFault[] {
+function stateFaults({ info, failover }: ServerFacts): RedisFault[] {
   const faults: RedisFault[] = [];
   if (info.get('role') === 'slave')
     faults.push(refuse('role', 'replica', 'point redis.url at the primary: a replica takes no writes'));
-  if (info.get('redis_mode') === 'cluster') {
-    faults.push(
-      refuse(
-        'redis_mode',
-        'cluster',
-        "use a standalone primary: this connection does not follow a cluster's redirections",
-      ),
-    );
+  if (info.get('redis_mode') === 'cluster' && failover !== 'cluster') {
+    const remedy = 'list its nodes under redis.cluster instead of redis.url: only then are its redirections followed';
+    faults.push(refuse('redis_mode', 'cluster', remedy));
   }
   if (info.get('aof_last_write_status') === 'err') {
     faults.push(
@@ -118,6 +119,15 @@ function stateFaults(info: ReadonlyMap<string, string>): RedisFault[] {
     );
   }
   return faults;
+}
+
+/** Replicas copy after the answer, so a failover may drop what was acknowledged. */
+function failoverFaults({ info, config, failover }: ServerFacts): RedisFault[] {
+  const hasReplicas = Number(info.get('connected_slaves') ?? 0) > 0;
+  if (failover === undefined || !hasReplicas || config?.get('min-replicas-to-write') !== '0') return [];
+  const remedy =
+    'with two replicas or more set it to 1, and min-replicas-max-lag to a few seconds, on every server: a primary that is cut off would go on taking writes that the failover drops';
+  return [warn('min-replicas-to-write', '0', remedy)];
 }
 
 function judgePersistence({ info, config }: ServerFacts): Persistence {
@@ -176,7 +186,7 @@ async function askInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
 async function askConfig(client: Redis): Promise<ReadonlyMap<string, string> | undefined> {
   const found = new Map<string, string>();
   // One by one: CONFIG GET of several names came with Redis 7.
-  for (const name of ['maxmemory-policy', 'save', 'appendfsync']) {
+  for (const name of ['maxmemory-policy', 'save', 'appendfsync', 'min-replicas-to-write']) {
     const reply = await unlessForbidden(client.config('GET', name));
     if (reply === undefined) return undefined;
     const [, value] = reply;

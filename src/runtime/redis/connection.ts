@@ -1,5 +1,7 @@
 import { Redis } from 'ioredis';
 import type { RedisOptions } from 'ioredis';
+import { openCluster } from './cluster.ts';
+import type { RedisNode } from './cluster.ts';
 import { withoutCommand } from './describe-error.ts';
 
 /**
@@ -18,10 +20,19 @@ export const CONNECTION_NAME = `certsweep:${process.pid}`;
 
 const RETRY_CAP_MS = 1_000;
 const FIRST_RETRY_MS = 50;
+/** Some five seconds of a cluster that has lost a node. */
+const PRODUCER_REDIRECTIONS = 50;
 
 /** Doubling from 50 ms, at most 1 s: ioredis' and BullMQ's own backoff leaves workers idle for up to 20 s after Redis is back. */
 export function retryDelayMs(times: number): number {
   return Math.min(FIRST_RETRY_MS * 2 ** Math.min(times - 1, 10), RETRY_CAP_MS);
+}
+
+/** What connections are made from. */
+export interface RedisTarget {
+  readonly options: RedisOptions;
+  /** Where it is a cluster: the options are then those of the connection to each node. */
+  readonly clusterNodes?: readonly RedisNode[];
 }
 
 /** The options of a role on top of where Redis is. A hung server shows after `socketTimeout`, which is longer than any of BullMQ's blocking waits. */
@@ -48,14 +59,15 @@ export function connectionOptions(options: RedisOptions, role: RedisRole): Conne
  * Opens a connection of the role; it connects by itself and again after every loss.
  * @param onError - hears every connection error, without the command and its arguments
  */
-export function connect(
-  open: { readonly options: RedisOptions },
-  role: RedisRole,
-  onError: (error: Error) => void,
-): Redis {
-  const client = new Redis(connectionOptions(open.options, role));
-  client.on('error', (error: Error) => onError(withoutCommand(error)));
-  return client;
+export function connect(open: RedisTarget, role: RedisRole, onError: (error: Error) => void): Redis {
+  const options = connectionOptions(open.options, role);
+  const tell = (error: Error): void => onError(withoutCommand(error));
+  if (open.clusterNodes === undefined) return new Redis(options).on('error', tell);
+  const maxRedirections = role === 'producer' ? PRODUCER_REDIRECTIONS : Number.MAX_SAFE_INTEGER;
+  const client = openCluster({ nodes: open.clusterNodes, options, retryDelayMs, maxRedirections });
+  // The loss of a node is none of the cluster, and nobody else would tell it.
+  client.on('node error', tell);
+  return client.on('error', tell);
 }
 
 /**
@@ -63,12 +75,17 @@ export function connect(
  * After that the connection is kept up like any other until `disconnect`.
  * @throws the network's or server's own error, not ioredis' "Connection is closed"
  */
-export async function connectOnce(options: RedisOptions, timeoutMs: number, name = CONNECTION_NAME): Promise<Redis> {
+export async function connectOnce(
+  { clusterNodes, ...options }: RedisOptions & Pick<RedisTarget, 'clusterNodes'>,
+  timeoutMs: number,
+  name = CONNECTION_NAME,
+): Promise<Redis> {
   let joined = false;
   let reason: Error | undefined;
-  const client = new Redis({
+  const retryOnceJoined = (times: number): number | null => (joined ? retryDelayMs(times) : null);
+  const once = {
     ...options,
-    replyMapping: 'legacy',
+    replyMapping: 'legacy' as const,
     connectionName: name,
     lazyConnect: true,
     enableReadyCheck: false,
@@ -77,8 +94,13 @@ export async function connectOnce(options: RedisOptions, timeoutMs: number, name
     commandTimeout: timeoutMs,
     // How long to wait for a hung server's goodbye; two seconds by default, on top of the timeout.
     disconnectTimeout: 100,
-    retryStrategy: (times) => (joined ? retryDelayMs(times) : null),
-  });
+    retryStrategy: retryOnceJoined,
+    sentinelRetryStrategy: retryOnceJoined,
+  };
+  const client =
+    clusterNodes === undefined
+      ? new Redis(once)
+      : openCluster({ nodes: clusterNodes, options: once, retryDelayMs: retryOnceJoined, maxRedirections: 1 });
   client.on('error', (error: Error) => {
     reason = withoutCommand(error);
   });

@@ -14,6 +14,21 @@ interface Sentence {
  */
 const SENTENCES: readonly Sentence[] = [
   {
+    // It repeats the last Sentinel's own error, which would be taken for one of Redis.
+    pattern: /sentinels are unreachable/,
+    says: (where) =>
+      `No Sentinel names a server as ${where}: check redis.sentinel.name and nodes, and where they want a password, redis.sentinelPasswordEnv`,
+  },
+  {
+    pattern: /cluster support disabled/,
+    says: (where) => `This is no cluster but a single Redis (${where}): give it as redis.url`,
+  },
+  {
+    pattern: /\bNOREPLICAS\b/,
+    says: () =>
+      'Redis refuses writes because too few replicas follow it (NOREPLICAS): bring them back; it goes on by itself when they have caught up',
+  },
+  {
     pattern: /\bMISCONF\b/,
     says: () =>
       'Redis refuses writes because it cannot save to disk (MISCONF): free space on the disk of its data directory; it goes on by itself within a second',
@@ -29,12 +44,13 @@ const SENTENCES: readonly Sentence[] = [
   },
   {
     pattern: /\bNOAUTH\b|without any password configured|HELLO must be called with the client already authenticated/,
-    says: () => 'Redis wants a password (NOAUTH): put it into redis.url, redis://:<password>@host:port',
+    says: () =>
+      'Redis wants a password (NOAUTH): put it into redis.url, redis://:<password>@host:port; with Sentinel or a cluster, into the variable that redis.passwordEnv names',
   },
   {
     pattern: /\bWRONGPASS\b|invalid password/,
     says: () =>
-      'Redis refuses this user and password (WRONGPASS): correct redis.url; special characters must be percent-encoded',
+      'Redis refuses this user and password (WRONGPASS): correct redis.url, where special characters must be percent-encoded, or the variables that redis.usernameEnv and redis.passwordEnv name',
   },
   {
     pattern: /\bNOPERM\b/,
@@ -46,9 +62,14 @@ const SENTENCES: readonly Sentence[] = [
     says: () => 'Redis is loading its data from disk (LOADING): wait until it has finished',
   },
   {
-    pattern: /\bMASTERDOWN\b|\bCLUSTERDOWN\b|\bMOVED\b/,
+    pattern: /\bCLUSTERDOWN\b/,
     says: () =>
-      'This Redis is a node of a cluster or a replica that cannot serve the key: point redis.url at a standalone primary',
+      'The Redis Cluster does not serve the keys (CLUSTERDOWN): bring its lost nodes back, see CLUSTER INFO; it goes on by itself',
+  },
+  {
+    pattern: /\bMASTERDOWN\b|\bMOVED\b/,
+    says: () =>
+      'This Redis is a node of a cluster, or a replica, that cannot serve the key: list the nodes of a cluster under redis.cluster, or point redis.url at a primary',
   },
   {
     pattern: /\bBUSY\b/,
@@ -56,11 +77,13 @@ const SENTENCES: readonly Sentence[] = [
   },
   {
     pattern: /\bECONNREFUSED\b|\bENOENT\b/,
-    says: (where) => `Nothing answers at ${where} (connection refused): start Redis there, or correct redis.url`,
+    says: (where) =>
+      `Nothing answers at ${where} (connection refused): start Redis there, or correct redis.url or redis.cluster`,
   },
   {
     pattern: /\bENOTFOUND\b|\bEAI_AGAIN\b/,
-    says: (where) => `The host name of ${where} cannot be resolved: correct redis.url or the DNS of this machine`,
+    says: (where) =>
+      `The host name of ${where} cannot be resolved: correct redis.url or redis.cluster, or the DNS of this machine`,
   },
   {
     pattern: /\bETIMEDOUT\b|\bEHOSTUNREACH\b|\bENETUNREACH\b|timed out|Socket timeout/,
@@ -85,7 +108,9 @@ const SENTENCES: readonly Sentence[] = [
 export function describeRedisError(error: unknown, where = addressOf(error)): string {
   const text = textOf(error);
   const sentence = SENTENCES.find(({ pattern }) => pattern.test(text));
-  return sentence === undefined ? `Redis failed: ${text.split('\n')[0]}` : sentence.says(where);
+  if (sentence !== undefined) return sentence.says(where);
+  const isReply = error instanceof Error && error.name === 'ReplyError';
+  return `${isReply ? 'Redis failed: ' : ''}${text.split('\n')[0]}`;
 }
 
 /** Redis answers, but refuses writes until there is room: MISCONF (disk) or OOM (memory). The write did not happen. */

@@ -1,17 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis, RedisOptions } from 'ioredis';
+import { keyOwner } from './cluster.ts';
+import type { RedisNode } from './cluster.ts';
 import { CONNECTION_NAME, connectOnce, waitWhileLoading } from './connection.ts';
+import type { RedisTarget } from './connection.ts';
 import { logPath, prepareDirectory, readLogTail, readRecord } from './data-directory.ts';
 import { describeRedisError, RedisUnavailable } from './describe-error.ts';
 import { adoptServer, startServer, stopServer } from './embedded-server.ts';
 import type { Running } from './embedded-server.ts';
+import { givenByCluster, givenBySentinel, givenByUrl } from './given-redis.ts';
+import type { ClusterPlace, GivenRedis, SentinelPlace } from './given-redis.ts';
 import { locateServer } from './locate.ts';
 import type { RedisNotice } from './notice.ts';
-import { parseRedisUrl } from './redis-url.ts';
 import { withStartLock } from './start-lock.ts';
 
 /** A Redis that answers. Close it after the connections made from it. */
-export interface OpenRedis {
+export interface OpenRedis extends RedisTarget {
   readonly kind: 'given' | 'embedded';
   /** For any number of connections, see `connect`. Holds the password: never to be logged. */
   readonly options: RedisOptions;
@@ -21,9 +25,12 @@ export interface OpenRedis {
   close(): Promise<void>;
 }
 
+/** Where Redis is. At most one of `url`, `sentinel` and `cluster`; without any, the data directory has its own server. */
 export interface RedisPlace {
-  /** redis:// or rediss://; without it the data directory has its own server. */
+  /** redis:// or rediss:// */
   readonly url?: string;
+  readonly sentinel?: SentinelPlace;
+  readonly cluster?: ClusterPlace;
   readonly dataDir: string;
   /** Of the embedded server; default everysec. `always` also turns it on in a server that runs already. */
   readonly appendFsync?: 'everysec' | 'always';
@@ -38,23 +45,42 @@ const LOCK_WAIT_MS = 60_000;
  * @throws RedisUnavailable with a message for a person: within 5 s when a given Redis does not answer
  */
 export async function openRedis(where: RedisPlace, notice: (event: RedisNotice) => void): Promise<OpenRedis> {
-  return where.url === undefined ? openEmbedded(where, notice) : openGiven(where.url, notice);
+  const { url, sentinel, cluster } = where;
+  if (url !== undefined) return openGiven(givenByUrl(url), notice);
+  if (sentinel !== undefined) return openGiven(givenBySentinel(sentinel), notice);
+  if (cluster !== undefined) return openGiven(givenByCluster(cluster), notice);
+  return openEmbedded(where, notice);
 }
 
-async function openGiven(url: string, notice: (event: RedisNotice) => void): Promise<OpenRedis> {
-  const parsed = parseRedisUrl(url);
-  if (!parsed.ok) throw new RedisUnavailable(`redis.url cannot be used: ${parsed.remedy}`);
-  const { options, describe } = parsed;
+async function openGiven(given: GivenRedis, notice: (event: RedisNotice) => void): Promise<OpenRedis> {
+  const { options, clusterNodes, describe } = given;
   let client: Redis | undefined;
   try {
-    client = await connectOnce(options, GIVEN_TIMEOUT_MS);
-    await waitWhileLoading(client, () => notice({ kind: 'loading' }));
+    if (clusterNodes !== undefined) await askNodes(clusterNodes, options);
+    client = await connectOnce({ ...options, ...(clusterNodes && { clusterNodes }) }, GIVEN_TIMEOUT_MS);
+    await waitWhileLoading(await keyOwner(client), () => notice({ kind: 'loading' }));
   } catch (error) {
     throw new RedisUnavailable(`No Redis at ${describe}. ${describeRedisError(error, describe)}`, { cause: error });
   } finally {
     client?.disconnect();
   }
-  return { kind: 'given', options, describe, close: () => Promise.resolve() };
+  return { kind: 'given', ...given, close: () => Promise.resolve() };
+}
+
+/**
+ * Resolves when one of the nodes answers as a node of a cluster. The client of a cluster would not tell why none does.
+ * @throws AggregateError of the nodes' own errors
+ */
+async function askNodes(nodes: readonly RedisNode[], options: RedisOptions): Promise<void> {
+  const ask = async ({ host, port }: RedisNode): Promise<void> => {
+    const client = await connectOnce({ ...options, host, port }, GIVEN_TIMEOUT_MS);
+    try {
+      await client.cluster('INFO');
+    } finally {
+      client.disconnect();
+    }
+  };
+  await Promise.any(nodes.map(ask));
 }
 
 async function openEmbedded(where: RedisPlace, notice: (event: RedisNotice) => void): Promise<OpenRedis> {

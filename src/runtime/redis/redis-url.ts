@@ -1,4 +1,5 @@
 import type { RedisOptions } from 'ioredis';
+import type { RedisNode } from './cluster.ts';
 
 const DEFAULT_PORT = 6379;
 
@@ -40,6 +41,14 @@ export function parseRedisUrl(text: string): ParsedRedisUrl {
   };
   const place = `${url.protocol}//${url.hostname}:${port}`;
   return { ok: true, options, describe: database === '' ? place : `${place}/${database}` };
+}
+
+/** Reads `host:port`, an IPv6 address in brackets; undefined when it is something else. */
+export function parseNode(text: string): RedisNode | undefined {
+  const [, address, name, port] = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const host = address ?? name;
+  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) return undefined;
+  return { host, port: Number(port) };
 }
 
 function decode(text: string): string | undefined {

@@ -10,7 +10,7 @@ const long = 'é'.repeat(65);
 const REFUSED: readonly (readonly [yaml: string, path: string, value: string, remedy: string])[] = [
   ['redis: {url: http://here}', 'redis.url', '"http://here"', 'redis://user:password@host:port/0'],
   ['redis: {url: }', 'redis.url', 'empty', 'or take the line out'],
-  ['redis: redis://here', 'redis', '"redis://here"', 'write url below it'],
+  ['redis: redis://here', 'redis', '"redis://here"', 'write url, sentinel or cluster below it'],
   ['dataDir: ~/state', 'dataDir', '"~/state"', 'without ~'],
   ['egress: {id: "nat a"}', 'egress.id', '"nat a"', '1 to 64 letters'],
   [`egress: {id: ${'a'.repeat(65)}}`, 'egress.id', `"${'a'.repeat(65)}"`, '1 to 64 letters'],

@@ -55,7 +55,7 @@ describe('judgeServer', () => {
       fault('refuse', 'redis_version', '6.0.16', 'Redis 6.2 or newer'),
     ],
     ['a replica', facts({ role: 'slave' }), fault('refuse', 'role', 'replica', 'point redis.url at the primary')],
-    ['a cluster', facts({ redis_mode: 'cluster' }), fault('refuse', 'redis_mode', 'cluster', 'standalone primary')],
+    ['a cluster', facts({ redis_mode: 'cluster' }), fault('refuse', 'redis_mode', 'cluster', 'under redis.cluster')],
     [
       'a full disk',
       facts({ aof_last_write_status: 'err' }),
@@ -81,6 +81,21 @@ describe('judgeServer', () => {
     ],
   ])('sees %s', (_name, told, expected) => {
     expect(judgeServer(told).faults).toEqual([expected]);
+  });
+
+  it.each(['sentinel', 'cluster'] as const)('warns of what a failover by %s drops', (failover) => {
+    const told = { ...facts({ connected_slaves: '2' }, { 'min-replicas-to-write': '0' }), failover };
+    expect(judgeServer(told).faults).toEqual([fault('warn', 'min-replicas-to-write', '0', 'the failover drops')]);
+    const { failover: _none, ...alone } = told;
+    expect(judgeServer(alone).faults).toEqual([]);
+    const without = facts({ connected_slaves: '0' }, { 'min-replicas-to-write': '0' });
+    expect(judgeServer({ ...without, failover }).faults).toEqual([]);
+    const guarded = facts({ connected_slaves: '2' }, { 'min-replicas-to-write': '1' });
+    expect(judgeServer({ ...guarded, failover }).faults).toEqual([]);
+  });
+
+  it('has nothing against a cluster that is reached as one', () => {
+    expect(judgeServer({ ...facts({ redis_mode: 'cluster' }), failover: 'cluster' }).faults).toEqual([]);
   });
 
   it('takes Valkey by its own name', () => {

@@ -116,7 +116,7 @@ describe('what cannot be reached becomes a sentence with the place', () => {
     expect(reason).toBeInstanceOf(RedisUnavailable);
     const place = `redis://127.0.0.1:${port}/2`;
     expect(String(reason)).toBe(
-      `RedisUnavailable: No Redis at ${place}. Nothing answers at ${place} (connection refused): start Redis there, or correct redis.url`,
+      `RedisUnavailable: No Redis at ${place}. Nothing answers at ${place} (connection refused): start Redis there, or correct redis.url or redis.cluster`,
     );
   });
 
@@ -150,9 +150,18 @@ describe('what cannot be reached becomes a sentence with the place', () => {
     [new Error('read ECONNRESET'), 'broke before it answered'],
     [new Error('LOADING Redis is loading the dataset in memory'), 'is loading its data'],
     [new Error('BUSY Redis is busy running a script.'), 'busy with a long script'],
-    [new Error('MOVED 3999 127.0.0.1:6381'), 'a node of a cluster'],
-    [new Error('ERR something new\nsecond line'), 'Redis failed: ERR something new'],
-    ['a text', 'Redis failed: a text'],
+    [new Error('MOVED 3999 127.0.0.1:6381'), 'under redis.cluster'],
+    [new Error('CLUSTERDOWN Hash slot not served'), 'bring its lost nodes back'],
+    [new Error('NOREPLICAS Not enough good replicas to write.'), 'too few replicas'],
+    [
+      new Error('All sentinels are unreachable. Last error: NOAUTH Authentication required.'),
+      'redis.sentinelPasswordEnv',
+    ],
+    [
+      Object.assign(new Error('ERR something new\nsecond line'), { name: 'ReplyError' }),
+      'Redis failed: ERR something new',
+    ],
+    ['a text', 'a text'],
   ])('%s', (reason, sentence) => {
     expect(describeRedisError(reason)).toContain(sentence);
   });

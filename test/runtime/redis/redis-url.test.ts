@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openRedis } from '../../../src/runtime/redis/open-redis.ts';
-import { parseRedisUrl } from '../../../src/runtime/redis/redis-url.ts';
+import { parseNode, parseRedisUrl } from '../../../src/runtime/redis/redis-url.ts';
 
 describe('parseRedisUrl', () => {
   it.each([
@@ -40,4 +40,21 @@ describe('parseRedisUrl', () => {
     const opening = openRedis({ url: 'http://here', dataDir: '/nowhere' }, () => undefined);
     await expect(opening).rejects.toThrow(/^redis\.url cannot be used: write it as redis:/);
   });
+});
+
+describe('parseNode', () => {
+  it.each([
+    ['redis-1.internal:6379', { host: 'redis-1.internal', port: 6379 }],
+    ['10.0.0.5:1', { host: '10.0.0.5', port: 1 }],
+    ['[fe80::1]:65535', { host: 'fe80::1', port: 65_535 }],
+  ])('reads %s', (text, node) => {
+    expect(parseNode(text)).toEqual(node);
+  });
+
+  it.each(['', 'here', ':6379', 'here:', 'here:0', 'here:65536', '::1:6379', 'user@here:1', 'redis://here:1', 'a b:1'])(
+    'refuses %j',
+    (text) => {
+      expect(parseNode(text)).toBeUndefined();
+    },
+  );
 });

@@ -1,0 +1,226 @@
+// npm run bench:growth [-- --submit-to 7] [-- --feed-to 6]: 10^4 certificates and up. Submitting, then feeding alone: the queue is drained and its items are
+// settled without calls, so that the endpoint's pace does not hide what grows. Writes docs/benchmarks-growth.md and its chart.
+import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { Redis } from 'ioredis';
+import { DEFAULT_CAUTION } from '../dist/core/batch.js';
+import { ChunkReader, Ledger } from '../dist/ledger/ledger.js';
+import { KEY_PREFIX } from '../dist/queue/contract.js';
+import { Feeder } from '../dist/queue/feeder.js';
+import { RevokeQueue } from '../dist/queue/revoke-queue.js';
+import { openRedis as openEmbedded } from '../dist/runtime/redis/open-redis.js';
+import { COMMAND, openRedis, startStack, writeManifest } from './stack.mjs';
+import { plotRow } from './chart.mjs';
+
+const FIRST_EXPONENT = 4;
+/** Ten seconds of the default pace, as a worker has it. */
+const LOW_WATER = 4_800;
+/** Items settled in one go, as many as a busy worker has under way. */
+const SETTLE_AT_ONCE = 500;
+const SELF = fileURLToPath(import.meta.url);
+
+const { values: options } = parseArgs({
+  options: {
+    'submit-to': { type: 'string', default: '7' },
+    'feed-to': { type: 'string', default: '6' },
+    'feed-batch': { type: 'string' },
+  },
+});
+if (options['feed-batch'] === undefined) await measureAll();
+else console.log(JSON.stringify(await feedAlone(options['feed-batch'])));
+
+async function measureAll() {
+  const at = new Date().toISOString();
+  const rows = [];
+  for (let exponent = FIRST_EXPONENT; exponent <= Number(options['submit-to']); exponent += 1) {
+    rows.push({ loadBefore: loadavg()[0], ...(await measure(10 ** exponent, exponent <= Number(options['feed-to']))) });
+    console.error(JSON.stringify(rows.at(-1)));
+  }
+  mkdirSync('bench/results', { recursive: true });
+  writeFileSync(`bench/results/growth-${at.replaceAll(':', '')}.json`, `${JSON.stringify(rows, undefined, 2)}\n`);
+  mkdirSync('docs/charts', { recursive: true });
+  writeFileSync('docs/charts/growth.svg', chart(rows));
+  writeFileSync('docs/benchmarks-growth.md', page(at, rows));
+}
+
+async function measure(items, feeds) {
+  const stack = await startStack({ accountQps: 480, egressQps: 280 });
+  const server = await openEmbedded({ dataDir: join(stack.folder, 'data') }, () => undefined);
+  const redis = openRedis(stack.folder);
+  try {
+    const manifest = join(stack.folder, 'manifest.csv');
+    writeManifest(manifest, items);
+    const before = await usedMemory(redis);
+    const submitted = await submit(manifest, stack.config);
+    const row = {
+      items,
+      submitSeconds: submitted.seconds,
+      submitResidentMb: submitted.residentMb,
+      waitingBytes: round(((await usedMemory(redis)) - before) / items, 1),
+    };
+    if (!feeds) return row;
+    const { path, password } = server.options;
+    const env = { ...process.env, GROWTH_SOCKET: path, GROWTH_PASSWORD: password };
+    const { stdout } = await promisify(execFile)(process.execPath, [SELF, '--feed-batch', submitted.batch], { env });
+    return { ...row, ...JSON.parse(stdout) };
+  } finally {
+    redis.disconnect();
+    await server.close();
+    await stack.stop();
+  }
+}
+
+async function submit(manifest, config) {
+  const startMs = performance.now();
+  const child = spawn(
+    process.execPath,
+    [COMMAND, 'submit', manifest, '--execute', '--yes', '--json', '--config', config],
+    { stdio: ['ignore', 'pipe', 'ignore'] },
+  );
+  let peakKb = 0;
+  const watch = setInterval(() => (peakKb = Math.max(peakKb, residentPeakKb(child.pid))), 20);
+  let out = '';
+  for await (const chunk of child.stdout) out += chunk;
+  clearInterval(watch);
+  const seconds = round((performance.now() - startMs) / 1_000, 2);
+  return { batch: JSON.parse(out).batch, seconds, residentMb: Math.round(peakKb / 1_024) };
+}
+
+/** In a process of its own, so that its resident memory is the feeder's alone. */
+async function feedAlone(batch) {
+  const redis = new Redis({
+    path: process.env.GROWTH_SOCKET,
+    password: process.env.GROWTH_PASSWORD,
+    replyMapping: 'legacy',
+    maxRetriesPerRequest: null,
+  });
+  const ledger = new Ledger(redis, KEY_PREFIX);
+  const queue = new RevokeQueue(redis, KEY_PREFIX, 'bench');
+  const feeder = new Feeder({
+    redis,
+    ledger,
+    chunks: new ChunkReader(ledger),
+    queue,
+    lowWater: LOW_WATER,
+    caution: DEFAULT_CAUTION,
+    mayFeed: () => true,
+    owns: () => true,
+    monotonicMs: () => performance.now(),
+    tell: (event) => console.error(JSON.stringify(event)),
+  });
+  const startMs = performance.now();
+  const { accepted } = (await ledger.batch(batch)).counts;
+  let feedMs = 0;
+  let queueBytes = 0;
+  for (let fed = 0; fed < accepted;) {
+    const before = await usedMemory(redis);
+    const roundStartMs = performance.now();
+    const count = await feeder.feed();
+    feedMs += performance.now() - roundStartMs;
+    queueBytes = Math.max(queueBytes, (await usedMemory(redis)) - before);
+    await queue.bull.drain();
+    await settle(ledger, batch, fed, count);
+    fed += count;
+  }
+  const seconds = (performance.now() - startMs) / 1_000;
+  const state = await ledger.batch(batch);
+  if (state.counts.revoked !== accepted) throw new Error(`settled ${state.counts.revoked} of ${accepted}`);
+  const ledgerBytes = await redis.memory('USAGE', `${KEY_PREFIX}:batch:${batch}:ledger`, 'SAMPLES', '0');
+  await queue.close();
+  redis.disconnect();
+  return {
+    feedMicros: round((feedMs * 1_000) / accepted, 1),
+    feedAndSettleSeconds: round(seconds, 2),
+    feedResidentMb: Math.round(process.resourceUsage().maxRSS / 1_024),
+    ledgerBytes: round(ledgerBytes / accepted, 1),
+    queueMb: round(queueBytes / 2 ** 20, 1),
+  };
+}
+
+async function settle(ledger, batch, from, count) {
+  for (let done = 0; done < count; done += SETTLE_AT_ONCE) {
+    const ordinals = Array.from({ length: Math.min(SETTLE_AT_ONCE, count - done) }, (_, index) => from + done + index);
+    await Promise.all(
+      ordinals.map((n) =>
+        ledger.settle({ batch, n, outcome: 'revoked', code: '', requestId: randomUUID().toUpperCase(), attempts: 1 }),
+      ),
+    );
+  }
+}
+
+async function usedMemory(redis) {
+  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))[1]);
+}
+
+function residentPeakKb(pid) {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+  } catch {
+    return 0;
+  }
+}
+
+function page(at, rows) {
+  const cell = (value, unit = '') => (value === undefined ? '-' : `${value}${unit}`);
+  const lines = rows.map(
+    (row) =>
+      `| ${row.items.toLocaleString('en')} | ${row.submitSeconds} s | ${round((row.submitSeconds * 1e6) / row.items, 1)} | ${row.submitResidentMb} MB | ${row.waitingBytes} | ${cell(row.feedMicros)} | ${cell(row.feedAndSettleSeconds, ' s')} | ${cell(row.feedResidentMb, ' MB')} | ${cell(row.queueMb, ' MB')} | ${cell(row.ledgerBytes)} |`,
+  );
+  const loads = rows.map(({ loadBefore }) => loadBefore.toFixed(1)).join(', ');
+  return `# Growth
+
+Written by \`npm run bench:growth\` on ${at.slice(0, 10)}, one run of each; ${cpus().length} cores, Node ${process.version}, load a minute before each row: ${loads}.
+
+| certificates | submit | us an item | submitter, resident at most | Redis bytes an item waiting | feeding, us an item | fed and settled | feeder, resident at most | queue in Redis at most | Redis bytes an item settled |
+| --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
+${lines.join('\n')}
+
+Feeding is measured alone: the feeder fills a real BullMQ queue to its low-water mark of ${LOW_WATER.toLocaleString('en')}, the queue is drained, and its items are settled without calls. The submitter starts a process of some ${rows[0].submitResidentMb} MB and keeps 128 bits of each certificate to find duplicates, which is what its memory grows by.
+
+![Growth](charts/growth.svg)
+`;
+}
+
+function chart(rows) {
+  const xs = rows.map(({ items }) => items);
+  const values = (name) => rows.map((row) => row[name]);
+  return plotRow({
+    title: 'From ten thousand certificates up',
+    plots: [
+      {
+        title: 'seconds',
+        xs,
+        isLog: true,
+        lines: [
+          { name: 'submit', values: values('submitSeconds') },
+          { name: 'feed and settle, no calls', values: values('feedAndSettleSeconds') },
+        ],
+      },
+      {
+        title: 'resident MB at most',
+        xs,
+        lines: [
+          { name: 'submitter', values: values('submitResidentMb') },
+          { name: 'feeder', values: values('feedResidentMb') },
+        ],
+      },
+      {
+        title: 'Redis bytes an item',
+        xs,
+        lines: [
+          { name: 'waiting', values: values('waitingBytes') },
+          { name: 'settled, in the ledger', values: values('ledgerBytes') },
+        ],
+      },
+    ],
+  });
+}
+
+function round(value, digits) {
+  return Number(value.toFixed(digits));
+}

@@ -1,0 +1,163 @@
+// docs/benchmarks-peers.md and its charts, from the numbers of a run.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { barChart } from '../chart.mjs';
+import { CONTENDERS } from './contenders.mjs';
+
+/** Columns of the second table, less is better in each: name in the numbers, heading, what it is called in a sentence, digits. */
+const COSTS = [
+  ['cpuMs', 'CPU ms a call', 'CPU of the worker processes, ms a call', 2],
+  ['redisCommands', 'Redis commands a call', 'Redis commands a call', 1],
+  ['redisCpuMs', 'Redis CPU ms a call', 'CPU of Redis, ms a call', 2],
+  ['lost', 'lost', 'certificates lost after a kill -9', 0],
+  ['doubled', 'doubled', 'certificates called again after success, after a kill -9', 0],
+  ['throttled', 'throttled', 'throttled answers', 0],
+  ['refused', 'calls with a refused key', 'calls made with a refused key', 0],
+  ['bytesPerWaiting', 'Redis bytes an item waiting', 'Redis bytes for an item that waits', 0],
+];
+const AT_WORK = 2;
+
+/** @param results - as run.mjs keeps them */
+export function writeReport(results) {
+  const rows = CONTENDERS.filter(({ name }) => results.runs.some(({ contender }) => contender === name)).map(
+    (contender) => ({ ...contender, of: medians(results.runs, contender.name) }),
+  );
+  mkdirSync('docs/charts', { recursive: true });
+  writeFileSync('docs/charts/peers-worst-second.svg', worstSecondChart(results, rows));
+  writeFileSync('docs/charts/peers-cpu.svg', cpuChart(rows));
+  writeFileSync('docs/benchmarks-peers.md', page(results, rows));
+  console.error('Written: docs/benchmarks-peers.md, docs/charts/peers-worst-second.svg, docs/charts/peers-cpu.svg.');
+}
+
+/** @returns a function `(column, processes)`, undefined where no run succeeded */
+function medians(runs, contender) {
+  return (column, processes) => {
+    const values = runs
+      .filter((run) => run.contender === contender && (column.startsWith('bytes') || run.processes === processes))
+      .map((run) => run[column])
+      .filter((value) => value !== undefined)
+      .toSorted((a, b) => a - b);
+    return values[Math.floor(values.length / 2)];
+  };
+}
+
+const show = (value, digits = 0) => (value === undefined ? '-' : value.toFixed(digits));
+const processesOf = (count) => `${count} process${count === 1 ? '' : 'es'}`;
+const table = (head, lines) =>
+  [head, head.map((_, index) => (index === 0 ? '---' : '--:')), ...lines]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
+
+function page(results, rows) {
+  const { cap, latencyMs, repetitions, machine, processes } = results;
+  const pace = rows.map(({ title, of }) => [
+    title,
+    ...processes.map(
+      (count) =>
+        `${show(of('sentWorst', count))} / ${show(of('arrivedWorst', count))} (${show(of('witnessLagMs', count))}), ${show(of('usedPercent', count))}%`,
+    ),
+  ]);
+  const costs = rows.map(({ title, of }) => [
+    title,
+    ...COSTS.map(([name, , , digits]) => show(of(name, AT_WORK), digits)),
+  ]);
+  const [ours] = rows.filter(({ kind }) => kind === 'certsweep');
+  const atWork = ours?.of('bytesPerWaitingAtWork', 0);
+  const left = ours?.of('leftWhenRefused', AT_WORK);
+  return `# Beside the peers
+
+Written by \`npm run bench:peers\` on ${results.at.slice(0, 10)}; the programs are in \`bench/peers\`, one file each. All share the manifest, the endpoint (the sandbox in its own process, ${latencyMs} ms an answer), the embedded Redis with certsweep's settings, the official SDK with POST, and a cap of ${cap} calls a second. Each has the most favourable honest settings that we found; the files say which and why. ${repetitions === 1 ? 'One run of each' : `Medians of ${repetitions} runs of each`}; ${machine.cores} cores, Node ${machine.node}.
+
+${noise(results)}
+
+## The pace
+
+Worst sliding second by the senders' own times / by arrivals (the witness's worst event-loop lag, ms), and the share of the cap that was used while work waited. Arrivals that a lagging witness stamps late look like a burst, so the senders' times are the judge.
+
+${table(['', ...processes.map(processesOf)], pace)}
+
+![Worst sliding second](charts/peers-worst-second.svg)
+
+## Costs and faults, two processes
+
+${table(['', ...COSTS.map(([, heading]) => heading)], costs)}
+
+- **lost, doubled**: one of two processes is killed with -9 at 30% of the work and replaced after half a second. Lost: never called. Doubled: called again after the deletion had succeeded; the second call is answered "not there", and costs a call.
+- **throttled**: the sandbox enforces 500 calls a second on the account.
+- **calls with a refused key**: the key is refused from 40% of the work on${left === undefined ? '' : `, with some ${left} certificates left`}. BullMQ fails each job on its own and goes on; the programs without a queue end, as scripts do.
+- **Redis bytes**: 20,000 certificates waiting.${atWork === undefined ? '' : ` certsweep keeps ten seconds of work in BullMQ besides; spread over the 20,000 that is ${show(atWork)} bytes each while it works.`}
+
+![CPU a call](charts/peers-cpu.svg)
+
+## Where a peer is better
+
+${better(rows, processes)}
+`;
+}
+
+/** Told from the numbers, so that it is as true as they are. */
+function better(rows, processes) {
+  const [ours] = rows.filter(({ kind }) => kind === 'certsweep');
+  const lines = [];
+  for (const [name, , sentence, digits] of COSTS) {
+    const own = ours?.of(name, AT_WORK);
+    const ahead = rows.filter(({ of }) => of(name, AT_WORK) < own);
+    if (ahead.length > 0)
+      lines.push(sentenceOf(sentence, ahead, (of) => show(of(name, AT_WORK), digits), show(own, digits)));
+  }
+  for (const count of processes) {
+    const own = ours?.of('usedPercent', count);
+    // More of the cap counts only where the cap was kept.
+    const ahead = rows.filter(
+      ({ of }) => of('usedPercent', count) > own && of('sentWorst', count) <= ours.of('sentWorst', count),
+    );
+    const what = `share of the cap used with ${processesOf(count)}, at no higher a worst second`;
+    if (ahead.length > 0)
+      lines.push(sentenceOf(what, ahead, (of) => `${show(of('usedPercent', count))}%`, `${show(own)}%`));
+  }
+  return lines.length === 0 ? 'In no column of these runs.' : lines.join('\n');
+}
+
+function sentenceOf(what, ahead, valueOf, own) {
+  return `- ${what}: ${ahead.map(({ title, of }) => `${title} ${valueOf(of)}`).join(', ')}; certsweep ${own}.`;
+}
+
+function noise({ machine, runs }) {
+  const loads = runs
+    .map(({ loadBefore }) => loadBefore)
+    .filter((load) => load !== undefined)
+    .toSorted((a, b) => a - b);
+  const failures = runs.filter(({ failed }) => failed !== undefined).length;
+  const middle = loads[Math.floor(loads.length / 2)];
+  const verdict =
+    middle > machine.cores
+      ? 'It was **noisy**: other work wanted more than all of its cores, which costs every contender pace and inflates lags.'
+      : 'It was fairly quiet.';
+  const told = failures === 0 ? '' : ` ${failures} runs failed and are left out.`;
+  return `How noisy the machine was: the load a minute before each run was ${show(loads[0], 1)} to ${show(loads.at(-1), 1)}, ${show(middle, 1)} in the middle, on ${machine.cores} cores (the run before is part of it). ${verdict}${told}`;
+}
+
+function worstSecondChart({ cap, processes }, rows) {
+  return barChart({
+    title: 'Worst sliding second, calls, by send times',
+    series: processes.map(processesOf),
+    groups: rows.map(({ title, kind, of }) => ({
+      label: title,
+      isOurs: kind === 'certsweep',
+      values: processes.map((count) => of('sentWorst', count)),
+    })),
+    mark: { value: cap, label: `cap ${cap}` },
+  });
+}
+
+function cpuChart(rows) {
+  return barChart({
+    title: 'CPU ms a call, two processes',
+    series: ['workers', 'Redis'],
+    groups: rows.map(({ title, kind, of }) => ({
+      label: title,
+      isOurs: kind === 'certsweep',
+      values: [of('cpuMs', AT_WORK), of('redisCpuMs', AT_WORK)],
+    })),
+    digits: 2,
+  });
+}

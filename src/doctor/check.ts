@@ -1,0 +1,46 @@
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
+
+/** What one look found. Names and shape are what `certsweep doctor --json` prints; other programs depend on them. */
+export interface Check {
+  /** What was looked at: `redis`, `credentials` and so on; several checks may have one name. */
+  readonly name: CheckName;
+  readonly state: 'ok' | 'warn' | 'fail';
+  /** For a person, without secrets. */
+  readonly found: string;
+  /** The next step; there whenever `state` is not `ok`. */
+  readonly fix?: string;
+}
+
+export type CheckName =
+  | 'configuration'
+  | 'disk'
+  | 'redis'
+  | 'redis clock'
+  | 'endpoint'
+  | 'endpoint clock'
+  | 'credentials'
+  | 'account quota'
+  | 'egress quota'
+  | 'halts'
+  | 'batches';
+
+export function ok(name: CheckName, found: string): Check {
+  return { name, state: 'ok', found };
+}
+
+export function warn(name: CheckName, found: string, fix: string): Check {
+  return { name, state: 'warn', found, fix };
+}
+
+export function fail(name: CheckName, found: string, fix: string): Check {
+  return { name, state: 'fail', found, fix };
+}
+
+/** The checks, or one that says why they could not be made: whatever fails, those that follow are made all the same. */
+export async function attempt(name: CheckName, look: () => Promise<Check | readonly Check[]>): Promise<Check[]> {
+  try {
+    return [await look()].flat();
+  } catch (error) {
+    return [fail(name, `cannot be looked at: ${describeRedisError(error)}`, 'mend Redis first, then ask again')];
+  }
+}

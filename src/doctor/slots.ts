@@ -1,0 +1,43 @@
+import type { Redis } from 'ioredis';
+import type { Halt } from '../limiter/halt-store.ts';
+import { openLimiter } from '../limiter/limiter.ts';
+import { KEY_PREFIX } from '../queue/contract.ts';
+import type { AccountConfig, Config } from '../runtime/config/config.ts';
+
+/** Longer than the fence a limiter begins behind on a Redis that it does not know. */
+const WAIT_MS = 10_000;
+/** No halt has it: a halted instance is what the doctor wants to look at, and its slot counts against the account all the same. */
+const NO_INSTANCE = '';
+
+/** Waits for the right to make one call, before `notAfterMs` or not at all. A text says why there is none. */
+export type TakeSlot = (account: AccountConfig) => Promise<{ readonly notAfterMs: number } | string>;
+
+/**
+ * Slots from the same clocks as the workers', so that even the doctor's calls stay under the quotas.
+ * @param redis - of the `worker` role
+ */
+export function openSlots(redis: Redis, config: Config, halts: readonly Halt[]): TakeSlot {
+  const { egress, limiter } = config;
+  return async ({ name, qps }) => {
+    const isHalted = halts.some((halt) => halt.account === name && halt.instanceId === undefined);
+    // A halted account gives slots to probes only, and those are the workers'. Nobody else calls for it meanwhile, so only the address' clock matters.
+    const account = isHalted ? { name: `doctor:${name}`, qps: 1 } : { name, qps };
+    const slots = openLimiter({ redis, prefix: KEY_PREFIX, account, egress, lateMs: limiter.lateMs });
+    // Whoever still waits then is told "closed".
+    const timer = setTimeout(() => void slots.close(), WAIT_MS);
+    try {
+      const grant = await slots.take(NO_INSTANCE, true);
+      switch (grant.kind) {
+        case 'slot':
+          return grant;
+        case 'halted':
+          return 'the account was halted just now';
+        case 'closed':
+          return `no slot within ${WAIT_MS / 1_000} s: workers use them all, or the account is held by a throttling answer`;
+      }
+    } finally {
+      clearTimeout(timer);
+      await slots.close();
+    }
+  };
+}

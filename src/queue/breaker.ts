@@ -1,0 +1,16 @@
+import { caution, type Caution, type CautionPolicy } from '../core/batch.ts';
+import { countsSinceResume, type Batch } from '../ledger/batch-record.ts';
+import { STANDING_PREFIX } from '../ledger/ledger.ts';
+
+/** How far a batch may be fed, or that it must pause. */
+export function judgeBatch(batch: Batch, policy: CautionPolicy): Caution {
+  // A standing batch is no manifest that could be wrong as a whole: one producer's bad jobs must not hold up the others'.
+  if (batch.id.startsWith(STANDING_PREFIX)) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
+  return caution(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, policy);
+}
+
+/** Why a batch pauses itself, and the operator's next step. */
+export function pauseReason(batch: string, { settled, dead }: Extract<Caution, { kind: 'pause' }>): string {
+  const share = Math.round((dead / settled) * 1_000) / 10;
+  return `${dead} of ${settled} settled items are dead (${share}%): look at certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;
+}

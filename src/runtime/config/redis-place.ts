@@ -1,0 +1,37 @@
+import { RedisUnavailable } from '../redis/describe-error.ts';
+import type { RedisPlace } from '../redis/open-redis.ts';
+import type { Config, Environment } from './config.ts';
+import { REDIS_VARIABLES } from './redis-schema.ts';
+
+/**
+ * Where the configuration's Redis is, the passwords of Sentinel and cluster read from the environment.
+ * @throws RedisUnavailable when a variable that the configuration names is not set
+ */
+export function redisPlaceOf(config: Config, environment: Environment): RedisPlace {
+  const { dataDir, source, redis } = config;
+  const { url, sentinel, cluster } = redis;
+
+  function secret(key: keyof typeof REDIS_VARIABLES): string | undefined {
+    const name = redis[key] ?? REDIS_VARIABLES[key];
+    const value = environment[name] ?? '';
+    if (value !== '') return value;
+    if (redis[key] === undefined) return undefined;
+    throw new RedisUnavailable(
+      `The environment variable ${name} is not set, but redis.${key} of ${source} names it: set it`,
+    );
+  }
+
+  function access(): { readonly username?: string; readonly password?: string } {
+    const username = secret('usernameEnv');
+    const password = secret('passwordEnv');
+    return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
+  }
+
+  if (sentinel !== undefined) {
+    const sentinelPassword = secret('sentinelPasswordEnv');
+    const place = { ...sentinel, ...access(), ...(sentinelPassword !== undefined && { sentinelPassword }) };
+    return { dataDir, sentinel: place };
+  }
+  if (cluster !== undefined) return { dataDir, cluster: { ...cluster, ...access() } };
+  return { dataDir, ...(url !== undefined && { url }) };
+}

@@ -1,0 +1,142 @@
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { INSTANCE, openInstallation, settingsOf, type Installation } from '../support/installation.ts';
+
+let place: Installation;
+beforeAll(async () => {
+  // No Redis can be there: a dry run that asks one fails.
+  place = await openInstallation(settingsOf(undefined, { redis: { url: 'redis://127.0.0.1:1' } }));
+});
+afterAll(() => place.remove());
+
+const dryRun = async (name: string, text: string, ...flags: string[]) =>
+  place.run(['submit', await place.file(name, text), ...flags]);
+const row = (deviceSn: string, instanceId = INSTANCE) => `${instanceId},CA01,${deviceSn}`;
+const HEADER = 'instanceId,caSn,deviceSn';
+
+describe('submit without --execute', () => {
+  it('prints the plan and touches nothing', async () => {
+    const text = [HEADER, row('1'), row('2'), row('1')].join('\n');
+    const ended = await dryRun('plan.csv', text);
+    expect(ended).toMatchObject({ code: 0, stdout: '' });
+    expect(ended.stderr).toBe(
+      [
+        '2 certificates accepted, 1 duplicate (each done once), 0 rejected.',
+        '',
+        'account  instance       certificates',
+        `fleet    ${INSTANCE}             2`,
+        '',
+        'At least 2 calls: about 1 s at 280 a second, the pace of egress default.',
+        'Dry run: nothing was touched. To revoke them: the same command with --execute.',
+        '',
+      ].join('\n'),
+    );
+    expect(existsSync(place.dataDir)).toBe(false);
+    expect((await readdir(place.folder)).toSorted()).toEqual(['certsweep.yaml', 'plan.csv']);
+  });
+
+  it('prints one object with --json', async () => {
+    const ended = await dryRun('json.csv', [HEADER, row('1'), row('2'), row('1')].join('\n'), '--json');
+    expect(ended).toEqual({
+      code: 0,
+      signal: null,
+      stdout: '{"batch":null,"accepted":2,"duplicates":1,"rejected":0}\n',
+      stderr: '',
+    });
+  });
+
+  it('refuses a manifest with bad rows, each with its line and reason', async () => {
+    const text = [HEADER, row('1'), row(''), row('x'.repeat(129)), row('4', 'post-cn-unknown'), 'a,b'].join('\n');
+    const ended = await dryRun('bad.csv', text);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('1 certificate accepted, 0 duplicates (each done once), 4 rejected.');
+    expect(ended.stderr).toContain('line 3: deviceSn is missing\n');
+    expect(ended.stderr).toContain('line 4: deviceSn is 129 bytes, at most 128');
+    expect(ended.stderr).toContain(
+      'line 5: no account of the configuration has the instance "post-cn-unknown": add it',
+    );
+    expect(ended.stderr).toContain('line 6: ');
+    expect(ended.stderr).toContain('refused for 4 bad rows: mend them, or leave them out with --skip-invalid. Nothing');
+
+    const skipped = await place.run(['submit', join(place.folder, 'bad.csv'), '--skip-invalid', '--json']);
+    expect(skipped).toMatchObject({ code: 0, stdout: '{"batch":null,"accepted":1,"duplicates":0,"rejected":4}\n' });
+    expect(skipped.stderr).toContain('line 3: deviceSn is missing\n');
+  });
+
+  it.each([
+    ['empty.csv', '', 'The manifest is empty.'],
+    ['manifest.txt', `${HEADER}\n${row('1')}\n`, 'neither .csv nor .ndjson'],
+  ])('refuses %s', async (name, text, reason) => {
+    const ended = await dryRun(name, text);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain(reason);
+  });
+
+  it('refuses a manifest of which nothing is left', async () => {
+    const ended = await dryRun('none-left.csv', `${HEADER}\n${row('')}\n`, '--skip-invalid');
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('The manifest has no certificate to revoke. Nothing was touched.');
+  });
+
+  it('refuses a file that is not there', async () => {
+    const gone = await place.run(['submit', join(place.folder, 'gone.csv')]);
+    expect(gone).toMatchObject({ code: 2, stdout: '' });
+    expect(gone.stderr).toContain('gone.csv cannot be read (ENOENT): check the path.');
+  });
+
+  it.each([['--yes'], ['--confirm', '1'], ['--wait']])('refuses %s, which has no meaning', async (...flags) => {
+    const ended = await dryRun('meaningless.csv', `${HEADER}\n${row('1')}\n`, ...flags);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('Without --execute this is a dry run');
+  });
+});
+
+describe('a manifest', () => {
+  const accepted = (count: number) => ({
+    code: 0,
+    stdout: `{"batch":null,"accepted":${count},"duplicates":0,"rejected":0}\n`,
+    stderr: '',
+  });
+
+  it.each([
+    [
+      'the names of the API, any case, BOM, CRLF, foreign columns',
+      'bom.csv',
+      `\uFEFFDEVICESN,note,casn,MqttInstanceID\r\n1,x,CA,${INSTANCE}\r\n`,
+      [],
+    ],
+    [
+      'only serial numbers, with --instance and --ca',
+      'given.csv',
+      'deviceSn\n1\n',
+      ['--instance', INSTANCE, '--ca', 'CA01'],
+    ],
+    ['lines of JSON', 'one.ndjson', `{"MqttInstanceId":"${INSTANCE}","caSn":"01","deviceSn":"0001"}\n`, []],
+  ])('may have %s', async (_, name, text, flags) => {
+    expect(await dryRun(name, text, '--json', ...flags)).toMatchObject(accepted(1));
+  });
+
+  it.each([
+    ['CSV', `${HEADER}\n${row('1')}\n${row('2')}\n`],
+    [
+      'NDJSON',
+      `{"instanceId":"${INSTANCE}","caSn":"1","deviceSn":"1"}\n{"instanceId":"${INSTANCE}","caSn":"1","deviceSn":"2"}`,
+    ],
+  ])('may come from standard input as %s', async (_, stdin) => {
+    expect(await place.run(['submit', '-', '--json'], { stdin })).toMatchObject(accepted(2));
+  });
+
+  it('that says otherwise than --instance is not taken in silence', async () => {
+    const ended = await dryRun('other.csv', `${HEADER}\n${row('1')}\n`, '--instance', 'post-cn-other');
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain(`line 2: instanceId is "${INSTANCE}", but "post-cn-other" was given`);
+  });
+
+  it('cannot move the cursor of the terminal that shows it', async () => {
+    const ended = await dryRun('escape.csv', `${HEADER}\n${row('\u001B[2Jx')}\n`);
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).not.toContain('\u001B');
+  });
+});

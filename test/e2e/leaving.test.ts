@@ -1,0 +1,62 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { RevokeQueue } from '../../src/queue/revoke-queue.ts';
+import { KEY_PREFIX } from '../../src/queue/contract.ts';
+import { certificates, expectAccounted, openFleet, type Fleet } from '../support/fleet.ts';
+
+let fleet: Fleet;
+afterEach(() => fleet.remove());
+
+describe('a worker that is told to leave', () => {
+  it('finishes its calls on SIGTERM and gives back the rest, which another worker does', async () => {
+    // So slow that most jobs in hand wait for a slot.
+    fleet = await openFleet({
+      sandbox: { latency: { kind: 'fixed', ms: 300 } },
+      settings: { egress: { qps: 200 } },
+    });
+    const items = certificates(500);
+    const first = await fleet.startWorker();
+    const batch = await fleet.submit(items);
+    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBeGreaterThan(180), 20_000);
+    // From here on this test uses the Redis too, so the worker leaves it running.
+    const queue = new RevokeQueue(await fleet.redis(), KEY_PREFIX, 'fleet');
+    first.kill('SIGTERM');
+    expect(await first.ended).toMatchObject({ code: 0, signal: null, stdout: '' });
+
+    const { pending } = await fleet.until(batch, () => true);
+    expect(pending).toBeGreaterThan(0);
+    // Every call that was made is settled, and no job is left in the hands of the one that left.
+    expect(fleet.sandbox.seen().calls).toBe(items.length - pending);
+    expect(await queue.backlog()).toMatchObject({ active: 0, failed: 0 });
+    await queue.close();
+
+    await fleet.startWorker();
+    await expectAccounted(fleet, batch, items);
+    expect(fleet.sandbox.seen()).toMatchObject({ calls: items.length, deletions: items.length });
+  });
+
+  it('ends with 130 on SIGINT', async () => {
+    fleet = await openFleet();
+    const worker = await fleet.startWorker();
+    worker.kill('SIGINT');
+    expect(await worker.ended).toMatchObject({ code: 130, signal: null, stdout: '' });
+    expect(worker.output()).toContain('"worker-stopped"');
+  });
+
+  it('leaves at once on a second signal, whatever is under way; its items are done all the same', async () => {
+    fleet = await openFleet({ sandbox: { plan: { seed: 1, faults: [{ kind: 'hang' }] } } });
+    const items = certificates(5);
+    const worker = await fleet.startWorker();
+    const batch = await fleet.submit(items);
+    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBe(items.length), 20_000);
+    worker.kill('SIGTERM');
+    await worker.says('"worker-stopping"');
+    worker.kill('SIGTERM');
+    expect(await worker.ended).toMatchObject({ code: 143, signal: null });
+    // It did not wait for the calls: they hang until their deadline.
+    expect(worker.output()).not.toContain('"worker-stopped"');
+
+    await fleet.startWorker();
+    await expectAccounted(fleet, batch, items);
+    expect(fleet.sandbox.deletedCount).toBe(items.length);
+  });
+});

@@ -1,0 +1,115 @@
+import type { BatchState, Outcome } from '../../src/core/batch.ts';
+import type { Settled } from '../../src/ledger/ledger.ts';
+import type { Reopened } from '../../src/ledger/dead-letters.ts';
+
+/** What the ledger should know of one batch, in the plainest terms. */
+export interface ModelBatch {
+  readonly id: string;
+  /** The manifest that it came from; none for the standing batch. */
+  readonly manifest?: number;
+  state: BatchState;
+  readonly items: (Outcome | 'pending')[];
+  readonly letters: Set<number>;
+  readonly reopened: Set<number>;
+  readonly adopted: Map<string, number>;
+  byAbsence: number;
+}
+
+/** The ledger as a person would explain it. Written without the product's own table of transitions. */
+export class Model {
+  readonly batches: ModelBatch[] = [];
+  /** A manifest to the batch that works on it. */
+  readonly working = new Map<number, string>();
+
+  pick(index: number): ModelBatch | undefined {
+    return this.batches[index % Math.max(1, this.batches.length)];
+  }
+
+  submit(manifest: number, id: string, items: number): void {
+    this.#open({ id, manifest, count: items });
+    this.working.set(manifest, id);
+  }
+
+  settle(batch: ModelBatch, n: number, outcome: Outcome, byAbsence: boolean): Settled {
+    if (n >= batch.items.length) return 'unknown';
+    if (batch.items[n] !== 'pending') return 'already';
+    batch.items[n] = outcome;
+    if (outcome === 'dead') batch.letters.add(n);
+    if (byAbsence) batch.byAbsence += 1;
+    for (const [job, of] of batch.adopted) if (of === n) batch.adopted.delete(job);
+    return this.#drain(batch) ? 'drained' : 'settled';
+  }
+
+  reopen(batch: ModelBatch, n: number): Reopened {
+    if (!batch.letters.has(n)) return 'gone';
+    if (batch.state === 'cancelled') return 'cancelled';
+    batch.letters.delete(n);
+    batch.reopened.add(n);
+    batch.items[n] = 'pending';
+    if (batch.state === 'completed') batch.state = 'running';
+    return 'reopened';
+  }
+
+  discard(batch: ModelBatch, n: number): boolean {
+    return batch.letters.delete(n);
+  }
+
+  /** @returns whether it has a place */
+  change(batch: ModelBatch, event: 'pause' | 'resume' | 'cancel'): boolean {
+    const { state } = batch;
+    if (event === 'pause' && state === 'running') batch.state = 'paused';
+    else if (event === 'resume' && state === 'paused') batch.state = 'running';
+    else if (event === 'cancel' && (state === 'running' || state === 'paused')) {
+      batch.state = 'cancelled';
+      this.#free(batch);
+    } else return false;
+    return true;
+  }
+
+  cancelItems(batch: ModelBatch, ordinals: readonly number[]): number {
+    if (batch.state !== 'cancelled') return 0;
+    const open = [...new Set(ordinals)].filter((n) => batch.items[n] === 'pending');
+    for (const n of open) batch.items[n] = 'cancelled';
+    if (open.length > 0) this.#drain(batch);
+    return open.length;
+  }
+
+  /** @returns the ordinal; undefined where it is refused */
+  adopt(id: string, job: string): { n: number; isNew: boolean } | undefined {
+    const batch = this.batches.find((known) => known.id === id) ?? this.#open({ id, count: 0 });
+    const known = batch.adopted.get(job);
+    if (known !== undefined) return { n: known, isNew: false };
+    if (batch.state === 'cancelled' && batch.items.includes('pending')) return undefined;
+    if (batch.state !== 'paused') batch.state = 'running';
+    batch.items.push('pending');
+    batch.adopted.set(job, batch.items.length - 1);
+    return { n: batch.items.length - 1, isNew: true };
+  }
+
+  #open({ id, manifest, count }: { id: string; manifest?: number; count: number }): ModelBatch {
+    const batch: ModelBatch = {
+      id,
+      ...(manifest !== undefined && { manifest }),
+      state: 'running',
+      items: Array.from({ length: count }, () => 'pending'),
+      letters: new Set(),
+      reopened: new Set(),
+      adopted: new Map(),
+      byAbsence: 0,
+    };
+    this.batches.push(batch);
+    return batch;
+  }
+
+  /** @returns whether nothing is pending */
+  #drain(batch: ModelBatch): boolean {
+    if (batch.items.includes('pending')) return false;
+    if (batch.state !== 'cancelled') batch.state = 'completed';
+    this.#free(batch);
+    return true;
+  }
+
+  #free({ manifest, id }: ModelBatch): void {
+    if (manifest !== undefined && this.working.get(manifest) === id) this.working.delete(manifest);
+  }
+}

@@ -1,0 +1,113 @@
+import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
+import { afterAll, expect, it } from 'vitest';
+import { OUTCOMES } from '../../src/core/batch.ts';
+import { discardDeadLetter, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
+import { REPORT_COLUMNS, reportText } from '../../src/ledger/report-text.ts';
+import type { ReportRow } from '../../src/ledger/report.ts';
+import { certificatesOf, LedgerRoom } from './ledger-room.ts';
+
+const room = new LedgerRoom();
+afterAll(() => room.cleanup());
+
+async function textOf(rows: readonly ReportRow[], format: 'csv' | 'ndjson'): Promise<string> {
+  let text = '';
+  // oxlint-disable-next-line typescript/require-await -- a stream of rows that are there already
+  const stream = (async function* () {
+    yield* rows;
+  })();
+  for await (const piece of reportText(stream, format)) text += piece;
+  return text;
+}
+
+it('shows each item once, over several pages, with its certificate and how it ended', async () => {
+  const items = certificatesOf(2_500, ['post-cn-a', 'post-cn-b']);
+  const batch = await room.batchOf(items);
+  const outcomeOf = (n: number): (typeof OUTCOMES)[number] => OUTCOMES[n % OUTCOMES.length] ?? 'dead';
+  await Promise.all(items.map((_, n) => room.ledger.settle(room.settlement(batch, n, outcomeOf(n)))));
+  const rows = await room.rows(batch);
+  expect(rows.map(({ ordinal }) => ordinal)).toEqual([...items.keys()]);
+  for (const { ordinal, outcome, requestId, instanceId, caSn, deviceSn } of rows) {
+    expect({ instanceId, caSn, deviceSn }).toEqual(items[ordinal]);
+    expect({ outcome, requestId }).toEqual({ outcome: outcomeOf(ordinal), requestId: `R-${ordinal}` });
+  }
+  const dead = await room.rows(batch, 'dead');
+  expect(dead.map(({ ordinal }) => ordinal)).toEqual([...items.keys()].filter((n) => outcomeOf(n) === 'dead'));
+});
+
+it('shows an item that was tried again with its last outcome only', async () => {
+  const batch = await room.batchOf(certificatesOf(3));
+  for (const n of [0, 1, 2]) await room.ledger.settle(room.settlement(batch, n, 'dead'));
+  await reopenDeadLetter(room.redis, room.ledger, batch, 0);
+  await reopenDeadLetter(room.redis, room.ledger, batch, 1);
+  await discardDeadLetter(room.redis, room.ledger, batch, 2);
+  const ends = async (): Promise<[number, string][]> =>
+    (await room.rows(batch)).map(({ ordinal, outcome }): [number, string] => [ordinal, outcome]);
+  expect(await ends()).toEqual([[2, 'dead']]);
+  await room.ledger.settle(room.settlement(batch, 1, 'dead'));
+  await reopenDeadLetter(room.redis, room.ledger, batch, 1);
+  await room.ledger.settle(room.settlement(batch, 1, 'revoked'));
+  await room.ledger.settle(room.settlement(batch, 0, 'dead'));
+  expect(await ends()).toEqual([
+    [2, 'dead'],
+    [1, 'revoked'],
+    [0, 'dead'],
+  ]);
+});
+
+it('says so when the ledger and the items disagree', async () => {
+  const batch = await room.batchOf(certificatesOf(1));
+  await room.ledger.settle(room.settlement(batch, 0, 'revoked'));
+  await room.redis.hdel(room.ledger.keys.of(batch).chunks, '0');
+  await expect(room.rows(batch)).rejects.toThrow(`batch ${batch} has an outcome for item 0`);
+});
+
+const BASE: ReportRow = {
+  ordinal: 0,
+  instanceId: 'post-cn-a',
+  caSn: '007',
+  deviceSn: '1',
+  outcome: 'revoked',
+  code: 'OK',
+  requestId: 'R',
+  attempts: 1,
+  settledAt: '2026-11-24T06:41:34.000Z',
+};
+const anyText = fc.string({ unit: 'grapheme', maxLength: 12 });
+const odd = fc.constantFrom('a,b', 'say "x"', '=1+1', '+1', '-1', '@SUM(A1)', "'x", ' x', 'é，', '"');
+const rows = fc.array(
+  fc.record({ deviceSn: fc.oneof(anyText, odd), caSn: odd, code: anyText }).map((part) => ({ ...BASE, ...part })),
+  { minLength: 1, maxLength: 10 },
+);
+
+it('writes CSV that gives back every value, and no cell that a spreadsheet would run', async () => {
+  const property = fc.asyncProperty(rows, async (given) => {
+    const text = await textOf(given, 'csv');
+    const [header, ...read] = parse(text);
+    expect(header).toEqual(REPORT_COLUMNS);
+    expect(read).toHaveLength(given.length);
+    for (const [at, cells] of read.entries()) {
+      for (const [column, cell] of cells.entries()) {
+        const value = String(given[at]?.[REPORT_COLUMNS[column] ?? 'ordinal']);
+        expect(cell).toBe(/^[=+\-@\t\r]/.test(value) ? `'${value}` : value);
+      }
+    }
+  });
+  await fc.assert(property);
+});
+
+it('writes NDJSON that gives back every row', async () => {
+  const property = fc.asyncProperty(rows, async (given) => {
+    const lines = (await textOf(given, 'ndjson')).split('\n');
+    expect(lines.pop()).toBe('');
+    expect(lines.map((line) => JSON.parse(line) as ReportRow)).toEqual(given);
+  });
+  await fc.assert(property);
+});
+
+it('writes the header alone for no rows, in pieces for many', async () => {
+  expect(await textOf([], 'csv')).toBe(`${REPORT_COLUMNS.join(',')}\n`);
+  expect(await textOf([], 'ndjson')).toBe('');
+  const many = Array.from({ length: 1_234 }, (_, ordinal) => ({ ...BASE, ordinal }));
+  expect((await textOf(many, 'ndjson')).split('\n')).toHaveLength(1_235);
+});

@@ -1,0 +1,100 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseCertificate } from '../../src/core/certificate.ts';
+import { jobIdOf, NO_TRAIL, parseJob } from '../../src/queue/contract.ts';
+
+const serial = fc.stringMatching(/^[0-9A-Za-z]{1,40}$/);
+const certificate = fc.record({ instanceId: serial, caSn: serial, deviceSn: serial });
+const batch = fc.stringMatching(/^[\w.-]{1,40}$/);
+const count = fc.nat(1_000_000);
+const trail = fc.record(
+  { failures: count, calls: count, starts: count, effectUnknown: fc.boolean(), refreshed: fc.boolean() },
+  { requiredKeys: [] },
+);
+const extras = fc.record(
+  { requestedBy: fc.string(), reason: fc.string(), key: fc.string(), trail, somethingNew: fc.jsonValue() },
+  { requiredKeys: [] },
+);
+/** Objects that are nearly jobs, where a naive reader would stumble. */
+const nearly = fc.record(
+  {
+    v: fc.oneof(fc.constant(1), fc.jsonValue()),
+    instanceId: fc.oneof(serial, fc.jsonValue()),
+    caSn: fc.oneof(serial, fc.jsonValue()),
+    deviceSn: fc.oneof(serial, fc.jsonValue()),
+    batch: fc.oneof(batch, fc.jsonValue()),
+    n: fc.oneof(count, fc.jsonValue()),
+    trail: fc.oneof(trail, fc.jsonValue()),
+    history: fc.jsonValue(),
+    key: fc.jsonValue(),
+  },
+  { requiredKeys: [] },
+);
+
+describe('a job', () => {
+  it('is read or refused, and nothing is thrown, whatever it is', () => {
+    const property = fc.property(fc.oneof(nearly, fc.jsonValue(), fc.constant(undefined)), (data) => {
+      const parsed = parseJob(data);
+      if (!parsed.ok) return parsed.message.length > 0 && parsed.message.length < 600;
+      // What passed can be worked with.
+      const { certificate: named, item, trail: known, history } = parsed.job;
+      const isCertificate = parseCertificate({ ...named }).ok;
+      const isItem = item === undefined || (Number.isSafeInteger(item.n) && item.n >= 0 && !item.batch.includes(':'));
+      const isTrail = Object.keys(NO_TRAIL).every((name) => {
+        const kind = typeof NO_TRAIL[name as keyof typeof NO_TRAIL];
+        return typeof known[name as keyof typeof NO_TRAIL] === kind;
+      });
+      return isCertificate && isItem && isTrail && Array.isArray(history);
+    });
+    fc.assert(property, { numRuns: 2_000 });
+  });
+
+  it('is accepted with the first four fields, and whatever else a producer adds by the contract', () => {
+    const property = fc.property(certificate, extras, (fields, more) => {
+      const parsed = parseJob({ v: 1, ...fields, ...more });
+      expect(parsed).toMatchObject({ ok: true, job: { certificate: fields, history: [] } });
+      expect(parsed).not.toHaveProperty('job.item');
+      expect(parsed).toMatchObject({ job: { trail: { ...NO_TRAIL, ...more.trail } } });
+    });
+    fc.assert(property);
+  });
+
+  it('stands for an item with batch and number, and for none with a batch alone', () => {
+    const property = fc.property(certificate, batch, count, (fields, name, n) => {
+      expect(parseJob({ v: 1, ...fields, batch: name, n })).toMatchObject({
+        ok: true,
+        job: { item: { batch: name, n } },
+      });
+      const alone = parseJob({ v: 1, ...fields, batch: name });
+      expect(alone.ok).toBe(true);
+      expect(alone).not.toHaveProperty('job.item');
+      expect(parseJob({ v: 1, ...fields, n }).ok).toBe(false);
+    });
+    fc.assert(property);
+  });
+
+  it.each([
+    ['another version', { v: 2 }, 'v is 2, this worker knows 1'],
+    ['a missing serial number', { deviceSn: undefined }, 'deviceSn is missing'],
+    ['a number that lost its zeros', { deviceSn: 35621737 }, 'write it as text in quotes'],
+    ['a negative ordinal', { batch: 'b', n: -1 }, 'n is -1'],
+    ['a fraction as ordinal', { batch: 'b', n: 1.5 }, 'n is 1.5'],
+    ['a batch that is no text', { batch: 7 }, 'batch is 7, it must be text'],
+    ['a trail that we did not write', { trail: { calls: -1 } }, 'trail is {"calls":-1}, leave it out'],
+    ['a history that we did not write', { history: ['dead'] }, 'history is ["dead"], leave it out'],
+  ])('is refused with %s, and told why', (_, fault, message) => {
+    const parsed = parseJob({ v: 1, instanceId: 'i', caSn: 'c', deviceSn: 'd', ...fault });
+    expect(parsed.ok).toBe(false);
+    expect(parsed).toHaveProperty('message', expect.stringContaining(message));
+  });
+});
+
+it('gives each life of an item an id that no other has', () => {
+  const lives = fc.uniqueArray(fc.tuple(fc.nat(20), fc.nat(20)), { selector: String });
+  const property = fc.property(lives, (all) => {
+    const ids = all.map(([n, retries]) => jobIdOf('20261124-064134-4f9a2c', n, retries));
+    expect(new Set(ids).size).toBe(all.length);
+    expect(ids.filter((id) => id.includes(':') || /^\d+$/.test(id))).toEqual([]);
+  });
+  fc.assert(property);
+});

@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Certificate } from '../../src/core/certificate.ts';
+import { CONTRACT_VERSION, JOB_PRIORITY } from '../../src/queue/contract.ts';
+import { standingBatchOf } from '../../src/queue/item.ts';
+import { submitSingle } from '../../src/queue/single.ts';
+import { ACCOUNT, certificates, expectAccounted, Workshop } from './workshop.ts';
+
+const STANDING = standingBatchOf(ACCOUNT);
+let shop: Workshop;
+beforeEach(async () => {
+  shop = await Workshop.open();
+});
+afterEach(() => shop.close());
+
+const jobOf = (certificate: Certificate): object => ({ v: CONTRACT_VERSION, ...certificate });
+
+it('takes jobs of other producers, with any priority or none, into the standing batch of the account', async () => {
+  const items = certificates(30);
+  for (const [n, item] of items.entries()) {
+    const priority = [{}, { priority: JOB_PRIORITY.urgent }, { priority: JOB_PRIORITY.bulk }][n % 3];
+    const own = n % 2 === 0 ? {} : { batch: 'a batch of their own', n };
+    await shop.addJob({ ...jobOf(item), ...own }, priority);
+  }
+  shop.start();
+  await shop.settled(STANDING, items.length);
+  const rows = await shop.rows(STANDING);
+  expect(new Set(rows.map(({ deviceSn }) => deviceSn))).toEqual(new Set(items.map(({ deviceSn }) => deviceSn)));
+  expect(new Set(rows.map(({ outcome }) => outcome))).toEqual(new Set(['revoked']));
+  expect(shop.sandbox.deletedCount).toBe(items.length);
+  expect(await shop.ledger.adoptedJobs(STANDING)).toEqual(new Map());
+});
+
+it('runs a job again that is added again under its id, and says that the certificate is gone already', async () => {
+  const [item] = certificates(1);
+  if (item === undefined) return;
+  shop.start();
+  for (const accepted of [1, 2]) {
+    await shop.addJob(jobOf(item), { jobId: 'mine' });
+    await shop.settled(STANDING, accepted);
+  }
+  expect((await shop.rows(STANDING)).map(({ outcome }) => outcome)).toEqual(['revoked', 'already-gone']);
+});
+
+it('makes a dead letter of each malformed job, with the reason, and calls nobody for it', async () => {
+  const [item, sound] = certificates(2) as [Certificate, Certificate];
+  const batch = await shop.submit([sound]);
+  const malformed: [unknown, string][] = [
+    [{ ...item }, 'v is absent'],
+    [{ ...jobOf(item), deviceSn: 12 }, 'deviceSn is a number'],
+    [{ ...jobOf(item), n: 3 }, 'n is 3, it goes with a batch'],
+    [{ ...jobOf(item), batch: 'b', n: -1 }, 'n is -1'],
+    [{ ...jobOf(item), trail: { calls: 'many' } }, 'trail is {"calls":"many"}'],
+    [{ ...jobOf(item), history: 7 }, 'history is 7'],
+    ['text', 'the data is no object'],
+    [{ ...jobOf(item), batch, n: 0 }, `item 0 of batch ${batch} is another certificate`],
+  ];
+  for (const [data] of malformed) await shop.addJob(data);
+  const { events } = shop.start();
+  await shop.settled(STANDING, malformed.length);
+  const letters = (await shop.letters(STANDING)).toSorted((a, b) => a.message.localeCompare(b.message));
+  const reasons = malformed.map(([, reason]) => reason).toSorted((a, b) => a.localeCompare(b));
+  expect(letters).toHaveLength(reasons.length);
+  for (const [at, reason] of reasons.entries()) expect(letters[at]?.message).toContain(reason);
+  expect(new Set(letters.map(({ code }) => code))).toEqual(new Set(['malformed-job']));
+  expect(shop.sandbox.has(item)).toBe(true);
+  await expectAccounted(shop, batch, [sound]);
+  expect(events.filter(({ kind }) => kind === 'defect')).toEqual([]);
+});
+
+it('does not let a batch that names another key of Redis come near it', async () => {
+  const [item, sound] = certificates(2) as [Certificate, Certificate];
+  const batch = await shop.submit([sound]);
+  await shop.redis.set(`${shop.keys.prefix}:batch:x:settled`, 'no hash');
+  await shop.addJob({ ...jobOf(item), batch: 'x:settled', n: 0 });
+  const { events } = shop.start();
+  await shop.settled(STANDING, 1);
+  expect((await shop.rows(STANDING)).map(({ outcome }) => outcome)).toEqual(['revoked']);
+  await expectAccounted(shop, batch, [sound]);
+  expect(events.filter(({ kind }) => kind === 'defect')).toEqual([]);
+});
+
+it('makes a dead letter of a job for an instance that nobody has', async () => {
+  await shop.addJob(jobOf({ instanceId: 'post-cn-elsewhere', caSn: 'c', deviceSn: 'd' }));
+  shop.start();
+  await shop.settled(STANDING, 1);
+  const [letter] = await shop.letters(STANDING);
+  expect(letter).toMatchObject({ code: 'unknown-instance', instanceId: 'post-cn-elsewhere', attempts: 0 });
+  expect(shop.sandbox.seen().calls).toBe(0);
+});
+
+it('takes a single certificate once while it is pending', async () => {
+  const [item] = certificates(1) as [Certificate];
+  const submit = (): Promise<{ isNew: boolean }> => submitSingle(shop.ledger, shop.queue, ACCOUNT, item, 'urgent');
+  const replies = await Promise.all([submit(), submit(), submit()]);
+  expect(replies.map(({ isNew }) => isNew)).toEqual([true, false, false]);
+  shop.start();
+  expect((await shop.settled(STANDING, 1)).counts).toMatchObject({ accepted: 1, revoked: 1 });
+  expect((await submit()).isNew).toBe(true);
+  expect((await shop.settled(STANDING, 2)).counts).toMatchObject({ accepted: 2, alreadyGone: 1 });
+});
+
+it('lets urgent certificates overtake bulk ones', async () => {
+  const bulk = certificates(300);
+  const batch = await shop.submit(bulk);
+  // Slow enough that the bulk is under way for seconds.
+  const { events } = shop.start({ account: { name: ACCOUNT, qps: 150, instances: ['post-cn-a'] } });
+  await shop.until(batch, ({ counts }) => counts.revoked >= 110);
+  const urgent = certificates(5);
+  for (const item of urgent) await submitSingle(shop.ledger, shop.queue, ACCOUNT, item, 'urgent');
+  await shop.settled(STANDING, urgent.length);
+  const settled = events.flatMap((event) => (event.kind === 'settled' ? [event.settlement] : []));
+  const last = settled.findLastIndex((settlement) => settlement.batch === STANDING);
+  const before = settled.slice(0, last).filter((settlement) => settlement.batch === batch).length;
+  // Those in hand may go first; most of what waits may not.
+  expect(before).toBeLessThan(bulk.length - 100);
+  await expectAccounted(shop, batch, bulk);
+});

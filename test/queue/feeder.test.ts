@@ -1,0 +1,179 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
+import { JOB_PRIORITY } from '../../src/queue/contract.ts';
+import { certificatesOf, FeederStage } from './feeder-stage.ts';
+
+let stage: FeederStage;
+beforeEach(() => {
+  stage = new FeederStage();
+});
+afterEach(() => stage.close());
+
+const range = (to: number, from = 0): number[] => Array.from({ length: to - from }, (_, at) => from + at);
+
+describe('the ramp', () => {
+  it('feeds 10, then 100, then all, each step when the one before is settled', async () => {
+    const batch = await stage.batchOf(certificatesOf(250));
+    const { feeder } = stage.feeder({ lowWater: 1_000 });
+    expect(await feeder.feed()).toBe(10);
+    expect(await feeder.feed()).toBe(0);
+    await stage.work('revoked', 9);
+    expect(await feeder.feed()).toBe(0);
+    await stage.work('revoked');
+    expect(await feeder.feed()).toBe(90);
+    await stage.work('revoked', 89);
+    expect(await feeder.feed()).toBe(0);
+    await stage.work('revoked');
+    expect(await feeder.feed()).toBe(150);
+    expect(await stage.ordinals(batch)).toEqual(range(250, 100));
+    await stage.work('revoked');
+    expect((await stage.batch(batch)).state).toBe('completed');
+  });
+
+  it('pauses a batch that ends dead, says why once, and is over when an operator resumes it', async () => {
+    const batch = await stage.batchOf(certificatesOf(50));
+    const { feeder, events } = stage.feeder({ lowWater: 1_000 });
+    await feeder.feed();
+    await stage.work('dead', 2);
+    await stage.work('revoked');
+    expect(await feeder.feed()).toBe(0);
+    expect(await feeder.feed()).toBe(0);
+    expect(events).toEqual([{ kind: 'batch-paused', batch, settled: 10, dead: 2 }]);
+    expect((await stage.batch(batch)).pausedBecause).toContain('2 of 10 settled items are dead (20%)');
+    await stage.ledger.change(batch, 'resume');
+    expect(await feeder.feed()).toBe(40);
+  });
+
+  it.each([10, 30])('does not keep a retried dead letter of a batch of %d waiting', async (size) => {
+    const batch = await stage.batchOf(certificatesOf(size));
+    const { feeder } = stage.feeder({ lowWater: 1_000 });
+    await feeder.feed();
+    await stage.work('dead', 1);
+    // It is retried before the step is done, so the step waits for it.
+    await reopenDeadLetter(stage.redis, stage.ledger, batch, 0);
+    await stage.work('revoked');
+    expect(await feeder.feed()).toBe(1);
+    expect(await stage.jobs()).toMatchObject([{ id: `${batch}.0.1`, data: { n: 0, history: [{ attempts: 1 }] } }]);
+    await stage.work('revoked');
+    expect(await feeder.feed()).toBe(size - 10);
+  });
+});
+
+describe('the low-water mark', () => {
+  it('is never exceeded, and refilled when a tenth of it is free', async () => {
+    const batch = await stage.batchOf(certificatesOf(500));
+    const { feeder } = stage.feeder({ lowWater: 120 });
+    let most = 0;
+    const sizes: number[] = [];
+    for (let round = 0; round < 100 && (await stage.batch(batch)).state === 'running'; round += 1) {
+      sizes.push(await feeder.feed());
+      most = Math.max(most, (await stage.queue.backlog()).ready);
+      await stage.work('revoked', 9);
+    }
+    expect(most).toBeLessThanOrEqual(120);
+    expect(most).toBeGreaterThan(105);
+    expect((await stage.batch(batch)).counts.revoked).toBe(500);
+    // Once it is full, no refill is a trickle; the last one takes what is left.
+    const refills = sizes.slice(sizes.findIndex((size) => size > 80)).filter((size) => size > 0);
+    expect(Math.min(...refills.slice(0, -1))).toBeGreaterThanOrEqual(12);
+  });
+
+  it('holds over all batches together', async () => {
+    const batches = [await stage.batchOf(certificatesOf(60)), await stage.batchOf(certificatesOf(60))];
+    for (const batch of batches) await stage.ledger.change(batch, 'pause');
+    for (const batch of batches) await stage.ledger.change(batch, 'resume');
+    const { feeder } = stage.feeder({ lowWater: 80 });
+    await feeder.feed();
+    expect((await stage.queue.backlog()).ready).toBe(80);
+  });
+
+  it('of bulk work does not keep urgent work waiting, which runs first', async () => {
+    const bulk = await stage.batchOf(certificatesOf(100));
+    await stage.ledger.change(bulk, 'pause');
+    await stage.ledger.change(bulk, 'resume');
+    const { feeder } = stage.feeder({ lowWater: 50 });
+    expect(await feeder.feed()).toBe(50);
+    const urgent = await stage.batchOf(certificatesOf(10), 'urgent');
+    expect(await feeder.feed()).toBe(10);
+    const jobs = await stage.jobs();
+    expect(jobs.slice(0, 10).map(({ data }) => data.batch)).toEqual(Array.from({ length: 10 }, () => urgent));
+    expect(jobs.map(({ priority }) => priority)).toEqual([
+      ...Array.from({ length: 10 }, () => JOB_PRIORITY.urgent),
+      ...Array.from({ length: 50 }, () => JOB_PRIORITY.bulk),
+    ]);
+  });
+
+  it('is not fed up to while ten times as many wait in delay', async () => {
+    await stage.batchOf(certificatesOf(30));
+    const { feeder } = stage.feeder({ lowWater: 3 });
+    await stage.queue.bull.addBulk(
+      range(30).map((n) => ({ name: 'x', data: {}, opts: { delay: 60_000, jobId: `x.${n}` } })),
+    );
+    expect(await feeder.feed()).toBe(0);
+  });
+});
+
+describe('instances', () => {
+  it('that are halted are passed over, and fed when the halt is over', async () => {
+    const items = certificatesOf(40, ['post-cn-a', 'post-cn-b']);
+    const batch = await stage.batchOf(items);
+    await stage.ledger.change(batch, 'pause');
+    await stage.ledger.change(batch, 'resume');
+    const { feeder, halted } = stage.feeder({ lowWater: 100 });
+    halted.add('post-cn-a');
+    expect(await feeder.feed()).toBe(20);
+    expect(new Set((await stage.jobs()).map(({ data }) => data.instanceId))).toEqual(new Set(['post-cn-b']));
+    halted.clear();
+    expect(await feeder.feed()).toBe(20);
+    expect(await stage.ordinals(batch)).toEqual(range(40));
+    for (const { data } of await stage.jobs()) expect(data).toMatchObject({ ...items[data.n ?? -1] });
+  });
+
+  it('of another account are left to it', async () => {
+    const batch = await stage.batchOf(certificatesOf(20, ['post-cn-a', 'post-cn-elsewhere']));
+    const { feeder } = stage.feeder({ lowWater: 100 });
+    await feeder.feed();
+    expect(await stage.ordinals(batch)).toEqual(range(20).filter((n) => n % 2 === 0));
+  });
+});
+
+describe('two feeders at once', () => {
+  it('feed each item once, and count it once', async () => {
+    const batch = await stage.batchOf(certificatesOf(60, ['post-cn-a', 'post-cn-b']));
+    const [one, other] = [stage.feeder({ lowWater: 1_000 }), stage.feeder({ lowWater: 1_000 })];
+    await Promise.all([one.feeder.feed(), other.feeder.feed()]);
+    expect((await stage.batch(batch)).fed).toBe(10);
+    expect(await stage.ordinals(batch)).toHaveLength(10);
+    for (let round = 0; round < 10 && (await stage.batch(batch)).state === 'running'; round += 1) {
+      await stage.work('revoked');
+      await Promise.all([one.feeder.feed(), other.feeder.feed()]);
+    }
+    expect(await stage.batch(batch)).toMatchObject({ state: 'completed', fed: 60, counts: { revoked: 60 } });
+  });
+
+  it('that feed once more what was fed before a crash add nothing', async () => {
+    const batch = await stage.batchOf(certificatesOf(10));
+    await stage.feeder({ lowWater: 100 }).feeder.feed();
+    // The crash came before the cursor was written.
+    await stage.redis.del(stage.ledger.keys.of(batch).cursors);
+    await stage.redis.hset(stage.ledger.keys.of(batch).record, 'fed', 0);
+    await stage.feeder({ lowWater: 100 }).feeder.feed();
+    expect(await stage.ordinals(batch)).toEqual(range(10));
+  });
+});
+
+it('feeds no batch that is paused, planned or done', async () => {
+  const paused = await stage.batchOf(certificatesOf(5));
+  await stage.ledger.change(paused, 'pause');
+  await stage.plan(certificatesOf(1_000));
+  const { feeder } = stage.feeder({ lowWater: 100 });
+  expect(await feeder.feed()).toBe(0);
+});
+
+it('says which chunk is missing, and what to do', async () => {
+  const batch = await stage.batchOf(certificatesOf(5));
+  await stage.redis.del(stage.ledger.keys.of(batch).chunks);
+  await expect(stage.feeder({ lowWater: 100 }).feeder.feed()).rejects.toThrow(
+    `batch ${batch} lacks its chunk 0: submit its manifest again`,
+  );
+});

@@ -1,0 +1,103 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { ChunkReader } from '../../src/ledger/ledger.ts';
+import { BatchStates } from '../../src/queue/batch-states.ts';
+import { NO_TRAIL } from '../../src/queue/contract.ts';
+import { ItemLocator, standingBatchOf } from '../../src/queue/item.ts';
+import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
+
+const room = new LedgerRoom();
+afterAll(() => room.cleanup());
+
+let accounts = 0;
+/** A locator of an account that no other test has. */
+function open(): { locator: ItemLocator; standing: string } {
+  accounts += 1;
+  const account = `account-${accounts}`;
+  const states = new BatchStates(room.ledger);
+  return {
+    locator: new ItemLocator(room.ledger, new ChunkReader(room.ledger), states, account),
+    standing: standingBatchOf(account),
+  };
+}
+const start = (
+  data: unknown,
+  attemptsStarted = 1,
+  id = 'job',
+): { id: string; data: unknown; attemptsStarted: number } => ({
+  id,
+  data,
+  attemptsStarted,
+});
+const [A, B] = certificatesOf(2);
+
+describe('the item of a job', () => {
+  it('is the one of its batch, when that has this certificate under this number', async () => {
+    const { locator } = open();
+    const items = certificatesOf(3);
+    const batch = await room.batchOf(items);
+    const located = await locator.locate(start({ v: 1, ...items[2], batch, n: 2 }));
+    const attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
+    expect(located).toEqual({ kind: 'item', item: { batch, n: 2, certificate: items[2], attempt, history: [] } });
+  });
+
+  it('is a new one of the standing batch, when the job names no batch or one that is not ours', async () => {
+    const { locator, standing } = open();
+    const batch = await room.batchOf(certificatesOf(2));
+    const foreign: [string, object][] = [
+      ['none', {}],
+      ['unknown', { batch: 'theirs', n: 0 }],
+      ['beyond', { batch, n: 2 }],
+      ['named', { batch: 'theirs' }],
+    ];
+    for (const [n, [id, named]] of foreign.entries()) {
+      const located = await locator.locate(start({ v: 1, ...A, ...named }, 1, id));
+      expect(located).toMatchObject({ kind: 'item', item: { batch: standing, n, certificate: A, adoptedFrom: id } });
+      // Started again, after a crash: the same one.
+      expect(await locator.locate(start({ v: 1, ...A, ...named }, 1, id))).toEqual(located);
+    }
+    expect((await room.batch(batch)).counts.accepted).toBe(2);
+  });
+
+  it('is never one of another certificate', async () => {
+    const { locator, standing } = open();
+    const batch = await room.batchOf(certificatesOf(2));
+    const located = await locator.locate(start({ v: 1, ...A, batch, n: 1 }));
+    expect(located).toMatchObject({
+      kind: 'unusable',
+      code: 'malformed-job',
+      item: { batch: standing, certificate: A },
+    });
+  });
+
+  it('of a job that was remembered is the one it was adopted as', async () => {
+    const { locator, standing } = open();
+    await locator.locate(start({ v: 1, ...A }));
+    const again = { v: 1, ...A, batch: standing, n: 0 };
+    expect(await locator.locate(start(again))).toMatchObject({ item: { batch: standing, n: 0, adoptedFrom: 'job' } });
+    expect(await locator.locate(start({ ...again, key: 'key' }))).toMatchObject({ item: { n: 0, adoptedFrom: 'key' } });
+    expect(await locator.locate(start({ ...again, ...B }, 1, 'liar'))).toMatchObject({ kind: 'unusable' });
+  });
+
+  it('of malformed data is kept with the data, cut where it is long', async () => {
+    const { locator, standing } = open();
+    const located = await locator.locate(start({ v: 1, text: 'x'.repeat(5_000) }));
+    expect(located).toMatchObject({ kind: 'unusable', code: 'malformed-job', item: { batch: standing } });
+    expect(located.item.certificate.deviceSn.length).toBeLessThanOrEqual(503);
+    expect(await locator.locate(start(undefined, 1, 'undefined'))).toMatchObject({ kind: 'unusable' });
+  });
+});
+
+describe('a start that nobody wrote down', () => {
+  const trailOf = (starts: number): object => ({ v: 1, ...A, trail: { ...NO_TRAIL, starts, failures: 2, calls: 3 } });
+  it.each([
+    ['the first start', { v: 1, ...A }, 1, false],
+    ['a second one, without a word of the first', { v: 1, ...A }, 2, true],
+    ['one more than is written', trailOf(4), 5, false],
+    ['two more than are written', trailOf(4), 6, true],
+    ['a crash that was noted before', { v: 1, ...A, trail: { starts: 4, effectUnknown: true } }, 5, true],
+  ])('is told from %s', async (_, data, attemptsStarted, effectUnknown) => {
+    const { locator } = open();
+    const { item } = await locator.locate(start(data, attemptsStarted));
+    expect(item.attempt.effectUnknown).toBe(effectUnknown);
+  });
+});
