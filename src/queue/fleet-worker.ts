@@ -110,7 +110,8 @@ function workerMetrics(): Metrics {
 }
 
 function countEvent(metrics: Metrics, account: string, event: WorkerEvent): void {
-  if (event.kind === 'settled') metrics.add('certsweep_settled_total', { account, outcome: event.settlement.outcome });
+  if (event.kind === 'settled' && event.how !== 'unknown')
+    metrics.add('certsweep_settled_total', { account, outcome: event.settlement.outcome });
   if (event.kind === 'answer') metrics.add('certsweep_calls_total', { account, verdict: event.verdict.kind });
   if (event.kind === 'halted') metrics.add('certsweep_halts_total', { account, scope: event.scope });
   if (event.kind === 'limiter')

@@ -45,7 +45,12 @@ export type ProcessorEvent =
       readonly verdict: Verdict;
       readonly tookMs: number;
     }
-  | { readonly kind: 'settled'; readonly item: Item; readonly settlement: Settlement; readonly drained: boolean }
+  | {
+      readonly kind: 'settled';
+      readonly item: Item;
+      readonly settlement: Settlement;
+      readonly how: 'settled' | 'drained' | 'unknown';
+    }
   | {
       readonly kind: 'halted';
       readonly scope: HaltScope;
@@ -220,8 +225,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       ...(adoptedFrom !== undefined && { jobId: adoptedFrom }),
     };
     const settled = await ledger.settle(settlement);
-    if (settled === 'settled' || settled === 'drained')
-      tell({ kind: 'settled', item, settlement, drained: settled === 'drained' });
+    // Told all the same where Redis has lost the batch: the log is then the only record of what was done.
+    if (settled !== 'already') tell({ kind: 'settled', item, settlement, how: settled });
   }
 }
 

@@ -25,8 +25,13 @@ export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent)
       const { batch, n, outcome, code, requestId, attempts, byAbsence } = event.settlement;
       const { instanceId, caSn, deviceSn } = event.item.certificate;
       const fields = { account, batch, n, instanceId, caSn, deviceSn, outcome, code, requestId, attempts };
+      if (event.how === 'unknown') {
+        const message = 'Redis does not know the item any more, so this line is the only record of its end';
+        log.error({ event: 'settled-unrecorded', ...fields, message });
+        return;
+      }
       log.info({ event: 'settled', ...fields, ...(byAbsence === true && { confirmedByAbsence: true }) });
-      if (event.drained) log.info({ event: 'batch-completed', account, batch });
+      if (event.how === 'drained') log.info({ event: 'batch-completed', account, batch });
       return;
     }
     case 'halted': {

@@ -161,8 +161,8 @@ describe('dead', () => {
     expect(shown.stdout).toContain(`${batch} #2  ${INSTANCE} CA01 ${ORPHAN}\n  FindCaBySnError: `);
 
     expect(await json('discard', '--code', 'FindCaBySnError')).toEqual([{ discarded: 1 }]);
-    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 1, cancelled: 0 }]);
-    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 0, cancelled: 0 }]);
+    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 1, cancelled: 0, unknown: 0 }]);
+    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 0, cancelled: 0, unknown: 0 }]);
     expect(await fleet.until(batch, () => true)).toMatchObject({ state: 'running', dead: 1, pending: 1 });
 
     const worker = await fleet.startWorker();

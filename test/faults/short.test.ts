@@ -10,7 +10,7 @@ describe('under', () => {
     '$name: $promise',
     { timeout: 120_000 },
     async (scenario) => {
-      await expectPromisesKept(scenario, 1);
+      await expectPromisesKept({ ...scenario, items: 800 }, 1);
     },
   );
 });

@@ -43,7 +43,7 @@ it('settles every item by what the API says of it', async () => {
   expect(letters.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
   for (const letter of letters) expect(letter).toMatchObject({ ...items[letter.n], history: [], effectUnknown: false });
   expect(events.filter(({ kind }) => kind === 'settled')).toHaveLength(300);
-  expect(events.filter((event) => event.kind === 'settled' && event.drained)).toHaveLength(1);
+  expect(events.filter((event) => event.kind === 'settled' && event.how === 'drained')).toHaveLength(1);
   expect(events.filter(({ kind }) => kind === 'defect' || kind === 'trouble')).toEqual([]);
 });
 

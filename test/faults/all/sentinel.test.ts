@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { worstWindow } from '../../src/core/pace.ts';
-import { checkRedis } from '../../src/runtime/redis/check-redis.ts';
-import { certificates, expectAccounted, GivenFleet } from '../support/given-fleet.ts';
-import { startSentinels, type SentinelTopology } from '../support/redis-topology.ts';
+import { worstWindow } from '../../../src/core/pace.ts';
+import { checkRedis } from '../../../src/runtime/redis/check-redis.ts';
+import { certificates, expectAccounted, GivenFleet } from '../../support/given-fleet.ts';
+import { startSentinels, type SentinelTopology } from '../../support/redis-topology.ts';
 
 const QPS = 400;
 const items = certificates(1_500);

@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { worstWindow } from '../../src/core/pace.ts';
-import { deadLetters, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
-import { KEY_PREFIX } from '../../src/queue/contract.ts';
-import { checkRedis } from '../../src/runtime/redis/check-redis.ts';
-import { connect } from '../../src/runtime/redis/connection.ts';
-import { openRedis } from '../../src/runtime/redis/open-redis.ts';
-import { certificates, expectAccounted, GivenFleet } from '../support/given-fleet.ts';
-import { startCluster, type ClusterTopology } from '../support/redis-topology.ts';
+import { worstWindow } from '../../../src/core/pace.ts';
+import { deadLetters, reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
+import { KEY_PREFIX } from '../../../src/queue/contract.ts';
+import { checkRedis } from '../../../src/runtime/redis/check-redis.ts';
+import { connect } from '../../../src/runtime/redis/connection.ts';
+import { openRedis } from '../../../src/runtime/redis/open-redis.ts';
+import { certificates, expectAccounted, GivenFleet } from '../../support/given-fleet.ts';
+import { startCluster, type ClusterTopology } from '../../support/redis-topology.ts';
 
 const QPS = 1_000;
 
