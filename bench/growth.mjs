@@ -1,6 +1,7 @@
-// npm run bench:growth [-- --submit-to 7] [-- --feed-to 6]: 10^4 certificates and up. Submitting, then feeding alone: the queue is drained and its items are
-// settled without calls, so that the endpoint's pace does not hide what grows. Writes docs/benchmarks-growth.md and its chart.
-import { execFile, spawn } from 'node:child_process';
+// npm run bench:growth [-- --submit-to 7 --feed-to 6]: from 10^4 certificates up. Submitting, then feeding alone: the queue is
+// drained and its items are settled without calls, so that the endpoint's pace does not hide what grows. Writes
+// docs/benchmarks-growth.md and its chart; `--report <file>` writes them anew from kept numbers.
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
@@ -14,7 +15,7 @@ import { KEY_PREFIX } from '../dist/queue/contract.js';
 import { Feeder } from '../dist/queue/feeder.js';
 import { RevokeQueue } from '../dist/queue/revoke-queue.js';
 import { openRedis as openEmbedded } from '../dist/runtime/redis/open-redis.js';
-import { COMMAND, openRedis, startStack, writeManifest } from './stack.mjs';
+import { COMMAND, openRedis, residentPeakKb, startStack, usedMemory, writeManifest } from './stack.mjs';
 import { plotRow } from './chart.mjs';
 
 const FIRST_EXPONENT = 4;
@@ -22,6 +23,8 @@ const FIRST_EXPONENT = 4;
 const LOW_WATER = 4_800;
 /** Items settled in one go, as many as a busy worker has under way. */
 const SETTLE_AT_ONCE = 500;
+/** As `startStack` names it. */
+const ACCOUNT = 'bench';
 const SELF = fileURLToPath(import.meta.url);
 
 const { values: options } = parseArgs({
@@ -29,10 +32,12 @@ const { values: options } = parseArgs({
     'submit-to': { type: 'string', default: '7' },
     'feed-to': { type: 'string', default: '6' },
     'feed-batch': { type: 'string' },
+    report: { type: 'string' },
   },
 });
-if (options['feed-batch'] === undefined) await measureAll();
-else console.log(JSON.stringify(await feedAlone(options['feed-batch'])));
+if (options['feed-batch'] !== undefined) console.log(JSON.stringify(await feedAlone(options['feed-batch'])));
+else if (options.report !== undefined) writeReport(JSON.parse(readFileSync(options.report, 'utf8')));
+else await measureAll();
 
 async function measureAll() {
   const at = new Date().toISOString();
@@ -42,10 +47,18 @@ async function measureAll() {
     console.error(JSON.stringify(rows.at(-1)));
   }
   mkdirSync('bench/results', { recursive: true });
-  writeFileSync(`bench/results/growth-${at.replaceAll(':', '')}.json`, `${JSON.stringify(rows, undefined, 2)}\n`);
+  writeFileSync(
+    `bench/results/growth-${at.replaceAll(':', '')}.json`,
+    `${JSON.stringify({ at, rows }, undefined, 2)}\n`,
+  );
+  writeReport({ at, rows });
+}
+
+function writeReport({ at, rows }) {
   mkdirSync('docs/charts', { recursive: true });
   writeFileSync('docs/charts/growth.svg', chart(rows));
   writeFileSync('docs/benchmarks-growth.md', page(at, rows));
+  execFileSync('npx', ['oxfmt', 'docs/benchmarks-growth.md']);
 }
 
 async function measure(items, feeds) {
@@ -100,8 +113,9 @@ async function feedAlone(batch) {
     maxRetriesPerRequest: null,
   });
   const ledger = new Ledger(redis, KEY_PREFIX);
-  const queue = new RevokeQueue(redis, KEY_PREFIX, 'bench');
+  const queue = new RevokeQueue(redis, KEY_PREFIX, ACCOUNT);
   const feeder = new Feeder({
+    account: { name: ACCOUNT },
     redis,
     ledger,
     chunks: new ChunkReader(ledger),
@@ -153,18 +167,6 @@ async function settle(ledger, batch, from, count) {
   }
 }
 
-async function usedMemory(redis) {
-  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))[1]);
-}
-
-function residentPeakKb(pid) {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
-  } catch {
-    return 0;
-  }
-}
-
 function page(at, rows) {
   const cell = (value, unit = '') => (value === undefined ? '-' : `${value}${unit}`);
   const lines = rows.map(
@@ -174,16 +176,27 @@ function page(at, rows) {
   const loads = rows.map(({ loadBefore }) => loadBefore.toFixed(1)).join(', ');
   return `# Growth
 
-Written by \`npm run bench:growth\` on ${at.slice(0, 10)}, one run of each; ${cpus().length} cores, Node ${process.version}, load a minute before each row: ${loads}.
+Written by \`npm run bench:growth\` on ${at.slice(0, 10)}, one run of each size; ${cpus().length} cores, Node ${process.version}, load a minute before each row: ${loads}.
 
-| certificates | submit | us an item | submitter, resident at most | Redis bytes an item waiting | feeding, us an item | fed and settled | feeder, resident at most | queue in Redis at most | Redis bytes an item settled |
+| certificates | submit | µs an item | submitter, resident at most | Redis bytes an item waiting | feeding, µs an item | fed and settled | feeder, resident at most | queue in Redis at most | Redis bytes an item settled |
 | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
 ${lines.join('\n')}
 
-Feeding is measured alone: the feeder fills a real BullMQ queue to its low-water mark of ${LOW_WATER.toLocaleString('en')}, the queue is drained, and its items are settled without calls. The submitter starts a process of some ${rows[0].submitResidentMb} MB and keeps 128 bits of each certificate to find duplicates, which is what its memory grows by.
+Feeding is measured alone: the feeder fills a real BullMQ queue to its low-water mark of ${LOW_WATER.toLocaleString('en')}, the queue is drained, and its items are settled without calls. The submitter keeps 128 bits of each certificate to find duplicates, so its memory is not flat.
+
+With ten times the certificates, between the two largest sizes of each: submit time times ${ratio(rows, 'submitSeconds')}, feeding and settling times ${ratio(rows, 'feedAndSettleSeconds')} (linear is 10, less where the start weighs or the load fell); the submitter's memory times ${ratio(rows, 'submitResidentMb')}, the feeder's times ${ratio(rows, 'feedResidentMb')}, the queue's in Redis times ${ratio(rows, 'queueMb')}, Redis bytes an item times ${ratio(rows, 'waitingBytes')} waiting and times ${ratio(rows, 'ledgerBytes')} settled (flat is 1).
 
 ![Growth](charts/growth.svg)
 `;
+}
+
+/** Of the largest size that has it to the one before. */
+function ratio(rows, name) {
+  const [before, last] = rows
+    .map((row) => row[name])
+    .filter((value) => value !== undefined)
+    .slice(-2);
+  return last === undefined ? '-' : (last / before).toFixed(2);
 }
 
 function chart(rows) {

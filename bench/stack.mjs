@@ -177,6 +177,20 @@ export function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
+/** The most memory a process ever had resident, kB; 0 once it is gone. */
+export function residentPeakKb(pid) {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+  } catch {
+    return 0;
+  }
+}
+
+/** Bytes that Redis has in use. */
+export async function usedMemory(redis) {
+  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))[1]);
+}
+
 /** The most calls in any window of a second, half open. */
 export function worstSecond(times) {
   const sorted = times.toSorted((a, b) => a - b);

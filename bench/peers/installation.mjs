@@ -9,8 +9,8 @@ import { CA, ended, INSTANCE, KEY, openRedis, RECORDER, serialNumbers, startStac
 
 export const CAP = 490;
 export const LATENCY_MS = 20;
-/** Serial numbers for each start of the shell loop's command: some seconds of work, so that the start of Node weighs little. */
-const CHUNK = 200;
+/** Work for each start of the shell loop's command, so that the start of Node weighs little. */
+const CHUNK_SECONDS = 2;
 /** For programs that end by themselves, to do so. */
 const END_MS = 5_000;
 /** Only the account's quota is compared; all processes share one address. */
@@ -48,7 +48,7 @@ export async function install(contender, { processes, count, enforce = false }) 
     PEER_INDEX: String(index),
     PEER_LIST: list,
     PEER_FOLDER: folder,
-    PEER_CHUNK: String(CHUNK),
+    PEER_CHUNK: String(Math.ceil((CAP * CHUNK_SECONDS) / processes)),
     PEER_NODE_ARGS: `--import ${RECORDER}`,
     PEER_REDIS_SOCKET: server.options.path,
     PEER_REDIS_PASSWORD: server.options.password,

@@ -1,15 +1,15 @@
 // What is measured of a contender. Each function is one run of one installation.
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KEY, worstSecond } from '../stack.mjs';
+import { KEY, usedMemory, worstSecond } from '../stack.mjs';
 import { CAP, install } from './installation.mjs';
 import { leavesOf, treeCpuMs } from './processes.mjs';
 
-const PACE_COUNT = CAP * 9;
+const PACE_COUNT = CAP * 10;
 const OTHER_COUNT = CAP * 7;
 const WAITING_COUNT = 20_000;
 /** Cut off at both ends of a pace run: certsweep's ramp (10, 100, all) and everybody's start; the tail, where no work waits. */
-const WARM_MS = 3_000;
+const WARM_MS = 4_000;
 const TAIL_MS = 1_000;
 /** CPU and commands are counted between these shares of the calls. */
 const FROM = 0.3;
@@ -97,7 +97,7 @@ export async function measureCredential(contender) {
 /** Bytes of Redis for each item that waits, before anything works on it and, for certsweep, which feeds BullMQ bit by bit, while it works. */
 export async function measureWaiting(contender) {
   return run(contender, { processes: 1, count: WAITING_COUNT }, async (installation) => {
-    const bytes = async () => Number(/used_memory:(\d+)/.exec(await installation.redis.info('memory'))[1]);
+    const bytes = () => usedMemory(installation.redis);
     const before = await bytes();
     installation.fill();
     const waiting = { bytesPerWaiting: round(((await bytes()) - before) / WAITING_COUNT, 1) };
