@@ -40,6 +40,8 @@ export interface RedisConfig {
   readonly url?: string;
   readonly sentinel?: { readonly name: string; readonly nodes: readonly string[]; readonly tls: boolean };
   readonly cluster?: { readonly nodes: readonly string[]; readonly tls: boolean };
+  /** Of the embedded Redis; absent: everysec. */
+  readonly appendFsync?: 'everysec' | 'always';
   /** Names of environment variables, for Sentinel and cluster. */
   readonly usernameEnv?: string;
   readonly passwordEnv?: string;

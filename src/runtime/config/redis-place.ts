@@ -9,7 +9,7 @@ import { REDIS_VARIABLES } from './redis-schema.ts';
  */
 export function redisPlaceOf(config: Config, environment: Environment): RedisPlace {
   const { dataDir, source, redis } = config;
-  const { url, sentinel, cluster } = redis;
+  const { url, sentinel, cluster, appendFsync } = redis;
 
   function secret(key: keyof typeof REDIS_VARIABLES): string | undefined {
     const name = redis[key] ?? REDIS_VARIABLES[key];
@@ -33,5 +33,6 @@ export function redisPlaceOf(config: Config, environment: Environment): RedisPla
     return { dataDir, sentinel: place };
   }
   if (cluster !== undefined) return { dataDir, cluster: { ...cluster, ...access() } };
-  return { dataDir, ...(url !== undefined && { url }) };
+  if (url !== undefined) return { dataDir, url };
+  return { dataDir, ...(appendFsync !== undefined && { appendFsync }) };
 }

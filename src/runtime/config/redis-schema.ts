@@ -11,6 +11,7 @@ export const REDIS_VARIABLES = {
 
 const NODE_REMEDY = 'write it as host:port, an IPv6 address in brackets';
 const NAME_REMEDY = 'give the name of the primary, as in "sentinel monitor <name>": letters, digits, dots, _ and -';
+const FSYNC_REMEDY = 'give everysec or always';
 const VARIABLE_REMEDY =
   'give the name of an environment variable, not the secret itself: capital letters, digits and _, like REDIS_PASSWORD';
 
@@ -69,6 +70,12 @@ export const redisSchema = z
         .strictObject({ nodes: nodes('nodes'), tls }, { error: 'write nodes below it' })
         .exactOptional()
         .describe('Instead of url: a Redis Cluster. All keys are in one slot, so one of its nodes does the work.'),
+      appendFsync: z
+        .enum(['everysec', 'always'], { error: FSYNC_REMEDY })
+        .exactOptional()
+        .describe(
+          'Of the embedded Redis: when what it has acknowledged is on disk. everysec, the default, may lose the last second when the machine dies; always loses nothing, for an fsync before each reply.',
+        ),
       usernameEnv: variable('the user', 'usernameEnv'),
       passwordEnv: variable('the password', 'passwordEnv'),
       sentinelPasswordEnv: variable('the password of the Sentinels themselves', 'sentinelPasswordEnv'),
@@ -82,6 +89,12 @@ function checkPlace(redis: Readonly<Record<string, unknown>>, context: z.core.$R
   const refuse = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message });
   const [first, ...others] = ['url', 'sentinel', 'cluster'].filter((key) => redis[key] !== undefined);
   for (const other of others) refuse(other, `take it out, or redis.${first}: Redis can be in one place only`);
+  if (first !== undefined && redis['appendFsync'] !== undefined) {
+    refuse(
+      'appendFsync',
+      `take it out: it is for the embedded Redis; where redis.${first} points, set appendfsync in that server's redis.conf`,
+    );
+  }
   for (const key of Object.keys(REDIS_VARIABLES)) {
     const isFor = key === 'sentinelPasswordEnv' ? ['sentinel'] : ['sentinel', 'cluster'];
     if (redis[key] === undefined || isFor.some((place) => redis[place] !== undefined)) continue;

@@ -104,7 +104,7 @@ export const documentSchema = z
       callDeadlineMs: whole(500, 20_000)
         .default(10_000)
         .describe(
-          'Milliseconds after which a call is given up, its effect unknown. Well below the 30 s lock of a job.',
+          'Milliseconds after which a call is given up, its effect unknown. A worker renews the lock of a job (6 s) while its call is under way.',
         ),
       limiter: z
         .strictObject(
@@ -122,7 +122,9 @@ export const documentSchema = z
       health: z
         .strictObject(
           {
-            port: whole(1, 65_535).exactOptional().describe('Port of /healthz and /metrics; without it there is none.'),
+            port: whole(1, 65_535)
+              .exactOptional()
+              .describe('Port of /livez, /readyz and /metrics; without it there is none.'),
           },
           { error: 'write port below it' },
         )

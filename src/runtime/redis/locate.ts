@@ -108,7 +108,9 @@ function cacheFolder(): string {
 }
 
 function installHint({ platform }: System): string {
-  const docker = 'docker compose up -d redis and redis.url redis://127.0.0.1:6379';
+  // Not the Compose file: its Redis is for its workers alone. This one only this host can reach.
+  const docker =
+    'a container, for a trial: docker run -d -p 127.0.0.1:6379:6379 redis:7 redis-server --appendonly yes, and redis.url redis://127.0.0.1:6379';
   if (platform === 'darwin') return `Install one with: brew install redis; or use ${docker}`;
   if (platform !== 'linux') return `Redis does not run on ${platform} itself: use ${docker}`;
   return `Install one with your package manager (Debian, Ubuntu: sudo apt-get install redis-server; Fedora: sudo dnf install valkey; Alpine: sudo apk add redis); or use ${docker}`;

@@ -14,6 +14,7 @@ async function placeIn(yaml: string, environment: Record<string, string> = {}): 
 describe('the place of Redis', () => {
   it('is the data directory, a URL, Sentinels or a cluster', async () => {
     expect(await placeIn('')).toEqual({ dataDir: '/data' });
+    expect(await placeIn('appendFsync: always')).toEqual({ dataDir: '/data', appendFsync: 'always' });
     expect(await placeIn('url: redis://here')).toEqual({ dataDir: '/data', url: 'redis://here' });
     const sentinel = { name: 'mymaster', nodes: ['a:26379', 'b:26379'], tls: false };
     expect(await placeIn(SENTINEL)).toEqual({ dataDir: '/data', sentinel });
@@ -45,6 +46,11 @@ describe('the place of Redis', () => {
     });
   });
 
+  it('takes how the embedded Redis syncs from the environment, over the file', async () => {
+    const environment = { CERTSWEEP_REDIS_APPEND_FSYNC: 'always' };
+    expect(await placeIn('appendFsync: everysec', environment)).toEqual({ dataDir: '/data', appendFsync: 'always' });
+  });
+
   it('takes passwords from the variables that the file names, whatever they are called', async () => {
     const environment = { CERTSWEEP_OURS: 'one', THEIRS: 'two', CERTSWEEP_REDIS_USERNAME: 'me' };
     const place = await placeIn(`${SENTINEL}, passwordEnv: CERTSWEEP_OURS, sentinelPasswordEnv: THEIRS`, environment);
@@ -67,6 +73,10 @@ describe('a place is refused', () => {
     [`${CLUSTER}, sentinelPasswordEnv: X`, 'redis.sentinelPasswordEnv', '***', 'it is for redis.sentinel'],
     [`${CLUSTER}, passwordEnv: s3cret!`, 'redis.passwordEnv', '***', 'not the secret itself'],
     [`${CLUSTER}, password: s3cret!`, 'redis.password', '***', 'CERTSWEEP_REDIS_PASSWORD'],
+    ['url: redis://here, appendFsync: always', 'redis.appendFsync', '"always"', 'where redis.url points'],
+    [`${SENTINEL}, appendFsync: everysec`, 'redis.appendFsync', '"everysec"', 'where redis.sentinel points'],
+    [`${CLUSTER}, appendFsync: always`, 'redis.appendFsync', '"always"', 'it is for the embedded Redis'],
+    ['appendFsync: no', 'redis.appendFsync', '"no"', 'everysec or always'],
     ['cluster: {nodes: []}', 'redis.cluster.nodes', 'an empty list', 'at least one'],
     ['cluster: {nodes: [here]}', 'redis.cluster.nodes[0]', '"here"', 'host:port'],
     ['sentinel: {nodes: ["a:1"]}', 'redis.sentinel.name', 'missing', 'sentinel monitor'],
@@ -79,6 +89,13 @@ describe('a place is refused', () => {
     expect(await faultsOf({ CERTSWEEP_REDIS_SENTINEL_NODES: 'a:1,b' })).toEqual([
       { path: 'CERTSWEEP_REDIS_SENTINEL_NAME', value: 'missing', remedy: expect.stringContaining('sentinel monitor') },
       { path: 'CERTSWEEP_REDIS_SENTINEL_NODES', value: '"b"', remedy: expect.stringContaining('host:port') },
+    ]);
+  });
+
+  it('that syncs as only the embedded Redis can be told to, by the variable that said so', async () => {
+    const environment = { CERTSWEEP_REDIS_URL: 'redis://here', CERTSWEEP_REDIS_APPEND_FSYNC: 'always' };
+    expect(await faultsOf(environment)).toEqual([
+      { path: 'CERTSWEEP_REDIS_APPEND_FSYNC', value: '"always"', remedy: expect.stringContaining('embedded Redis') },
     ]);
   });
 

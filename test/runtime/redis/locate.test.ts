@@ -36,11 +36,11 @@ describe('where no server can be had, a person is told how to get one', () => {
   it.each<[NodeJS.Platform, RegExp]>([
     [
       'darwin',
-      /^Neither redis-server nor valkey-server was found on PATH\. Install one with: brew install redis; .*docker compose up -d redis.* or give redis\.url$/,
+      /^Neither redis-server nor valkey-server was found on PATH\. Install one with: brew install redis; .*docker run -d -p 127\.0\.0\.1:6379:6379 redis:7 redis-server --appendonly yes.* or give redis\.url$/,
     ],
     [
       'win32',
-      /^Neither .* Redis does not run on win32 itself: use docker compose up -d redis and redis\.url redis:\/\/127\.0\.0\.1:6379/,
+      /^Neither .* Redis does not run on win32 itself: use a container, for a trial: docker run -d .*, and redis\.url redis:\/\/127\.0\.0\.1:6379, or give redis\.url$/,
     ],
     [
       'linux',
