@@ -57,6 +57,25 @@ describe('a connection', () => {
     expect(opened).toBe(1);
   });
 
+  it('that is up serves no call whose slot passes between the hook and the write', async () => {
+    const asked: unknown[] = [];
+    wire.server.on('request', () => asked.push(1));
+    const first = new Journey(60_000, undefined);
+    await request(first);
+    first.end();
+    const late = new Journey(60_000, performance.now() + 20);
+    late.depart();
+    const call = request(late);
+    // Nothing of it is written before this turn of the event loop ends.
+    blockUntil(performance.now() + 20);
+    await expect(call).rejects.toThrow(SlotVoid);
+    late.end();
+    const next = new Journey(60_000, undefined);
+    await request(next);
+    next.end();
+    expect(asked).toHaveLength(2);
+  });
+
   it('kept for the next call is given up when the server speaks unasked: that is no answer', async () => {
     const notAfterMs = performance.now() + 5;
     const late = new Journey(60_000, notAfterMs);
