@@ -10,7 +10,7 @@ const MUTATIONS = [
   {
     name: 'a slot is used although it is late',
     file: 'src/mqtt/journey.ts',
-    from: 'nowMs <= this.#notAfterMs - WRITE_MS) return;',
+    from: 'nowMs <= this.#notAfterMs - spareMs) return;',
     to: 'nowMs <= this.#notAfterMs + 1_000) return;',
     tests: ['test/mqtt'],
   },

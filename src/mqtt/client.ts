@@ -7,6 +7,7 @@ import { DeadlinePassed, Journey } from './journey.ts';
 import { describes, echoes, lists, readFailure, readReply, type Proof } from './read-answer.ts';
 import { redactorFor, type Redact } from './redact.ts';
 import { Sdk, type SdkCall } from './sdk.ts';
+import { Turnstile } from './turnstile.ts';
 
 export interface MqttClientOptions {
   /** `https://onsmqtt.<region>.aliyuncs.com`, or a stand-in's URL: scheme, host and port only. */
@@ -94,6 +95,7 @@ class Caller {
   readonly #options: MqttClientOptions;
   readonly #connections: Connections;
   readonly #sdk: Sdk;
+  readonly #turnstile = new Turnstile();
   #closed = false;
   #redactor: { readonly key: AccessKey; readonly redact: Redact } | undefined;
 
@@ -129,12 +131,14 @@ class Caller {
     try {
       await this.#connections.enter(journey);
       try {
+        journey.begin(await this.#turnstile.enter());
         if (this.#closed) return { kind: 'network', code: 'closed', message: 'the client is closed', effect: 'none' };
         // Also here: signing costs more than everything else, and after a stall hundreds of calls may be late.
         journey.mustBeInTime();
         const reply = await journey.within(this.#sdk.request(call, key, journey));
         return readReply(reply, call.proof, redact);
       } finally {
+        journey.pass();
         this.#connections.leave();
       }
     } catch (error) {

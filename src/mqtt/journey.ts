@@ -24,6 +24,7 @@ export class Journey {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
   #left = false;
+  #endTurn: () => void = () => undefined;
 
   /**
    * @param deadlineMs - from now to the end of the answer
@@ -48,12 +49,13 @@ export class Journey {
 
   /**
    * Whether the call may still be sent.
+   * @param spareMs - how much of the slot must be left
    * @throws SlotVoid past its slot, DeadlinePassed past its deadline, also where the timer has yet to say so
    */
-  mustBeInTime(): void {
+  mustBeInTime(spareMs: number = WRITE_MS): void {
     const nowMs = performance.now();
     if (nowMs >= this.#endMs) throw new DeadlinePassed();
-    if (this.#notAfterMs === undefined || nowMs <= this.#notAfterMs - WRITE_MS) return;
+    if (this.#notAfterMs === undefined || nowMs <= this.#notAfterMs - spareMs) return;
     const leftMs = this.#notAfterMs - nowMs;
     throw new SlotVoid(`${leftMs.toFixed(1)} ms of the slot were left, too little to send in, and nothing was sent`);
   }
@@ -67,9 +69,20 @@ export class Journey {
     this.#left = true;
   }
 
-  /** It has to wait for a connection after all. */
+  /** It has to wait for a connection after all; others may go before it. */
   hold(): void {
     this.#left = false;
+    this.pass();
+  }
+
+  /** Its turn at the turnstile has begun. */
+  begin(endTurn: () => void): void {
+    this.#endTurn = endTurn;
+  }
+
+  /** It is through the turnstile. */
+  pass(): void {
+    this.#endTurn();
   }
 
   /**
