@@ -1,9 +1,8 @@
 // A million rows: time, resident memory of the submitter, and bytes of Redis for each waiting item; then what the ledger adds to each.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { COMMAND, openRedis, startStack, writeManifest } from './stack.mjs';
+import { COMMAND, openRedis, residentPeakKb, startStack, usedMemory, writeManifest } from './stack.mjs';
 
 const ROWS = 1_000_000;
 const LEDGER_ITEMS = 30_000;
@@ -85,17 +84,5 @@ async function connected(folder) {
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-  }
-}
-
-async function usedMemory(redis) {
-  return Number(/used_memory:(\d+)/.exec(await redis.info('memory'))[1]);
-}
-
-function residentPeakKb(pid) {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
-  } catch {
-    return 0;
   }
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { forgetBatch } from '../ledger/forget.ts';
 import { STANDING_PREFIX } from '../ledger/ledger.ts';
-import { CommandEnd, EXIT } from './exit.ts';
+import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { say } from './terminal.ts';
 
@@ -75,8 +75,4 @@ async function change({ ledger }: Store, batch: string, name: Change): Promise<v
     case 'no-batch':
       throw noBatch(batch);
   }
-}
-
-function noBatch(batch: string): CommandEnd {
-  return new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`);
 }

@@ -7,7 +7,7 @@ import {
   type DeadLetterOf,
 } from '../ledger/dead-letters.ts';
 import { accountOf } from '../runtime/config/config.ts';
-import { CommandEnd, EXIT } from './exit.ts';
+import { noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { count, print, printable, printJson, say } from './terminal.ts';
 
@@ -83,7 +83,7 @@ async function discard(store: Store, options: DeadOptions): Promise<void> {
 async function* letters({ redis, ledger }: Store, options: DeadOptions): AsyncGenerator<DeadLetterOf> {
   const { batch, code, instance } = options;
   if (batch !== undefined && (await ledger.batch(batch)) === undefined) {
-    throw new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`);
+    throw noBatch(batch);
   }
   const filter: DeadFilter = {
     ...(batch !== undefined && { batch }),

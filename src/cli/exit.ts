@@ -26,3 +26,8 @@ export function cannotListen(option: string, port: number, error: unknown): Comm
     `Port ${port} (${option}) cannot be listened on (${why}): end what uses it, or choose another one.`,
   );
 }
+
+/** A command was given the name of a batch that Redis does not have. */
+export function noBatch(batch: string): CommandEnd {
+  return new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`);
+}

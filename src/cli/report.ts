@@ -6,7 +6,7 @@ import { Option, type Command } from 'commander';
 import { OUTCOMES, type Outcome } from '../core/batch.ts';
 import { reportRows } from '../ledger/report.ts';
 import { reportText, type ReportFormat } from '../ledger/report-text.ts';
-import { CommandEnd, EXIT } from './exit.ts';
+import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { say } from './terminal.ts';
 
@@ -33,7 +33,7 @@ export function addReport(program: Command): void {
 
 async function report({ redis, ledger }: Store, batch: string, { format, outcome, out }: ReportOptions): Promise<void> {
   if ((await ledger.batch(batch)) === undefined) {
-    throw new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`);
+    throw noBatch(batch);
   }
   const rows = reportRows(redis, ledger, batch, outcome);
   if (out === undefined) {

@@ -3,7 +3,7 @@ import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from
 import { readHalts, type Halt } from '../limiter/halt-store.ts';
 import { accountOf } from '../runtime/config/config.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
-import { CommandEnd, EXIT } from './exit.ts';
+import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { describeBatch, describeHalt, describeOverview } from './status-text.ts';
 import { print, printJson } from './terminal.ts';
@@ -84,8 +84,7 @@ async function lookAtBatch({ config, redis, prefix, ledger }: Store, id: string)
   const halts = all.filter((halt) =>
     halt.instanceId === undefined ? accounts.has(halt.account) : instances.includes(halt.instanceId),
   );
-  if (detail === undefined)
-    throw new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(id)}: certsweep status lists all of them.`);
+  if (detail === undefined) throw noBatch(id);
   const isDone = detail.pending === 0 && detail.state !== 'planned';
   const text = [...(isDone ? [] : halts.map(describeHalt)), describeBatch(detail)].join('\n');
   return { text, json: statusOf(detail), exitCode: exitCodeOf(detail, halts, isDone), isDone };

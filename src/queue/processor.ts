@@ -7,30 +7,14 @@ import { codeOf } from '../core/answer.ts';
 import { decide, recordAttempt, type DecidePolicy, type HaltScope, type Verdict } from '../core/decide.ts';
 import type { DeadLetter } from '../ledger/dead-letters.ts';
 import type { Ledger, Settlement } from '../ledger/ledger.ts';
+import type { Limiter } from '../limiter/contract.ts';
 import type { BatchStates } from './batch-states.ts';
 import { JOB_PRIORITY } from './contract.ts';
 import type { Item, ItemLocator } from './item.ts';
 import { JobWait } from './job-wait.ts';
 
-/** The right to send a call, or why there is none. */
-export type Grant =
-  | { readonly kind: 'slot'; readonly notAfterMs: number; readonly probe: boolean }
-  | {
-      readonly kind: 'halted';
-      readonly scope: HaltScope;
-      readonly code: string;
-      readonly message: string;
-      readonly retryInMs: number;
-    }
-  | { readonly kind: 'closed' };
-
-export interface Pacer {
-  take(instanceId: string, urgent?: boolean): Promise<Grant>;
-  throttled(retryAfterMs: number): Promise<void>;
-  halt(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean>;
-  /** True when a halt is over by it. */
-  lift(instanceId: string): Promise<boolean>;
-}
+/** The part of the limiter that the processor uses. */
+export type Pacer = Pick<Limiter, 'take' | 'throttled' | 'halt' | 'lift'>;
 
 export interface RevocationClient {
   deleteDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
