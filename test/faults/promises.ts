@@ -9,7 +9,7 @@ import {
   expectSecrecy,
 } from '../support/oracles.ts';
 import { openRig } from '../support/rig.ts';
-import type { Scenario } from './scenarios.ts';
+import type { Scenario } from './scenario.ts';
 
 /** Runs a scenario and has the four oracles judge it; what they saw goes to the file that FAULTS_LOG names, if any. */
 export async function expectPromisesKept(scenario: Scenario, seed: number): Promise<void> {

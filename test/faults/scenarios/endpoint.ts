@@ -1,0 +1,48 @@
+import { PROMISE, startTwo, type Scenario } from '../scenario.ts';
+
+/** Each way in which the endpoint can answer badly, met by some of the devices. */
+const EVERY_ANSWER = [
+  { kind: 'code', code: 'ServiceUnavailable', share: 0.02, times: 2 },
+  { kind: 'code', code: 'InternalError', share: 0.02 },
+  { kind: 'code', code: 'GetCaNumError', share: 0.02 },
+  { kind: 'code', code: 'SignatureNonceUsed', share: 0.02 },
+  { kind: 'code', code: 'SystemOverFlow', share: 0.01 },
+  { kind: 'code', code: 'ParameterFieldCheckFailed', share: 0.005, times: 'always' },
+  { kind: 'code', code: 'FindCaBySnError', share: 0.005, times: 'always' },
+  { kind: 'code', code: 'NeverHeardOf', share: 0.005, times: 'always' },
+  { kind: 'html', share: 0.02 },
+  { kind: 'empty', share: 0.02 },
+  { kind: 'no-code', share: 0.02 },
+  { kind: 'empty-object', share: 0.02 },
+  { kind: 'wrong-echo', share: 0.02 },
+  { kind: 'reset-before', share: 0.02 },
+  { kind: 'reset-after', share: 0.02 },
+  { kind: 'answer-lost-after', share: 0.02 },
+  { kind: 'throttle', share: 0.005 },
+  { kind: 'throttle', share: 0.005, retryAfterMs: 300 },
+];
+
+/** The endpoint answers badly or not at all. */
+export const ENDPOINT: readonly Scenario[] = [
+  {
+    name: 'every bad answer of the table, lost answers, HTML, resets, throttling',
+    promise: PROMISE,
+    items: 2_000,
+    plan: { seed: 7, faults: EVERY_ANSWER },
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      // Some of these faults are many, and by design a batch with many dead items pauses itself; an operator goes on.
+      await rig.until(batch, ({ pending, state }) => pending === 0 || state === 'paused');
+      if ((await rig.status(batch))?.state === 'paused') await rig.run(['resume', batch]);
+    },
+  },
+  {
+    name: 'an endpoint that accepts and never answers',
+    promise: `${PROMISE}; each such call ends at its deadline`,
+    items: 1_000,
+    plan: { seed: 3, faults: [{ kind: 'hang', share: 0.03 }] },
+    async disturb(rig) {
+      await startTwo(rig, { settings: { callDeadlineMs: 1_000 } });
+    },
+  },
+];

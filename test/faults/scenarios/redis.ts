@@ -1,0 +1,97 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
+
+/** Redis fails, forgets, refuses, or is far away. */
+export const REDIS: readonly Scenario[] = [
+  {
+    name: 'kill -9 of Redis, restarted on its append-only file (always)',
+    promise: PROMISE,
+    items: 2_500,
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      for (const share of [0.8, 0.4]) {
+        await progress(rig, batch, share);
+        process.kill(rig.server.serverPid(), 'SIGKILL');
+        await rig.server.restart();
+      }
+    },
+  },
+  {
+    name: 'Redis loses everything',
+    promise:
+      'what was deleted is of the manifest; the same manifest submitted again ends every item, those that were done as already gone',
+    items: 2_000,
+    isLossy: true,
+    async disturb(rig, batch, items) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.6);
+      await rig.direct.flushall();
+      return rig.submit(items);
+    },
+  },
+  {
+    name: 'Redis read-only for two seconds',
+    promise: PROMISE,
+    items: 2_500,
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.75);
+      await rig.direct.config('SET', 'min-replicas-to-write', '1');
+      await delay(2_000);
+      await rig.direct.config('SET', 'min-replicas-to-write', '0');
+    },
+  },
+  {
+    name: 'Redis out of memory for two seconds',
+    promise: PROMISE,
+    items: 2_500,
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.75);
+      await rig.direct.config('SET', 'maxmemory', '1mb');
+      await delay(2_000);
+      await rig.direct.config('SET', 'maxmemory', '0');
+    },
+  },
+  {
+    name: 'a Redis that is 40 ms away',
+    promise: `${PROMISE}; with the default lateMs of 25 no slot comes in time, so the worker waits; near again, it goes on`,
+    items: 1_500,
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.67);
+      rig.proxy.delayMs = 40;
+      await delay(3_000);
+      rig.proxy.delayMs = 2;
+    },
+  },
+  {
+    name: 'connections to Redis cut again and again, then swallowed for a while',
+    promise: PROMISE,
+    items: 2_500,
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      for (const share of [0.9, 0.7, 0.5]) {
+        await progress(rig, batch, share);
+        rig.proxy.cut();
+      }
+      rig.proxy.swallow = true;
+      await delay(3_000);
+      rig.proxy.swallow = false;
+      // What was swallowed is not sent again on these connections.
+      rig.proxy.cut();
+    },
+  },
+  {
+    name: 'Redis unreachable for longer than the lock',
+    promise: `${PROMISE}; no slots, no calls; every job in hand runs again`,
+    items: 2_000,
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.75);
+      rig.proxy.down = true;
+      await delay(8_000);
+      rig.proxy.down = false;
+    },
+  },
+];
