@@ -16,6 +16,11 @@ export interface Findings {
   readonly items: number;
 }
 
+/** When each call of each worker left, on the host's monotonic clock. */
+async function sendsOf(rig: Rig): Promise<number[]> {
+  return (await Promise.all(rig.workers.map((worker) => worker.sends()))).flat();
+}
+
 /** Above what the senders sent, arrivals may bunch by as long as the way takes to differ, and the witness' own loop stands still. */
 const WAY_JITTER_MS = 150;
 
@@ -42,6 +47,17 @@ export async function expectNeverOver(rig: Rig, items: number): Promise<Findings
   const cap = Math.min(ACCOUNT_QPS, EGRESS_QPS * new Set(sends.map(({ egress }) => egress)).size);
   const used = Math.round((sent.length / ((spanMs / 1_000) * cap)) * 100);
   return { sentWorst, arrivedWorst, witnessLagMs: seen.worstLagMs, used, calls: calls.length, items };
+}
+
+/**
+ * Oracle 1 where calls may not leave at all: none left between the two moments, by the senders' times.
+ * @param fromMs - and `toMs`, on the host's monotonic clock
+ */
+export async function expectNoSends(rig: Rig, fromMs: number, toMs: number): Promise<void> {
+  expect(toMs - fromMs, 'milliseconds without calls').toBeGreaterThan(0);
+  const sent = await sendsOf(rig);
+  const late = sent.filter((time) => time >= fromMs && time < toMs).map((time) => Math.round(time - fromMs));
+  expect(late, `calls that left in ${Math.round(toMs - fromMs)} ms, by when`).toEqual([]);
 }
 
 /** Oracle 2, loss: every accepted item in exactly one outcome, its own; lost, doubled and invented are each zero. */

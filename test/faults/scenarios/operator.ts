@@ -1,5 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
+import { expectNoSends } from '../../support/oracles.ts';
 import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
+
+/** Every worker has heard of it by then; until then, calls whose slot was given may leave. */
+const HEARD_WITHIN_MS = 1_025;
+/** Jobs of a paused batch look again after 5 s: they must be sent away again. */
+const PAUSE_MS = 7_000;
 
 /** An operator steps in while a batch runs. */
 export const OPERATOR: readonly Scenario[] = [
@@ -18,14 +25,17 @@ export const OPERATOR: readonly Scenario[] = [
   },
   {
     name: 'a batch is paused and resumed while it runs',
-    promise: `${PROMISE}; no call begins while it is paused`,
+    promise: `${PROMISE}; a second after the command no call of it leaves until it is resumed`,
     items: 2_000,
     async disturb(rig, batch) {
       await startTwo(rig);
       await progress(rig, batch, 0.75);
       await rig.run(['pause', batch]);
-      await delay(1_500);
+      const pausedMs = hostMonotonicMs();
+      await delay(PAUSE_MS);
+      const resumedMs = hostMonotonicMs();
       await rig.run(['resume', batch]);
+      await expectNoSends(rig, pausedMs + HEARD_WITHIN_MS, resumedMs);
     },
   },
 ];

@@ -1,5 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
+import { expectNoSends } from '../../support/oracles.ts';
 import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
+
+/** A slot lies at most 50 ms ahead, and its call leaves at most 25 ms late. */
+const SLOTS_END_WITHIN_MS = 100;
 
 /** Redis fails, forgets, refuses, or is far away. */
 export const REDIS: readonly Scenario[] = [
@@ -61,7 +66,9 @@ export const REDIS: readonly Scenario[] = [
       await startTwo(rig);
       await progress(rig, batch, 0.67);
       rig.proxy.delayMs = 40;
+      const fromMs = hostMonotonicMs() + SLOTS_END_WITHIN_MS;
       await delay(3_000);
+      await expectNoSends(rig, fromMs, hostMonotonicMs());
       rig.proxy.delayMs = 2;
     },
   },
@@ -90,7 +97,9 @@ export const REDIS: readonly Scenario[] = [
       await startTwo(rig);
       await progress(rig, batch, 0.75);
       rig.proxy.down = true;
+      const fromMs = hostMonotonicMs() + SLOTS_END_WITHIN_MS;
       await delay(8_000);
+      await expectNoSends(rig, fromMs, hostMonotonicMs());
       rig.proxy.down = false;
     },
   },
