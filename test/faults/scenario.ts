@@ -1,5 +1,5 @@
 import type { Certificate } from '../../src/core/certificate.ts';
-import { EGRESSES, type Rig, type RigWorker } from '../support/rig.ts';
+import { EGRESSES, type Caps, type Rig, type RigWorker } from '../support/rig.ts';
 
 /** A fault, what the product promises under it, and how it is brought about. */
 export interface Scenario {
@@ -9,6 +9,10 @@ export interface Scenario {
   readonly items: number;
   /** Faults of the endpoint, as in a plan file. */
   readonly plan?: object;
+  /** Where they are not the usual ones. */
+  readonly caps?: Caps;
+  /** Percent of the cap that must be used between the ramp and the end, where nothing is broken for long. */
+  readonly leastUsed?: number;
   /** Redis forgets what it acknowledged: then less is promised. */
   readonly isLossy?: boolean;
   /** Starts workers and disturbs them. The batch is submitted by then. @returns the batch to judge, where it is another one */

@@ -16,9 +16,14 @@ import { INSTANCE, KEY_ENV, openInstallation, type Installation } from './instal
 import { startTestRedis, type TestRedis } from './redis.ts';
 import { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
 
-/** The caps of every fault run. */
-export const ACCOUNT_QPS = 400;
-export const EGRESS_QPS = 260;
+/** The configured paces, calls a second. */
+export interface Caps {
+  readonly accountQps: number;
+  readonly egressQps: number;
+}
+
+/** So high that two workers on two cores are near them. */
+const FAST: Caps = { accountQps: 400, egressQps: 260 };
 /** Two source addresses as the witness sees them; workers are bound to one. */
 export const EGRESSES = ['127.0.0.1', '127.0.0.2'] as const;
 
@@ -33,6 +38,7 @@ export interface RigWorker extends RunningCommand {
  * witness is the endpoint, in its own process, and writes a line for each call that arrives.
  */
 export interface Rig extends Installation {
+  readonly caps: Caps;
   readonly server: TestRedis;
   readonly proxy: RedisProxy;
   /** Past the proxy. */
@@ -54,12 +60,18 @@ export interface Rig extends Installation {
   control(path: string, body: object): Promise<void>;
 }
 
+const LATENCY_MS = '20';
 const LOOK_EVERY_MS = 50;
 const SETTLED_WITHIN_MS = 60_000;
 const NODE_SENDS = new URL('send-journal.mjs', import.meta.url).href;
 
-/** @param plan - faults of the endpoint, as in a plan file */
-export async function openRig(plan: object = { seed: 1, faults: [] }, latency = '20'): Promise<Rig> {
+export interface RigOptions {
+  /** Faults of the endpoint, as in a plan file. */
+  readonly plan?: object | undefined;
+  readonly caps?: Caps | undefined;
+}
+
+export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: RigOptions = {}): Promise<Rig> {
   const server = await startTestRedis();
   const { path: socket = '', password = '' } = server.options;
   const proxy = await startRedisProxy(socket);
@@ -67,9 +79,9 @@ export async function openRig(plan: object = { seed: 1, faults: [] }, latency = 
   const url = `redis://:${password}@127.0.0.1:${proxy.port}`;
   const settings = (endpoint: string, changes: object = {}): object => ({
     redis: { url },
-    egress: { qps: EGRESS_QPS },
+    egress: { qps: caps.egressQps },
     retry: { baseMs: 50, capMs: 500 },
-    accounts: { fleet: { endpoint, instances: [INSTANCE], limits: { qps: ACCOUNT_QPS }, credentials: KEY_ENV } },
+    accounts: { fleet: { endpoint, instances: [INSTANCE], limits: { qps: caps.accountQps }, credentials: KEY_ENV } },
     ...changes,
   });
   const installation = await openInstallation(settings('http://127.0.0.1:1'));
@@ -83,7 +95,7 @@ export async function openRig(plan: object = { seed: 1, faults: [] }, latency = 
     '0.0.0.0',
     '--no-enforce',
     '--latency',
-    latency,
+    LATENCY_MS,
     '--plan',
     planFile,
     '--journal',
@@ -99,6 +111,7 @@ export async function openRig(plan: object = { seed: 1, faults: [] }, latency = 
 
   const rig: Rig = {
     ...installation,
+    caps,
     server,
     proxy,
     direct,
@@ -107,7 +120,7 @@ export async function openRig(plan: object = { seed: 1, faults: [] }, latency = 
       started += 1;
       const number = started;
       const config = await installation.configure(
-        settings(endpoint, { egress: { id: egress, qps: EGRESS_QPS, localAddress: egress }, ...changes }),
+        settings(endpoint, { egress: { id: egress, qps: caps.egressQps, localAddress: egress }, ...changes }),
         `worker-${number}.yaml`,
       );
       const sends = join(installation.folder, `sends-${number}`);

@@ -89,7 +89,7 @@ describe('a soak', () => {
   it(`of ${DISTURBANCES} faults mixed at random, seed ${SEED}`, { timeout: 400_000 }, async () => {
     const random = seededRandom(SEED);
     const items = certificates(ITEMS, SEED);
-    const rig = await openRig(PLAN);
+    const rig = await openRig({ plan: PLAN });
     try {
       const batch = await rig.submit(items);
       for (const egress of EGRESSES) await start(rig, egress);
