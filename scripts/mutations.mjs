@@ -73,8 +73,15 @@ const MUTATIONS = [
   {
     name: 'a start that crashed is taken for a clean one',
     file: 'src/queue/item.ts',
-    from: 'effectUnknown || attemptsStarted - 1 > starts',
-    to: 'effectUnknown',
+    from: 'attemptsStarted - 1 > starts && ',
+    to: 'attemptsStarted < 0 && ',
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a crash while an item waited for its slot counts as a call',
+    file: 'src/queue/item.ts',
+    from: '(await this.#ledger.hasDeparted(place.batch, place.n))',
+    to: 'place.n >= 0',
     tests: ['test/queue'],
   },
   {

@@ -70,7 +70,7 @@ const REOPENED: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone',
 /** Makes a dead item pending again; the feeder gives it a job, with its history. */
 export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
   const of = ledger.keys.of(batch);
-  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, of.dead, of.reopened, of.superseded];
+  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, of.dead, of.reopened, of.superseded, of.departed];
   return REOPENED[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk])] ?? 'gone';
 }
 

@@ -23,6 +23,8 @@ export interface BatchKeys {
   readonly cursors: string;
   /** Bitmap: one bit for each settled item. */
   readonly settled: string;
+  /** Bitmap: one bit for each item of which a call may have left. */
+  readonly departed: string;
   /** Stream: the outcomes, in the order they came. */
   readonly ledger: string;
   /** Hash: ordinal to the dead letter. */
@@ -48,6 +50,7 @@ export function ledgerKeys(prefix: string): LedgerKeys {
       lanes: `${prefix}:batch:${batch}:lanes`,
       cursors: `${prefix}:batch:${batch}:cursors`,
       settled: `${prefix}:batch:${batch}:settled`,
+      departed: `${prefix}:batch:${batch}:departed`,
       ledger: `${prefix}:batch:${batch}:ledger`,
       dead: `${prefix}:batch:${batch}:dead`,
       reopened: `${prefix}:batch:${batch}:reopened`,

@@ -3,9 +3,9 @@ import type { BatchEvent, BatchState, Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { script } from '../runtime/redis/script.ts';
 import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
-import { CHUNK_ITEMS, chunkOf, unpackChunk, type ChunkRanges } from './chunk.ts';
+import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
-import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, REWIND, SETTLE } from './scripts.lua.ts';
+import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, REWIND, SETTLE } from './scripts.lua.ts';
 
 /** One settled item, as it goes into the ledger. */
 export interface Settlement {
@@ -46,7 +46,8 @@ export interface Lane {
 const settleScript = script<Settled>(SETTLE);
 const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
-const adoptScript = script<[number, number]>(ADOPT);
+const adoptScript = script<[number, number, string]>(ADOPT);
+const departScript = script<number>(DEPART);
 const advanceScript = script<null>(ADVANCE);
 const rewindScript = script<null>(REWIND);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
@@ -81,6 +82,20 @@ export class Ledger {
 
   async isSettled(batch: string, n: number): Promise<boolean> {
     return (await this.#redis.getbit(this.keys.of(batch).settled, n)) === 1;
+  }
+
+  /**
+   * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows.
+   * @returns false when there is no such batch
+   */
+  async depart(batch: string, n: number): Promise<boolean> {
+    const { record, departed } = this.keys.of(batch);
+    return (await departScript(this.#redis, [record, departed], [n])) === 1;
+  }
+
+  /** Whether a call of the item may have left since it was accepted or last reopened. */
+  async hasDeparted(batch: string, n: number): Promise<boolean> {
+    return (await this.#redis.getbit(this.keys.of(batch).departed, n)) === 1;
   }
 
   /** Which items of a chunk are settled, by their position in it. */
@@ -147,18 +162,23 @@ export class Ledger {
   }
 
   /**
-   * Gives a job that belongs to no batch its ordinal in a standing batch. The same job id gets the same ordinal again, until it is settled.
-   * @returns `isNew` false when the job is there already
+   * Gives a job that belongs to no batch its ordinal in a standing batch. The same job id with the same certificate gets the same ordinal
+   * again, until it is settled.
+   * @returns `isNew` false when the job is there already; `key` is what it is adopted under: the job id, unless that stands for another certificate
    * @throws while the standing batch is cancelled and some of it is not settled yet
    */
-  async adopt(batch: string, jobId: string, certificate: Certificate): Promise<{ n: number; isNew: boolean }> {
+  async adopt(
+    batch: string,
+    jobId: string,
+    certificate: Certificate,
+  ): Promise<{ n: number; isNew: boolean; key: string }> {
     const of = this.keys.of(batch);
     const keys = [of.record, this.keys.batches, this.keys.active, of.adopted, of.chunks];
     const { instanceId, caSn, deviceSn } = certificate;
     const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk];
-    const [n, isNew] = await adoptScript(this.#redis, keys, args);
+    const [n, isNew, key] = await adoptScript(this.#redis, keys, args);
     if (n < 0) throw new Error(`batch ${batch} is being cancelled: try again when none of its items is pending`);
-    return { n, isNew: isNew === 1 };
+    return { n, isNew: isNew === 1, key };
   }
 
   /** The jobs a standing batch has adopted and not settled. */
@@ -211,33 +231,3 @@ export class Ledger {
 }
 
 const RATE_SAMPLE = 2_000;
-
-/** Reads chunks through a small cache: neighbours in time are neighbours in a chunk. */
-export class ChunkReader {
-  readonly #ledger: Ledger;
-  readonly #capacity: number;
-  readonly #chunks = new Map<string, Promise<Certificate[] | undefined>>();
-
-  constructor(ledger: Ledger, capacity = 32) {
-    this.#ledger = ledger;
-    this.#capacity = capacity;
-  }
-
-  /** The certificate that an ordinal stands for. */
-  async certificate(batch: string, n: number): Promise<Certificate | undefined> {
-    if (batch.startsWith(STANDING_PREFIX)) return this.#ledger.adoptedCertificate(batch, n);
-    return (await this.chunk(batch, chunkOf(n)))?.[n % CHUNK_ITEMS];
-  }
-
-  async chunk(batch: string, chunk: number): Promise<Certificate[] | undefined> {
-    const key = `${batch} ${chunk}`;
-    const read = this.#chunks.get(key) ?? this.#ledger.chunk(batch, chunk);
-    // Put at the end again: the map's order is the order of use.
-    this.#chunks.delete(key);
-    this.#chunks.set(key, read);
-    read.catch(() => this.#chunks.delete(key));
-    const oldest = this.#chunks.keys().next();
-    if (this.#chunks.size > this.#capacity && oldest.done !== true) this.#chunks.delete(oldest.value);
-    return read;
-  }
-}

@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis';
 import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { outcomeNamed } from './batch-record.ts';
-import { ChunkReader, type Ledger } from './ledger.ts';
+import { ChunkReader } from './chunk-reader.ts';
+import type { Ledger } from './ledger.ts';
 
 /** One line of a report: an item's end. */
 export interface ReportRow extends Certificate {

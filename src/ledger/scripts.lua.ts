@@ -112,14 +112,21 @@ redis.call('INCR', KEYS[2])
 return after`;
 
 /**
- * Gives a job that belongs to no batch its place in a standing batch; the same job gets the same place again.
+ * Gives a job that belongs to no batch its place in a standing batch; the same job gets the same place again. A job id that stands for another
+ * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard.
  * KEYS record batches active adopted chunks; ARGV batch jobId certificate rank.
- * Replies { ordinal, 1 when new }; { -1, 0 } while the standing batch is cancelled and not yet drained: going on would revive what was cancelled.
+ * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the standing batch is cancelled and not yet drained: going on would
+ * revive what was cancelled.
  */
 export const ADOPT = `${MOVES}
 ${CLOCK}
-local known = redis.call('HGET', KEYS[4], ARGV[2])
-if known then return { tonumber(known), 0 } end
+local key = ARGV[2]
+local known = redis.call('HGET', KEYS[4], key)
+if known and redis.call('HGET', KEYS[5], known) ~= ARGV[3] then
+  key = key .. '#' .. redis.sha1hex(ARGV[3])
+  known = redis.call('HGET', KEYS[4], key)
+end
+if known then return { tonumber(known), 0, key } end
 local f = redis.call('HMGET', KEYS[1], 'state', 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
 local state = f[1]
 if state == 'cancelled' and f[2] - (f[3] or 0) - (f[4] or 0) - (f[5] or 0) - (f[6] or 0) > 0 then return { -1, 0 } end
@@ -131,14 +138,22 @@ end
 redis.call('HSET', KEYS[1], 'state', state and moves.reopen[state] or 'running')
 redis.call('HDEL', KEYS[1], 'completedAt')
 redis.call('HINCRBY', KEYS[1], 'fed', 1)
-redis.call('HSET', KEYS[4], ARGV[2], n)
+redis.call('HSET', KEYS[4], key, n)
 redis.call('HSET', KEYS[5], n, ARGV[3])
 redis.call('ZADD', KEYS[3], 'NX', ARGV[4] * 1e13 + now, ARGV[1])
-return { n, 1 }`;
+return { n, 1, key }`;
+
+/**
+ * Notes that a call of the item is about to leave. It stays noted until the item is reopened.
+ * KEYS record departed; ARGV n. Replies 1, or 0 when there is no such batch.
+ */
+export const DEPART = `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('SETBIT', KEYS[2], ARGV[1], 1)
+return 1`;
 
 /**
  * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.
- * KEYS record active settled ledger dead reopened superseded; ARGV batch n rank.
+ * KEYS record active settled ledger dead reopened superseded departed; ARGV batch n rank.
  * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
 export const REOPEN = `${MOVES}
@@ -150,6 +165,7 @@ if cjson.decode(letter).instanceId == '' then return -2 end
 local after = moves.reopen[redis.call('HGET', KEYS[1], 'state')]
 if not after then return -1 end
 redis.call('SETBIT', KEYS[3], ARGV[2], 0)
+redis.call('SETBIT', KEYS[8], ARGV[2], 0)
 redis.call('HINCRBY', KEYS[1], 'dead', -1)
 redis.call('HSET', KEYS[1], 'state', after)
 redis.call('HDEL', KEYS[1], 'completedAt')

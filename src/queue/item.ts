@@ -1,9 +1,10 @@
 import type { Certificate } from '../core/certificate.ts';
 import type { Attempt } from '../core/decide.ts';
 import type { Death } from '../ledger/dead-letters.ts';
-import { STANDING_PREFIX, type ChunkReader, type Ledger } from '../ledger/ledger.ts';
+import type { ChunkReader } from '../ledger/chunk-reader.ts';
+import { STANDING_PREFIX, type Ledger } from '../ledger/ledger.ts';
 import type { BatchStates } from './batch-states.ts';
-import { parseJob, type Job, type Trail } from './contract.ts';
+import { jobIdOf, parseJob, type Job } from './contract.ts';
 
 /** What a job stands for: an accepted item, and what it has been through. */
 export interface Item {
@@ -15,6 +16,8 @@ export interface Item {
   /** The job, where the item was adopted from one. */
   readonly adoptedFrom?: string;
 }
+
+type Place = Pick<Item, 'batch' | 'n' | 'adoptedFrom'>;
 
 export type Located =
   | { readonly kind: 'item'; readonly item: Item }
@@ -49,24 +52,43 @@ export class ItemLocator {
       return { kind: 'unusable', item: await this.#malformed(started), code: 'malformed-job', message: parsed.message };
     }
     const { job } = parsed;
-    const attempt = attemptOf(job.trail, started.attemptsStarted);
-    const { certificate, history } = job;
     const { item } = job;
     if (item === undefined || (await this.#isNoItem(item))) {
-      const adopted = await this.#adopt(started, certificate);
-      return { kind: 'item', item: { ...adopted, certificate, attempt, history } };
+      const adopted = await this.#adoptedItem(started, job);
+      if (item === undefined || started.id !== jobIdOf(item.batch, item.n, job.history.length)) {
+        return { kind: 'item', item: adopted };
+      }
+      // Our own feeder made it, so its batch was there, and was cancelled and forgotten since: nobody wants this call any more.
+      const message = `batch ${item.batch} is no longer there; retry the dead letter if the certificate is to be revoked all the same`;
+      return { kind: 'unusable', item: adopted, code: 'unknown-batch', message };
     }
-    if (!(await this.#isSame(item, certificate))) {
+    if (!(await this.#isSame(item, job.certificate))) {
       // Settling under its number would tell a lie about another certificate.
-      const adopted = await this.#adopt(started, certificate);
       const message = `item ${item.n} of batch ${item.batch} is another certificate than the job names`;
-      return { kind: 'unusable', item: { ...adopted, certificate, attempt, history }, code: 'malformed-job', message };
+      return { kind: 'unusable', item: await this.#adoptedItem(started, job), code: 'malformed-job', message };
     }
     const jobId = item.batch.startsWith(STANDING_PREFIX) ? (job.key ?? started.id) : undefined;
     return {
       kind: 'item',
-      item: { ...item, certificate, attempt, history, ...(jobId !== undefined && { adoptedFrom: jobId }) },
+      item: await this.#known(started, job, { ...item, ...(jobId !== undefined && { adoptedFrom: jobId }) }),
     };
+  }
+
+  async #adoptedItem(started: StartedJob, job: Job): Promise<Item> {
+    return this.#known(started, job, await this.#adopt(started, job.certificate));
+  }
+
+  /**
+   * The item with what it has been through. A start that we did not write down ended in a crash; whether its call was on the way is in the ledger.
+   * Most that are in hand only wait for their slot.
+   */
+  async #known({ attemptsStarted }: StartedJob, job: Job, place: Place): Promise<Item> {
+    const { failures, calls, refreshed, starts } = job.trail;
+    const effectUnknown =
+      job.trail.effectUnknown ||
+      (attemptsStarted - 1 > starts && (await this.#ledger.hasDeparted(place.batch, place.n)));
+    const { certificate, history } = job;
+    return { ...place, certificate, attempt: { failures, calls, refreshed, effectUnknown }, history };
   }
 
   /** Its producer named a batch of its own, or one that Redis has lost. */
@@ -81,10 +103,9 @@ export class ItemLocator {
     return kept?.instanceId === named.instanceId && kept.caSn === named.caSn && kept.deviceSn === named.deviceSn;
   }
 
-  async #adopt(started: StartedJob, certificate: Certificate): Promise<Pick<Item, 'batch' | 'n' | 'adoptedFrom'>> {
-    const jobId = started.id ?? '';
-    const { n } = await this.#ledger.adopt(this.#standingBatch, jobId, certificate);
-    return { batch: this.#standingBatch, n, adoptedFrom: jobId };
+  async #adopt(started: StartedJob, certificate: Certificate): Promise<Place> {
+    const { n, key } = await this.#ledger.adopt(this.#standingBatch, started.id ?? '', certificate);
+    return { batch: this.#standingBatch, n, adoptedFrom: key };
   }
 
   async #malformed(started: StartedJob): Promise<Item> {
@@ -96,12 +117,6 @@ export class ItemLocator {
 
 export function standingBatchOf(account: string): string {
   return `${STANDING_PREFIX}${account}`;
-}
-
-/** A start that we did not write down ended in a crash, perhaps with its call on the way. */
-function attemptOf(trail: Trail, attemptsStarted: number): Attempt {
-  const { failures, calls, effectUnknown, refreshed, starts } = trail;
-  return { failures, calls, refreshed, effectUnknown: effectUnknown || attemptsStarted - 1 > starts };
 }
 
 /** The text of what a producer sent, for the dead letter; long ones are cut. */

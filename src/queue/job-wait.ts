@@ -9,6 +9,8 @@ export class JobWait {
   readonly #random: () => number;
   /** The item of the job as it was last known; undefined before it was found. */
   item: Item | undefined;
+  /** Whether a call of this start may have left. */
+  departed = false;
 
   constructor(job: BullJob, token: string | undefined, random: () => number) {
     this.#job = job;

@@ -3,7 +3,8 @@ import type { Certificate } from '../core/certificate.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import { CHUNK_ITEMS } from '../ledger/chunk.ts';
 import { reopenedOrdinals } from '../ledger/dead-letters.ts';
-import { STANDING_PREFIX, type ChunkReader, type Ledger } from '../ledger/ledger.ts';
+import type { ChunkReader } from '../ledger/chunk-reader.ts';
+import { STANDING_PREFIX, type Ledger } from '../ledger/ledger.ts';
 import type { Backlog } from './revoke-queue.ts';
 
 /** A batch's queue must be found empty for so long before its items count as lost. */

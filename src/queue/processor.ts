@@ -65,6 +65,8 @@ export interface ProcessorParts {
 const PAUSED_MS = 5_000;
 /** A job whose instance this worker does not know may be known to another one, after a change of configuration. */
 const NOT_OURS_MS = 5_000;
+/** A job whose batch has gone from Redis since it was found is looked at anew. */
+const NO_BATCH_MS = 2_000;
 const DEFECT_MS = 2_000;
 /** The least time before a throttled item is tried again. */
 const THROTTLED_MS = 500;
@@ -87,7 +89,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
         await recover(job, wait, error);
       } catch (again) {
         // Nothing can be written now. BullMQ must not fail the job: its item may be done. Left active, it is taken up when its lock has run out,
-        // and the unfinished start tells that its call may have been made.
+        // and the ledger tells whether its call may have left.
         throw isWait(again) ? again : new WaitingError();
       }
     }
@@ -110,6 +112,10 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);
       // The wait for the slot may have been long.
       if ((await passGate(item, wait)) === 'settled') return;
+
+      // Before the call: without it, whoever takes the item up after a crash could not know of it.
+      if (!(await ledger.depart(item.batch, item.n))) return wait.snooze(item, NO_BATCH_MS);
+      wait.departed = true;
 
       const sentMs = performance.now();
       const answer = await client.deleteDeviceCertificate(item.certificate, grant.notAfterMs);
@@ -160,7 +166,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       cause.name === 'ReplyError' || cause.name === 'AbortError' || cause.name === 'MaxRetriesPerRequestError';
     const failures = item.attempt.failures + (isRedis ? 0 : 1);
     if (failures >= policy.attempts) return settleDead(item, 'worker-defect', cause.message, '');
-    return wait.until({ ...item, attempt: { ...item.attempt, failures, effectUnknown: true } }, DEFECT_MS);
+    const effectUnknown = item.attempt.effectUnknown || wait.departed;
+    return wait.until({ ...item, attempt: { ...item.attempt, failures, effectUnknown } }, DEFECT_MS);
   }
 
   /** Whether a call may be made for the item now; settles it as cancelled when its batch is. */

@@ -75,15 +75,15 @@ export class Model {
   }
 
   /** @returns the ordinal; undefined where it is refused */
-  adopt(id: string, job: string): { n: number; isNew: boolean } | undefined {
+  adopt(id: string, job: string): { n: number; isNew: boolean; key: string } | undefined {
     const batch = this.batches.find((known) => known.id === id) ?? this.#open({ id, count: 0 });
     const known = batch.adopted.get(job);
-    if (known !== undefined) return { n: known, isNew: false };
+    if (known !== undefined) return { n: known, isNew: false, key: job };
     if (batch.state === 'cancelled' && batch.items.includes('pending')) return undefined;
     if (batch.state !== 'paused') batch.state = 'running';
     batch.items.push('pending');
     batch.adopted.set(job, batch.items.length - 1);
-    return { n: batch.items.length - 1, isNew: true };
+    return { n: batch.items.length - 1, isNew: true, key: job };
   }
 
   #open({ id, manifest, count }: { id: string; manifest?: number; count: number }): ModelBatch {

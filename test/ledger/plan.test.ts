@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk, packChunk, unpackChunk } from '../../src/ledger/chunk.ts';
-import { ChunkReader } from '../../src/ledger/ledger.ts';
+import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();

@@ -14,15 +14,15 @@ beforeEach(async () => {
 afterAll(() => room.cleanup());
 
 it('gives a job one place, however often it asks, until it is settled', async () => {
-  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 0, isNew: true });
-  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 0, isNew: false });
-  expect(await room.ledger.adopt(BATCH, 'other', SECOND)).toEqual({ n: 1, isNew: true });
+  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 0, isNew: true, key: 'job' });
+  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 0, isNew: false, key: 'job' });
+  expect(await room.ledger.adopt(BATCH, 'other', SECOND)).toEqual({ n: 1, isNew: true, key: 'other' });
   expect(await room.ledger.adoptedCertificate(BATCH, 1)).toEqual(SECOND);
   expect(await room.ledger.adoptedCertificate(BATCH, 2)).toBeUndefined();
   expect(await room.batch(BATCH)).toMatchObject({ state: 'running', priority: 'urgent', counts: { accepted: 2 } });
   await room.ledger.settle(room.settlement(BATCH, 0, 'revoked', { jobId: 'job' }));
   expect(await room.ledger.adoptedJobs(BATCH)).toEqual(new Map([['other', 1]]));
-  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 2, isNew: true });
+  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 2, isNew: true, key: 'job' });
 });
 
 it('opens again when a job comes after its last item', async () => {
@@ -45,8 +45,8 @@ it('takes no job while some of it is still to be cancelled, since that would be 
   await room.ledger.adopt(BATCH, 'job', FIRST);
   await room.ledger.change(BATCH, 'cancel');
   await expect(room.ledger.adopt(BATCH, 'next', SECOND)).rejects.toThrow('is being cancelled');
-  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 0, isNew: false });
+  expect(await room.ledger.adopt(BATCH, 'job', FIRST)).toEqual({ n: 0, isNew: false, key: 'job' });
   await room.ledger.settle(room.settlement(BATCH, 0, 'cancelled', { jobId: 'job' }));
-  expect(await room.ledger.adopt(BATCH, 'next', SECOND)).toEqual({ n: 1, isNew: true });
+  expect(await room.ledger.adopt(BATCH, 'next', SECOND)).toEqual({ n: 1, isNew: true, key: 'next' });
   expect((await room.batch(BATCH)).state).toBe('running');
 });

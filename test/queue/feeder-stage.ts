@@ -1,6 +1,6 @@
 import type { CautionPolicy } from '../../src/core/batch.ts';
 import { DEFAULT_CAUTION } from '../../src/core/batch.ts';
-import { ChunkReader } from '../../src/ledger/ledger.ts';
+import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import type { JobData } from '../../src/queue/contract.ts';
 import { Feeder, type FeederEvent } from '../../src/queue/feeder.ts';
 import { RevokeQueue } from '../../src/queue/revoke-queue.ts';

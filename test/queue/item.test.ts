@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { ChunkReader } from '../../src/ledger/ledger.ts';
+import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
+import { forgetBatch } from '../../src/ledger/forget.ts';
 import { BatchStates } from '../../src/queue/batch-states.ts';
-import { NO_TRAIL } from '../../src/queue/contract.ts';
+import { jobIdOf, NO_TRAIL } from '../../src/queue/contract.ts';
 import { ItemLocator, standingBatchOf } from '../../src/queue/item.ts';
 import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
 
@@ -58,6 +59,32 @@ describe('the item of a job', () => {
     expect((await room.batch(batch)).counts.accepted).toBe(2);
   });
 
+  it('is another one where a job id is used again for another certificate', async () => {
+    const { locator, standing } = open();
+    const first = await locator.locate(start({ v: 1, ...A }));
+    const second = await locator.locate(start({ v: 1, ...B }));
+    expect([first.item.n, second.item.n]).toEqual([0, 1]);
+    expect(second.item.adoptedFrom).not.toBe(first.item.adoptedFrom);
+    expect(await locator.locate(start({ v: 1, ...A }))).toEqual(first);
+    expect(await locator.locate(start({ v: 1, ...B }))).toEqual(second);
+    expect(await room.ledger.adoptedCertificate(standing, 0)).toEqual(A);
+    expect(await room.ledger.adoptedCertificate(standing, 1)).toEqual(B);
+  });
+
+  it('of a job that we fed can only end dead when its batch is gone', async () => {
+    const { locator, standing } = open();
+    const batch = await room.batchOf(certificatesOf(1));
+    await room.ledger.change(batch, 'cancel');
+    await room.ledger.cancelItems(batch, [0]);
+    expect(await forgetBatch(room.redis, room.ledger, batch)).toBe('forgotten');
+    const located = await locator.locate(start({ v: 1, ...A, batch, n: 0 }, 1, jobIdOf(batch, 0, 0)));
+    expect(located).toMatchObject({
+      kind: 'unusable',
+      code: 'unknown-batch',
+      item: { batch: standing, certificate: A },
+    });
+  });
+
   it('is never one of another certificate', async () => {
     const { locator, standing } = open();
     const batch = await room.batchOf(certificatesOf(2));
@@ -95,9 +122,17 @@ describe('a start that nobody wrote down', () => {
     ['one more than is written', trailOf(4), 5, false],
     ['two more than are written', trailOf(4), 6, true],
     ['a crash that was noted before', { v: 1, ...A, trail: { starts: 4, effectUnknown: true } }, 5, true],
-  ])('is told from %s', async (_, data, attemptsStarted, effectUnknown) => {
-    const { locator } = open();
+  ])('of an item whose call left is told from %s', async (_, data, attemptsStarted, effectUnknown) => {
+    const { locator, standing } = open();
+    const { item: waiting } = await locator.locate(start({ v: 1, ...A }));
+    await room.ledger.depart(standing, waiting.n);
     const { item } = await locator.locate(start(data, attemptsStarted));
     expect(item.attempt.effectUnknown).toBe(effectUnknown);
+  });
+
+  it('of an item that only waited says nothing', async () => {
+    const { locator } = open();
+    const { item } = await locator.locate(start({ v: 1, ...A }, 2));
+    expect(item.attempt.effectUnknown).toBe(false);
   });
 });
