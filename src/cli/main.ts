@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { ManifestError } from '../manifest/fault.ts';
+import { ScratchUnavailable } from '../manifest/scratch-file.ts';
 import { ConfigError } from '../runtime/config/faults.ts';
 import { describeRedisError, RedisUnavailable } from '../runtime/redis/describe-error.ts';
 import { VERSION } from '../runtime/version.ts';
@@ -65,7 +66,7 @@ function exitCodeOf(error: unknown): number {
     say(error.message);
     return EXIT.usage;
   }
-  if (error instanceof RedisUnavailable) {
+  if (error instanceof RedisUnavailable || error instanceof ScratchUnavailable) {
     say(error.message);
     return EXIT.refused;
   }

@@ -15,20 +15,27 @@ export interface Submission {
 
 type Rows = AsyncIterable<readonly ManifestRow[]>;
 
-/** Reads a manifest to its end and counts; touches nothing. */
+/**
+ * Reads a manifest to its end and counts; touches nothing.
+ * @throws what the reader throws, and ScratchUnavailable
+ */
 export async function surveyManifest(
   rows: Rows,
   accountOf: (instanceId: string) => string | undefined,
 ): Promise<Tally> {
   const judge = new ManifestTally(accountOf);
-  for await (const batch of rows) for (const row of batch) judge.judge(row);
+  try {
+    for await (const batch of rows) for (const row of batch) judge.judge(row);
+  } finally {
+    judge.close();
+  }
   return judge.tally;
 }
 
 /**
- * Reads a manifest once, storing its items as a plan on the way, so that memory does not grow with it. Nothing of it can run before
+ * Reads a manifest once, storing its items as a plan on the way, so that memory hardly grows with it. Nothing of it can run before
  * `activate`; a plan whose submitter dies goes away by itself.
- * @throws what the reader or Redis throws, after the plan was discarded
+ * @throws what the reader or Redis throws, or ScratchUnavailable, after the plan was discarded
  */
 export async function planManifest(
   rows: Rows,
@@ -48,6 +55,8 @@ export async function planManifest(
   } catch (error) {
     await plan.discard().catch(() => undefined);
     throw error;
+  } finally {
+    judge.close();
   }
   return {
     batch: plan.batch,

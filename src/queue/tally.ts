@@ -29,7 +29,7 @@ export interface InstanceShare {
 /** Rejections kept with their reasons: enough to see what is wrong, and bounded for a manifest that is wrong all over. */
 export const REJECTIONS_KEPT = 100;
 
-/** Judges the rows of one manifest, one by one. */
+/** Judges the rows of one manifest, one by one. Must be closed, also after an error. */
 export class ManifestTally {
   readonly #accountOf: (instanceId: string) => string | undefined;
   readonly #seen = new SeenCertificates();
@@ -44,7 +44,10 @@ export class ManifestTally {
     this.#accountOf = accountOf;
   }
 
-  /** @returns the certificate when the row is a new item */
+  /**
+   * @returns the certificate when the row is a new item
+   * @throws ScratchUnavailable
+   */
   judge(row: ManifestRow): Certificate | undefined {
     if (!row.ok) return this.#reject(row.line, row.reason);
     const { certificate } = row;
@@ -71,6 +74,11 @@ export class ManifestTally {
       rejections: this.#rejections,
       instances: [...this.#items].map(([instanceId, { account, items }]) => ({ account, instanceId, items })),
     };
+  }
+
+  /** What was counted stays. */
+  close(): void {
+    this.#seen.close();
   }
 
   #open(instanceId: string): { account: string; items: number } | undefined {

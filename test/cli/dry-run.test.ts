@@ -86,6 +86,18 @@ describe('submit without --execute', () => {
     expect(gone.stderr).toContain('gone.csv cannot be read (ENOENT): check the path.');
   });
 
+  it('refuses a manifest with more certificates than memory is meant for, when no temporary file can be written', async () => {
+    const text = `deviceSn\n${Array.from({ length: 800_000 }, (_, n) => n.toString(36)).join('\n')}`;
+    const path = await place.file('long.csv', text);
+    const folder = join(place.folder, 'gone');
+    const ended = await place.run(['submit', path, '--instance', INSTANCE, '--ca', 'CA01'], {
+      env: { TMPDIR: folder },
+    });
+    expect(ended).toMatchObject({ code: 3, stdout: '' });
+    expect(ended.stderr).toContain(`The folder for temporary files, ${folder}, does not exist (ENOENT).`);
+    expect(ended.stderr).toContain('name another one with TMPDIR, and submit again. Nothing was submitted.');
+  });
+
   it.each([['--yes'], ['--confirm', '1'], ['--wait']])('refuses %s, which has no meaning', async (...flags) => {
     const ended = await dryRun('meaningless.csv', `${HEADER}\n${row('1')}\n`, ...flags);
     expect(ended).toMatchObject({ code: 2, stdout: '' });

@@ -1,12 +1,15 @@
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it, vi } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { ManifestRow } from '../../src/manifest/row.ts';
+import { ScratchUnavailable } from '../../src/manifest/scratch-file.ts';
+import { SeenCertificates } from '../../src/manifest/seen.ts';
 import { batchStatus, statusOf } from '../../src/queue/overview.ts';
 import { planManifest, surveyManifest, type Submission } from '../../src/queue/submission.ts';
 import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
+afterEach(() => vi.restoreAllMocks());
 
 const accountOf = (instanceId: string): string | undefined =>
   ({ 'post-cn-a': 'fleet', 'post-cn-b': 'fleet', 'post-cn-c': 'lab' })[instanceId];
@@ -63,4 +66,32 @@ it('leaves nothing behind when the manifest breaks off, or is discarded', async 
   const submission = await plan(rowsOf(certificatesOf(2_500)));
   await submission.discard();
   expect((await room.keysWith('')).toSorted()).toEqual(before.toSorted());
+});
+
+it('leaves nothing behind when there is no room to find duplicates in', async () => {
+  const before = await room.keysWith('');
+  const failure = new ScratchUnavailable('/scratch', new Error('full'));
+  let added = 0;
+  vi.spyOn(SeenCertificates.prototype, 'add').mockImplementation(() => {
+    added += 1;
+    // Two chunks are written or on their way by then.
+    if (added > 2_500) throw failure;
+    return true;
+  });
+  await expect(plan(rowsOf(certificatesOf(2_600)))).rejects.toBe(failure);
+  expect((await room.keysWith('')).toSorted()).toEqual(before.toSorted());
+});
+
+it('gives the room back in which it found duplicates, however it ends', async () => {
+  const close = vi.spyOn(SeenCertificates.prototype, 'close');
+  const rows = rowsOf(certificatesOf(3));
+  const failure = new Error('the file is gone');
+  await surveyManifest(pagesOf(rows), accountOf);
+  expect(close).toHaveBeenCalledTimes(1);
+  await expect(surveyManifest(pagesOf(rows, failure), accountOf)).rejects.toBe(failure);
+  expect(close).toHaveBeenCalledTimes(2);
+  await (await plan(rows)).discard();
+  expect(close).toHaveBeenCalledTimes(3);
+  await expect(plan(rows, failure)).rejects.toBe(failure);
+  expect(close).toHaveBeenCalledTimes(4);
 });
