@@ -14,6 +14,7 @@ import { queueName } from './contract.ts';
 import { every } from './every.ts';
 import { Feeder, type FeederEvent } from './feeder.ts';
 import { ItemLocator } from './item.ts';
+import { LOCK_MS } from './job-wait.ts';
 import { Lease } from './lease.ts';
 import { createProcessor, type ProcessorEvent, type RevocationClient } from './processor.ts';
 import { RevokeQueue } from './revoke-queue.ts';
@@ -63,7 +64,7 @@ const SILENT_AFTER_MS = 20_000;
 const LOW_WATER_SECONDS = 10;
 const LOW_WATER_MAX = 20_000;
 /** A killed worker's jobs are taken up after at most lock and interval together. */
-const LOCK = { lockDuration: 6_000, stalledInterval: 2_000, maxStalledCount: 100 } as const;
+const LOCK = { lockDuration: LOCK_MS, stalledInterval: 2_000, maxStalledCount: 100 } as const;
 
 /** Runs one account's queue in this process: feeds it, works on it, watches it. */
 export function startAccountWorker(options: AccountWorkerOptions): AccountWorker {

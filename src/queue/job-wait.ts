@@ -2,6 +2,9 @@ import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
 import type { JobData } from './contract.ts';
 import type { Item } from './item.ts';
 
+/** How long a job is locked for the process that has it, unless that renews the lock. */
+export const LOCK_MS = 6_000;
+
 /** The ways in which a job waits again. Each writes the item's trail first, so that the next start knows it. */
 export class JobWait {
   readonly #job: BullJob;
@@ -47,7 +50,17 @@ export class JobWait {
     throw new WaitingError();
   }
 
+  /**
+   * Ends the run here where its job's lock is lost, because the process stood still or Redis was gone for longer: another process may have the job.
+   * Where it is not lost, no other run has begun, so what this one knows of its item is still the whole truth.
+   */
+  async keepLock(): Promise<void> {
+    const isOurs = (await this.#job.extendLock(this.#token ?? '', LOCK_MS)) === 1;
+    if (!isOurs) throw new WaitingError();
+  }
+
   async #write({ batch, n, attempt }: Item, starts: number): Promise<void> {
+    await this.keepLock();
     const data = this.#job.data as JobData;
     await this.#job.updateData({ ...data, batch, n, trail: { ...attempt, starts } });
   }

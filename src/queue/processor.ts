@@ -99,7 +99,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const located = await locator.locate(job);
     let { item } = located;
     // Not remembered: with a number of its own, the job would pass for a sound one if it were run again.
-    if (located.kind === 'unusable') return settleDead(item, located.code, located.message, '');
+    if (located.kind === 'unusable') return settleDead(item, wait, located);
     await wait.remember(item);
     if (await ledger.isSettled(item.batch, item.n)) return;
 
@@ -130,14 +130,14 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
 
       switch (verdict.kind) {
         case 'done':
-          return settle(item, {
+          return settle(item, wait, {
             outcome: verdict.outcome,
             code: codeOf(answer),
             requestId: requestIdOf(answer),
             byAbsence: verdict.confirmedBy === 'absence',
           });
         case 'dead':
-          return settleDead(item, verdict.code, verdict.message, requestIdOf(answer));
+          return settleDead(item, wait, verdict, requestIdOf(answer));
         case 'throttled':
           await pacer.throttled(verdict.retryAfterMs);
           return wait.snooze(item, Math.max(verdict.retryAfterMs, THROTTLED_MS));
@@ -165,7 +165,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const isRedis =
       cause.name === 'ReplyError' || cause.name === 'AbortError' || cause.name === 'MaxRetriesPerRequestError';
     const failures = item.attempt.failures + (isRedis ? 0 : 1);
-    if (failures >= policy.attempts) return settleDead(item, 'worker-defect', cause.message, '');
+    if (failures >= policy.attempts) return settleDead(item, wait, { code: 'worker-defect', message: cause.message });
     const effectUnknown = item.attempt.effectUnknown || wait.departed;
     return wait.until({ ...item, attempt: { ...item.attempt, failures, effectUnknown } }, DEFECT_MS);
   }
@@ -175,7 +175,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     if (!parts.owns(item.certificate.instanceId)) {
       if (item.adoptedFrom === undefined) return wait.snooze(item, NOT_OURS_MS);
       const message = `no account of this configuration has the instance ${item.certificate.instanceId}: add it under accounts.<name>.instances, then retry the dead letter`;
-      await settleDead(item, 'unknown-instance', message, '');
+      await settleDead(item, wait, { code: 'unknown-instance', message });
       return 'settled';
     }
     const gate = await states.of(item.batch);
@@ -183,11 +183,16 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     // An item whose call may be on its way, or may have worked, is followed to its end: cancelling it would hide a deletion.
     // Calls that were refused changed nothing.
     if (gate?.state !== 'cancelled' || item.attempt.effectUnknown) return 'go';
-    await settle(item, { outcome: 'cancelled', code: '', requestId: '' });
+    await settle(item, wait, { outcome: 'cancelled', code: '', requestId: '' });
     return 'settled';
   }
 
-  async function settleDead(item: Item, code: string, message: string, requestId: string): Promise<void> {
+  async function settleDead(
+    item: Item,
+    wait: JobWait,
+    { code, message }: Pick<DeadLetter, 'code' | 'message'>,
+    requestId = '',
+  ): Promise<void> {
     const { history, attempt, certificate } = item;
     const { effectUnknown } = attempt;
     const letter: DeadLetter = {
@@ -200,13 +205,16 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       effectUnknown,
       history,
     };
-    await settle(item, { outcome: 'dead', code, requestId, letter: JSON.stringify(letter) });
+    await settle(item, wait, { outcome: 'dead', code, requestId, letter: JSON.stringify(letter) });
   }
 
   async function settle(
     item: Item,
+    wait: JobWait,
     end: Pick<Settlement, 'outcome' | 'code' | 'requestId' | 'letter' | 'byAbsence'>,
   ): Promise<void> {
+    // A success is one whoever has the job. Anything else may have become a lie: another run's call may have worked meanwhile.
+    if (end.outcome !== 'revoked') await wait.keepLock();
     const { batch, n, attempt, adoptedFrom } = item;
     const settlement: Settlement = {
       batch,

@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { certificatesOf } from './feeder-stage.ts';
+import { HandStage, type Taken } from './hand-stage.ts';
+import { World, type AnswerKind, type Point } from './hand.ts';
+
+const [item, ...none] = certificatesOf(1);
+let stage: HandStage;
+let batch: string;
+beforeEach(async () => {
+  stage = new HandStage(new World([item?.deviceSn ?? '']));
+  batch = await stage.batchOf(item === undefined ? none : [item]);
+  await stage.feed(1);
+});
+afterEach(() => stage.close());
+
+async function take(answers: readonly AnswerKind[], stopAt?: Point): Promise<Taken> {
+  const taken = await stage.take({ answers, grant: 'slot' }, true, stopAt);
+  if (taken === undefined) throw new Error('no job is ready');
+  return taken;
+}
+
+/** One process stands still for longer than its lock, and another one's call has deleted the certificate meanwhile. */
+async function overtake(answers: readonly AnswerKind[], stillAt: Point): Promise<[still: Taken, other: Taken]> {
+  const still = await take(answers, stillAt);
+  await stage.loseLock(still.id);
+  const other = await take([], 'answered');
+  expect(stage.world.registered.size).toBe(0);
+  return [still, other];
+}
+
+async function expectRevokedBy({ process }: Taken): Promise<void> {
+  const pending = await stage.batch(batch);
+  expect(pending.counts).toEqual({ accepted: 1, revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0 });
+  await stage.goOn(process);
+  expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1, alreadyGone: 0, dead: 0, cancelled: 0 });
+  expect(await stage.held()).toEqual({ waiting: [], active: [], failed: [] });
+}
+
+it('may be lost to a run that deletes the certificate: what is then not found was not gone before', async () => {
+  const [still, other] = await overtake([], 'sent');
+  await stage.goOn(still.process);
+  await expectRevokedBy(other);
+});
+
+it('may be lost to a run that deletes the certificate: a refusal of another call does not make it dead', async () => {
+  const [still, other] = await overtake(['refused'], 'sent');
+  await stage.goOn(still.process);
+  await expectRevokedBy(other);
+});
+
+it('may be lost to a run that deletes the certificate: it is not cancelled', async () => {
+  const [still, other] = await overtake([], 'slot');
+  await stage.ledger.change(batch, 'cancel');
+  await stage.goOn(still.process);
+  await expectRevokedBy(other);
+});
+
+it('costs no try, not even the last one', async () => {
+  await take(['busy']);
+  await take(['busy']);
+  const still = await take(['throttled'], 'answered');
+  await stage.loseLock(still.id);
+  await stage.goOn(still.process);
+  expect((await stage.batch(batch)).counts).toMatchObject({ dead: 0 });
+  await take([]);
+  expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1, dead: 0 });
+});
+
+it('leaves the job as another run has left it', async () => {
+  const still = await take(['throttled'], 'answered');
+  await stage.loseLock(still.id);
+  await take(['busy']);
+  const { data } = (await stage.queue.bull.getJob(still.id)) ?? {};
+  await stage.goOn(still.process);
+  expect((await stage.queue.bull.getJob(still.id))?.data).toEqual(data);
+});
+
+it('does not make a success untrue', async () => {
+  const still = await take([], 'answered');
+  await stage.loseLock(still.id);
+  await stage.goOn(still.process);
+  expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1 });
+  await take([]);
+  expect(stage.world.calls).toHaveLength(1);
+  expect(await stage.held()).toEqual({ waiting: [], active: [], failed: [] });
+});
