@@ -73,8 +73,8 @@ const MUTATIONS = [
   {
     name: 'a start that crashed is taken for a clean one',
     file: 'src/queue/item.ts',
-    from: 'attemptsStarted - 1 > starts && ',
-    to: 'attemptsStarted < 0 && ',
+    from: '(isKnown || attemptsStarted - 1 > starts) &&',
+    to: 'attemptsStarted < 0 &&',
     tests: ['test/queue'],
   },
   {

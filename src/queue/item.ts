@@ -75,18 +75,20 @@ export class ItemLocator {
   }
 
   async #adoptedItem(started: StartedJob, job: Job): Promise<Item> {
-    return this.#known(started, job, await this.#adopt(started, job.certificate));
+    const { isNew, ...place } = await this.#adopt(started, job.certificate);
+    // Not new: it was started before, or added again after Redis had lost it.
+    return this.#known(started, job, place, !isNew);
   }
 
   /**
    * The item with what it has been through. A start that we did not write down ended in a crash; whether its call was on the way is in the ledger.
    * Most that are in hand only wait for their slot.
    */
-  async #known({ attemptsStarted }: StartedJob, job: Job, place: Place): Promise<Item> {
+  async #known({ attemptsStarted }: StartedJob, job: Job, place: Place, isKnown = false): Promise<Item> {
     const { failures, calls, refreshed, starts } = job.trail;
     const effectUnknown =
       job.trail.effectUnknown ||
-      (attemptsStarted - 1 > starts && (await this.#ledger.hasDeparted(place.batch, place.n)));
+      ((isKnown || attemptsStarted - 1 > starts) && (await this.#ledger.hasDeparted(place.batch, place.n)));
     const { certificate, history } = job;
     return { ...place, certificate, attempt: { failures, calls, refreshed, effectUnknown }, history };
   }
@@ -103,15 +105,16 @@ export class ItemLocator {
     return kept?.instanceId === named.instanceId && kept.caSn === named.caSn && kept.deviceSn === named.deviceSn;
   }
 
-  async #adopt(started: StartedJob, certificate: Certificate): Promise<Place> {
-    const { n, key } = await this.#ledger.adopt(this.#standingBatch, started.id ?? '', certificate);
-    return { batch: this.#standingBatch, n, adoptedFrom: key };
+  async #adopt(started: StartedJob, certificate: Certificate): Promise<Place & { isNew: boolean }> {
+    const { n, isNew, key } = await this.#ledger.adopt(this.#standingBatch, started.id ?? '', certificate);
+    return { batch: this.#standingBatch, n, adoptedFrom: key, isNew };
   }
 
   async #malformed(started: StartedJob): Promise<Item> {
     const certificate = { instanceId: '', caSn: '', deviceSn: shorten(started.data) };
     const attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
-    return { ...(await this.#adopt(started, certificate)), certificate, attempt, history: [] };
+    const { isNew: _, ...place } = await this.#adopt(started, certificate);
+    return { ...place, certificate, attempt, history: [] };
   }
 }
 

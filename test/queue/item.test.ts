@@ -126,8 +126,16 @@ describe('a start that nobody wrote down', () => {
     const { locator, standing } = open();
     const { item: waiting } = await locator.locate(start({ v: 1, ...A }));
     await room.ledger.depart(standing, waiting.n);
-    const { item } = await locator.locate(start(data, attemptsStarted));
+    const { item } = await locator.locate(start({ ...data, batch: standing, n: waiting.n }, attemptsStarted));
     expect(item.attempt.effectUnknown).toBe(effectUnknown);
+  });
+
+  it('of a job that is new, since Redis lost the one before, is told all the same', async () => {
+    const { locator, standing } = open();
+    const { item } = await locator.locate(start({ v: 1, ...A }));
+    expect((await locator.locate(start({ v: 1, ...A }))).item.attempt.effectUnknown).toBe(false);
+    await room.ledger.depart(standing, item.n);
+    expect((await locator.locate(start({ v: 1, ...A }))).item.attempt.effectUnknown).toBe(true);
   });
 
   it('of an item that only waited says nothing', async () => {
