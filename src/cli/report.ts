@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { realpath, rename, rm, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Option, type Command } from 'commander';
@@ -44,12 +45,21 @@ async function report({ redis, ledger }: Store, batch: string, { format, outcome
   say(`Wrote ${out}`);
 }
 
-/** Writes beside the file and renames at the end, so that a half report never looks like a whole one. */
+/**
+ * Writes beside the file and renames at the end, so that a half report never looks like a whole one. A pipe or a device is written to as it is:
+ * a file must not take its place.
+ */
 export async function writeReport(path: string, text: AsyncIterable<string>): Promise<void> {
-  const part = `${path}.part`;
+  const target = await realpath(path).catch(() => path);
+  const part = `${target}.${randomBytes(4).toString('hex')}.part`;
   try {
-    await pipeline(Readable.from(text), createWriteStream(part));
-    await rename(part, path);
+    const found = await stat(target).catch(() => undefined);
+    if (found !== undefined && !found.isFile()) {
+      await pipeline(Readable.from(text), createWriteStream(target));
+      return;
+    }
+    await pipeline(Readable.from(text), createWriteStream(part, { flags: 'wx' }));
+    await rename(part, target);
   } catch (error) {
     await rm(part, { force: true });
     const why = error instanceof Error ? error.message : String(error);

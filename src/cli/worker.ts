@@ -23,7 +23,7 @@ export function addWorker(program: Command): void {
     .command('worker')
     .summary('work on the queues of all configured accounts until told to stop')
     .description(
-      'Runs until SIGTERM or SIGINT, then finishes the calls under way (up to 10 s) and gives back the rest; a second signal leaves at once. Logs are lines of JSON on stderr.',
+      'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 10 s) and gives back the rest; a second signal leaves at once. Logs are lines of JSON on stderr.',
     )
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action(async (options: CommonOptions) => {

@@ -51,7 +51,7 @@ export function describeFault(fault: CertificateFault): string {
     case 'too-long':
       return `${fault.field} is ${fault.bytes} bytes, at most ${MAX_FIELD_BYTES}`;
     case 'control-character':
-      return `${fault.field} has a control character at position ${fault.position}`;
+      return `${fault.field} has a control or invisible character at position ${fault.position}`;
     case 'surrounding-space':
       return `${fault.field} begins or ends with white space`;
     case 'not-unicode':
@@ -59,8 +59,9 @@ export function describeFault(fault: CertificateFault): string {
   }
 }
 
-// The characters that end or hide text in a log, a terminal or a form body: C0, DEL, C1, line and paragraph separators.
-const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+// The characters that end or hide text in a log, a terminal or a form body: C0, DEL, C1, line and paragraph separators. And those that nobody
+// sees, like U+200E, which Windows copies with a serial number: the certificate would seem to be gone already.
+const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 // U+FFFD is what a decoder writes where bytes were no text: the serial number is lost already.
 const MANGLED = /[\uD800-\uDFFF\uFFFD]/u;
 const PRINTABLE_ASCII = /^[\x21-\x7e]+$/;

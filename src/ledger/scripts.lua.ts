@@ -167,6 +167,13 @@ if not after then return -1 end
 redis.call('SETBIT', KEYS[3], ARGV[2], 0)
 redis.call('SETBIT', KEYS[8], ARGV[2], 0)
 redis.call('HINCRBY', KEYS[1], 'dead', -1)
+-- Else as many new deaths as letters are retried would pass for old ones.
+local resumed = redis.call('HGET', KEYS[1], 'resumedAt')
+if resumed then
+  local at = cjson.decode(resumed)
+  at.dead = math.max(0, at.dead - 1)
+  redis.call('HSET', KEYS[1], 'resumedAt', cjson.encode(at))
+end
 redis.call('HSET', KEYS[1], 'state', after)
 redis.call('HDEL', KEYS[1], 'completedAt')
 redis.call('HDEL', KEYS[5], ARGV[2])

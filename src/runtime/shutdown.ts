@@ -1,10 +1,10 @@
 /** The signals that ask a process to leave. */
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 export type LeaveSignal = (typeof SIGNALS)[number];
 
 /** Exit codes by convention: 128 and the signal's number. */
 export const INTERRUPTED_EXIT = 130;
-const TERMINATED_EXIT = 143;
+const EXITS: Readonly<Record<LeaveSignal, number>> = { SIGHUP: 129, SIGINT: INTERRUPTED_EXIT, SIGTERM: 143 };
 
 /**
  * Resolves with the first signal. A second one leaves at once, whatever is under way: what is lost then is taken up by another process.
@@ -16,7 +16,7 @@ export function onLeaveSignal(): { readonly wait: Promise<LeaveSignal>; forget()
     let isSecond = false;
     for (const signal of SIGNALS) {
       const heard = (): void => {
-        if (isSecond) process.exit(signal === 'SIGINT' ? INTERRUPTED_EXIT : TERMINATED_EXIT);
+        if (isSecond) process.exit(EXITS[signal]);
         isSecond = true;
         resolve(signal);
       };

@@ -32,6 +32,7 @@ function isSerialNumber(value: string): boolean {
     bytes.length <= 128 &&
     !control &&
     bytes.toString() === value &&
+    !/\p{Cf}/u.test(value) &&
     !value.includes('\uFFFD') &&
     !/\s/.test(edges)
   );
@@ -83,8 +84,12 @@ describe('parseCertificate', () => {
     ],
     ['x'.repeat(129), { kind: 'too-long', bytes: 129 }, 'deviceSn is 129 bytes, at most 128'],
     ['é'.repeat(65), { kind: 'too-long', bytes: 130 }, 'deviceSn is 130 bytes, at most 128'],
-    ['a\nb', { kind: 'control-character', position: 2 }, 'deviceSn has a control character at position 2'],
-    ['\u2029', { kind: 'control-character', position: 1 }, 'deviceSn has a control character at position 1'],
+    ['a\nb', { kind: 'control-character', position: 2 }, 'deviceSn has a control or invisible character at position 2'],
+    [
+      '\u2029',
+      { kind: 'control-character', position: 1 },
+      'deviceSn has a control or invisible character at position 1',
+    ],
     [' a', { kind: 'surrounding-space' }, 'deviceSn begins or ends with white space'],
     ['a\u3000', { kind: 'surrounding-space' }, 'deviceSn begins or ends with white space'],
     ['a\udc00', { kind: 'not-unicode' }, 'deviceSn is not valid Unicode text, save the manifest as UTF-8'],

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
 import { COUNT_FIELD } from '../../src/ledger/batch-record.ts';
+import { countsSinceResume } from '../../src/ledger/batch-record.ts';
 import { deadLetters, discardDeadLetter, reopenDeadLetter, reopenedItems } from '../../src/ledger/dead-letters.ts';
 import { certificatesOf, LedgerRoom, letterOf } from './ledger-room.ts';
 
@@ -124,6 +125,17 @@ describe('dead letters', () => {
     expect((await reopenedItems(room.redis, room.ledger, batch)).map(({ n }) => n)).toEqual([0]);
     expect(await room.batch(batch)).toMatchObject({ state: 'running', counts: { dead: 1 } });
     expect(await room.ledger.settle(room.settlement(batch, 0, 'revoked'))).toBe('drained');
+  });
+
+  it('that are retried after a resume do not hide as many new ones from the breaker', async () => {
+    const batch = await room.batchOf(certificatesOf(4));
+    for (const n of [0, 1]) await room.ledger.settle(room.settlement(batch, n, 'dead'));
+    for (const event of ['pause', 'resume'] as const) await room.ledger.change(batch, event);
+    for (const n of [0, 1]) await reopenDeadLetter(room.redis, room.ledger, batch, n);
+    await room.ledger.settle(room.settlement(batch, 2, 'dead'));
+    const found = await room.batch(batch);
+    expect(found.counts.dead).toBe(1);
+    expect(countsSinceResume(found).dead).toBe(1);
   });
 
   it('that name no certificate cannot be retried, and can be put aside', async () => {

@@ -29,7 +29,7 @@ describe('an NDJSON row', () => {
     ['{"instanceId":"i","caSn":["c"],"deviceSn":"d"}', /^caSn is an object/],
     [
       '{"instanceId":"i","caSn":"c","deviceSn":"d\\u0000"}',
-      /^deviceSn has a control character at position 2: "d\\u0000"/,
+      /^deviceSn has a control or invisible character at position 2: "d\\u0000"/,
     ],
     ['{"instanceId":"i","caSn":"c","deviceSn":"\\ud800"}', /^deviceSn is not valid Unicode text.*: "\\ud800"/],
     ['{"instanceId":"i","caSn":"c","deviceSn":"1E+15"}', /^deviceSn is "1E\+15", which looks like/],

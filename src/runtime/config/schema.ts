@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_CAUTION } from '../../core/batch.ts';
-import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS, DEFAULT_LATE_MS } from '../../core/pace.ts';
+import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS, DEFAULT_LATE_MS } from '../../core/pace.ts';
 import { accountSchema, EVEN_WITH_FAULTS, raisedLimitRemedy } from './account-schema.ts';
 import { redisSchema } from './redis-schema.ts';
 
@@ -156,10 +156,19 @@ export function configJsonSchema(): Readonly<Record<string, unknown>> {
   return { title: 'certsweep configuration', ...z.toJSONSchema(documentSchema, { io: 'input' }) };
 }
 
-/** Names, and that an instance is listed once: which account would otherwise pay for its calls? */
+/** Names, that an instance is listed once (which account would otherwise pay for its calls?), and that accounts with one key share its quota. */
 function checkAccounts(accounts: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx): void {
   const owners = new Map<unknown, string>();
+  const shares = new Map<string | undefined, number>();
   for (const [name, account] of Object.entries(accounts)) {
+    const { key, qps } = shareOf(account);
+    const others = shares.get(key) ?? 0;
+    shares.set(key, others + qps);
+    if (others > 0 && others + qps >= CLOUD_ACCOUNT_QPS) {
+      const same = key === undefined ? 'the default credentials' : `the key in ${key}`;
+      const message = `stay below ${CLOUD_ACCOUNT_QPS} together with the other accounts that call with ${same}, which have ${others}: for Alibaba Cloud they are one`;
+      context.addIssue({ code: 'custom', path: [name, 'limits', 'qps'], message });
+    }
     if (!ACCOUNT_NAME.test(name)) {
       const message = 'name the account with 1 to 32 lower-case letters, digits and hyphens, the first not a hyphen';
       context.addIssue({ code: 'custom', path: [name], message });
@@ -173,6 +182,16 @@ function checkAccounts(accounts: Readonly<Record<string, unknown>>, context: z.c
       }
     }
   }
+}
+
+/** The variable that holds the account's AccessKey id, undefined for the default chain, and its pace; none at or over the limit, which is a fault of its own, or raised. */
+function shareOf(account: unknown): { readonly key: string | undefined; readonly qps: number } {
+  const { credentials, limits } = (account ?? {}) as {
+    readonly credentials?: { readonly accessKeyIdEnv?: string };
+    readonly limits?: { readonly qps?: unknown };
+  };
+  const qps = typeof limits?.qps === 'number' && limits.qps < CLOUD_ACCOUNT_QPS ? limits.qps : 0;
+  return { key: credentials?.accessKeyIdEnv, qps };
 }
 
 /** The account may be anything here, since this rule is judged even with faults. */

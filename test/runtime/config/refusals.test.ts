@@ -79,7 +79,19 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
     'account eu lists it already',
   ],
   [
-    `${account('')}  cn: {region: cn-beijing, instances: [x, post-1]}`,
+    `${account('limits: {qps: 250}')}  cn: {region: cn-beijing, instances: [x], limits: {qps: 250}}`,
+    'accounts.cn.limits.qps',
+    '250',
+    'stay below 500 together with the other accounts that call with the default credentials, which have 250',
+  ],
+  [
+    `${account('credentials: {accessKeyIdEnv: A_ID, accessKeySecretEnv: A_SECRET}')}  cn: {region: cn-beijing, instances: [x], credentials: {accessKeyIdEnv: A_ID, accessKeySecretEnv: B_SECRET}}`,
+    'accounts.cn.limits.qps',
+    '480 by default',
+    'the key in A_ID, which have 480',
+  ],
+  [
+    `${account('limits: {qps: 9}')}  cn: {region: cn-beijing, instances: [x, post-1]}`,
     'accounts.cn.instances[1]',
     '"post-1"',
     'account eu lists',
@@ -161,6 +173,13 @@ describe('a file is refused', () => {
 });
 
 describe('a file is accepted', () => {
+  it('with two accounts of one key that share its quota', async () => {
+    const config = await loadYaml(
+      `${account('limits: {qps: 250}')}  cn: {region: cn-beijing, instances: [x], limits: {qps: 249}}`,
+    );
+    expect(config.accounts.map(({ qps }) => qps)).toEqual([250, 249]);
+  });
+
   it('with raised limits that say so', async () => {
     const config = await loadYaml(
       `egress: {qps: 300, raisedLimit: true}\n${account('limits: {qps: 500, raisedLimit: true}')}`,
