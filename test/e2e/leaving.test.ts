@@ -34,11 +34,14 @@ describe('a worker that is told to leave', () => {
     expect(fleet.sandbox.seen()).toMatchObject({ calls: items.length, deletions: items.length });
   });
 
-  it('ends with 130 on SIGINT', async () => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGHUP', 0],
+  ] as const)('drains on %s too, and ends with %i', async (signal, code) => {
     fleet = await openFleet();
     const worker = await fleet.startWorker();
-    worker.kill('SIGINT');
-    expect(await worker.ended).toMatchObject({ code: 130, signal: null, stdout: '' });
+    worker.kill(signal);
+    expect(await worker.ended).toMatchObject({ code, signal: null, stdout: '' });
     expect(worker.output()).toContain('"worker-stopped"');
   });
 
