@@ -30,8 +30,8 @@ export function describeBatch(detail: BatchDetail): string {
     ['dead', detail.dead],
     ['cancelled', detail.cancelled],
     ['pending', detail.pending],
-    ['rate', `${detail.ratePerSecond}/s`],
-    ['ETA', detail.pending === 0 ? undefined : etaSeconds === null ? 'nothing moves' : duration(etaSeconds)],
+    ['rate', moves(detail) ? `${detail.ratePerSecond}/s` : undefined],
+    ['ETA', !moves(detail) ? undefined : etaSeconds === null ? 'nothing moves' : duration(etaSeconds)],
   ];
   return rows
     .filter(([, value]) => value !== undefined && value !== '')
@@ -55,8 +55,13 @@ export function describeOverview({ batches, halts }: Overview): string {
     b.dead,
     b.cancelled,
     b.pending,
-    b.pending === 0 ? '' : `${Math.round(b.ratePerSecond)}/s`,
-    b.pending === 0 || b.etaSeconds === null ? '' : duration(b.etaSeconds),
+    moves(b) ? `${Math.round(b.ratePerSecond)}/s` : '',
+    !moves(b) || b.etaSeconds === null ? '' : duration(b.etaSeconds),
   ]);
   return [...halts.map(describeHalt), table(head, rows)].join('\n');
+}
+
+/** Whether a rate says anything of what is to come: that of a paused batch is of the calls before the pause. */
+function moves({ state, pending }: BatchDetail): boolean {
+  return state === 'running' && pending > 0;
 }

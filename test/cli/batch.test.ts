@@ -22,6 +22,9 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   expect(paused).toMatchObject({ code: 0, stdout: '' });
   expect(paused.stderr).toContain(`Batch ${batch} is paused; certsweep resume goes on.`);
   expect(await status()).toEqual({ code: 3, state: 'paused' });
+  // The rate would be that of the calls before the pause, and the end that it promises never comes.
+  expect((await place.run(['status', batch])).stdout).toMatch(/pending {9}3\n$/);
+  expect((await place.run(['status'])).stdout).toMatch(/ paused .* 3 *\n$/);
   // Nobody should wait for what an operator holds.
   const waits = await place.run([...submit, '--wait']);
   expect(waits.code).toBe(3);
