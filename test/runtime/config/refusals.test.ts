@@ -82,7 +82,19 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
     `${account('limits: {qps: 250}')}  cn: {region: cn-beijing, instances: [x], limits: {qps: 250}}`,
     'accounts.cn.limits.qps',
     '250',
-    'stay below 500 together with the other accounts that call with the default credentials, which have 250',
+    'stay below 500 together with the other accounts that call with the default credentials, which have 250, or list',
+  ],
+  [
+    `${account('limits: {qps: 250}')}  cn: {region: cn-beijing, instances: [x], limits: {qps: 250}, credentials: {accessKeyIdEnv: ALIBABA_CLOUD_ACCESS_KEY_ID, accessKeySecretEnv: ALIBABA_CLOUD_ACCESS_KEY_SECRET}}`,
+    'accounts.cn.limits.qps',
+    '250',
+    'the default credentials, which have 250',
+  ],
+  [
+    `${account('limits: {qps: 900, raisedLimit: true}')}  cn: {region: cn-beijing, instances: [x], limits: {qps: 1000, raisedLimit: true}}`,
+    'accounts.cn.limits.qps',
+    '1000',
+    'the default credentials, which have 900',
   ],
   [
     `${account('credentials: {accessKeyIdEnv: A_ID, accessKeySecretEnv: A_SECRET}')}  cn: {region: cn-beijing, instances: [x], credentials: {accessKeyIdEnv: A_ID, accessKeySecretEnv: B_SECRET}}`,
