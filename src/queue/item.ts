@@ -1,5 +1,5 @@
 import type { Certificate } from '../core/certificate.ts';
-import type { Attempt } from '../core/decide.ts';
+import { FIRST_ATTEMPT, type Attempt } from '../core/decide.ts';
 import type { Death } from '../ledger/dead-letters.ts';
 import type { ChunkReader } from '../ledger/chunk-reader.ts';
 import { STANDING_PREFIX, type Ledger } from '../ledger/ledger.ts';
@@ -75,7 +75,7 @@ export class ItemLocator {
   }
 
   async #adoptedItem(started: StartedJob, job: Job): Promise<Item> {
-    const { isNew, ...place } = await this.#adopt(started, job.certificate);
+    const { place, isNew } = await this.#adopt(started, job.certificate);
     // Not new: it was started before, or added again after Redis had lost it.
     return this.#known(started, job, place, !isNew);
   }
@@ -93,7 +93,7 @@ export class ItemLocator {
     return { ...place, certificate, attempt: { failures, calls, refreshed, effectUnknown }, history };
   }
 
-  /** Its producer named a batch of its own, or one that Redis has lost. */
+  /** Its producer named a batch of its own, or one that is no longer in Redis. */
   async #isNoItem({ batch, n }: NonNullable<Job['item']>): Promise<boolean> {
     const gate = await this.#states.of(batch);
     // A standing batch grows all the time; its own count decides, not what we remember of it.
@@ -105,16 +105,15 @@ export class ItemLocator {
     return kept?.instanceId === named.instanceId && kept.caSn === named.caSn && kept.deviceSn === named.deviceSn;
   }
 
-  async #adopt(started: StartedJob, certificate: Certificate): Promise<Place & { isNew: boolean }> {
+  async #adopt(started: StartedJob, certificate: Certificate): Promise<{ place: Place; isNew: boolean }> {
     const { n, isNew, key } = await this.#ledger.adopt(this.#standingBatch, started.id ?? '', certificate);
-    return { batch: this.#standingBatch, n, adoptedFrom: key, isNew };
+    return { place: { batch: this.#standingBatch, n, adoptedFrom: key }, isNew };
   }
 
   async #malformed(started: StartedJob): Promise<Item> {
     const certificate = { instanceId: '', caSn: '', deviceSn: shorten(started.data) };
-    const attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
-    const { isNew: _, ...place } = await this.#adopt(started, certificate);
-    return { ...place, certificate, attempt, history: [] };
+    const { place } = await this.#adopt(started, certificate);
+    return { ...place, certificate, attempt: FIRST_ATTEMPT, history: [] };
   }
 }
 

@@ -1,7 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
-import { COUNT_FIELD } from '../../src/ledger/batch-record.ts';
-import { countsSinceResume } from '../../src/ledger/batch-record.ts';
+import { COUNT_FIELD, countsSinceResume } from '../../src/ledger/batch-record.ts';
 import { deadLetters, discardDeadLetter, reopenDeadLetter, reopenedItems } from '../../src/ledger/dead-letters.ts';
 import { certificatesOf, LedgerRoom, letterOf } from './ledger-room.ts';
 

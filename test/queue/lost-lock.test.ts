@@ -9,21 +9,15 @@ let batch: string;
 beforeEach(async () => {
   stage = new HandStage(new World([item?.deviceSn ?? '']));
   batch = await stage.batchOf(item === undefined ? none : [item]);
-  await stage.feed(1);
+  await stage.feeder({ lowWater: 8 }).feeder.feed();
 });
 afterEach(() => stage.close());
 
-async function take(answers: readonly AnswerKind[], stopAt?: Point): Promise<Taken> {
-  const taken = await stage.take({ answers, grant: 'slot' }, true, stopAt);
-  if (taken === undefined) throw new Error('no job is ready');
-  return taken;
-}
-
 /** One process stands still for longer than its lock, and another one's call has deleted the certificate meanwhile. */
 async function overtake(answers: readonly AnswerKind[], stillAt: Point): Promise<[still: Taken, other: Taken]> {
-  const still = await take(answers, stillAt);
+  const still = await stage.take(answers, stillAt);
   await stage.loseLock(still.id);
-  const other = await take([], 'answered');
+  const other = await stage.take([], 'answered');
   expect(stage.world.registered.size).toBe(0);
   return [still, other];
 }
@@ -56,31 +50,31 @@ it('may be lost to a run that deletes the certificate: it is not cancelled', asy
 });
 
 it('costs no try, not even the last one', async () => {
-  await take(['busy']);
-  await take(['busy']);
-  const still = await take(['throttled'], 'answered');
+  await stage.take(['busy']);
+  await stage.take(['busy']);
+  const still = await stage.take(['throttled'], 'answered');
   await stage.loseLock(still.id);
   await stage.goOn(still.process);
   expect((await stage.batch(batch)).counts).toMatchObject({ dead: 0 });
-  await take([]);
+  await stage.take([]);
   expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1, dead: 0 });
 });
 
 it('leaves the job as another run has left it', async () => {
-  const still = await take(['throttled'], 'answered');
+  const still = await stage.take(['throttled'], 'answered');
   await stage.loseLock(still.id);
-  await take(['busy']);
+  await stage.take(['busy']);
   const { data } = (await stage.queue.bull.getJob(still.id)) ?? {};
   await stage.goOn(still.process);
   expect((await stage.queue.bull.getJob(still.id))?.data).toEqual(data);
 });
 
 it('does not make a success untrue', async () => {
-  const still = await take([], 'answered');
+  const still = await stage.take([], 'answered');
   await stage.loseLock(still.id);
   await stage.goOn(still.process);
   expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1 });
-  await take([]);
+  await stage.take([]);
   expect(stage.world.calls).toHaveLength(1);
   expect(await stage.held()).toEqual({ waiting: [], active: [], failed: [] });
 });

@@ -34,30 +34,23 @@ export const REDIS: readonly Scenario[] = [
       return rig.submit(items);
     },
   },
-  {
-    name: 'Redis read-only for two seconds',
+  ...(
+    [
+      ['read-only', 'min-replicas-to-write', '1'],
+      ['out of memory', 'maxmemory', '1mb'],
+    ] as const
+  ).map(([what, setting, refusing]): Scenario => ({
+    name: `Redis ${what} for two seconds`,
     promise: PROMISE,
     items: 2_500,
     async disturb(rig, batch) {
       await startTwo(rig);
       await progress(rig, batch, 0.75);
-      await rig.direct.config('SET', 'min-replicas-to-write', '1');
+      await rig.direct.config('SET', setting, refusing);
       await delay(2_000);
-      await rig.direct.config('SET', 'min-replicas-to-write', '0');
+      await rig.direct.config('SET', setting, '0');
     },
-  },
-  {
-    name: 'Redis out of memory for two seconds',
-    promise: PROMISE,
-    items: 2_500,
-    async disturb(rig, batch) {
-      await startTwo(rig);
-      await progress(rig, batch, 0.75);
-      await rig.direct.config('SET', 'maxmemory', '1mb');
-      await delay(2_000);
-      await rig.direct.config('SET', 'maxmemory', '0');
-    },
-  },
+  })),
   {
     name: 'a Redis that is 40 ms away',
     promise: `${PROMISE}; with the default lateMs of 25 no slot comes in time, so the worker waits; near again, it goes on`,
