@@ -28,6 +28,9 @@ export interface Settlement {
 /** `already`: it was settled before, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. */
 export type Settled = 'settled' | 'drained' | 'already' | 'unknown';
 
+/** `noted`: the call may leave. `settled`: another run has settled the item meanwhile, so there is nothing to call for. */
+export type Departure = 'noted' | 'settled' | 'no-batch';
+
 export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
   | { readonly kind: 'refused'; readonly state: BatchState }
@@ -47,7 +50,7 @@ const settleScript = script<Settled>(SETTLE);
 const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
-const departScript = script<number>(DEPART);
+const departScript = script<Departure>(DEPART);
 const advanceScript = script<null>(ADVANCE);
 const rewindScript = script<null>(REWIND);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
@@ -80,17 +83,10 @@ export class Ledger {
     return settleScript(this.#redis, keys, [batch, n, ...end, item.letter ?? '', item.jobId ?? '']);
   }
 
-  async isSettled(batch: string, n: number): Promise<boolean> {
-    return (await this.#redis.getbit(this.keys.of(batch).settled, n)) === 1;
-  }
-
-  /**
-   * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows.
-   * @returns false when there is no such batch
-   */
-  async depart(batch: string, n: number): Promise<boolean> {
-    const { record, departed } = this.keys.of(batch);
-    return (await departScript(this.#redis, [record, departed], [n])) === 1;
+  /** Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows. */
+  async depart(batch: string, n: number): Promise<Departure> {
+    const { record, departed, settled } = this.keys.of(batch);
+    return departScript(this.#redis, [record, departed, settled], [n]);
   }
 
   /** Whether a call of the item may have left since it was accepted or last reopened. */

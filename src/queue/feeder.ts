@@ -5,10 +5,11 @@ import { CHUNK_ITEMS, chunkOf, nextChunk } from '../ledger/chunk.ts';
 import { deathsOf, reopenedItemFed, reopenedItems } from '../ledger/dead-letters.ts';
 import type { ChunkReader } from '../ledger/chunk-reader.ts';
 import { STANDING_PREFIX, type Lane, type Ledger } from '../ledger/ledger.ts';
-import { judgeBatch, pauseReason } from './breaker.ts';
+import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
 import { NO_TRAIL } from './contract.ts';
 import { standingBatchOf } from './item.ts';
 import { LostJobs } from './lost-jobs.ts';
+import { inTurn } from './lease.ts';
 import type { Backlog, ItemToFeed, RevokeQueue } from './revoke-queue.ts';
 
 export type FeederEvent =
@@ -79,8 +80,20 @@ export class Feeder {
   }
 
   async #feedBatch(batch: Batch, room: number, backlog: Backlog): Promise<number> {
-    const { ledger } = this.#parts;
-    const verdict = judgeBatch(batch, this.#parts.caution);
+    const { redis, ledger, caution, owns } = this.#parts;
+    const lanes = await ledger.lanes(batch.id);
+    const isShared = lanes.some(({ instanceId }) => !owns(instanceId));
+    if (!isShared || !isInRamp(batch, caution)) return this.#feedStep(batch, lanes, room, backlog);
+    return inTurn(redis, ledger.keys.of(batch.id).turn, async () => {
+      const [now, lanesNow] = await Promise.all([ledger.batch(batch.id), ledger.lanes(batch.id)]);
+      return now?.state === 'running' ? this.#feedStep(now, lanesNow, room, backlog) : 0;
+    });
+  }
+
+  async #feedStep(batch: Batch, lanes: readonly Lane[], room: number, backlog: Backlog): Promise<number> {
+    const { ledger, caution } = this.#parts;
+    const fedNow = isInRamp(batch, caution) ? batch.fed - (await this.#held(batch, lanes)) : batch.fed;
+    const verdict = judgeBatch({ ...batch, fed: fedNow }, caution);
     if (verdict.kind === 'pause') {
       await ledger.change(batch.id, 'pause', pauseReason(batch.id, verdict));
       this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled: verdict.settled, dead: verdict.dead });
@@ -88,17 +101,33 @@ export class Feeder {
     }
     // Outside the ramp: they have been fed before, and the step that they belong to may be waiting for them.
     let fed = room > 0 ? await this.#feedReopened(batch, room) : 0;
-    let upTo = verdict.upTo - batch.fed;
-    for (const lane of await ledger.lanes(batch.id)) {
-      const left = Math.min(room - fed, upTo);
+    let ofStep = verdict.upTo - fedNow;
+    for (const lane of lanes) {
+      const left = Math.min(room - fed, ofStep);
       if (left <= 0 || !this.#parts.mayFeed(lane.instanceId)) continue;
       const ofLane = await this.#feedLane(batch, lane, left);
       fed += ofLane;
-      upTo -= ofLane;
+      ofStep -= ofLane;
     }
     if (fed === 0) await this.#healLost(batch, backlog);
     else this.#lost.isFed(batch.id);
     return fed;
+  }
+
+  /** Items whose jobs wait for the end of a halt: a step of the ramp does not wait for them. */
+  async #held(batch: Batch, lanes: readonly Lane[]): Promise<number> {
+    const { owns, mayFeed } = this.#parts;
+    let held = 0;
+    for (const lane of lanes) {
+      if (!owns(lane.instanceId) || mayFeed(lane.instanceId)) continue;
+      for (let cursor = 0; cursor < lane.cursor;) {
+        const page = await this.#page(batch, lane, cursor, CHUNK_ITEMS);
+        if (page === undefined) break;
+        held += page.items.filter(({ n }) => n < lane.cursor).length;
+        cursor = page.next;
+      }
+    }
+    return held;
   }
 
   async #feedLane(batch: Batch, lane: Lane, atMost: number): Promise<number> {

@@ -18,8 +18,9 @@ describe('settling an item', () => {
     expect(counts).toEqual({ ...none, [COUNT_FIELD[outcome]]: 1 });
     expect(confirmedByAbsence).toBe(0);
     expect(await room.redis.xlen(room.ledger.keys.of(batch).ledger)).toBe(1);
-    expect(await room.ledger.isSettled(batch, 1)).toBe(true);
-    expect(await room.ledger.isSettled(batch, 0)).toBe(false);
+    // Nobody calls for it again.
+    expect(await room.ledger.depart(batch, 1)).toBe('settled');
+    expect(await room.ledger.depart(batch, 0)).toBe('noted');
   });
 
   it('counts once when many say it at the same time', async () => {
