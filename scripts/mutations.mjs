@@ -85,6 +85,20 @@ const MUTATIONS = [
     tests: ['test/queue'],
   },
   {
+    name: 'an item that another process has ended is called for again',
+    file: 'src/ledger/scripts.lua.ts',
+    from: "if redis.call('GETBIT', KEYS[3], ARGV[1]) == 1 then return 'settled' end",
+    to: '',
+    tests: ['test/queue/lost-lock.test.ts'],
+  },
+  {
+    name: 'each account ramps a shared batch by itself',
+    file: 'src/queue/feeder.ts',
+    from: 'if (!isShared || !isInRamp(batch, caution))',
+    to: 'if (batch.fed >= 0)',
+    tests: ['test/queue/feeder.test.ts'],
+  },
+  {
     name: 'a halt does not stop the account',
     file: 'src/queue/processor.ts',
     from: "if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);",
