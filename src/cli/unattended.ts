@@ -8,7 +8,6 @@ export async function unattended({ config, redis, prefix, ledger }: Store, batch
   const accounts = new Set(lanes.flatMap(({ instanceId }) => accountOf(config, instanceId)?.name ?? []));
   const unfed = await unfedAccounts(redis, prefix, [...accounts]);
   return unfed.map(
-    (account) =>
-      `No worker of account ${account} is running: nothing of it is revoked until certsweep worker is started.`,
+    (account) => `No worker of account ${account} is to be seen: nothing of it is revoked until certsweep worker runs.`,
   );
 }
