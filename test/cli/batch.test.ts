@@ -5,6 +5,7 @@ import { openInstallation, type Installation } from '../support/installation.ts'
 let place: Installation;
 beforeAll(async () => {
   place = await openInstallation();
+  await place.holdRedis();
 });
 afterAll(() => place.remove());
 
