@@ -47,8 +47,12 @@ export type Grant =
 export interface Limiter {
   /** Callers that wait for a slot. */
   readonly waiting: number;
-  /** Resolves at the slot's moment, not before it; first come, first served, urgent callers ahead of the others. */
-  take(instanceId: string, urgent?: boolean): Promise<Grant>;
+  /**
+   * Resolves at the slot's moment, not before it; first come, first served, urgent callers ahead of the others.
+   * @param onNear - mostly called some milliseconds before: what must be done between the wait and the call can begin. It promises no slot, and
+   * where there is no time it is not called.
+   */
+  take(instanceId: string, urgent?: boolean, onNear?: () => void): Promise<Grant>;
   /** The API throttled a call: slows the account in all processes, and stops it for `retryAfterMs` (at most 60 s). */
   throttled(retryAfterMs: number): Promise<void>;
   /** Every call of the scope would fail the same way: stops it in all processes. True where it was not marked before and now is. */

@@ -63,16 +63,16 @@ class SlotLimiter implements Limiter {
     return this.#line.size;
   }
 
-  async take(instanceId: string, urgent = false): Promise<Grant> {
+  async take(instanceId: string, urgent = false, onNear?: () => void): Promise<Grant> {
     if (this.#isClosed) return { kind: 'closed' };
     const judgement = this.#halts.judge(instanceId, performance.now());
     switch (judgement.kind) {
       case 'go':
-        return this.#wait(urgent ? 'urgent' : 'bulk', instanceId);
+        return this.#wait(urgent ? 'urgent' : 'bulk', instanceId, onNear);
       case 'halted':
         return judgement;
       case 'probe-due':
-        return this.#probe(instanceId, urgent);
+        return this.#probe(instanceId, urgent, onNear);
     }
   }
 
@@ -111,11 +111,11 @@ class SlotLimiter implements Limiter {
     return this.#isClosed ? 0 : this.#line.size - this.#shelf.size;
   }
 
-  #wait(lane: Lane, instanceId: string): Promise<Grant> {
+  #wait(lane: Lane, instanceId: string, onNear: (() => void) | undefined): Promise<Grant> {
     // Slots that ended while nobody waited were not lost.
     if (this.#line.size === 0) this.#shelf.dropVoid(performance.now());
     return new Promise((resolve) => {
-      this.#line.join(lane, { instanceId, resolve });
+      this.#line.join(lane, { instanceId, resolve, onNear });
       this.#serve();
     });
   }
@@ -127,6 +127,7 @@ class SlotLimiter implements Limiter {
       this.#notices.post({ kind: 'slots-void', count: this.#shelf.dropVoid(nowMs) });
       const slot = this.#shelf.takeDue(nowMs);
       if (slot === undefined) {
+        this.#line.tellNear(this.#shelf.near(nowMs));
         this.#shelf.arm(nowMs);
         break;
       }
@@ -171,16 +172,16 @@ class SlotLimiter implements Limiter {
     return slots.length + lost > 0 ? waitMs : waitMs + Math.random() * PULSE_MS;
   }
 
-  async #probe(instanceId: string, urgent: boolean): Promise<Grant> {
+  async #probe(instanceId: string, urgent: boolean, onNear: (() => void) | undefined): Promise<Grant> {
     // The others of this process need not ask as well.
     this.#halts.postponeProbe(instanceId, performance.now() + this.#probeIntervalMs);
     const isReady = this.#options.redis.status === 'ready';
     const tried = isReady ? await this.#note(this.#haltStore.tryProbe(instanceId)) : undefined;
-    if (tried?.kind === 'granted') return this.#wait('probe', instanceId);
+    if (tried?.kind === 'granted') return this.#wait('probe', instanceId, onNear);
     if (tried?.kind === 'not-halted') await this.#note(this.#lookAgain());
     const waitMs = tried?.kind === 'taken' ? tried.waitMs : SIGNALS_POLL_MS;
     this.#halts.postponeProbe(instanceId, performance.now() + waitMs);
-    return this.take(instanceId, urgent);
+    return this.take(instanceId, urgent, onNear);
   }
 
   /** @param halted - whether the account is, by an answer that knew; as known when not given */

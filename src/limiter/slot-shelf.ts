@@ -1,5 +1,11 @@
 import { SHORTEST_SLOT_MS, type Slot } from './pace-store.ts';
 
+/**
+ * A slot is near so long before its moment, milliseconds: time enough for a round trip to Redis, also on a busy machine, and so short that few
+ * slots are near at once.
+ */
+export const NEAR_MS = 15;
+
 /** The slots a process has in hand, one timer for all. Where the process stalls past a slot's end, the slot is void. */
 export class SlotShelf {
   readonly #onDue: () => void;
@@ -8,7 +14,7 @@ export class SlotShelf {
   #first = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onDue - a slot's moment has come, after `arm` */
+  /** @param onDue - a slot's moment has come, or is near, after `arm` */
   constructor(onDue: () => void) {
     this.#onDue = onDue;
   }
@@ -35,6 +41,14 @@ export class SlotShelf {
     return slot;
   }
 
+  /** Slots whose moment has come or is near. */
+  near(nowMs: number): number {
+    let slots = 0;
+    for (let at = this.#first; (this.#slots[at]?.fromMs ?? Number.POSITIVE_INFINITY) - nowMs <= NEAR_MS; at += 1)
+      slots += 1;
+    return slots;
+  }
+
   /** Drops the slots whose end has passed; says how many. */
   dropVoid(nowMs: number): number {
     const before = this.#first;
@@ -54,16 +68,17 @@ export class SlotShelf {
     return count;
   }
 
-  /** Sees to it that `onDue` is called once when the next slot's moment has come. */
+  /** Sees to it that `onDue` is called once when the next slot is near, or where it is that already, when its moment has come. */
   arm(nowMs: number): void {
     const slot = this.#slots[this.#first];
     if (slot === undefined || this.#timer !== undefined) return;
+    const inMs = slot.fromMs - nowMs;
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined;
         this.#onDue();
       },
-      Math.max(1, Math.ceil(slot.fromMs - nowMs)),
+      Math.max(1, Math.ceil(inMs > NEAR_MS ? inMs - NEAR_MS : inMs)),
     );
   }
 

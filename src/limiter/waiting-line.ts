@@ -3,6 +3,8 @@ import type { Grant } from './contract.ts';
 export interface Caller {
   readonly instanceId: string;
   readonly resolve: (grant: Grant) => void;
+  /** Called once, when a slot is near that will be this caller's unless others come first. */
+  onNear?: (() => void) | undefined;
 }
 
 /** Probes go before urgent callers, these before the others; within each, first come, first served. */
@@ -32,6 +34,12 @@ export class WaitingLine {
     if (prober !== undefined) return { caller: prober, probe: true };
     const caller = this.#urgent.shift() ?? this.#bulk.shift();
     return caller === undefined ? undefined : { caller, probe: false };
+  }
+
+  /** Tells the first callers of the line, as many as slots are near; each once. */
+  tellNear(slots: number): void {
+    let left = slots;
+    for (const queue of [this.#probe, this.#urgent, this.#bulk]) left -= queue.tellNear(left);
   }
 
   /** Sends away, with the grant that `judge` gives them, all who are not to probe; who gets none stays. */
@@ -78,6 +86,19 @@ class Queue {
       this.#gone = 0;
     }
     return caller;
+  }
+
+  /** @returns how many were told, now or before */
+  tellNear(atMost: number): number {
+    const until = Math.min(this.#gone + atMost, this.#callers.length);
+    for (let at = this.#gone; at < until; at += 1) {
+      const caller = this.#callers[at];
+      if (caller?.onNear === undefined) continue;
+      const { onNear } = caller;
+      caller.onNear = undefined;
+      onNear();
+    }
+    return until - this.#gone;
   }
 
   sendAway(judge: (instanceId: string) => Grant | undefined): void {

@@ -10,6 +10,7 @@ import type { Ledger, Settlement } from '../ledger/ledger.ts';
 import type { Limiter } from '../limiter/contract.ts';
 import type { BatchStates } from './batch-states.ts';
 import { JOB_PRIORITY } from './contract.ts';
+import { DepartureNote } from './departure-note.ts';
 import type { Item, ItemLocator } from './item.ts';
 import { JobWait } from './job-wait.ts';
 
@@ -101,18 +102,17 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     // Not remembered: with a number of its own, the job would pass for a sound one if it were run again.
     if (located.kind === 'unusable') return settleDead(item, wait, located);
     await wait.remember(item);
+    const note = new DepartureNote(ledger, item);
     for (;;) {
-      const gate = await passGate(item, wait);
-      if (gate === 'settled') return;
+      if ((await passGate(item, wait)) === 'settled') return;
       const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
-      const grant = await pacer.take(item.certificate.instanceId, urgent);
+      const grant = await pacer.take(item.certificate.instanceId, urgent, () => void note.made());
       if (grant.kind === 'closed') return wait.giveBack(item);
       if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);
       // The wait for the slot may have been long.
       if ((await passGate(item, wait)) === 'settled') return;
-
       // Before the call: without it, whoever takes the item up after a crash could not know of it.
-      const departure = await ledger.depart(item.batch, item.n);
+      const departure = await note.made();
       if (departure === 'settled') return;
       if (departure === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
       wait.departed = true;

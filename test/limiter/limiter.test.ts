@@ -84,6 +84,22 @@ describe('the callers of a limiter', () => {
     expect(limiter.waiting).toBe(0);
   });
 
+  it('hear once that a slot is near, before it is theirs', async () => {
+    const { limiter } = await fleet.open(LINE);
+    const order: string[] = [];
+    const names = Array.from({ length: 60 }, (_, at) => `${at}`);
+    await Promise.all(
+      names.map(async (name) => {
+        await limiter.take('any', false, () => order.push(`near ${name}`));
+        order.push(`slot ${name}`);
+      }),
+    );
+    const near = order.filter((event) => event.startsWith('near'));
+    expect(near.length).toBeGreaterThan(0);
+    expect(new Set(near).size).toBe(near.length);
+    for (const event of near) expect(order.indexOf(event)).toBeLessThan(order.indexOf(event.replace('near', 'slot')));
+  });
+
   it('are told when it closes', async () => {
     const { limiter } = await fleet.open(pace('new', 'new'));
     const waiting = [limiter.take('any'), limiter.take('any', true)];

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Slot } from '../../src/limiter/pace-store.ts';
-import { SlotShelf } from '../../src/limiter/slot-shelf.ts';
+import { NEAR_MS, SlotShelf } from '../../src/limiter/slot-shelf.ts';
 
 const slot = fc
   .record({ fromMs: fc.integer({ min: 0, max: 500 }), lengthMs: fc.integer({ min: 2, max: 40 }) })
@@ -9,6 +9,8 @@ const slot = fc
 const batches = fc.array(
   fc.record({ slots: fc.array(slot, { maxLength: 8 }), pauseMs: fc.integer({ min: 0, max: 90 }) }),
 );
+
+afterEach(() => vi.useRealTimers());
 
 describe('SlotShelf', () => {
   it('gives each slot at most once and only between its moment and its end; the others are void', () => {
@@ -46,6 +48,29 @@ describe('SlotShelf', () => {
       shelf.arm(startMs);
     });
     expect(due?.fromMs).toBe(startMs + 10);
+  });
+
+  it('calls when the next slot is near, and again when it is due', () => {
+    vi.useFakeTimers();
+    let calls = 0;
+    const shelf = new SlotShelf(() => (calls += 1));
+    shelf.put([
+      { fromMs: 60, notAfterMs: 85 },
+      { fromMs: 62, notAfterMs: 87 },
+      { fromMs: 90, notAfterMs: 115 },
+    ]);
+    shelf.arm(0);
+    vi.advanceTimersByTime(60 - NEAR_MS - 1);
+    expect(calls).toBe(0);
+    vi.advanceTimersByTime(1);
+    expect([calls, shelf.near(60 - NEAR_MS), shelf.near(60)]).toEqual([1, 1, 2]);
+    expect(shelf.takeDue(60 - NEAR_MS)).toBeUndefined();
+    shelf.arm(60 - NEAR_MS);
+    vi.advanceTimersByTime(NEAR_MS - 1);
+    expect(calls).toBe(1);
+    vi.advanceTimersByTime(1);
+    expect(calls).toBe(2);
+    expect(shelf.takeDue(60)?.fromMs).toBe(60);
   });
 
   it('forgets all it has when told', () => {

@@ -1,0 +1,56 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Ledger, type Departure } from '../../src/ledger/ledger.ts';
+import { DepartureNote } from '../../src/queue/departure-note.ts';
+import { connect } from '../../src/runtime/redis/connection.ts';
+import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
+
+let room: LedgerRoom;
+let batch: string;
+let asked: number;
+beforeEach(async () => {
+  room = new LedgerRoom();
+  batch = await room.batchOf(certificatesOf(2));
+  asked = 0;
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await room.cleanup();
+});
+
+/** The real ledger, and how often it is asked. */
+const ledger = {
+  depart(of: string, n: number): Promise<Departure> {
+    asked += 1;
+    return room.ledger.depart(of, n);
+  },
+};
+
+describe('the note of a call', () => {
+  it('is made once for a slot that is near and the call in it', async () => {
+    const note = new DepartureNote(ledger, { batch, n: 1 });
+    void note.made();
+    expect(await note.made()).toBe('noted');
+    expect(asked).toBe(1);
+    expect(await room.ledger.hasDeparted(batch, 1)).toBe(true);
+    expect(await room.ledger.hasDeparted(batch, 0)).toBe(false);
+  });
+
+  it('is made anew where it is older than a second, since the item may have ended meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const note = new DepartureNote(ledger, { batch, n: 1 });
+    expect(await note.made()).toBe('noted');
+    await room.ledger.settle(room.settlement(batch, 1, 'revoked'));
+    vi.advanceTimersByTime(1_001);
+    expect(await note.made()).toBe('settled');
+    expect(asked).toBe(2);
+  });
+
+  it('that failed is heard of by whoever is about to call, and by nobody else', async () => {
+    const gone = connect({ options: room.keys.options }, 'producer', () => undefined);
+    gone.disconnect();
+    const note = new DepartureNote(new Ledger(gone, room.keys.prefix), { batch, n: 1 });
+    void note.made();
+    await expect(note.made()).rejects.toThrow('Connection is closed');
+    expect(await room.ledger.hasDeparted(batch, 1)).toBe(false);
+  });
+});
