@@ -43,11 +43,20 @@ export interface Lane {
   readonly suspectBelow: number;
 }
 
+/** BullMQ's lock of a job, as the run knows it that took the job. */
+export interface JobLock {
+  readonly key: string;
+  readonly token: string;
+}
+
+/** `lock-lost`: another run has the job, or will have it. */
+export type Departed = 'departed' | 'no-batch' | 'lock-lost';
+
 const settleScript = script<Settled>(SETTLE);
 const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
-const departScript = script<number>(DEPART);
+const departScript = script<Departed>(DEPART);
 const advanceScript = script<null>(ADVANCE);
 const rewindScript = script<null>(REWIND);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
@@ -85,12 +94,12 @@ export class Ledger {
   }
 
   /**
-   * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows.
-   * @returns false when there is no such batch
+   * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows. Only the run that has the job may:
+   * the one that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
    */
-  async depart(batch: string, n: number): Promise<boolean> {
+  async depart(batch: string, n: number, lock: JobLock): Promise<Departed> {
     const { record, departed } = this.keys.of(batch);
-    return (await departScript(this.#redis, [record, departed], [n])) === 1;
+    return departScript(this.#redis, [record, departed, lock.key], [n, lock.token]);
   }
 
   /** Whether a call of the item may have left since it was accepted or last reopened. */

@@ -144,12 +144,13 @@ redis.call('ZADD', KEYS[3], 'NX', ARGV[4] * 1e13 + now, ARGV[1])
 return { n, 1, key }`;
 
 /**
- * Notes that a call of the item is about to leave. It stays noted until the item is reopened.
- * KEYS record departed; ARGV n. Replies 1, or 0 when there is no such batch.
+ * Notes that a call of the item is about to leave, where the job's lock is the caller's. It stays noted until the item is reopened.
+ * KEYS record departed lock; ARGV n token. Replies `departed`, `no-batch` or `lock-lost`.
  */
-export const DEPART = `if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+export const DEPART = `if redis.call('EXISTS', KEYS[1]) == 0 then return 'no-batch' end
+if redis.call('GET', KEYS[3]) ~= ARGV[2] then return 'lock-lost' end
 redis.call('SETBIT', KEYS[2], ARGV[1], 1)
-return 1`;
+return 'departed'`;
 
 /**
  * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.

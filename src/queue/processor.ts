@@ -114,7 +114,9 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       if ((await passGate(item, wait)) === 'settled') return;
 
       // Before the call: without it, whoever takes the item up after a crash could not know of it.
-      if (!(await ledger.depart(item.batch, item.n))) return wait.snooze(item, NO_BATCH_MS);
+      const departed = await ledger.depart(item.batch, item.n, wait.lock);
+      if (departed === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
+      if (departed === 'lock-lost') return wait.standAside();
       wait.departed = true;
 
       const sentMs = performance.now();
@@ -194,7 +196,6 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     requestId = '',
   ): Promise<void> {
     const { history, attempt, certificate } = item;
-    const { effectUnknown } = attempt;
     const letter: DeadLetter = {
       ...certificate,
       code,
@@ -202,7 +203,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       requestId,
       attempts: attempt.calls,
       at: Date.now(),
-      effectUnknown,
+      effectUnknown: attempt.effectUnknown,
       history,
     };
     await settle(item, wait, { outcome: 'dead', code, requestId, letter: JSON.stringify(letter) });

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
@@ -20,6 +21,14 @@ export function certificatesOf(count: number, instances: readonly string[] = ['p
 export function letterOf(certificate: Certificate, code = 'ParameterCheckFailed'): DeadLetter {
   const death = { code, message: 'no such thing', requestId: 'R', attempts: 1, at: 1_764_000_000_000 };
   return { ...certificate, ...death, effectUnknown: false, history: [] };
+}
+
+/** A call of the item is about to leave, in a run that has its job. */
+export async function depart(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<void> {
+  const lock = { key: `${ledger.keys.of(batch).record}:lock`, token: 'run' };
+  await redis.set(lock.key, lock.token);
+  const departed = await ledger.depart(batch, n, lock);
+  if (departed !== 'departed') throw new Error(departed);
 }
 
 /** A ledger with key names that nobody else has. */

@@ -57,6 +57,21 @@ describe('settling an item', () => {
   });
 });
 
+describe('a call', () => {
+  it('is noted by the run that has the job, and by no other', async () => {
+    const batch = await room.batchOf(certificatesOf(10));
+    const lock = { key: `${room.keys.prefix}:lock`, token: 'ours' };
+    expect(await room.ledger.depart(batch, 0, lock)).toBe('lock-lost');
+    await room.redis.set(lock.key, 'theirs');
+    expect(await room.ledger.depart(batch, 0, lock)).toBe('lock-lost');
+    await room.redis.set(lock.key, lock.token);
+    expect(await room.ledger.depart(batch, 9, lock)).toBe('departed');
+    expect(await room.ledger.depart('nowhere', 0, lock)).toBe('no-batch');
+    expect(await room.ledger.hasDeparted(batch, 0)).toBe(false);
+    expect(await room.ledger.hasDeparted(batch, 9)).toBe(true);
+  });
+});
+
 describe('the states of a batch', () => {
   it('keeps the reason of a pause until it is resumed, and counts anew from there', async () => {
     const batch = await room.batchOf(certificatesOf(4));
