@@ -66,8 +66,8 @@ const MUTATIONS = [
   {
     name: 'the feeder moves on before the jobs are in the queue',
     file: 'src/queue/feeder.ts',
-    from: 'await queue.feed(page.items, batch.priority);',
-    to: 'void queue.feed(page.items.slice(1), batch.priority);',
+    from: 'await handOver(this.#parts, batch, page.items);',
+    to: 'void handOver(this.#parts, batch, page.items.slice(1));',
     tests: ['test/queue'],
   },
   {
@@ -82,6 +82,20 @@ const MUTATIONS = [
     file: 'src/queue/item.ts',
     from: '(await this.#ledger.hasDeparted(place.batch, place.n))',
     to: 'place.n >= 0',
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a run that lost its lock calls all the same',
+    file: 'src/queue/processor.ts',
+    from: "if (departed === 'lock-lost') return wait.standAside();",
+    to: '',
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a job from before a retry works on',
+    file: 'src/ledger/ledger.ts',
+    from: 'return bit === 1 || retries < Number(known ?? 0);',
+    to: 'return bit === 1 || retries < Number(known ?? 0) - 1;',
     tests: ['test/queue'],
   },
   {

@@ -5,7 +5,7 @@ import { script } from '../runtime/redis/script.ts';
 import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
 import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
-import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, REWIND, SETTLE } from './scripts.lua.ts';
+import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, SETTLE } from './scripts.lua.ts';
 
 /** One settled item, as it goes into the ledger. */
 export interface Settlement {
@@ -39,8 +39,6 @@ export interface Lane {
   readonly chunks: ChunkRanges;
   /** The ordinal from which to go on. */
   readonly cursor: number;
-  /** Items below it were fed before their jobs were lost: a call may have been made for them. */
-  readonly suspectBelow: number;
 }
 
 /** BullMQ's lock of a job, as the run knows it that took the job. */
@@ -58,7 +56,6 @@ const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
 const departScript = script<Departed>(DEPART);
 const advanceScript = script<null>(ADVANCE);
-const rewindScript = script<null>(REWIND);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
 
@@ -89,8 +86,17 @@ export class Ledger {
     return settleScript(this.#redis, keys, [batch, n, ...end, item.letter ?? '', item.jobId ?? '']);
   }
 
-  async isSettled(batch: string, n: number): Promise<boolean> {
-    return (await this.#redis.getbit(this.keys.of(batch).settled, n)) === 1;
+  /** Whether a job that was made after so many retries of the item has nothing to do: it is settled, or was, and is tried again as a later job. */
+  async isOver(batch: string, n: number, retries: number): Promise<boolean> {
+    const of = this.keys.of(batch);
+    const [bit, known] = await Promise.all([this.#redis.getbit(of.settled, n), this.#redis.hget(of.retries, `${n}`)]);
+    return bit === 1 || retries < Number(known ?? 0);
+  }
+
+  /** The first item at or after `from`, the beginning of a chunk, that is not settled; behind the last one when all are. */
+  async nextOpen(batch: string, from: number): Promise<number> {
+    // Without any bit, Redis answers 0 whatever the beginning.
+    return Math.max(from, await this.#redis.bitpos(this.keys.of(batch).settled, 0, from / 8));
   }
 
   /**
@@ -105,6 +111,13 @@ export class Ledger {
   /** Whether a call of the item may have left since it was accepted or last reopened. */
   async hasDeparted(batch: string, n: number): Promise<boolean> {
     return (await this.#redis.getbit(this.keys.of(batch).departed, n)) === 1;
+  }
+
+  /** The same of many. */
+  async haveDeparted(batch: string, ordinals: readonly number[]): Promise<boolean[]> {
+    if (ordinals.length === 0) return [];
+    const bits = ordinals.flatMap((n) => ['GET', 'u1', n]).slice(1);
+    return (await this.#redis.bitfield_ro(this.keys.of(batch).departed, 'GET', ...bits)).map((bit) => bit === 1);
   }
 
   /** Which items of a chunk are settled, by their position in it. */
@@ -142,7 +155,6 @@ export class Ledger {
       instanceId,
       chunks: JSON.parse(chunks) as ChunkRanges,
       cursor: Number(cursors[instanceId] ?? 0),
-      suspectBelow: Number(cursors[`\0${instanceId}`] ?? 0),
     }));
   }
 
@@ -150,12 +162,6 @@ export class Ledger {
   async advance(batch: string, instanceId: string, cursor: number, count: number): Promise<void> {
     const of = this.keys.of(batch);
     await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, count]);
-  }
-
-  /** Has an instance's items that are not settled fed once more: the jobs of `lost` of them are gone. */
-  async rewind(batch: string, instanceId: string, lost: number): Promise<void> {
-    const of = this.keys.of(batch);
-    await rewindScript(this.#redis, [of.record, of.cursors], [instanceId, lost]);
   }
 
   /** The certificates of a chunk; undefined when there is no such chunk. */

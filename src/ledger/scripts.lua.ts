@@ -154,7 +154,8 @@ return 'departed'`;
 
 /**
  * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.
- * KEYS record active settled ledger dead reopened superseded departed; ARGV batch n rank.
+ * Whether a call may have left is from now on what the letter knows.
+ * KEYS record active settled ledger dead reopened superseded departed retries; ARGV batch n rank.
  * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
 export const REOPEN = `${MOVES}
@@ -162,11 +163,12 @@ ${CLOCK}
 local value = redis.call('HGET', KEYS[5], ARGV[2])
 if not value then return 0 end
 local entry, letter = value:match('^(%S+) (.*)$')
-if cjson.decode(letter).instanceId == '' then return -2 end
+local known = cjson.decode(letter)
+if known.instanceId == '' then return -2 end
 local after = moves.reopen[redis.call('HGET', KEYS[1], 'state')]
 if not after then return -1 end
 redis.call('SETBIT', KEYS[3], ARGV[2], 0)
-redis.call('SETBIT', KEYS[8], ARGV[2], 0)
+redis.call('SETBIT', KEYS[8], ARGV[2], known.effectUnknown and 1 or 0)
 redis.call('HINCRBY', KEYS[1], 'dead', -1)
 -- Else as many new deaths as letters are retried would pass for old ones.
 local resumed = redis.call('HGET', KEYS[1], 'resumedAt')
@@ -180,6 +182,7 @@ redis.call('HDEL', KEYS[1], 'completedAt')
 redis.call('HDEL', KEYS[5], ARGV[2])
 redis.call('HSET', KEYS[6], ARGV[2], letter)
 redis.call('SADD', KEYS[7], entry)
+redis.call('HINCRBY', KEYS[9], ARGV[2], 1)
 redis.call('XADD', KEYS[4], '*', 'n', ARGV[2], 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
 redis.call('ZADD', KEYS[2], 'NX', ARGV[3] * 1e13 + now, ARGV[1])
 return 1`;
@@ -200,17 +203,6 @@ export const ADVANCE = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV
 if tonumber(ARGV[2]) <= before then return end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'fed', ARGV[3])`;
-
-/**
- * Has an instance fed from its beginning once more. How far it had been fed is kept under the instance's name after a NUL, which no name holds.
- * KEYS record cursors; ARGV instance lost.
- */
-export const REWIND = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
-if before == 0 then return end
-local known = '\\0' .. ARGV[1]
-local suspect = tonumber(redis.call('HGET', KEYS[2], known) or 0)
-redis.call('HSET', KEYS[2], ARGV[1], 0, known, math.max(before, suspect))
-redis.call('HINCRBY', KEYS[1], 'fed', -ARGV[2])`;
 
 function movesByEvent(): Record<BatchEvent, Record<string, string>> {
   const moves: Record<BatchEvent, Record<string, string>> = {

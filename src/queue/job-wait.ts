@@ -71,9 +71,10 @@ export class JobWait {
     throw new WaitingError();
   }
 
-  async #write({ batch, n, attempt }: Item, starts: number): Promise<void> {
+  async #write({ batch, n, attempt, adoptedFrom }: Item, starts: number): Promise<void> {
     await this.keepLock();
     const data = this.#job.data as JobData;
-    await this.#job.updateData({ ...data, batch, n, trail: { ...attempt, starts } });
+    const place = { batch, n, ...(adoptedFrom !== undefined && { key: adoptedFrom }) };
+    await this.#job.updateData({ ...data, ...place, trail: { ...attempt, starts } });
   }
 }

@@ -101,7 +101,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     // Not remembered: with a number of its own, the job would pass for a sound one if it were run again.
     if (located.kind === 'unusable') return settleDead(item, wait, located);
     await wait.remember(item);
-    if (await ledger.isSettled(item.batch, item.n)) return;
+    if (await ledger.isOver(item.batch, item.n, item.retries)) return;
 
     for (;;) {
       const gate = await passGate(item, wait);

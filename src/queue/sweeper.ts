@@ -15,6 +15,11 @@ export async function sweepFailed(queue: RevokeQueue, locator: ItemLocator, ledg
   for (const job of jobs) {
     // No start is under way: one more than BullMQ counts, so that the last one too is seen to have ended without a word.
     const { item } = await locator.locate({ id: job.id, data: job.data, attemptsStarted: job.attemptsStarted + 1 });
+    // Its item was retried as a later job.
+    if (await ledger.isOver(item.batch, item.n, item.retries)) {
+      await job.remove();
+      continue;
+    }
     const { batch, n, attempt, certificate, history, adoptedFrom } = item;
     const message = `the queue gave the job up: ${job.failedReason}`;
     const code = 'stalled-too-often';

@@ -1,8 +1,14 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
 import { COUNT_FIELD, countsSinceResume } from '../../src/ledger/batch-record.ts';
-import { deadLetters, discardDeadLetter, reopenDeadLetter, reopenedItems } from '../../src/ledger/dead-letters.ts';
-import { certificatesOf, LedgerRoom, letterOf } from './ledger-room.ts';
+import {
+  deadLetters,
+  discardDeadLetter,
+  reopenDeadLetter,
+  reopenedItems,
+  retriesOf,
+} from '../../src/ledger/dead-letters.ts';
+import { certificatesOf, depart, LedgerRoom, letterOf } from './ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -18,8 +24,8 @@ describe('settling an item', () => {
     expect(counts).toEqual({ ...none, [COUNT_FIELD[outcome]]: 1 });
     expect(confirmedByAbsence).toBe(0);
     expect(await room.redis.xlen(room.ledger.keys.of(batch).ledger)).toBe(1);
-    expect(await room.ledger.isSettled(batch, 1)).toBe(true);
-    expect(await room.ledger.isSettled(batch, 0)).toBe(false);
+    expect(await room.ledger.isOver(batch, 1, 0)).toBe(true);
+    expect(await room.ledger.isOver(batch, 0, 0)).toBe(false);
   });
 
   it('counts once when many say it at the same time', async () => {
@@ -67,9 +73,32 @@ describe('a call', () => {
     await room.redis.set(lock.key, lock.token);
     expect(await room.ledger.depart(batch, 9, lock)).toBe('departed');
     expect(await room.ledger.depart('nowhere', 0, lock)).toBe('no-batch');
-    expect(await room.ledger.hasDeparted(batch, 0)).toBe(false);
-    expect(await room.ledger.hasDeparted(batch, 9)).toBe(true);
+    expect(await room.ledger.haveDeparted(batch, [0, 9, 4])).toEqual([false, true, false]);
+    expect(await room.ledger.haveDeparted('nowhere', [7])).toEqual([false]);
   });
+
+  it.each([true, false])(
+    'of a dead item may still have worked after a retry, when its letter says so: %s',
+    async (effectUnknown) => {
+      const [item] = certificatesOf(1);
+      if (item === undefined) return;
+      const batch = await room.batchOf([item]);
+      await depart(room.redis, room.ledger, batch, 0);
+      const letter = JSON.stringify({ ...letterOf(item), effectUnknown });
+      await room.ledger.settle(room.settlement(batch, 0, 'dead', { letter }));
+      await reopenDeadLetter(room.redis, room.ledger, batch, 0);
+      expect(await room.ledger.hasDeparted(batch, 0)).toBe(effectUnknown);
+    },
+  );
+});
+
+it('finds the first item that is not settled, from any chunk on', async () => {
+  const batch = await room.batchOf(certificatesOf(2_010));
+  expect(await room.ledger.nextOpen(batch, 1_000)).toBe(1_000);
+  for (let n = 1_000; n < 2_010; n += 1) await room.redis.setbit(room.ledger.keys.of(batch).settled, n, 1);
+  expect(await room.ledger.nextOpen(batch, 0)).toBe(0);
+  expect(await room.ledger.nextOpen(batch, 1_000)).toBe(2_010);
+  expect(await room.ledger.nextOpen(batch, 3_000)).toBe(3_000);
 });
 
 describe('the states of a batch', () => {
@@ -137,6 +166,10 @@ describe('dead letters', () => {
     expect(await discardDeadLetter(room.redis, room.ledger, batch, 1)).toBe(true);
     expect(await reopenDeadLetter(room.redis, room.ledger, batch, 1)).toBe('gone');
     expect((await reopenedItems(room.redis, room.ledger, batch)).map(({ n }) => n)).toEqual([0]);
+    // For the job that it had; the one that it gets is the first after a retry.
+    expect(await room.ledger.isOver(batch, 0, 0)).toBe(true);
+    expect(await room.ledger.isOver(batch, 0, 1)).toBe(false);
+    expect(await retriesOf(room.redis, room.ledger, batch, [1, 0])).toEqual([0, 1]);
     expect(await room.batch(batch)).toMatchObject({ state: 'running', counts: { dead: 1 } });
     expect(await room.ledger.settle(room.settlement(batch, 0, 'revoked'))).toBe('drained');
   });

@@ -38,7 +38,12 @@ describe('the item of a job', () => {
     const batch = await room.batchOf(items);
     const located = await locator.locate(start({ v: 1, ...items[2], batch, n: 2 }));
     const attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
-    expect(located).toEqual({ kind: 'item', item: { batch, n: 2, certificate: items[2], attempt, history: [] } });
+    expect(located).toEqual({
+      kind: 'item',
+      item: { batch, n: 2, certificate: items[2], attempt, history: [], retries: 0 },
+    });
+    const again = await locator.locate(start({ v: 1, ...items[2], batch, n: 2 }, 1, jobIdOf(batch, 2, 3)));
+    expect(again.item.retries).toBe(3);
   });
 
   it('is a new one of the standing batch, when the job names no batch or one that is not ours', async () => {
