@@ -6,7 +6,7 @@ import { certificatesOf } from './feeder-stage.ts';
 import { commands, feed, type Real } from './model-commands.ts';
 import { expectDrained } from './model-drain.ts';
 import { World } from './hand.ts';
-import { INSTANCES, HandStage } from './hand-stage.ts';
+import { INSTANCES, HandStage, type FeederDeath } from './hand-stage.ts';
 import { QueueModel } from './model.ts';
 
 const { MODEL_RUNS = '20', MODEL_SEED, MODEL_PATH, MODEL_REPLAY } = process.env;
@@ -37,11 +37,12 @@ it(
   'does with every item what the model says, whatever comes between, and ends each in one outcome that is true',
   async () => {
     const ends = new Set<string>();
+    const firstDeaths = fc.constantFrom<(FeederDeath | undefined)[]>(undefined, undefined, 'between', 'after');
     const scripts = fc.commands([commands()], { maxCommands: 40, size: 'max', ...REPLAY.script });
-    const property = fc.asyncProperty(scripts, async (script) => {
+    const property = fc.asyncProperty(firstDeaths, scripts, async (death, script) => {
       const { model, real } = openStage();
       try {
-        for (const step of [submission(0, 1), submission(1, 1), feed(1, false)]) await step.run(model, real);
+        for (const step of [submission(0, 1), submission(1, 1), feed(1, false, death)]) await step.run(model, real);
         await fc.asyncModelRun(() => ({ model, real }), script);
         await expectDrained(model, real);
         for (const { items } of model.batches) for (const item of items) ends.add(item);
