@@ -45,7 +45,7 @@ export async function measurePace(contender, processes) {
       redisCommands: round(each('commands'), 1),
       redisCpuMs: each('redisCpuMs'),
       unseen: PACE_COUNT - seen.certificates.called,
-      /** Zero, or the send times are not all there and this run does not count. */
+      /** Above zero the send times are not all there, and this run does not count. */
       sendsMissing: seen.calls - sends.length,
     };
   });

@@ -35,7 +35,8 @@ function medians(runs, contender) {
   return (column, processes) => {
     const values = runs
       .filter((run) => run.contender === contender && (column.startsWith('bytes') || run.processes === processes))
-      .filter(({ sendsMissing = 0 }) => sendsMissing === 0)
+      // Below zero: calls that were made again after every certificate had been called for.
+      .filter(({ sendsMissing = 0 }) => sendsMissing <= 0)
       .map((run) => run[column])
       .filter((value) => value !== undefined)
       .toSorted((a, b) => a - b);
@@ -122,19 +123,31 @@ function sentenceOf(what, ahead, valueOf, own) {
   return `- ${what}: ${ahead.map(({ title, of }) => `${title} ${valueOf(of)}`).join(', ')}; certsweep ${own}.`;
 }
 
-function noise({ machine, runs }) {
-  const loads = runs
-    .map(({ loadBefore }) => loadBefore)
-    .filter((load) => load !== undefined)
+/** What one run differs from another of the same thing says more than the load, of which the runs themselves are the most. */
+function noise({ machine, processes, runs }) {
+  const loads = runs.flatMap(({ loadBefore }) => loadBefore ?? []).toSorted((a, b) => a - b);
+  const same = new Map();
+  for (const { contender, processes: count, cpuMs } of runs.filter((run) => run.cpuMs !== undefined)) {
+    const name = `${contender} ${count}`;
+    same.set(name, [...(same.get(name) ?? []), cpuMs]);
+  }
+  const spreads = [...same.values()]
+    .filter((values) => values.length > 1)
+    .map((values) => values.toSorted((a, b) => a - b))
+    .map((values) => ((values.at(-1) - values[0]) / values[Math.floor(values.length / 2)]) * 100)
     .toSorted((a, b) => a - b);
   const failures = runs.filter(({ failed }) => failed !== undefined).length;
-  const middle = loads[Math.floor(loads.length / 2)];
-  const verdict =
-    middle > machine.cores
-      ? 'It was **noisy**: other work wanted more than all of its cores, which costs every contender pace and inflates lags.'
-      : 'It was fairly quiet.';
+  const load = `the load a minute before the first run was ${show(runs[0].loadBefore, 1)} on ${machine.cores} cores, and before the others ${show(loads[0], 1)} to ${show(loads.at(-1), 1)}, of which the run before was the most`;
+  const spread =
+    spreads.length === 0
+      ? ''
+      : ` Between the runs of one thing the CPU a call differed by ${show(spreads[Math.floor(spreads.length / 2)])}% in the middle, and by ${show(spreads.at(-1))}% at most.`;
   const told = failures === 0 ? '' : ` ${failures} runs failed and are left out.`;
-  return `How noisy the machine was: the load a minute before each run was ${show(loads[0], 1)} to ${show(loads.at(-1), 1)}, ${show(middle, 1)} in the middle, on ${machine.cores} cores (the run before is part of it). ${verdict}${told}`;
+  const crowd =
+    Math.max(...processes) <= machine.cores
+      ? ''
+      : ' The endpoint, the recorder and Redis run on these cores too: with more processes than cores it is they that are the limit.';
+  return `How noisy the machine was: ${load}.${spread}${told}${crowd}`;
 }
 
 function worstSecondChart({ cap, processes }, rows) {

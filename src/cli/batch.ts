@@ -25,7 +25,9 @@ const COMMANDS: readonly { readonly name: Change; readonly summary: string; read
 export function addBatchCommands(program: Command): void {
   program
     .command('forget')
-    .description('take a finished batch out of Redis, its report and dead letters included: write the report first')
+    .description(
+      'take a finished batch out of Redis, its report included: write the report first, and retry or discard its dead letters',
+    )
     .argument('<batch>')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action((batch: string, options: CommonOptions) => withStore(options, (store) => forget(store, batch)));
@@ -44,7 +46,7 @@ export function addBatchCommands(program: Command): void {
   }
 }
 
-async function forget({ redis, ledger }: Store, batch: string): Promise<void> {
+async function forget({ redis, ledger, where }: Store, batch: string): Promise<void> {
   switch (await forgetBatch(redis, ledger, batch)) {
     case 'forgotten':
       say(`Batch ${batch} is forgotten.`);
@@ -54,12 +56,17 @@ async function forget({ redis, ledger }: Store, batch: string): Promise<void> {
         EXIT.refused,
         `Batch ${batch} is not finished, or stands for the jobs that other programs add: only a completed or cancelled batch without pending items can be forgotten.`,
       );
+    case 'has-letters':
+      throw new CommandEnd(
+        EXIT.refused,
+        `Batch ${batch} has dead letters: certsweep dead list --batch ${batch} shows them. Retry them, or put them aside with certsweep dead discard --batch ${batch}.`,
+      );
     case 'no-batch':
-      throw noBatch(batch);
+      throw noBatch(batch, where);
   }
 }
 
-async function change({ ledger }: Store, batch: string, name: Change): Promise<void> {
+async function change({ ledger, where }: Store, batch: string, name: Change): Promise<void> {
   if (name === 'cancel' && batch.startsWith(STANDING_PREFIX)) {
     throw new CommandEnd(
       EXIT.refused,
@@ -73,6 +80,6 @@ async function change({ ledger }: Store, batch: string, name: Change): Promise<v
     case 'refused':
       throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: there is nothing to ${name}.`);
     case 'no-batch':
-      throw noBatch(batch);
+      throw noBatch(batch, where);
   }
 }

@@ -7,7 +7,7 @@ import {
   type DeadLetterOf,
 } from '../ledger/dead-letters.ts';
 import { accountOf } from '../runtime/config/config.ts';
-import { noBatch } from './exit.ts';
+import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { count, print, printable, printJson, say } from './terminal.ts';
 
@@ -15,18 +15,21 @@ interface DeadOptions extends CommonOptions {
   readonly batch?: string;
   readonly code?: string;
   readonly instance?: string;
+  readonly all?: boolean;
   readonly json?: boolean;
 }
 
 export function addDead(program: Command): void {
   const dead = program.command('dead').summary('items that ended dead: list, retry or discard them').helpCommand(false);
   const add = (name: string, summary: string, run: (store: Store, options: DeadOptions) => Promise<void>): void => {
-    dead
+    const command = dead
       .command(name)
       .description(summary)
       .option('--batch <batch>', 'only of this batch')
       .option('--code <code>', 'only with this code')
-      .option('--instance <id>', 'only of this instance')
+      .option('--instance <id>', 'only of this instance');
+    if (name !== 'list') command.option('--all', 'every dead letter of every batch');
+    command
       .option('--json', name === 'list' ? 'print one object a line' : 'print one object')
       .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
       .action((options: DeadOptions) => withStore(options, (store) => run(store, options)));
@@ -47,6 +50,7 @@ async function list(store: Store, options: DeadOptions): Promise<void> {
 }
 
 async function retry(store: Store, options: DeadOptions): Promise<void> {
+  refuseUnsaid(options);
   let retried = 0;
   let cancelled = 0;
   let unknown = 0;
@@ -72,6 +76,7 @@ async function retry(store: Store, options: DeadOptions): Promise<void> {
 }
 
 async function discard(store: Store, options: DeadOptions): Promise<void> {
+  refuseUnsaid(options);
   let discarded = 0;
   for await (const { batch, n } of letters(store, options)) {
     if (await discardDeadLetter(store.redis, store.ledger, batch, n)) discarded += 1;
@@ -80,10 +85,22 @@ async function discard(store: Store, options: DeadOptions): Promise<void> {
   say(`${count(discarded, 'dead letter')} discarded.`);
 }
 
-async function* letters({ redis, ledger }: Store, options: DeadOptions): AsyncGenerator<DeadLetterOf> {
+/** Other batches may hold letters that nobody thinks of now; a retry deletes certificates. */
+function refuseUnsaid({ batch, code, instance, all }: DeadOptions): void {
+  const isFiltered = batch !== undefined || code !== undefined || instance !== undefined;
+  if (isFiltered === (all !== true)) return;
+  throw new CommandEnd(
+    EXIT.usage,
+    isFiltered
+      ? '--all means every dead letter of every batch: leave it out, or leave out what narrows it.'
+      : 'Say which dead letters: --batch, --code or --instance narrow them, --all means every one of every batch. certsweep dead list shows them.',
+  );
+}
+
+async function* letters({ redis, ledger, where }: Store, options: DeadOptions): AsyncGenerator<DeadLetterOf> {
   const { batch, code, instance } = options;
   if (batch !== undefined && (await ledger.batch(batch)) === undefined) {
-    throw noBatch(batch);
+    throw noBatch(batch, where);
   }
   const filter: DeadFilter = {
     ...(batch !== undefined && { batch }),

@@ -27,7 +27,8 @@ export function cannotListen(option: string, port: number, error: unknown): Comm
   );
 }
 
-/** A command was given the name of a batch that Redis does not have. */
-export function noBatch(batch: string): CommandEnd {
-  return new CommandEnd(EXIT.usage, `There is no batch ${JSON.stringify(batch)}: certsweep status lists all of them.`);
+/** A command was given the name of a batch that Redis does not have; another user or configuration may have another Redis. */
+export function noBatch(batch: string, where: string): CommandEnd {
+  const name = JSON.stringify(batch);
+  return new CommandEnd(EXIT.usage, `There is no batch ${name} in ${where}: certsweep status lists all of them.`);
 }

@@ -32,9 +32,13 @@ export function addReport(program: Command): void {
     .action((batch: string, options: ReportOptions) => withStore(options, (store) => report(store, batch, options)));
 }
 
-async function report({ redis, ledger }: Store, batch: string, { format, outcome, out }: ReportOptions): Promise<void> {
+async function report(
+  { redis, ledger, where }: Store,
+  batch: string,
+  { format, outcome, out }: ReportOptions,
+): Promise<void> {
   if ((await ledger.batch(batch)) === undefined) {
-    throw noBatch(batch);
+    throw noBatch(batch, where);
   }
   const rows = reportRows(redis, ledger, batch, outcome);
   if (out === undefined) {

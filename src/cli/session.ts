@@ -22,6 +22,8 @@ export interface Store {
   readonly redis: Redis;
   readonly ledger: Ledger;
   readonly prefix: string;
+  /** Which Redis it is, for people. */
+  readonly where: string;
 }
 
 export function configOf(options: CommonOptions): Promise<Config> {
@@ -35,8 +37,8 @@ export function configOf(options: CommonOptions): Promise<Config> {
  */
 export async function withStore<T>(options: CommonOptions, work: (store: Store) => Promise<T>): Promise<T> {
   const config = await configOf(options);
-  return withRedis(config, 'producer', sayNotice, (redis) =>
-    work({ config, redis, ledger: new Ledger(redis, KEY_PREFIX), prefix: KEY_PREFIX }),
+  return withRedis(config, 'producer', sayNotice, (redis, where) =>
+    work({ config, redis, ledger: new Ledger(redis, KEY_PREFIX), prefix: KEY_PREFIX, where }),
   );
 }
 
@@ -44,7 +46,7 @@ export async function withRedis<T>(
   config: Config,
   role: RedisRole,
   notice: (event: RedisNotice) => void,
-  work: (redis: Redis) => Promise<T>,
+  work: (redis: Redis, where: string) => Promise<T>,
   onError: (error: Error) => void = () => undefined,
 ): Promise<T> {
   const place = redisPlaceOf(config, environment);
@@ -52,7 +54,7 @@ export async function withRedis<T>(
   const open = role === 'worker' ? await keepOpen(place, notice, onError) : await openRedis(place, notice);
   const redis = connect(open, role, onError);
   try {
-    return await work(redis);
+    return await work(redis, open.describe);
   } finally {
     redis.disconnect();
     await open.close();

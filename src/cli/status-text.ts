@@ -42,9 +42,9 @@ export function describeBatch(detail: BatchDetail): string {
     .join('\n');
 }
 
-export function describeOverview({ batches, halts }: Overview): string {
+export function describeOverview({ batches, halts }: Overview, where: string): string {
   if (batches.length === 0)
-    return [...halts.map(describeHalt), 'No batch. certsweep submit <manifest> makes one.'].join('\n');
+    return [...halts.map(describeHalt), `No batch in ${where}. certsweep submit <manifest> makes one.`].join('\n');
   const head = ['batch', 'state', 'accepted', 'revoked', 'gone', 'dead', 'cancelled', 'pending', 'rate', 'ETA'];
   const rows = batches.map((b) => [
     b.batch,

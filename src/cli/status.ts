@@ -7,6 +7,7 @@ import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { describeBatch, describeHalt, describeOverview } from './status-text.ts';
 import { print, printJson } from './terminal.ts';
+import { unattended } from './unattended.ts';
 
 interface StatusOptions extends CommonOptions {
   readonly json?: boolean;
@@ -70,23 +71,25 @@ async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
   return batch === undefined ? lookAtAll(store) : lookAtBatch(store, batch);
 }
 
-async function lookAtAll({ redis, prefix, ledger }: Store): Promise<Look> {
+async function lookAtAll({ redis, prefix, ledger, where }: Store): Promise<Look> {
   const all: Overview = await overview(redis, prefix, ledger);
   const isHeld = all.halts.length > 0 || all.batches.some(({ state }) => state === 'paused');
   const json = { batches: all.batches.map(statusOf), halts: all.halts };
-  return { text: describeOverview(all), json, exitCode: isHeld ? EXIT.refused : EXIT.ok, isDone: false };
+  return { text: describeOverview(all, where), json, exitCode: isHeld ? EXIT.refused : EXIT.ok, isDone: false };
 }
 
-async function lookAtBatch({ config, redis, prefix, ledger }: Store, id: string): Promise<Look> {
+async function lookAtBatch(store: Store, id: string): Promise<Look> {
+  const { config, redis, prefix, ledger } = store;
   const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), readHalts(redis, prefix), ledger.lanes(id)]);
   const instances = lanes.map(({ instanceId }) => instanceId);
   const accounts = new Set(instances.map((instanceId) => accountOf(config, instanceId)?.name));
   const halts = all.filter((halt) =>
     halt.instanceId === undefined ? accounts.has(halt.account) : instances.includes(halt.instanceId),
   );
-  if (detail === undefined) throw noBatch(id);
+  if (detail === undefined) throw noBatch(id, store.where);
   const isDone = detail.pending === 0 && detail.state !== 'planned';
-  const text = [...(isDone ? [] : halts.map(describeHalt)), describeBatch(detail)].join('\n');
+  const alone = detail.state === 'running' && !isDone ? await unattended(store, id) : [];
+  const text = [...(isDone ? [] : halts.map(describeHalt)), ...alone, describeBatch(detail)].join('\n');
   return { text, json: statusOf(detail), exitCode: exitCodeOf(detail, halts, isDone), isDone };
 }
 

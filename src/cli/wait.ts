@@ -6,6 +6,7 @@ import { Progress } from './progress.ts';
 import type { Store } from './session.ts';
 import { describeHalt } from './status-text.ts';
 import { count, say } from './terminal.ts';
+import { unattended } from './unattended.ts';
 
 const LOOK_EVERY_MS = 500;
 
@@ -32,6 +33,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
         return endOf(detail);
       }
       for (const halt of await readHalts(store.redis, store.prefix)) tellOnce(describeHalt(halt));
+      for (const line of await unattended(store, batch)) tellOnce(line);
       if (detail.state === 'paused') {
         progress.end();
         throw new CommandEnd(

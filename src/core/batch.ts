@@ -68,10 +68,10 @@ export function caution(counts: Counts, fed: number, resumed: boolean, policy: C
   const tooMany = counts.dead > Math.max(1, settled * policy.maxDeadShare);
   if (settled >= policy.minSample && tooMany) return pause;
   for (const step of resumed ? [] : RAMP_STEPS) {
-    // Judged once, where the step ends: in between, a few early deaths say nothing yet.
-    if (fed > step) continue;
+    // First, so that a step of which too much was fed is waited for all the same.
     if (settled < Math.min(step, counts.accepted)) return { kind: 'feed', upTo: step };
-    if (tooMany) return pause;
+    // Judged once, where the step ends: in between, a few early deaths say nothing yet.
+    if (fed <= step && tooMany) return pause;
   }
   return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
 }

@@ -37,6 +37,8 @@ export interface BatchKeys {
   readonly superseded: string;
   /** Hash, standing batches only: job id to the ordinal it was adopted as. */
   readonly adopted: string;
+  /** String: which process feeds the batch now, while it is in its ramp and shared by accounts. */
+  readonly turn: string;
 }
 
 /** @param prefix - with a hash tag, like `{certsweep}` */
@@ -59,6 +61,7 @@ export function ledgerKeys(prefix: string): LedgerKeys {
       retries: `${prefix}:batch:${batch}:retries`,
       superseded: `${prefix}:batch:${batch}:superseded`,
       adopted: `${prefix}:batch:${batch}:adopted`,
+      turn: `${prefix}:batch:${batch}:turn`,
     }),
   };
 }

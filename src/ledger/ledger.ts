@@ -23,10 +23,18 @@ export interface Settlement {
   readonly letter?: string;
   /** The job, where the item was adopted from one. */
   readonly jobId?: string;
+  /** Retries of the item when its job was made: of what is tried again since, as another job, it can only tell a success. */
+  readonly retries?: number;
 }
 
 /** `already`: it was settled before, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. */
 export type Settled = 'settled' | 'drained' | 'already' | 'unknown';
+
+/**
+ * `noted`: the call may leave. `settled`: the item was settled meanwhile, so there is nothing to call for; if it is retried, as another job.
+ * `lock-lost`: another run has the job, or will have it.
+ */
+export type Departure = 'noted' | 'settled' | 'lock-lost' | 'no-batch';
 
 export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
@@ -47,14 +55,11 @@ export interface JobLock {
   readonly token: string;
 }
 
-/** `lock-lost`: another run has the job, or will have it. */
-export type Departed = 'departed' | 'no-batch' | 'lock-lost';
-
 const settleScript = script<Settled>(SETTLE);
 const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
-const departScript = script<Departed>(DEPART);
+const departScript = script<Departure>(DEPART);
 const advanceScript = script<null>(ADVANCE);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
@@ -79,18 +84,11 @@ export class Ledger {
   async settle(item: Settlement): Promise<Settled> {
     const { active, fingerprints } = this.keys;
     const of = this.keys.of(item.batch);
-    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted];
-    const { batch, n, outcome, code, requestId, attempts } = item;
+    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.retries];
+    const { batch, n, outcome, code, requestId, attempts, letter = '', jobId = '', retries = '' } = item;
     const byAbsence = item.byAbsence === true ? 1 : 0;
     const end = [outcome, COUNT_FIELD[outcome], code, requestId, attempts, byAbsence];
-    return settleScript(this.#redis, keys, [batch, n, ...end, item.letter ?? '', item.jobId ?? '']);
-  }
-
-  /** Whether a job that was made after so many retries of the item has nothing to do: it is settled, or was, and is tried again as a later job. */
-  async isOver(batch: string, n: number, retries: number): Promise<boolean> {
-    const of = this.keys.of(batch);
-    const [bit, known] = await Promise.all([this.#redis.getbit(of.settled, n), this.#redis.hget(of.retries, `${n}`)]);
-    return bit === 1 || retries < Number(known ?? 0);
+    return settleScript(this.#redis, keys, [batch, n, ...end, letter, jobId, retries]);
   }
 
   /** The first item at or after `from`, the beginning of a chunk, that is not settled; behind the last one when all are. */
@@ -103,9 +101,9 @@ export class Ledger {
    * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows. Only the run that has the job may:
    * the one that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
    */
-  async depart(batch: string, n: number, lock: JobLock): Promise<Departed> {
-    const { record, departed } = this.keys.of(batch);
-    return departScript(this.#redis, [record, departed, lock.key], [n, lock.token]);
+  async depart(batch: string, n: number, retries: number, lock: JobLock): Promise<Departure> {
+    const { record, departed, settled, retries: known } = this.keys.of(batch);
+    return departScript(this.#redis, [record, departed, settled, known, lock.key], [n, retries, lock.token]);
   }
 
   /** Whether a call of the item may have left since it was accepted or last reopened. */

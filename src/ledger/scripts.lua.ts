@@ -25,14 +25,17 @@ const DRAIN = `local function drain(record, active, fingerprints, batch)
 end`;
 
 /**
- * KEYS record active fingerprints settled ledger dead adopted;
- * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId.
+ * KEYS record active fingerprints settled ledger dead adopted retries;
+ * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId retries.
  * Replies `settled`, `drained` (settled, and it was the last), `already` or `unknown` (no such item).
  */
 export const SETTLE = `${DRAIN}
 local n = tonumber(ARGV[2])
 local accepted = tonumber(redis.call('HGET', KEYS[1], 'accepted') or 0)
 if n >= accepted then return 'unknown' end
+-- A job from before a retry: what it heard is not of the item's present life, unless it is that the certificate is deleted.
+local isOld = ARGV[11] ~= '' and tonumber(ARGV[11]) < tonumber(redis.call('HGET', KEYS[8], n) or 0)
+if isOld and ARGV[3] ~= 'revoked' then return 'already' end
 if redis.call('SETBIT', KEYS[4], n, 1) == 1 then return 'already' end
 redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
 if ARGV[8] == '1' then redis.call('HINCRBY', KEYS[1], 'confirmedByAbsence', 1) end
@@ -144,13 +147,16 @@ redis.call('ZADD', KEYS[3], 'NX', ARGV[4] * 1e13 + now, ARGV[1])
 return { n, 1, key }`;
 
 /**
- * Notes that a call of the item is about to leave, where the job's lock is the caller's. It stays noted until the item is reopened.
- * KEYS record departed lock; ARGV n token. Replies `departed`, `no-batch` or `lock-lost`.
+ * Notes that a call of the item is about to leave, unless it is settled, or was and is retried since, or the job's lock is not the caller's.
+ * It stays noted until the item is reopened.
+ * KEYS record departed settled retries lock; ARGV n retries token. Replies a `Departure`, see the ledger.
  */
 export const DEPART = `if redis.call('EXISTS', KEYS[1]) == 0 then return 'no-batch' end
-if redis.call('GET', KEYS[3]) ~= ARGV[2] then return 'lock-lost' end
+if redis.call('GET', KEYS[5]) ~= ARGV[3] then return 'lock-lost' end
+if redis.call('GETBIT', KEYS[3], ARGV[1]) == 1 then return 'settled' end
+if tonumber(ARGV[2]) < tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or 0) then return 'settled' end
 redis.call('SETBIT', KEYS[2], ARGV[1], 1)
-return 'departed'`;
+return 'noted'`;
 
 /**
  * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.

@@ -1,5 +1,5 @@
 import { CsvError, parse } from 'csv-parse/sync';
-import type { CertificateField } from '../core/certificate.ts';
+import { CERTIFICATE_FIELDS, type CertificateField } from '../core/certificate.ts';
 import { readHeader } from './csv-header.ts';
 import type { CsvHeader } from './csv-header.ts';
 import { ManifestError, quoteValue } from './fault.ts';
@@ -24,6 +24,11 @@ interface OpenRecord {
 
 const BAD_QUOTES =
   'the quotes do not pair: a value with a quote stands in quotes as a whole, and each quote in it is doubled';
+
+// As reports write it, so that a spreadsheet does not run it. Read back, it would name another certificate.
+const DISGUISED_FORMULA = /^'[=+\-@]/;
+const UNDISGUISE =
+  'reports put an apostrophe before a value that a spreadsheet would run; leave it out, or use NDJSON where it belongs to the value';
 
 /**
  * Rows of comma separated values (RFC 4180) with a header. Lines without a quote are split here, the others by csv-parse, a
@@ -71,7 +76,13 @@ export function csvReader(given: GivenFields): RowReader {
     if (deviceSn?.length === 8 && fieldNamed(deviceSn) === 'deviceSn') {
       return { line, ok: false, reason: `deviceSn is ${quoteValue(deviceSn)}: a header in the midst of the manifest` };
     }
-    return toRow(line, { instanceId: value('instanceId'), caSn: value('caSn'), deviceSn }, given);
+    const values = { instanceId: value('instanceId'), caSn: value('caSn'), deviceSn };
+    for (const field of CERTIFICATE_FIELDS) {
+      const text = values[field];
+      if (text?.startsWith("'") !== true || !DISGUISED_FORMULA.test(text)) continue;
+      return { line, ok: false, reason: `${field} is ${quoteValue(text)}: ${UNDISGUISE}` };
+    }
+    return toRow(line, values, given);
   }
 
   return {

@@ -15,7 +15,7 @@ import { every } from './every.ts';
 import { Feeder, type FeederEvent } from './feeder.ts';
 import { ItemLocator } from './item.ts';
 import { LOCK_MS } from './job-wait.ts';
-import { Lease } from './lease.ts';
+import { feedLease } from './feeding.ts';
 import { createProcessor, type ProcessorEvent, type RevocationClient } from './processor.ts';
 import { RevokeQueue } from './revoke-queue.ts';
 import { sweepFailed } from './sweeper.ts';
@@ -54,7 +54,6 @@ export interface AccountWorker {
 }
 
 const FEED_EVERY_MS = 100;
-const FEED_LEASE_MS = 3_000;
 const SWEEP_EVERY_MS = 5_000;
 const TUNE_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 5_000;
@@ -129,7 +128,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
   let worker = open();
   let reopened = false;
 
-  const lease = new Lease(redis, `${prefix}:feeding:${account.name}`, FEED_LEASE_MS);
+  const lease = feedLease(redis, prefix, account.name);
   let halted = new Set<string | undefined>();
   const feeder = new Feeder({
     ...options,

@@ -9,6 +9,12 @@ export function judgeBatch(batch: Batch, policy: CautionPolicy): Caution {
   return caution(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, policy);
 }
 
+/** Whether what was fed so far must settle well before more is. */
+export function isInRamp(batch: Batch, policy: CautionPolicy): boolean {
+  const verdict = judgeBatch(batch, policy);
+  return verdict.kind === 'feed' && Number.isFinite(verdict.upTo);
+}
+
 /** Why a batch pauses itself, and the operator's next step. */
 export function pauseReason(batch: string, { settled, dead }: Extract<Caution, { kind: 'pause' }>): string {
   const share = Math.round((dead / settled) * 1_000) / 10;

@@ -1,12 +1,13 @@
 import type { CautionPolicy } from '../core/batch.ts';
 import type { Batch } from '../ledger/batch-record.ts';
-import { chunkOf } from '../ledger/chunk.ts';
+import { CHUNK_ITEMS, chunkOf } from '../ledger/chunk.ts';
 import { reopenedItemFed } from '../ledger/dead-letters.ts';
 import { STANDING_PREFIX, type Lane } from '../ledger/ledger.ts';
-import { judgeBatch, pauseReason } from './breaker.ts';
+import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
 import { CancelledBatches } from './cancelled.ts';
 import { standingBatchOf } from './item.ts';
 import { chunkMissing, handOver, lanePage, retriedItems, type FeedSource } from './items-to-feed.ts';
+import { inTurn } from './lease.ts';
 import { LostJobs, type JobsLost } from './lost-jobs.ts';
 import type { Backlog } from './revoke-queue.ts';
 
@@ -84,8 +85,20 @@ export class Feeder {
   }
 
   async #feedBatch(batch: Batch, room: number): Promise<number> {
-    const { ledger } = this.#parts;
-    const verdict = judgeBatch(batch, this.#parts.caution);
+    const { redis, ledger, caution, owns } = this.#parts;
+    const lanes = await ledger.lanes(batch.id);
+    const isShared = lanes.some(({ instanceId }) => !owns(instanceId));
+    if (!isShared || !isInRamp(batch, caution)) return this.#feedStep(batch, lanes, room);
+    return inTurn(redis, ledger.keys.of(batch.id).turn, async () => {
+      const [now, lanesNow] = await Promise.all([ledger.batch(batch.id), ledger.lanes(batch.id)]);
+      return now?.state === 'running' ? this.#feedStep(now, lanesNow, room) : 0;
+    });
+  }
+
+  async #feedStep(batch: Batch, lanes: readonly Lane[], room: number): Promise<number> {
+    const { ledger, caution } = this.#parts;
+    const fedNow = isInRamp(batch, caution) ? batch.fed - (await this.#held(batch, lanes)) : batch.fed;
+    const verdict = judgeBatch({ ...batch, fed: fedNow }, caution);
     if (verdict.kind === 'pause') {
       await ledger.change(batch.id, 'pause', pauseReason(batch.id, verdict));
       this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled: verdict.settled, dead: verdict.dead });
@@ -93,17 +106,33 @@ export class Feeder {
     }
     // Outside the ramp: they have been fed before, and the step that they belong to may be waiting for them.
     let fed = room > 0 ? await this.#feedReopened(batch, room) : 0;
-    let upTo = verdict.upTo - batch.fed;
-    for (const lane of await ledger.lanes(batch.id)) {
-      const left = Math.min(room - fed, upTo);
+    let ofStep = verdict.upTo - fedNow;
+    for (const lane of lanes) {
+      const left = Math.min(room - fed, ofStep);
       if (left <= 0 || !this.#parts.mayFeed(lane.instanceId)) continue;
       const ofLane = await this.#feedLane(batch, lane, left);
       fed += ofLane;
-      upTo -= ofLane;
+      ofStep -= ofLane;
     }
     if (fed > 0) this.#lost.isFed(batch.id);
     else await handOver(this.#parts, batch, await this.#lost.look(batch));
     return fed;
+  }
+
+  /** Items whose jobs wait for the end of a halt: a step of the ramp does not wait for them. */
+  async #held(batch: Batch, lanes: readonly Lane[]): Promise<number> {
+    const { owns, mayFeed } = this.#parts;
+    let held = 0;
+    for (const lane of lanes) {
+      if (!owns(lane.instanceId) || mayFeed(lane.instanceId)) continue;
+      for (let cursor = 0; cursor < lane.cursor;) {
+        const page = await lanePage(this.#parts, batch, lane, cursor, CHUNK_ITEMS);
+        if (page === undefined) break;
+        held += (page.items ?? []).filter(({ n }) => n < lane.cursor).length;
+        cursor = page.next;
+      }
+    }
+    return held;
   }
 
   async #feedLane(batch: Batch, lane: Lane, atMost: number): Promise<number> {

@@ -30,3 +30,20 @@ export class Lease {
     await release(this.#redis, [this.#key], [this.#holder]);
   }
 }
+
+/** A process that dies in its turn keeps the others waiting for so long. */
+const TURN_MS = 10_000;
+
+/**
+ * Does the task unless another process is at it.
+ * @returns what the task does, or 0 when it is another's turn
+ */
+export async function inTurn(redis: Redis, key: string, task: () => Promise<number>): Promise<number> {
+  const turn = new Lease(redis, key, TURN_MS);
+  if (!(await turn.hold())) return 0;
+  try {
+    return await task();
+  } finally {
+    await turn.release();
+  }
+}

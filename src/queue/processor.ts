@@ -72,7 +72,7 @@ const DEFECT_MS = 2_000;
 const THROTTLED_MS = 500;
 
 /**
- * What a worker does with a job. It reads as the list in the design: find the item, see that it is still to be done, wait for a slot,
+ * What a worker does with a job. It reads as the list in the design: find the item, wait for a slot, see that it is still to be done,
  * call, decide, and then exactly one of: settle it, or have the job wait.
  * @returns a function that ends normally when the item is settled, and otherwise throws what tells BullMQ that the job waits again
  */
@@ -101,8 +101,6 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     // Not remembered: with a number of its own, the job would pass for a sound one if it were run again.
     if (located.kind === 'unusable') return settleDead(item, wait, located);
     await wait.remember(item);
-    if (await ledger.isOver(item.batch, item.n, item.retries)) return;
-
     for (;;) {
       const gate = await passGate(item, wait);
       if (gate === 'settled') return;
@@ -114,9 +112,10 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       if ((await passGate(item, wait)) === 'settled') return;
 
       // Before the call: without it, whoever takes the item up after a crash could not know of it.
-      const departed = await ledger.depart(item.batch, item.n, wait.lock);
-      if (departed === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
-      if (departed === 'lock-lost') return wait.standAside();
+      const departure = await ledger.depart(item.batch, item.n, item.retries, wait.lock);
+      if (departure === 'settled') return;
+      if (departure === 'lock-lost') return wait.standAside();
+      if (departure === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
       wait.departed = true;
 
       const sentMs = performance.now();
@@ -167,9 +166,10 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const isRedis =
       cause.name === 'ReplyError' || cause.name === 'AbortError' || cause.name === 'MaxRetriesPerRequestError';
     const failures = item.attempt.failures + (isRedis ? 0 : 1);
-    if (failures >= policy.attempts) return settleDead(item, wait, { code: 'worker-defect', message: cause.message });
     const effectUnknown = item.attempt.effectUnknown || wait.departed;
-    return wait.until({ ...item, attempt: { ...item.attempt, failures, effectUnknown } }, DEFECT_MS);
+    const failed = { ...item, attempt: { ...item.attempt, failures, effectUnknown } };
+    if (failures >= policy.attempts) return settleDead(failed, wait, { code: 'worker-defect', message: cause.message });
+    return wait.until(failed, DEFECT_MS);
   }
 
   /** Whether a call may be made for the item now; settles it as cancelled when its batch is. */
@@ -216,14 +216,9 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
   ): Promise<void> {
     // A success is one whoever has the job. Anything else may have become a lie: another run's call may have worked meanwhile.
     if (end.outcome !== 'revoked') await wait.keepLock();
-    const { batch, n, attempt, adoptedFrom } = item;
-    const settlement: Settlement = {
-      batch,
-      n,
-      attempts: attempt.calls,
-      ...end,
-      ...(adoptedFrom !== undefined && { jobId: adoptedFrom }),
-    };
+    const { batch, n, attempt, retries, adoptedFrom } = item;
+    const adopted = adoptedFrom === undefined ? {} : { jobId: adoptedFrom };
+    const settlement: Settlement = { batch, n, retries, attempts: attempt.calls, ...end, ...adopted };
     const settled = await ledger.settle(settlement);
     // Told all the same where Redis has lost the batch: the log is then the only record of what was done.
     if (settled !== 'already') tell({ kind: 'settled', item, settlement, how: settled });

@@ -43,6 +43,7 @@ it('submit --wait ends with 1 when something is dead, and shows no more than tex
   expect(submitted).toMatchObject({ code: 1 });
   expect(submitted.stdout).toBe(`{"batch":"${batch}","accepted":6,"duplicates":0,"rejected":0}\n`);
   expect(submitted.stderr).toContain(`Batch ${batch} completed: 3 revoked, 1 already gone, 2 dead, 0 cancelled.`);
+  expect(submitted.stderr).not.toContain('No worker');
   expect(submitted.stderr).not.toContain('\u001B');
   expect(submitted.stderr).not.toContain('\r');
 });
@@ -134,7 +135,9 @@ describe('a batch that is not there', () => {
   it.each([['status'], ['report'], ['pause'], ['cancel'], ['dead', 'retry', '--batch']])('%s', async (...args) => {
     const ended = await fleet.run([...args, 'no-such']);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
-    expect(ended.stderr).toBe('There is no batch "no-such": certsweep status lists all of them.\n');
+    expect(ended.stderr).toMatch(
+      /^There is no batch "no-such" in embedded Redis in \/.+\/redis: certsweep status lists all of them\.\n$/,
+    );
   });
 });
 
@@ -160,6 +163,14 @@ describe('dead', () => {
     const shown = await fleet.run(['dead', 'list', '--code', 'FindCaBySnError']);
     expect(shown.stdout).toContain(`${batch} #2  ${INSTANCE} CA01 ${ORPHAN}\n  FindCaBySnError: `);
 
+    const unsaid = await fleet.run(['dead', 'retry']);
+    expect(unsaid).toMatchObject({ code: 2, stdout: '' });
+    expect(unsaid.stderr).toContain('Say which dead letters: --batch, --code or --instance narrow them, --all');
+    expect(await fleet.run(['dead', 'discard', '--all', '--code', 'x'])).toMatchObject({ code: 2, stdout: '' });
+    const kept = await fleet.run(['forget', batch]);
+    expect(kept).toMatchObject({ code: 3, stdout: '' });
+    expect(kept.stderr).toContain(`certsweep dead discard --batch ${batch}`);
+
     expect(await json('discard', '--code', 'FindCaBySnError')).toEqual([{ discarded: 1 }]);
     expect(await json('retry', '--batch', batch)).toEqual([{ retried: 1, cancelled: 0, unknown: 0 }]);
     expect(await json('retry', '--batch', batch)).toEqual([{ retried: 0, cancelled: 0, unknown: 0 }]);
@@ -174,6 +185,8 @@ describe('dead', () => {
       ...Array.from({ length: 3 }, () => 'revoked'),
     ]);
     expect(await json('list')).toEqual([]);
+    expect(await json('retry', '--all')).toEqual([{ retried: 0, cancelled: 0, unknown: 0 }]);
+    expect(await fleet.run(['forget', batch])).toMatchObject({ code: 0, stdout: '' });
     worker.kill('SIGTERM');
     expect(await worker.ended).toMatchObject({ code: 0 });
   });

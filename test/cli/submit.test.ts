@@ -9,6 +9,7 @@ let place: Installation;
 let manifest: string;
 beforeEach(async () => {
   place = await openInstallation();
+  await place.holdRedis();
   manifest = await place.file('manifest.csv', manifestOf(certificates(3)));
 });
 afterEach(() => place.remove());

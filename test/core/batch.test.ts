@@ -86,6 +86,8 @@ describe('caution', () => {
     [10, 10, 0, { kind: 'feed', upTo: 100 }],
     [10, 10, 1, { kind: 'feed', upTo: 100 }],
     [10, 10, 2, { kind: 'pause', settled: 10, dead: 2 }],
+    [18, 9, 9, { kind: 'feed', upTo: 10 }],
+    [18, 18, 2, { kind: 'feed', upTo: 100 }],
     [100, 39, 4, { kind: 'feed', upTo: 100 }],
     [100, 99, 99, { kind: 'feed', upTo: 100 }],
     [100, 100, 5, ALL],

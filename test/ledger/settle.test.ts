@@ -24,8 +24,9 @@ describe('settling an item', () => {
     expect(counts).toEqual({ ...none, [COUNT_FIELD[outcome]]: 1 });
     expect(confirmedByAbsence).toBe(0);
     expect(await room.redis.xlen(room.ledger.keys.of(batch).ledger)).toBe(1);
-    expect(await room.ledger.isOver(batch, 1, 0)).toBe(true);
-    expect(await room.ledger.isOver(batch, 0, 0)).toBe(false);
+    // Nobody calls for it again.
+    expect(await depart(room.redis, room.ledger, batch, 1)).toBe('settled');
+    expect(await depart(room.redis, room.ledger, batch, 0)).toBe('noted');
   });
 
   it('counts once when many say it at the same time', async () => {
@@ -67,12 +68,12 @@ describe('a call', () => {
   it('is noted by the run that has the job, and by no other', async () => {
     const batch = await room.batchOf(certificatesOf(10));
     const lock = { key: `${room.keys.prefix}:lock`, token: 'ours' };
-    expect(await room.ledger.depart(batch, 0, lock)).toBe('lock-lost');
+    expect(await room.ledger.depart(batch, 0, 0, lock)).toBe('lock-lost');
     await room.redis.set(lock.key, 'theirs');
-    expect(await room.ledger.depart(batch, 0, lock)).toBe('lock-lost');
+    expect(await room.ledger.depart(batch, 0, 0, lock)).toBe('lock-lost');
     await room.redis.set(lock.key, lock.token);
-    expect(await room.ledger.depart(batch, 9, lock)).toBe('departed');
-    expect(await room.ledger.depart('nowhere', 0, lock)).toBe('no-batch');
+    expect(await room.ledger.depart(batch, 9, 0, lock)).toBe('noted');
+    expect(await room.ledger.depart('nowhere', 0, 0, lock)).toBe('no-batch');
     expect(await room.ledger.haveDeparted(batch, [0, 9, 4])).toEqual([false, true, false]);
     expect(await room.ledger.haveDeparted('nowhere', [7])).toEqual([false]);
   });
@@ -166,9 +167,12 @@ describe('dead letters', () => {
     expect(await discardDeadLetter(room.redis, room.ledger, batch, 1)).toBe(true);
     expect(await reopenDeadLetter(room.redis, room.ledger, batch, 1)).toBe('gone');
     expect((await reopenedItems(room.redis, room.ledger, batch)).map(({ n }) => n)).toEqual([0]);
-    // For the job that it had; the one that it gets is the first after a retry.
-    expect(await room.ledger.isOver(batch, 0, 0)).toBe(true);
-    expect(await room.ledger.isOver(batch, 0, 1)).toBe(false);
+    // The job that it had calls no more and can end it no more; the one that it gets is the first after a retry.
+    expect(await depart(room.redis, room.ledger, batch, 0)).toBe('settled');
+    expect(await depart(room.redis, room.ledger, batch, 0, 1)).toBe('noted');
+    for (const outcome of ['dead', 'already-gone', 'cancelled'] as const) {
+      expect(await room.ledger.settle(room.settlement(batch, 0, outcome, { retries: 0 }))).toBe('already');
+    }
     expect(await retriesOf(room.redis, room.ledger, batch, [1, 0])).toEqual([0, 1]);
     expect(await room.batch(batch)).toMatchObject({ state: 'running', counts: { dead: 1 } });
     expect(await room.ledger.settle(room.settlement(batch, 0, 'revoked'))).toBe('drained');

@@ -3,7 +3,7 @@ import type { Certificate } from '../../src/core/certificate.ts';
 import { CONTRACT_VERSION, JOB_PRIORITY } from '../../src/queue/contract.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
 import { submitSingle } from '../../src/queue/single.ts';
-import { ACCOUNT, certificates, expectAccounted, Workshop } from './workshop.ts';
+import { ACCOUNT, certificates, expectAccounted, expectEmptied, Workshop } from './workshop.ts';
 
 const STANDING = standingBatchOf(ACCOUNT);
 let shop: Workshop;
@@ -38,7 +38,7 @@ it('runs a job again that is added again under its id, and says that the certifi
     await shop.addJob(jobOf(item), { jobId: 'mine' });
     await shop.settled(STANDING, accepted);
     // Until its job has left the queue, another one under its id is the same job.
-    await shop.emptied();
+    await expectEmptied(shop);
   }
   expect((await shop.rows(STANDING)).map(({ outcome }) => outcome)).toEqual(['revoked', 'already-gone']);
 });

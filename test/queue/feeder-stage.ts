@@ -69,9 +69,14 @@ export class FeederStage extends LedgerRoom {
     return held.toSorted((a, b) => a - b);
   }
 
-  /** Ends what the queue holds, at most so many, as a worker would. */
-  async work(outcome: 'revoked' | 'dead', atMost = Number.POSITIVE_INFINITY): Promise<void> {
-    const jobs = await this.queue.bull.getJobs(['prioritized', 'waiting'], 0, -1, true);
+  /** Ends what the queue holds, at most so many, as a worker would; `isChosen` says which. */
+  async work(
+    outcome: 'revoked' | 'dead',
+    atMost = Number.POSITIVE_INFINITY,
+    isChosen: (data: JobData) => boolean = () => true,
+  ): Promise<void> {
+    const held = await this.queue.bull.getJobs(['prioritized', 'waiting'], 0, -1, true);
+    const jobs = held.filter((job) => isChosen(job.data as JobData));
     const end = async (job: (typeof jobs)[number]): Promise<void> => {
       const { batch = '', n = 0, key, instanceId, caSn, deviceSn, history = [] } = job.data as JobData;
       const letter = { letter: JSON.stringify({ ...letterOf({ instanceId, caSn, deviceSn }), history }) };

@@ -44,6 +44,44 @@ describe('the ramp', () => {
     expect(await feeder.feed()).toBe(40);
   });
 
+  it('is one for all accounts of a batch: their feeders take turns, and none skips a step', async () => {
+    const batch = await stage.batchOf(certificatesOf(400, ['post-cn-a', 'post-cn-b']));
+    const feeders = ['post-cn-a', 'post-cn-b'].map((id) => stage.feeder({ lowWater: 1_000, owned: [id] }).feeder);
+    const feed = async (): Promise<void> => {
+      // More often than once: whoever has no turn comes back.
+      for (let round = 0; round < 3; round += 1) await Promise.all(feeders.map((feeder) => feeder.feed()));
+    };
+    await feed();
+    expect(await stage.ordinals(batch)).toHaveLength(10);
+    await stage.work('revoked', 9);
+    await feed();
+    expect(await stage.ordinals(batch)).toHaveLength(1);
+    await stage.work('revoked');
+    await feed();
+    expect(await stage.ordinals(batch)).toHaveLength(90);
+    await stage.work('revoked');
+    await feed();
+    expect(await stage.ordinals(batch)).toHaveLength(300);
+    expect((await stage.batch(batch)).fed).toBe(400);
+  });
+
+  it('does not let a halted instance hold up the others: its items count when they are called for', async () => {
+    const batch = await stage.batchOf([...certificatesOf(8, ['post-cn-a']), ...certificatesOf(300, ['post-cn-b'])]);
+    const { feeder, halted } = stage.feeder({ lowWater: 1_000 });
+    const isOfB = ({ instanceId }: { instanceId: string }): boolean => instanceId === 'post-cn-b';
+    expect(await feeder.feed()).toBe(10);
+    halted.add('post-cn-a');
+    expect(await feeder.feed()).toBe(8);
+    await stage.work('revoked', 300, isOfB);
+    expect(await feeder.feed()).toBe(90);
+    await stage.work('revoked', 300, isOfB);
+    halted.clear();
+    await stage.work('revoked');
+    expect(await feeder.feed()).toBe(200);
+    await stage.work('revoked');
+    expect((await stage.batch(batch)).state).toBe('completed');
+  });
+
   it.each([10, 30])('does not keep a retried dead letter of a batch of %d waiting', async (size) => {
     const batch = await stage.batchOf(certificatesOf(size));
     const { feeder } = stage.feeder({ lowWater: 1_000 });

@@ -59,6 +59,16 @@ it('leaves no call of which the run that has the job could not know', async () =
   expect(await stage.batch(batch)).toMatchObject({ counts: { revoked: 1 }, confirmedByAbsence: 0 });
 });
 
+it('may be lost to a run that ends the item: whoever still waited for a slot does not call again', async () => {
+  const still = await stage.take([], 'slot');
+  await stage.loseLock(still.id);
+  await stage.take([]);
+  await stage.goOn(still.process);
+  expect(stage.world.calls).toHaveLength(1);
+  expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1, alreadyGone: 0 });
+  expect(await stage.held()).toEqual({ waiting: [], active: [], failed: [] });
+});
+
 it('costs no try, not even the last one', async () => {
   await stage.take(['busy']);
   await stage.take(['busy']);

@@ -23,10 +23,10 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
   const answers = [...plan.answers];
   if (!model.adoptJob(standing, job)) return yield* waits(run, job);
   const { item } = job;
-  if (model.isOver(job)) return yield* over(model, run);
-  if (job.isOpen && item.departed) item.unsure = true;
+  const known: Trail = { failures: job.failures, refreshed: job.refreshed, unsure: job.unsure };
+  known.unsure ||= job.isOpen && item.departed;
+  if (!model.isOver(job)) item.unsure ||= known.unsure;
   job.isOpen = true;
-  const known: Trail = { failures: job.failures, refreshed: job.refreshed, unsure: item.unsure };
   for (;;) {
     const before = gate(item, known);
     if (before === 'paused') return yield* waits(run, known);
@@ -39,6 +39,7 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
     if (after === 'cancelled') return yield* settles(model, run, 'cancelled');
     // Without the lock another process may have the job, and could not know of this call.
     if (!run.holds) return;
+    if (model.isOver(job)) return yield* over(model, run);
     item.departed = true;
     yield 'sent';
     const answer = call(model, item, answers.shift() ?? 'honest');
@@ -106,7 +107,8 @@ function* settles(model: QueueModel, run: ModelRun, outcome: Outcome | 'by-absen
   const byAbsence = outcome === 'by-absence';
   const isRevoked = outcome === 'revoked' || byAbsence;
   if (at === undefined || (!run.holds && !isRevoked)) return;
-  model.settle(at.batch, at.n, byAbsence ? 'revoked' : outcome, byAbsence);
+  // Of an item that is tried again as another job, it can only tell a success.
+  if (isRevoked || !model.isOver(run.job)) model.settle(at.batch, at.n, byAbsence ? 'revoked' : outcome, byAbsence);
   yield* over(model, run);
 }
 
@@ -115,9 +117,9 @@ function* over(model: QueueModel, run: ModelRun): Generator<Point, void> {
   if (run.holds) model.jobs.delete(run.job.id);
 }
 
-function* waits(run: ModelRun, { failures, refreshed }: Omit<Trail, 'unsure'>): Generator<Point, void> {
+function* waits(run: ModelRun, { failures, refreshed, unsure }: Trail): Generator<Point, void> {
   if (!run.holds) return;
-  Object.assign(run.job, { failures, refreshed, isOpen: false });
+  Object.assign(run.job, { failures, refreshed, unsure, isOpen: false });
   yield 'written';
   if (run.holds) run.job.place = 'waiting';
 }

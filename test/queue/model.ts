@@ -30,6 +30,8 @@ export interface ModelJob {
   place: JobPlace;
   failures: number;
   refreshed: boolean;
+  /** What its data tells: one of its calls may have worked. */
+  unsure: boolean;
   /** It was started, and how that ended is not written down. */
   isOpen: boolean;
   stalls: number;
@@ -115,6 +117,7 @@ export class QueueModel extends Model {
     } else {
       // Its first job was lost, perhaps after a call, and it was added again under its name.
       job.item = Object.assign(known, { unsure: known.unsure || known.departed, lost: false });
+      job.unsure ||= known.departed;
     }
     return true;
   }
@@ -156,7 +159,7 @@ export class QueueModel extends Model {
   }
 
   #hold(id: string, item: ModelItem, life: number): void {
-    const fresh = { failures: 0, refreshed: false, isOpen: false, stalls: 0 };
+    const fresh = { failures: 0, refreshed: false, unsure: item.departed, isOpen: false, stalls: 0 };
     this.jobs.set(id, { id, item, life, place: 'waiting', ...fresh });
   }
 }

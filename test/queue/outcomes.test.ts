@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Certificate } from '../../src/core/certificate.ts';
 import { reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
 import { certificates, expectAccounted, INSTANCE, Workshop } from './workshop.ts';
 
@@ -105,6 +106,30 @@ describe('a dead letter that is retried', () => {
     expect(letter).toMatchObject({ n: 1, ...again, code: 'FindCaBySnError' });
     const { code, message, requestId, attempts, at } = death ?? {};
     expect(letter?.history).toEqual([{ code, message, requestId, attempts, at }]);
+  });
+
+  it('ends as revoked by absence where this program failed after its call had left', async () => {
+    const [item] = certificates(1) as [Certificate];
+    const batch = await shop.submit([item]);
+    const client = shop.client();
+    shop.start({
+      policy: { attempts: 1, notFound: 'already-gone', baseMs: 1, capMs: 5 },
+      client: {
+        ...client,
+        deleteDeviceCertificate: async (...call) => {
+          await client.deleteDeviceCertificate(...call);
+          throw new Error('a defect');
+        },
+      },
+    });
+    await expectAccounted(shop, batch, [item]);
+    const letter = { code: 'worker-defect', message: 'a defect', effectUnknown: true };
+    expect(await shop.letters(batch)).toMatchObject([letter]);
+    await shop.stop();
+    expect(await reopenDeadLetter(shop.redis, shop.ledger, batch, 0)).toBe('reopened');
+    shop.start();
+    expect(await expectAccounted(shop, batch, [item])).toMatchObject([{ outcome: 'revoked' }]);
+    expect(await shop.until(batch, () => true)).toMatchObject({ confirmedByAbsence: 1 });
   });
 });
 

@@ -42,7 +42,7 @@ it('turns what BullMQ gave up into dead letters, once each, that can be retried'
   await shop.ledger.advance(batch, 'post-cn-a', 1_000, 3);
   await shop.addJob({ v: 1, ...foreign });
   await failAll(4);
-  for (const n of [0, 1]) await depart(shop.redis, shop.ledger, batch, n);
+  for (const n of [0, 1]) expect(await depart(shop.redis, shop.ledger, batch, n)).toBe('noted');
   // One of them was settled by the worker that died with it.
   await shop.ledger.settle({ batch, n: 2, outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 });
   const states = new BatchStates(shop.ledger);

@@ -127,15 +127,6 @@ export class Workshop {
     return this.until(batch, ({ counts }) => counts.accepted >= accepted && pendingOf(counts) === 0);
   }
 
-  /** Resolves when no job is left in the queue: a job outlives its item's settle by a moment. */
-  async emptied(): Promise<void> {
-    const empty = { ready: 0, urgent: 0, delayed: 0, active: 0, failed: 0 };
-    await vi.waitFor(async () => expect(await this.queue.backlog()).toEqual(empty), {
-      timeout: WITHIN_MS,
-      interval: 20,
-    });
-  }
-
   async rows(batch: string): Promise<ReportRow[]> {
     const rows: ReportRow[] = [];
     for await (const row of reportRows(this.redis, this.ledger, batch)) rows.push(row);
@@ -165,6 +156,14 @@ export class Workshop {
   }
 }
 
+/** Waits until no job is left in the queue: a job outlives its item's settle by a moment. */
+export async function expectEmptied(shop: Workshop): Promise<void> {
+  await vi.waitFor(
+    async () => expect(await shop.queue.backlog()).toEqual({ ready: 0, urgent: 0, delayed: 0, active: 0, failed: 0 }),
+    { timeout: WITHIN_MS, interval: 20 },
+  );
+}
+
 /** A batch that is done: each item has one outcome, what counts as revoked is gone, and nothing is left in the queue. */
 export async function expectAccounted(
   shop: Workshop,
@@ -177,6 +176,6 @@ export async function expectAccounted(
   expect(rows.map(({ instanceId, caSn, deviceSn }) => ({ instanceId, caSn, deviceSn }))).toEqual(items);
   const revoked = rows.filter(({ outcome }) => outcome === 'revoked');
   expect(revoked.filter((row) => shop.sandbox.has(row))).toEqual([]);
-  await shop.emptied();
+  await expectEmptied(shop);
   return rows;
 }

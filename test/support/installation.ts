@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import { readPassword, readRecord } from '../../src/runtime/redis/data-directory.ts';
+import { openRedis, type OpenRedis } from '../../src/runtime/redis/open-redis.ts';
 import { isAlive } from '../../src/runtime/redis/process-identity.ts';
 import { startCommand, type CommandOptions, type Ended, type RunningCommand } from './command.ts';
 
@@ -20,6 +21,8 @@ export interface Installation {
   /** Runs a command to its end; it reads `certsweep.yaml` of the folder. */
   run(args: readonly string[], options?: CommandOptions): Promise<Ended>;
   start(args: readonly string[], options?: CommandOptions): RunningCommand;
+  /** Starts the embedded Redis and keeps it up, where what matters is not how each command starts and stops it. */
+  holdRedis(): Promise<void>;
   /** A connection to the embedded Redis that runs. */
   redis(): Promise<Redis>;
   /** Of the embedded Redis; undefined when none runs. */
@@ -52,6 +55,7 @@ export async function openInstallation(settings: object = settingsOf()): Promise
   const directory = join(dataDir, 'redis');
   const commands: RunningCommand[] = [];
   const clients: Redis[] = [];
+  const held: OpenRedis[] = [];
 
   const installation: Installation = {
     folder,
@@ -77,6 +81,9 @@ export async function openInstallation(settings: object = settingsOf()): Promise
       commands.push(command);
       return command;
     },
+    async holdRedis() {
+      held.push(await openRedis({ dataDir }, () => undefined));
+    },
     async redis() {
       const record = await readRecord(directory);
       if (record === undefined) throw new Error('no embedded Redis has been started here');
@@ -93,6 +100,7 @@ export async function openInstallation(settings: object = settingsOf()): Promise
       for (const command of commands) command.kill('SIGKILL');
       await Promise.all(commands.map(({ ended }) => ended));
       for (const client of clients) client.disconnect();
+      await Promise.all(held.map((redis) => redis.close()));
       const pid = await installation.serverPid();
       if (pid !== undefined) process.kill(pid, 'SIGKILL');
       await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
