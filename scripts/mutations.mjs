@@ -66,8 +66,8 @@ const MUTATIONS = [
   {
     name: 'the feeder moves on before the jobs are in the queue',
     file: 'src/queue/feeder.ts',
-    from: 'await queue.feed(page.items, batch.priority);',
-    to: 'void queue.feed(page.items.slice(1), batch.priority);',
+    from: 'await handOver(this.#parts, batch, page.items);',
+    to: 'void handOver(this.#parts, batch, page.items.slice(1));',
     tests: ['test/queue'],
   },
   {
@@ -83,6 +83,20 @@ const MUTATIONS = [
     from: '(await this.#ledger.hasDeparted(place.batch, place.n))',
     to: 'place.n >= 0',
     tests: ['test/queue'],
+  },
+  {
+    name: 'a run that lost its lock calls all the same',
+    file: 'src/ledger/scripts.lua.ts',
+    from: "if redis.call('GET', KEYS[5]) ~= ARGV[3] then return 'lock-lost' end",
+    to: '',
+    tests: ['test/queue/lost-lock.test.ts'],
+  },
+  {
+    name: 'a job from before a retry calls all the same',
+    file: 'src/ledger/scripts.lua.ts',
+    from: "if tonumber(ARGV[2]) < tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or 0) then return 'settled' end",
+    to: '',
+    tests: ['test/queue/retried-item.test.ts'],
   },
   {
     name: 'an item that another process has ended is called for again',

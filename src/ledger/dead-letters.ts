@@ -70,7 +70,8 @@ const REOPENED: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone',
 /** Makes a dead item pending again; the feeder gives it a job, with its history. */
 export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
   const of = ledger.keys.of(batch);
-  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, of.dead, of.reopened, of.superseded, of.departed];
+  const letters = [of.dead, of.reopened, of.superseded, of.departed, of.retries];
+  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, ...letters];
   return REOPENED[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk])] ?? 'gone';
 }
 
@@ -97,6 +98,18 @@ export async function reopenedItems(
 /** All of them, however many: those that lie in wait rather than being lost. */
 export async function reopenedOrdinals(redis: Redis, ledger: Ledger, batch: string): Promise<ReadonlySet<number>> {
   return new Set((await redis.hkeys(ledger.keys.of(batch).reopened)).map(Number));
+}
+
+/** How often each of the items was retried. */
+export async function retriesOf(
+  redis: Redis,
+  ledger: Ledger,
+  batch: string,
+  ordinals: readonly number[],
+): Promise<number[]> {
+  if (ordinals.length === 0) return [];
+  const known = await redis.hmget(ledger.keys.of(batch).retries, ...ordinals.map(String));
+  return known.map((retries) => Number(retries ?? 0));
 }
 
 /** A job stands for the item now. */

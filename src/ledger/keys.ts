@@ -31,6 +31,8 @@ export interface BatchKeys {
   readonly dead: string;
   /** Hash: ordinal to the history of a dead letter that is to be tried again. */
   readonly reopened: string;
+  /** Hash: ordinal to how often its dead letter was retried. */
+  readonly retries: string;
   /** Set: ledger entries that no longer count, since their item was reopened. */
   readonly superseded: string;
   /** Hash, standing batches only: job id to the ordinal it was adopted as. */
@@ -56,6 +58,7 @@ export function ledgerKeys(prefix: string): LedgerKeys {
       ledger: `${prefix}:batch:${batch}:ledger`,
       dead: `${prefix}:batch:${batch}:dead`,
       reopened: `${prefix}:batch:${batch}:reopened`,
+      retries: `${prefix}:batch:${batch}:retries`,
       superseded: `${prefix}:batch:${batch}:superseded`,
       adopted: `${prefix}:batch:${batch}:adopted`,
       turn: `${prefix}:batch:${batch}:turn`,

@@ -5,7 +5,7 @@ import { script } from '../runtime/redis/script.ts';
 import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
 import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
-import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, REWIND, SETTLE } from './scripts.lua.ts';
+import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, SETTLE } from './scripts.lua.ts';
 
 /** One settled item, as it goes into the ledger. */
 export interface Settlement {
@@ -23,13 +23,18 @@ export interface Settlement {
   readonly letter?: string;
   /** The job, where the item was adopted from one. */
   readonly jobId?: string;
+  /** Retries of the item when its job was made: of what is tried again since, as another job, it can only tell a success. */
+  readonly retries?: number;
 }
 
 /** `already`: it was settled before, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. */
 export type Settled = 'settled' | 'drained' | 'already' | 'unknown';
 
-/** `noted`: the call may leave. `settled`: another run has settled the item meanwhile, so there is nothing to call for. */
-export type Departure = 'noted' | 'settled' | 'no-batch';
+/**
+ * `noted`: the call may leave. `settled`: the item was settled meanwhile, so there is nothing to call for; if it is retried, as another job.
+ * `lock-lost`: another run has the job, or will have it.
+ */
+export type Departure = 'noted' | 'settled' | 'lock-lost' | 'no-batch';
 
 export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
@@ -42,8 +47,12 @@ export interface Lane {
   readonly chunks: ChunkRanges;
   /** The ordinal from which to go on. */
   readonly cursor: number;
-  /** Items below it were fed before their jobs were lost: a call may have been made for them. */
-  readonly suspectBelow: number;
+}
+
+/** BullMQ's lock of a job, as the run knows it that took the job. */
+export interface JobLock {
+  readonly key: string;
+  readonly token: string;
 }
 
 const settleScript = script<Settled>(SETTLE);
@@ -52,7 +61,6 @@ const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
 const departScript = script<Departure>(DEPART);
 const advanceScript = script<null>(ADVANCE);
-const rewindScript = script<null>(REWIND);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
 
@@ -76,22 +84,38 @@ export class Ledger {
   async settle(item: Settlement): Promise<Settled> {
     const { active, fingerprints } = this.keys;
     const of = this.keys.of(item.batch);
-    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted];
-    const { batch, n, outcome, code, requestId, attempts } = item;
+    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.retries];
+    const { batch, n, outcome, code, requestId, attempts, letter = '', jobId = '', retries = '' } = item;
     const byAbsence = item.byAbsence === true ? 1 : 0;
     const end = [outcome, COUNT_FIELD[outcome], code, requestId, attempts, byAbsence];
-    return settleScript(this.#redis, keys, [batch, n, ...end, item.letter ?? '', item.jobId ?? '']);
+    return settleScript(this.#redis, keys, [batch, n, ...end, letter, jobId, retries]);
   }
 
-  /** Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows. */
-  async depart(batch: string, n: number): Promise<Departure> {
-    const { record, departed, settled } = this.keys.of(batch);
-    return departScript(this.#redis, [record, departed, settled], [n]);
+  /** The first item at or after `from`, the beginning of a chunk, that is not settled; behind the last one when all are. */
+  async nextOpen(batch: string, from: number): Promise<number> {
+    // Without any bit, Redis answers 0 whatever the beginning.
+    return Math.max(from, await this.#redis.bitpos(this.keys.of(batch).settled, 0, from / 8));
+  }
+
+  /**
+   * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows. Only the run that has the job may:
+   * the one that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
+   */
+  async depart(batch: string, n: number, retries: number, lock: JobLock): Promise<Departure> {
+    const { record, departed, settled, retries: known } = this.keys.of(batch);
+    return departScript(this.#redis, [record, departed, settled, known, lock.key], [n, retries, lock.token]);
   }
 
   /** Whether a call of the item may have left since it was accepted or last reopened. */
   async hasDeparted(batch: string, n: number): Promise<boolean> {
     return (await this.#redis.getbit(this.keys.of(batch).departed, n)) === 1;
+  }
+
+  /** The same of many. */
+  async haveDeparted(batch: string, ordinals: readonly number[]): Promise<boolean[]> {
+    if (ordinals.length === 0) return [];
+    const bits = ordinals.flatMap((n) => ['GET', 'u1', n]).slice(1);
+    return (await this.#redis.bitfield_ro(this.keys.of(batch).departed, 'GET', ...bits)).map((bit) => bit === 1);
   }
 
   /** Which items of a chunk are settled, by their position in it. */
@@ -129,7 +153,6 @@ export class Ledger {
       instanceId,
       chunks: JSON.parse(chunks) as ChunkRanges,
       cursor: Number(cursors[instanceId] ?? 0),
-      suspectBelow: Number(cursors[`\0${instanceId}`] ?? 0),
     }));
   }
 
@@ -137,12 +160,6 @@ export class Ledger {
   async advance(batch: string, instanceId: string, cursor: number, count: number): Promise<void> {
     const of = this.keys.of(batch);
     await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, count]);
-  }
-
-  /** Has an instance's items that are not settled fed once more: the jobs of `lost` of them are gone. */
-  async rewind(batch: string, instanceId: string, lost: number): Promise<void> {
-    const of = this.keys.of(batch);
-    await rewindScript(this.#redis, [of.record, of.cursors], [instanceId, lost]);
   }
 
   /** The certificates of a chunk; undefined when there is no such chunk. */

@@ -25,14 +25,17 @@ const DRAIN = `local function drain(record, active, fingerprints, batch)
 end`;
 
 /**
- * KEYS record active fingerprints settled ledger dead adopted;
- * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId.
+ * KEYS record active fingerprints settled ledger dead adopted retries;
+ * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId retries.
  * Replies `settled`, `drained` (settled, and it was the last), `already` or `unknown` (no such item).
  */
 export const SETTLE = `${DRAIN}
 local n = tonumber(ARGV[2])
 local accepted = tonumber(redis.call('HGET', KEYS[1], 'accepted') or 0)
 if n >= accepted then return 'unknown' end
+-- A job from before a retry: what it heard is not of the item's present life, unless it is that the certificate is deleted.
+local isOld = ARGV[11] ~= '' and tonumber(ARGV[11]) < tonumber(redis.call('HGET', KEYS[8], n) or 0)
+if isOld and ARGV[3] ~= 'revoked' then return 'already' end
 if redis.call('SETBIT', KEYS[4], n, 1) == 1 then return 'already' end
 redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
 if ARGV[8] == '1' then redis.call('HINCRBY', KEYS[1], 'confirmedByAbsence', 1) end
@@ -144,17 +147,21 @@ redis.call('ZADD', KEYS[3], 'NX', ARGV[4] * 1e13 + now, ARGV[1])
 return { n, 1, key }`;
 
 /**
- * Notes that a call of the item is about to leave, unless it is settled. It stays noted until the item is reopened.
- * KEYS record departed settled; ARGV n. Replies a `Departure`, see the ledger.
+ * Notes that a call of the item is about to leave, unless it is settled, or was and is retried since, or the job's lock is not the caller's.
+ * It stays noted until the item is reopened.
+ * KEYS record departed settled retries lock; ARGV n retries token. Replies a `Departure`, see the ledger.
  */
 export const DEPART = `if redis.call('EXISTS', KEYS[1]) == 0 then return 'no-batch' end
+if redis.call('GET', KEYS[5]) ~= ARGV[3] then return 'lock-lost' end
 if redis.call('GETBIT', KEYS[3], ARGV[1]) == 1 then return 'settled' end
+if tonumber(ARGV[2]) < tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or 0) then return 'settled' end
 redis.call('SETBIT', KEYS[2], ARGV[1], 1)
 return 'noted'`;
 
 /**
  * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.
- * KEYS record active settled ledger dead reopened superseded departed; ARGV batch n rank.
+ * Whether a call may have left is from now on what the letter knows.
+ * KEYS record active settled ledger dead reopened superseded departed retries; ARGV batch n rank.
  * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
 export const REOPEN = `${MOVES}
@@ -162,11 +169,12 @@ ${CLOCK}
 local value = redis.call('HGET', KEYS[5], ARGV[2])
 if not value then return 0 end
 local entry, letter = value:match('^(%S+) (.*)$')
-if cjson.decode(letter).instanceId == '' then return -2 end
+local known = cjson.decode(letter)
+if known.instanceId == '' then return -2 end
 local after = moves.reopen[redis.call('HGET', KEYS[1], 'state')]
 if not after then return -1 end
 redis.call('SETBIT', KEYS[3], ARGV[2], 0)
-redis.call('SETBIT', KEYS[8], ARGV[2], 0)
+redis.call('SETBIT', KEYS[8], ARGV[2], known.effectUnknown and 1 or 0)
 redis.call('HINCRBY', KEYS[1], 'dead', -1)
 -- Else as many new deaths as letters are retried would pass for old ones.
 local resumed = redis.call('HGET', KEYS[1], 'resumedAt')
@@ -180,6 +188,7 @@ redis.call('HDEL', KEYS[1], 'completedAt')
 redis.call('HDEL', KEYS[5], ARGV[2])
 redis.call('HSET', KEYS[6], ARGV[2], letter)
 redis.call('SADD', KEYS[7], entry)
+redis.call('HINCRBY', KEYS[9], ARGV[2], 1)
 redis.call('XADD', KEYS[4], '*', 'n', ARGV[2], 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
 redis.call('ZADD', KEYS[2], 'NX', ARGV[3] * 1e13 + now, ARGV[1])
 return 1`;
@@ -200,17 +209,6 @@ export const ADVANCE = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV
 if tonumber(ARGV[2]) <= before then return end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'fed', ARGV[3])`;
-
-/**
- * Has an instance fed from its beginning once more. How far it had been fed is kept under the instance's name after a NUL, which no name holds.
- * KEYS record cursors; ARGV instance lost.
- */
-export const REWIND = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
-if before == 0 then return end
-local known = '\\0' .. ARGV[1]
-local suspect = tonumber(redis.call('HGET', KEYS[2], known) or 0)
-redis.call('HSET', KEYS[2], ARGV[1], 0, known, math.max(before, suspect))
-redis.call('HINCRBY', KEYS[1], 'fed', -ARGV[2])`;
 
 function movesByEvent(): Record<BatchEvent, Record<string, string>> {
   const moves: Record<BatchEvent, Record<string, string>> = {

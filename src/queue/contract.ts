@@ -33,7 +33,7 @@ export interface JobData {
   readonly n?: number;
   readonly requestedBy?: string;
   readonly reason?: string;
-  /** What an item of a standing batch was adopted under, where that is not the job's id. */
+  /** What an item of a standing batch was adopted under. */
   readonly key?: string;
   readonly trail?: Trail;
   readonly history?: readonly Death[];
@@ -96,6 +96,12 @@ export function parseJob(data: unknown): ParsedJob {
 /** Of an item: the same each time it is fed, another one each time its dead letter is retried. */
 export function jobIdOf(batch: string, n: number, retries: number): string {
   return retries === 0 ? `${batch}.${n}` : `${batch}.${n}.${retries}`;
+}
+
+/** The `retries` of an id that `jobIdOf` made for the item; undefined for one that somebody else has given. */
+export function retriesOfJob(jobId: string, batch: string, n: number): number | undefined {
+  const retries = Number(jobId.slice(jobIdOf(batch, n, 0).length + 1));
+  return Number.isSafeInteger(retries) && jobId === jobIdOf(batch, n, retries) ? retries : undefined;
 }
 
 /** Counts and flags as we write them; a later version may know more of them. */

@@ -4,7 +4,7 @@ import type { Death } from '../ledger/dead-letters.ts';
 import type { ChunkReader } from '../ledger/chunk-reader.ts';
 import { STANDING_PREFIX, type Ledger } from '../ledger/ledger.ts';
 import type { BatchStates } from './batch-states.ts';
-import { jobIdOf, parseJob, type Job } from './contract.ts';
+import { parseJob, retriesOfJob, type Job } from './contract.ts';
 
 /** What a job stands for: an accepted item, and what it has been through. */
 export interface Item {
@@ -13,11 +13,13 @@ export interface Item {
   readonly certificate: Certificate;
   readonly attempt: Attempt;
   readonly history: readonly Death[];
+  /** Of its dead letter, before the job was made. */
+  readonly retries: number;
   /** The job, where the item was adopted from one. */
   readonly adoptedFrom?: string;
 }
 
-type Place = Pick<Item, 'batch' | 'n' | 'adoptedFrom'>;
+type Place = Pick<Item, 'batch' | 'n' | 'retries' | 'adoptedFrom'>;
 
 export type Located =
   | { readonly kind: 'item'; readonly item: Item }
@@ -53,11 +55,10 @@ export class ItemLocator {
     }
     const { job } = parsed;
     const { item } = job;
+    const retries = item && retriesOfJob(started.id ?? '', item.batch, item.n);
     if (item === undefined || (await this.#isNoItem(item))) {
       const adopted = await this.#adoptedItem(started, job);
-      if (item === undefined || started.id !== jobIdOf(item.batch, item.n, job.history.length)) {
-        return { kind: 'item', item: adopted };
-      }
+      if (item === undefined || retries === undefined) return { kind: 'item', item: adopted };
       // Our own feeder made it, so its batch was there, and was cancelled and forgotten since: nobody wants this call any more.
       const message = `batch ${item.batch} is no longer there; retry the dead letter if the certificate is to be revoked all the same`;
       return { kind: 'unusable', item: adopted, code: 'unknown-batch', message };
@@ -68,10 +69,8 @@ export class ItemLocator {
       return { kind: 'unusable', item: await this.#adoptedItem(started, job), code: 'malformed-job', message };
     }
     const jobId = item.batch.startsWith(STANDING_PREFIX) ? (job.key ?? started.id) : undefined;
-    return {
-      kind: 'item',
-      item: await this.#known(started, job, { ...item, ...(jobId !== undefined && { adoptedFrom: jobId }) }),
-    };
+    const place = { ...item, retries: retries ?? 0, ...(jobId !== undefined && { adoptedFrom: jobId }) };
+    return { kind: 'item', item: await this.#known(started, job, place) };
   }
 
   async #adoptedItem(started: StartedJob, job: Job): Promise<Item> {
@@ -107,7 +106,7 @@ export class ItemLocator {
 
   async #adopt(started: StartedJob, certificate: Certificate): Promise<{ place: Place; isNew: boolean }> {
     const { n, isNew, key } = await this.#ledger.adopt(this.#standingBatch, started.id ?? '', certificate);
-    return { place: { batch: this.#standingBatch, n, adoptedFrom: key }, isNew };
+    return { place: { batch: this.#standingBatch, n, retries: 0, adoptedFrom: key }, isNew };
   }
 
   async #malformed(started: StartedJob): Promise<Item> {

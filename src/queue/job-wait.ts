@@ -1,4 +1,5 @@
 import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
+import type { JobLock } from '../ledger/ledger.ts';
 import type { JobData } from './contract.ts';
 import type { Item } from './item.ts';
 
@@ -19,6 +20,12 @@ export class JobWait {
     this.#job = job;
     this.#token = token;
     this.#random = random;
+  }
+
+  /** The run's lock, as BullMQ names it. */
+  get lock(): JobLock {
+    const { prefix, queueName, id } = this.#job;
+    return { key: `${prefix}:${queueName}:${id}:lock`, token: this.#token ?? '' };
   }
 
   /** An adopted item's number goes into its job at once, so that a crash after settling it cannot adopt the job again. */
@@ -56,12 +63,18 @@ export class JobWait {
    */
   async keepLock(): Promise<void> {
     const isOurs = (await this.#job.extendLock(this.#token ?? '', LOCK_MS)) === 1;
-    if (!isOurs) throw new WaitingError();
+    if (!isOurs) this.standAside();
   }
 
-  async #write({ batch, n, attempt }: Item, starts: number): Promise<void> {
+  /** Ends the run without a word: another one has its job, or will have it. */
+  standAside(): never {
+    throw new WaitingError();
+  }
+
+  async #write({ batch, n, attempt, adoptedFrom }: Item, starts: number): Promise<void> {
     await this.keepLock();
     const data = this.#job.data as JobData;
-    await this.#job.updateData({ ...data, batch, n, trail: { ...attempt, starts } });
+    const place = { batch, n, ...(adoptedFrom !== undefined && { key: adoptedFrom }) };
+    await this.#job.updateData({ ...data, ...place, trail: { ...attempt, starts } });
   }
 }

@@ -102,7 +102,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     // Not remembered: with a number of its own, the job would pass for a sound one if it were run again.
     if (located.kind === 'unusable') return settleDead(item, wait, located);
     await wait.remember(item);
-    const note = new DepartureNote(ledger, item);
+    const { batch, n, retries } = item;
+    const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.lock));
     for (;;) {
       if ((await passGate(item, wait)) === 'settled') return;
       const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
@@ -114,6 +115,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       // Before the call: without it, whoever takes the item up after a crash could not know of it.
       const departure = await note.made();
       if (departure === 'settled') return;
+      if (departure === 'lock-lost') return wait.standAside();
       if (departure === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
       wait.departed = true;
 
@@ -122,8 +124,10 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const verdict = decide(answer, item.attempt, policy);
       item = { ...item, attempt: recordAttempt(item.attempt, answer, verdict) };
       wait.item = item;
-      if (answer.kind !== 'not-sent')
+      if (answer.kind !== 'not-sent') {
+        note.use();
         tell({ kind: 'answer', item, answer, verdict, tookMs: performance.now() - sentMs });
+      }
       if (provesAccess(answer) && (await pacer.lift(item.certificate.instanceId))) {
         tell({ kind: 'lifted', instanceId: item.certificate.instanceId });
       }
@@ -195,7 +199,6 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     requestId = '',
   ): Promise<void> {
     const { history, attempt, certificate } = item;
-    const { effectUnknown } = attempt;
     const letter: DeadLetter = {
       ...certificate,
       code,
@@ -203,7 +206,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       requestId,
       attempts: attempt.calls,
       at: Date.now(),
-      effectUnknown,
+      effectUnknown: attempt.effectUnknown,
       history,
     };
     await settle(item, wait, { outcome: 'dead', code, requestId, letter: JSON.stringify(letter) });
@@ -216,14 +219,9 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
   ): Promise<void> {
     // A success is one whoever has the job. Anything else may have become a lie: another run's call may have worked meanwhile.
     if (end.outcome !== 'revoked') await wait.keepLock();
-    const { batch, n, attempt, adoptedFrom } = item;
-    const settlement: Settlement = {
-      batch,
-      n,
-      attempts: attempt.calls,
-      ...end,
-      ...(adoptedFrom !== undefined && { jobId: adoptedFrom }),
-    };
+    const { batch, n, attempt, retries, adoptedFrom } = item;
+    const adopted = adoptedFrom === undefined ? {} : { jobId: adoptedFrom };
+    const settlement: Settlement = { batch, n, retries, attempts: attempt.calls, ...end, ...adopted };
     const settled = await ledger.settle(settlement);
     // Told all the same where Redis has lost the batch: the log is then the only record of what was done.
     if (settled !== 'already') tell({ kind: 'settled', item, settlement, how: settled });

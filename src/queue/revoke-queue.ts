@@ -3,17 +3,22 @@ import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import type { Death } from '../ledger/dead-letters.ts';
-import { JOB_NAME, JOB_PRIORITY, jobIdOf, queueName, type JobData, type Trail } from './contract.ts';
+import { JOB_NAME, JOB_PRIORITY, jobIdOf, NO_TRAIL, queueName, type JobData } from './contract.ts';
 
 /** An item of a batch that is to be handed to the queue. */
 export interface ItemToFeed {
   readonly batch: string;
   readonly n: number;
   readonly certificate: Certificate;
-  readonly trail?: Trail;
   readonly history?: readonly Death[];
   /** Of a standing batch: what it was adopted under. */
   readonly key?: string;
+  /** The job that it was adopted from, where that was lost. */
+  readonly jobId?: string;
+  /** How often its dead letter was retried. */
+  readonly retries?: number;
+  /** A call of it may have left, and may have worked. */
+  readonly departed?: boolean;
 }
 
 /**
@@ -39,9 +44,11 @@ export interface Backlog {
 /** The queue of one account: adding to it and looking at it. */
 export class RevokeQueue {
   readonly bull: Queue;
+  readonly #redis: Redis;
 
   /** @param redis - not closed with the queue */
   constructor(redis: Redis, prefix: string, account: string) {
+    this.#redis = redis;
     this.bull = new Queue(queueName(account), { connection: redis, prefix, skipVersionCheck: true });
     // Its connection reports its own errors; without a listener each would end the process.
     this.bull.on('error', () => undefined);
@@ -53,14 +60,23 @@ export class RevokeQueue {
       const jobs = items.slice(from, from + BULK).map((item) => ({
         name: JOB_NAME,
         data: jobDataOf(item),
-        opts: {
-          ...OPTIONS,
-          jobId: jobIdOf(item.batch, item.n, item.history?.length ?? 0),
-          priority: JOB_PRIORITY[priority],
-        },
+        opts: { ...OPTIONS, jobId: jobIdOfItem(item), priority: JOB_PRIORITY[priority] },
       }));
       await this.bull.addBulk(jobs);
     }
+  }
+
+  /** Of each item, whether it has a job, wherever in the queue. */
+  async holds(items: readonly Omit<ItemToFeed, 'certificate'>[]): Promise<boolean[]> {
+    const found = await Promise.all(
+      items.map(async (item) => {
+        const ids = [jobIdOf(item.batch, item.n, item.retries ?? 0), jobIdOfItem(item)];
+        // An id that stood for another certificate already was adopted with a suffix, which its job has not.
+        if (item.jobId !== undefined) ids.push(item.jobId.replace(/#[0-9a-f]{40}$/, ''));
+        return this.#redis.exists(...new Set(ids.map((id) => this.bull.toKey(id))));
+      }),
+    );
+    return found.map((count) => count > 0);
   }
 
   async backlog(): Promise<Backlog> {
@@ -83,7 +99,12 @@ export class RevokeQueue {
   }
 }
 
-function jobDataOf({ batch, n, certificate, trail, history, key }: ItemToFeed): JobData {
+/** A lost job comes back under its own id, so that its producer cannot add a second one beside it. */
+function jobIdOfItem({ batch, n, jobId, retries = 0 }: Omit<ItemToFeed, 'certificate'>): string {
+  return retries === 0 && jobId !== undefined ? jobId : jobIdOf(batch, n, retries);
+}
+
+function jobDataOf({ batch, n, certificate, departed, history, key }: ItemToFeed): JobData {
   const { instanceId, caSn, deviceSn } = certificate;
   return {
     v: 1,
@@ -93,7 +114,7 @@ function jobDataOf({ batch, n, certificate, trail, history, key }: ItemToFeed): 
     batch,
     n,
     ...(key !== undefined && { key }),
-    ...(trail !== undefined && { trail }),
+    ...(departed === true && { trail: { ...NO_TRAIL, effectUnknown: true } }),
     ...(history !== undefined && history.length > 0 && { history }),
   };
 }

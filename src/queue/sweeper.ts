@@ -15,7 +15,7 @@ export async function sweepFailed(queue: RevokeQueue, locator: ItemLocator, ledg
   for (const job of jobs) {
     // No start is under way: one more than BullMQ counts, so that the last one too is seen to have ended without a word.
     const { item } = await locator.locate({ id: job.id, data: job.data, attemptsStarted: job.attemptsStarted + 1 });
-    const { batch, n, attempt, certificate, history, adoptedFrom } = item;
+    const { batch, n, attempt, certificate, history, retries, adoptedFrom } = item;
     const message = `the queue gave the job up: ${job.failedReason}`;
     const code = 'stalled-too-often';
     const { calls: attempts, effectUnknown } = attempt;
@@ -27,6 +27,7 @@ export async function sweepFailed(queue: RevokeQueue, locator: ItemLocator, ledg
       code,
       requestId: '',
       attempts,
+      retries,
       letter: JSON.stringify(letter),
       ...(adoptedFrom !== undefined && { jobId: adoptedFrom }),
     });

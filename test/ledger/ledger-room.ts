@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
 import type { DeadLetter } from '../../src/ledger/dead-letters.ts';
-import { Ledger, type Settlement } from '../../src/ledger/ledger.ts';
+import { Ledger, type Departure, type Settlement } from '../../src/ledger/ledger.ts';
 import { Plan, type Activated } from '../../src/ledger/plan.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { testRedis } from '../support/redis.ts';
@@ -20,6 +21,13 @@ export function certificatesOf(count: number, instances: readonly string[] = ['p
 export function letterOf(certificate: Certificate, code = 'ParameterCheckFailed'): DeadLetter {
   const death = { code, message: 'no such thing', requestId: 'R', attempts: 1, at: 1_764_000_000_000 };
   return { ...certificate, ...death, effectUnknown: false, history: [] };
+}
+
+/** A call of the item is about to leave, in a run that has its job. */
+export async function depart(redis: Redis, ledger: Ledger, batch: string, n: number, retries = 0): Promise<Departure> {
+  const lock = { key: `${ledger.keys.of(batch).record}:lock`, token: 'run' };
+  await redis.set(lock.key, lock.token);
+  return ledger.depart(batch, n, retries, lock);
 }
 
 /** A ledger with key names that nobody else has. */

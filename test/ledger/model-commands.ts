@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { OUTCOMES, pendingOf, settledOf } from '../../src/core/batch.ts';
+import { OUTCOMES } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { discardDeadLetter, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
 import type { LedgerRoom } from './ledger-room.ts';
+import { expectLedgerAs } from './model-judge.ts';
 import type { Model, ModelBatch } from './model.ts';
 
 /** What the commands work on: the room, and the manifests that can be submitted. */
@@ -13,7 +14,7 @@ export interface Real {
   readonly standing: string;
 }
 
-type Command = fc.AsyncCommand<Model, Real>;
+export type Command = fc.AsyncCommand<Model, Real>;
 
 /**
  * One operation, done once or, like after a crash or a lost reply, twice in a row without waiting.
@@ -34,16 +35,14 @@ function operation(
       const replies = await Promise.all(again.map(() => ask(real, model)));
       const told = again.map(() => tell(model, real));
       expect(replies).toEqual(told);
-      for (const batch of model.batches) await expectSame(batch, real);
-      const working = await real.room.redis.hvals(real.room.ledger.keys.fingerprints);
-      expect(working.toSorted()).toEqual([...model.working.values()].toSorted());
+      await expectLedgerAs(model, real.room);
     },
     toString: () => `${name}${times > 1 ? ' twice' : ''}`,
   };
 }
 
 /** Two submitters of one manifest, or one that tries again: whoever is first, there is one batch. */
-function submission(manifest: number, times: number): Command {
+export function submission(manifest: number, times: number): Command {
   return {
     check: () => true,
     async run(model, { room, manifests }) {
@@ -58,38 +57,6 @@ function submission(manifest: number, times: number): Command {
     },
     toString: () => `submit ${manifest}${times > 1 ? ' twice' : ''}`,
   };
-}
-
-/** The ledger's whole knowledge of a batch against the model's, and the identity that holds at every moment. */
-async function expectSame(batch: ModelBatch, { room }: Real): Promise<void> {
-  const { redis, ledger } = room;
-  const of = ledger.keys.of(batch.id);
-  const { state, counts, confirmedByAbsence, completedAt } = await room.batch(batch.id);
-  const tally = (outcome: string): number => batch.items.filter((item) => item === outcome).length;
-  expect({ state, counts, confirmedByAbsence }).toEqual({
-    state: batch.state,
-    confirmedByAbsence: batch.byAbsence,
-    counts: {
-      accepted: batch.items.length,
-      revoked: tally('revoked'),
-      alreadyGone: tally('already-gone'),
-      dead: tally('dead'),
-      cancelled: tally('cancelled'),
-    },
-  });
-  const pending = tally('pending');
-  expect(settledOf(counts) + pending).toBe(counts.accepted);
-  expect(pendingOf(counts)).toBe(pending);
-  expect(completedAt === undefined).toBe(pending > 0);
-  expect((await redis.zscore(ledger.keys.active, batch.id)) !== null).toBe(pending > 0);
-  expect(await redis.bitcount(of.settled)).toBe(batch.items.length - pending);
-  const rows = (await room.rows(batch.id)).map(({ ordinal, outcome }) => [ordinal, outcome] as const);
-  const settled = [...batch.items.entries()].filter(([, item]) => item !== 'pending');
-  expect(rows.toSorted(([a], [b]) => a - b)).toEqual(settled);
-  const numbers = async (key: string): Promise<Set<number>> => new Set((await redis.hkeys(key)).map(Number));
-  expect(await numbers(of.dead)).toEqual(batch.letters);
-  expect(await numbers(of.reopened)).toEqual(batch.reopened);
-  expect(await ledger.adoptedJobs(batch.id)).toEqual(batch.adopted);
 }
 
 const times = fc.constantFrom(1, 1, 2);
@@ -117,6 +84,53 @@ function onBatch(
   );
 }
 
+/** What submitters and operators do. */
+export function requests(): Record<'submit' | 'change' | 'reopen' | 'discard', fc.Arbitrary<Command>> {
+  const reopen = onLetter(
+    'reopen',
+    ({ room }, { id }, n) => reopenDeadLetter(room.redis, room.ledger, id, n),
+    (model, batch, n) => model.reopen(batch, n),
+  );
+  const discard = onLetter(
+    'discard',
+    ({ room }, { id }, n) => discardDeadLetter(room.redis, room.ledger, id, n),
+    (model, batch, n) => model.discard(batch, n),
+  );
+  const change = fc.tuple(index, fc.constantFrom('pause', 'resume', 'cancel'), times).map(([at, event, count]) =>
+    onBatch(
+      event,
+      count,
+      at,
+      ({ room }, { id }) => room.ledger.change(id, event),
+      (model, batch) => ({ kind: model.change(batch, event) ? 'changed' : 'refused', state: batch.state }),
+    ),
+  );
+  const submit = fc.tuple(fc.nat(1), times).map(([manifest, count]) => submission(manifest, count));
+  return { submit, change, reopen, discard };
+}
+
+/** An operation on a dead letter, or on an item that is none. */
+function onLetter(
+  name: string,
+  ask: (real: Real, batch: ModelBatch, n: number) => Promise<unknown>,
+  tell: (model: Model, batch: ModelBatch, n: number) => unknown,
+): fc.Arbitrary<Command> {
+  return fc.tuple(index, ordinal, fc.boolean(), times).map(([at, chosen, isLetter, count]) => {
+    let n = chosen;
+    return onBatch(
+      `${name} ${isLetter ? 'letter' : 'item'} ${chosen}`,
+      count,
+      at,
+      (real, batch) => {
+        const known = [...batch.letters];
+        n = isLetter && known.length > 0 ? (known[chosen % known.length] ?? chosen) : chosen;
+        return ask(real, batch, n);
+      },
+      (model, batch) => tell(model, batch, n),
+    );
+  });
+}
+
 /** Every command, in proportions that keep batches alive for a while. */
 export function commands(): fc.Arbitrary<Command>[] {
   const settle = fc
@@ -135,35 +149,6 @@ export function commands(): fc.Arbitrary<Command>[] {
         (model, batch) => model.settle(batch, n, outcome, byAbsence),
       );
     });
-  const reopen = fc.tuple(index, ordinal, times).map(([at, n, count]) =>
-    onBatch(
-      `reopen ${n}`,
-      count,
-      at,
-      ({ room }, { id }) => reopenDeadLetter(room.redis, room.ledger, id, n),
-      (model, batch) => model.reopen(batch, n),
-    ),
-  );
-  const discard = fc.tuple(index, ordinal, times).map(([at, n, count]) =>
-    onBatch(
-      `discard ${n}`,
-      count,
-      at,
-      ({ room }, { id }) => discardDeadLetter(room.redis, room.ledger, id, n),
-      (model, batch) => model.discard(batch, n),
-    ),
-  );
-  const change = fc
-    .tuple(index, fc.constantFrom('pause', 'pause', 'resume', 'resume', 'cancel'), times)
-    .map(([at, event, count]) =>
-      onBatch(
-        event,
-        count,
-        at,
-        ({ room }, { id }) => room.ledger.change(id, event),
-        (model, batch) => ({ kind: model.change(batch, event) ? 'changed' : 'refused', state: batch.state }),
-      ),
-    );
   const cancelItems = fc.tuple(index, fc.array(ordinal, { maxLength: 5 }), times).map(([at, ordinals, count]) =>
     onBatch(
       `cancel items ${ordinals.join(' ')}`,
@@ -187,6 +172,6 @@ export function commands(): fc.Arbitrary<Command>[] {
       (model, { standing }) => model.adopt(standing, job),
     );
   });
-  const submit = fc.tuple(fc.nat(1), times).map(([manifest, count]) => submission(manifest, count));
+  const { submit, change, reopen, discard } = requests();
   return [settle, settle, settle, reopen, discard, change, cancelItems, adopt, submit];
 }

@@ -25,9 +25,9 @@ export class Model {
     return this.batches[index % Math.max(1, this.batches.length)];
   }
 
-  submit(manifest: number, id: string, items: number): void {
-    this.#open({ id, manifest, count: items });
+  submit(manifest: number, id: string, items: number): ModelBatch {
     this.working.set(manifest, id);
+    return this.#open({ id, manifest, count: items });
   }
 
   settle(batch: ModelBatch, n: number, outcome: Outcome, byAbsence: boolean): Settled {

@@ -1,8 +1,14 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
 import { COUNT_FIELD, countsSinceResume } from '../../src/ledger/batch-record.ts';
-import { deadLetters, discardDeadLetter, reopenDeadLetter, reopenedItems } from '../../src/ledger/dead-letters.ts';
-import { certificatesOf, LedgerRoom, letterOf } from './ledger-room.ts';
+import {
+  deadLetters,
+  discardDeadLetter,
+  reopenDeadLetter,
+  reopenedItems,
+  retriesOf,
+} from '../../src/ledger/dead-letters.ts';
+import { certificatesOf, depart, LedgerRoom, letterOf } from './ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -19,8 +25,8 @@ describe('settling an item', () => {
     expect(confirmedByAbsence).toBe(0);
     expect(await room.redis.xlen(room.ledger.keys.of(batch).ledger)).toBe(1);
     // Nobody calls for it again.
-    expect(await room.ledger.depart(batch, 1)).toBe('settled');
-    expect(await room.ledger.depart(batch, 0)).toBe('noted');
+    expect(await depart(room.redis, room.ledger, batch, 1)).toBe('settled');
+    expect(await depart(room.redis, room.ledger, batch, 0)).toBe('noted');
   });
 
   it('counts once when many say it at the same time', async () => {
@@ -56,6 +62,44 @@ describe('settling an item', () => {
       expect((await room.ledger.activeBatches()).map(({ id }) => id)).not.toContain(batch);
     }
   });
+});
+
+describe('a call', () => {
+  it('is noted by the run that has the job, and by no other', async () => {
+    const batch = await room.batchOf(certificatesOf(10));
+    const lock = { key: `${room.keys.prefix}:lock`, token: 'ours' };
+    expect(await room.ledger.depart(batch, 0, 0, lock)).toBe('lock-lost');
+    await room.redis.set(lock.key, 'theirs');
+    expect(await room.ledger.depart(batch, 0, 0, lock)).toBe('lock-lost');
+    await room.redis.set(lock.key, lock.token);
+    expect(await room.ledger.depart(batch, 9, 0, lock)).toBe('noted');
+    expect(await room.ledger.depart('nowhere', 0, 0, lock)).toBe('no-batch');
+    expect(await room.ledger.haveDeparted(batch, [0, 9, 4])).toEqual([false, true, false]);
+    expect(await room.ledger.haveDeparted('nowhere', [7])).toEqual([false]);
+  });
+
+  it.each([true, false])(
+    'of a dead item may still have worked after a retry, when its letter says so: %s',
+    async (effectUnknown) => {
+      const [item] = certificatesOf(1);
+      if (item === undefined) return;
+      const batch = await room.batchOf([item]);
+      await depart(room.redis, room.ledger, batch, 0);
+      const letter = JSON.stringify({ ...letterOf(item), effectUnknown });
+      await room.ledger.settle(room.settlement(batch, 0, 'dead', { letter }));
+      await reopenDeadLetter(room.redis, room.ledger, batch, 0);
+      expect(await room.ledger.hasDeparted(batch, 0)).toBe(effectUnknown);
+    },
+  );
+});
+
+it('finds the first item that is not settled, from any chunk on', async () => {
+  const batch = await room.batchOf(certificatesOf(2_010));
+  expect(await room.ledger.nextOpen(batch, 1_000)).toBe(1_000);
+  for (let n = 1_000; n < 2_010; n += 1) await room.redis.setbit(room.ledger.keys.of(batch).settled, n, 1);
+  expect(await room.ledger.nextOpen(batch, 0)).toBe(0);
+  expect(await room.ledger.nextOpen(batch, 1_000)).toBe(2_010);
+  expect(await room.ledger.nextOpen(batch, 3_000)).toBe(3_000);
 });
 
 describe('the states of a batch', () => {
@@ -123,6 +167,13 @@ describe('dead letters', () => {
     expect(await discardDeadLetter(room.redis, room.ledger, batch, 1)).toBe(true);
     expect(await reopenDeadLetter(room.redis, room.ledger, batch, 1)).toBe('gone');
     expect((await reopenedItems(room.redis, room.ledger, batch)).map(({ n }) => n)).toEqual([0]);
+    // The job that it had calls no more and can end it no more; the one that it gets is the first after a retry.
+    expect(await depart(room.redis, room.ledger, batch, 0)).toBe('settled');
+    expect(await depart(room.redis, room.ledger, batch, 0, 1)).toBe('noted');
+    for (const outcome of ['dead', 'already-gone', 'cancelled'] as const) {
+      expect(await room.ledger.settle(room.settlement(batch, 0, outcome, { retries: 0 }))).toBe('already');
+    }
+    expect(await retriesOf(room.redis, room.ledger, batch, [1, 0])).toEqual([0, 1]);
     expect(await room.batch(batch)).toMatchObject({ state: 'running', counts: { dead: 1 } });
     expect(await room.ledger.settle(room.settlement(batch, 0, 'revoked'))).toBe('drained');
   });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseCertificate } from '../../src/core/certificate.ts';
-import { jobIdOf, NO_TRAIL, parseJob } from '../../src/queue/contract.ts';
+import { jobIdOf, NO_TRAIL, parseJob, retriesOfJob } from '../../src/queue/contract.ts';
 
 const serial = fc.stringMatching(/^[0-9A-Za-z]{1,40}$/);
 const certificate = fc.record({ instanceId: serial, caSn: serial, deviceSn: serial });
@@ -94,7 +94,14 @@ it('gives each life of an item an id that no other has', () => {
   const property = fc.property(lives, (all) => {
     const ids = all.map(([n, retries]) => jobIdOf('20261124-064134-4f9a2c', n, retries));
     expect(new Set(ids).size).toBe(all.length);
+    const read = ids.map((id, at) => [all[at]?.[0], retriesOfJob(id, '20261124-064134-4f9a2c', all[at]?.[0] ?? 0)]);
+    expect(read).toEqual(all);
     expect(ids.filter((id) => id.includes(':') || /^\d+$/.test(id))).toEqual([]);
   });
   fc.assert(property);
+});
+
+it('reads no life from an id that somebody else has given', () => {
+  for (const id of ['7', '', 'b.1.x', 'b.1.', 'b.1.01', 'b.12', 'b.1.2.3'])
+    expect(retriesOfJob(id, 'b', 1)).toBeUndefined();
 });

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { queueName } from '../../src/queue/contract.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
+import { depart } from '../ledger/ledger-room.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, Workshop } from './workshop.ts';
 
 const COUNT = 6;
@@ -31,7 +32,7 @@ async function die(batch: string, items: readonly Certificate[], departed: numbe
   });
   victim.on('error', () => undefined);
   for (const n of items.keys()) expect(await victim.getNextJob(`token-${n}`)).toBeDefined();
-  for (let n = 0; n < departed; n += 1) await shop.ledger.depart(batch, n);
+  for (let n = 0; n < departed; n += 1) await depart(shop.redis, shop.ledger, batch, n);
   await victim.close(true);
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Ledger, type Departure } from '../../src/ledger/ledger.ts';
+import { Ledger, type JobLock } from '../../src/ledger/ledger.ts';
 import { DepartureNote } from '../../src/queue/departure-note.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
@@ -10,6 +10,8 @@ let asked: number;
 beforeEach(async () => {
   room = new LedgerRoom();
   batch = await room.batchOf(certificatesOf(2));
+  const { key, token } = lockOf(room);
+  await room.redis.set(key, token);
   asked = 0;
 });
 afterEach(async () => {
@@ -17,27 +19,31 @@ afterEach(async () => {
   await room.cleanup();
 });
 
-/** The real ledger, and how often it is asked. */
-const ledger = {
-  depart(of: string, n: number): Promise<Departure> {
+const lockOf = ({ keys }: LedgerRoom): JobLock => ({ key: `${keys.prefix}:lock`, token: 'ours' });
+
+function noteOf(n: number): DepartureNote {
+  return new DepartureNote(() => {
     asked += 1;
-    return room.ledger.depart(of, n);
-  },
-};
+    return room.ledger.depart(batch, n, 0, lockOf(room));
+  });
+}
 
 describe('the note of a call', () => {
-  it('is made once for a slot that is near and the call in it', async () => {
-    const note = new DepartureNote(ledger, { batch, n: 1 });
+  it('is made once for a slot that is near and the call in it, and once more for the next call', async () => {
+    const note = noteOf(1);
     void note.made();
     expect(await note.made()).toBe('noted');
     expect(asked).toBe(1);
+    note.use();
+    expect(await note.made()).toBe('noted');
+    expect(asked).toBe(2);
     expect(await room.ledger.hasDeparted(batch, 1)).toBe(true);
     expect(await room.ledger.hasDeparted(batch, 0)).toBe(false);
   });
 
   it('is made anew where it is older than a second, since the item may have ended meanwhile', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
-    const note = new DepartureNote(ledger, { batch, n: 1 });
+    const note = noteOf(1);
     expect(await note.made()).toBe('noted');
     await room.ledger.settle(room.settlement(batch, 1, 'revoked'));
     vi.advanceTimersByTime(1_001);
@@ -48,7 +54,8 @@ describe('the note of a call', () => {
   it('that failed is heard of by whoever is about to call, and by nobody else', async () => {
     const gone = connect({ options: room.keys.options }, 'producer', () => undefined);
     gone.disconnect();
-    const note = new DepartureNote(new Ledger(gone, room.keys.prefix), { batch, n: 1 });
+    const ledger = new Ledger(gone, room.keys.prefix);
+    const note = new DepartureNote(() => ledger.depart(batch, 1, 0, lockOf(room)));
     void note.made();
     await expect(note.made()).rejects.toThrow('Connection is closed');
     expect(await room.ledger.hasDeparted(batch, 1)).toBe(false);

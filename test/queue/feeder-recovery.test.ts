@@ -1,8 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Certificate } from '../../src/core/certificate.ts';
 import { reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
+import { JOB_NAME } from '../../src/queue/contract.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
 import { submitSingle } from '../../src/queue/single.ts';
-import { ACCOUNT, certificatesOf, FeederStage } from './feeder-stage.ts';
+import { depart } from '../ledger/ledger-room.ts';
+import { ACCOUNT, certificatesOf, FeederStage, type StagedFeeder } from './feeder-stage.ts';
 
 let stage: FeederStage;
 beforeEach(() => {
@@ -11,7 +14,7 @@ beforeEach(() => {
 afterEach(() => stage.close());
 
 const range = (to: number, from = 0): number[] => Array.from({ length: to - from }, (_, at) => from + at);
-/** Longer than a queue must be empty, and than others need to hear of a cancellation. */
+/** Longer than an item must be without a job, and than others need to hear of a cancellation. */
 const LONG_MS = 10_000;
 
 /** As after an operator's look: no ramp. */
@@ -21,23 +24,33 @@ async function withoutRamp(batch: string): Promise<string> {
   return batch;
 }
 
+/** So many rounds that items without a job are seen twice to have none. */
+async function wait({ feeder, pass }: StagedFeeder): Promise<void> {
+  for (let round = 0; round < 3; round += 1) {
+    await feeder.feed();
+    pass(LONG_MS);
+  }
+}
+
 describe('jobs that Redis lost', () => {
-  it('are fed again once the queue was empty for some time, as perhaps called for', async () => {
+  it('are fed again when they have been missing for some time; those with a call that left, as perhaps called for', async () => {
     const batch = await withoutRamp(await stage.batchOf(certificatesOf(30)));
     const { feeder, events, pass } = stage.feeder({ lowWater: 100 });
     await feeder.feed();
     await stage.work('revoked', 12);
+    for (const n of [11, 12, 20]) await depart(stage.redis, stage.ledger, batch, n);
     await stage.loseJobs();
-    expect(await feeder.feed()).toBe(0);
-    pass(4_900);
-    expect(await feeder.feed()).toBe(0);
+    for (const ms of [4_900, 200, 4_900]) {
+      expect(await feeder.feed()).toBe(0);
+      pass(ms);
+    }
     expect(events).toEqual([]);
     pass(200);
     await feeder.feed();
     expect(events).toEqual([{ kind: 'jobs-lost', batch, pending: 18 }]);
-    expect(await feeder.feed()).toBe(18);
     expect(await stage.ordinals(batch)).toEqual(range(30, 12));
-    for (const { data } of await stage.jobs()) expect(data.trail?.effectUnknown).toBe(true);
+    const unsure = (await stage.jobs()).filter(({ data }) => data.trail?.effectUnknown === true);
+    expect(unsure.map(({ data }) => data.n)).toEqual([12, 20]);
     expect((await stage.batch(batch)).fed).toBe(30);
     await stage.work('revoked');
     expect((await stage.batch(batch)).state).toBe('completed');
@@ -45,18 +58,37 @@ describe('jobs that Redis lost', () => {
 
   it('are fed again in the middle of the ramp too, and what was never fed does not count as called for', async () => {
     const batch = await stage.batchOf(certificatesOf(40));
-    const { feeder, pass } = stage.feeder({ lowWater: 100 });
-    await feeder.feed();
+    const staged = stage.feeder({ lowWater: 100 });
+    await staged.feeder.feed();
     await stage.work('revoked', 4);
     await stage.loseJobs();
-    await feeder.feed();
-    pass(LONG_MS);
-    await feeder.feed();
-    expect(await feeder.feed()).toBe(6);
+    await wait(staged);
     expect(await stage.ordinals(batch)).toEqual(range(10, 4));
     await stage.work('revoked');
-    expect(await feeder.feed()).toBe(30);
-    for (const { data } of await stage.jobs()) expect(data.trail?.effectUnknown ?? false).toBe(false);
+    expect(await staged.feeder.feed()).toBe(30);
+  });
+
+  it('are noticed beside jobs that are there, as those of a batch that is paused', async () => {
+    const paused = await withoutRamp(await stage.batchOf(certificatesOf(3)));
+    const batch = await withoutRamp(await stage.batchOf(certificatesOf(20)));
+    const staged = stage.feeder({ lowWater: 100 });
+    await staged.feeder.feed();
+    await stage.ledger.change(paused, 'pause');
+    for (const n of [2, 3, 19]) await (await stage.queue.bull.getJob(`${batch}.${n}`))?.remove();
+    await wait(staged);
+    expect(staged.events).toEqual([{ kind: 'jobs-lost', batch, pending: 3 }]);
+    expect(await stage.ordinals(batch)).toEqual(range(20));
+    expect((await stage.batch(batch)).fed).toBe(20);
+  });
+
+  it('are noticed however far into a large batch they are', async () => {
+    const batch = await withoutRamp(await stage.batchOf(certificatesOf(6_010)));
+    const staged = stage.feeder({ lowWater: 10_000 });
+    await staged.feeder.feed();
+    await (await stage.queue.bull.getJob(`${batch}.6005`))?.remove();
+    for (let round = 0; round < 3; round += 1) await wait(staged);
+    expect(staged.events).toEqual([{ kind: 'jobs-lost', batch, pending: 1 }]);
+    expect(await stage.queue.bull.getJob(`${batch}.6005`)).toBeDefined();
   });
 
   it('are none while a job is there, or while all that is pending is another account', async () => {
@@ -95,18 +127,33 @@ describe('jobs that Redis lost', () => {
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
     await reopenDeadLetter(stage.redis, stage.ledger, standing, 0);
-    const { feeder, events, pass } = stage.feeder({ lowWater: 100 });
-    expect(await feeder.feed()).toBe(1);
+    const staged = stage.feeder({ lowWater: 100 });
+    expect(await staged.feeder.feed()).toBe(1);
+    await depart(stage.redis, stage.ledger, standing, 3);
     await stage.loseJobs();
-    await feeder.feed();
-    pass(LONG_MS);
-    await feeder.feed();
-    expect(events).toEqual([{ kind: 'jobs-lost', batch: standing, pending: 3 }]);
+    await wait(staged);
+    expect(staged.events).toEqual([{ kind: 'jobs-lost', batch: standing, pending: 3 }]);
     expect(await stage.ordinals(standing)).toEqual([0, 2, 3]);
-    for (const { data } of await stage.jobs()) expect(data.trail?.effectUnknown).toBe(true);
+    for (const { data } of await stage.jobs()) expect(data.trail?.effectUnknown ?? false).toBe(data.n === 3);
     await stage.work('revoked');
     expect((await stage.batch(standing)).state).toBe('completed');
     expect(await stage.ledger.adoptedJobs(standing)).toEqual(new Map());
+  });
+
+  it('come back under the ids that their producers gave them, who cannot add second ones beside them', async () => {
+    const [item, other] = certificatesOf(2) as [Certificate, Certificate];
+    const standing = standingBatchOf(ACCOUNT);
+    await stage.ledger.adopt(standing, 'mine', item);
+    // The same id for another certificate: its job is there.
+    await stage.ledger.adopt(standing, 'mine too', other);
+    expect(await stage.ledger.adopt(standing, 'mine too', item)).toMatchObject({ n: 2 });
+    await stage.queue.bull.add(JOB_NAME, { v: 1, ...item }, { jobId: 'mine too' });
+    const staged = stage.feeder({ lowWater: 100 });
+    await wait(staged);
+    expect(staged.events).toEqual([{ kind: 'jobs-lost', batch: standing, pending: 1 }]);
+    expect(new Set((await stage.jobs()).map(({ id }) => id))).toEqual(new Set(['mine', 'mine too']));
+    await stage.queue.bull.add(JOB_NAME, { v: 1, ...item }, { jobId: 'mine' });
+    expect(await stage.jobs()).toHaveLength(2);
   });
 
   it('of another account leave its standing batch alone', async () => {
@@ -170,18 +217,35 @@ describe('a cancelled batch', () => {
     expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1, cancelled: 1 });
   });
 
-  it('ends although Redis lost its jobs', async () => {
+  it('ends although Redis lost its jobs; an item whose call may have worked is followed to its end', async () => {
     const batch = await stage.batchOf(certificatesOf(30));
-    const { feeder, pass } = stage.feeder({ lowWater: 100 });
-    await feeder.feed();
+    const staged = stage.feeder({ lowWater: 100 });
+    await staged.feeder.feed();
     await stage.work('revoked', 3);
+    await depart(stage.redis, stage.ledger, batch, 5);
     await stage.loseJobs();
     await stage.ledger.change(batch, 'cancel');
-    for (let round = 0; round < 4; round += 1) {
-      await feeder.feed();
-      pass(LONG_MS);
-    }
-    expect((await stage.batch(batch)).counts).toMatchObject({ accepted: 30, revoked: 3, cancelled: 27 });
+    for (let round = 0; round < 2; round += 1) await wait(staged);
+    expect((await stage.batch(batch)).counts).toMatchObject({ accepted: 30, revoked: 3, cancelled: 26 });
+    expect(await stage.jobs()).toMatchObject([{ id: `${batch}.5`, data: { trail: { effectUnknown: true } } }]);
+    await stage.work('revoked');
+    expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 4, cancelled: 26 });
+    expect(await stage.ledger.activeBatches()).toEqual([]);
+  });
+
+  it('ends although Redis lost chunks of it; jobs that are there end their own items', async () => {
+    const batch = await withoutRamp(await stage.batchOf(certificatesOf(3_005)));
+    const staged = stage.feeder({ lowWater: 1_010 });
+    await staged.feeder.feed();
+    await (await stage.queue.bull.getJob(`${batch}.7`))?.remove();
+    await stage.redis.hdel(stage.ledger.keys.of(batch).chunks, '0', '2');
+    await stage.ledger.change(batch, 'cancel');
+    const later = stage.feeder({ lowWater: 1_010 });
+    for (let round = 0; round < 4; round += 1) await wait(later);
+    expect((await stage.batch(batch)).counts).toMatchObject({ cancelled: 996 });
+    await stage.work('revoked');
+    await wait(later);
+    expect((await stage.batch(batch)).counts).toMatchObject({ accepted: 3_005, revoked: 1_009, cancelled: 1_996 });
     expect(await stage.ledger.activeBatches()).toEqual([]);
   });
 });

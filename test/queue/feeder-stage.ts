@@ -14,6 +14,8 @@ export interface FeederSettings {
   readonly lowWater: number;
   readonly owned?: readonly string[];
   readonly caution?: CautionPolicy;
+  /** The stage's own when not given. */
+  readonly queue?: RevokeQueue;
 }
 
 /** A feeder whose clock and halts the test holds. */
@@ -29,7 +31,8 @@ export class FeederStage extends LedgerRoom {
   readonly connection = connect({ options: this.keys.options }, 'worker', () => undefined);
   readonly queue = new RevokeQueue(this.connection, this.keys.prefix, ACCOUNT);
 
-  feeder({ lowWater, owned = ['post-cn-a', 'post-cn-b'], caution = DEFAULT_CAUTION }: FeederSettings): StagedFeeder {
+  feeder(settings: FeederSettings): StagedFeeder {
+    const { lowWater, owned = ['post-cn-a', 'post-cn-b'], caution = DEFAULT_CAUTION, queue = this.queue } = settings;
     const events: FeederEvent[] = [];
     const halted = new Set<string>();
     let nowMs = 0;
@@ -39,7 +42,7 @@ export class FeederStage extends LedgerRoom {
       redis: this.redis,
       ledger: this.ledger,
       chunks: new ChunkReader(this.ledger),
-      queue: this.queue,
+      queue,
       lowWater,
       caution,
       owns,

@@ -208,10 +208,17 @@ it('feeds no batch that is paused, planned or done', async () => {
   expect(await feeder.feed()).toBe(0);
 });
 
-it('says which chunk is missing, and what to do', async () => {
+it('says which chunk is missing, and what to do, once a second, and feeds the other batches', async () => {
   const batch = await stage.batchOf(certificatesOf(5));
+  const younger = await stage.batchOf(certificatesOf(5));
   await stage.redis.del(stage.ledger.keys.of(batch).chunks);
-  await expect(stage.feeder({ lowWater: 100 }).feeder.feed()).rejects.toThrow(
-    `batch ${batch} lacks its chunk 0: submit its manifest again`,
-  );
+  const { feeder, events, pass } = stage.feeder({ lowWater: 100 });
+  expect(await feeder.feed()).toBe(5);
+  expect(await stage.ordinals(younger)).toEqual(range(5));
+  await feeder.feed();
+  expect(events).toMatchObject([{ kind: 'trouble', during: `feeding batch ${batch}` }]);
+  expect(events[0]).toHaveProperty('error.message', expect.stringContaining(`${batch} lacks its chunk 0: cancel it`));
+  pass(1_000);
+  await feeder.feed();
+  expect(events).toHaveLength(2);
 });

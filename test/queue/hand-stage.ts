@@ -1,22 +1,63 @@
 import { Worker, type Job as BullJob } from 'bullmq';
-import { queueName } from '../../src/queue/contract.ts';
-import { ACCOUNT, FeederStage } from './feeder-stage.ts';
-import { Hand, NEVER_MS, type AnswerKind, type Point, type World } from './hand.ts';
+import type { Certificate } from '../../src/core/certificate.ts';
+import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
+import { BatchStates } from '../../src/queue/batch-states.ts';
+import { JOB_NAME, queueName, type JobData } from '../../src/queue/contract.ts';
+import { ItemLocator, standingBatchOf } from '../../src/queue/item.ts';
+import type { FeederEvent } from '../../src/queue/feeder.ts';
+import { RevokeQueue } from '../../src/queue/revoke-queue.ts';
+import { sweepFailed } from '../../src/queue/sweeper.ts';
+import { ACCOUNT, FeederStage, type StagedFeeder } from './feeder-stage.ts';
+import { Hand, NEVER_MS, type AnswerKind, type Point, type RunPlan, type World } from './hand.ts';
+
+/** Times that a job may stall before BullMQ gives it up. */
+export const MAX_STALLED = 2;
+export const INSTANCES = ['post-cn-a', 'post-cn-b'] as const;
+
+/** Where a feeder dies: before its jobs are in the queue, with some of them in it, or before it has noted that they are. */
+export type FeederDeath = 'before' | 'between' | 'after';
+
+/** The queue as a feeder sees it that may die: it never hears of its jobs again. */
+class MortalQueue extends RevokeQueue {
+  #death: FeederDeath | undefined;
+  #die: () => void = () => undefined;
+
+  /** Whoever feeds next dies so. @returns what resolves then */
+  untilDeath(death: FeederDeath | undefined): Promise<void> {
+    this.#death = death;
+    return new Promise((resolve) => {
+      this.#die = resolve;
+    });
+  }
+
+  override async feed(...[items, priority]: Parameters<RevokeQueue['feed']>): Promise<void> {
+    if (items.length === 0) return;
+    if (this.#death === undefined) return super.feed(items, priority);
+    const added = { before: 0, between: Math.ceil(items.length / 2), after: items.length };
+    await super.feed(items.slice(0, added[this.#death]), priority);
+    this.#die();
+    await new Promise(() => undefined);
+  }
+}
 
 /** `waiting`: ready, or for its time. */
-type JobPlace = 'waiting' | 'active' | 'failed';
+export type JobPlace = 'waiting' | 'active' | 'failed';
 
-/** A job that was handed to a process. */
+/** A job that was handed to a process; `isStopped`: which waits at a point. */
 export interface Taken {
   readonly id: string;
   readonly process: string;
+  readonly isStopped: boolean;
 }
 
 /** The real queue, feeder, processor and ledger of one account, moved by hand. */
 export class HandStage extends FeederStage {
   readonly world: World;
+  readonly standing = standingBatchOf(ACCOUNT);
+  readonly #feeding = new MortalQueue(this.connection, this.keys.prefix, ACCOUNT);
   readonly #hands = new Map<string, Hand>();
   readonly #worker: Worker;
+  #staged = this.#openFeeder();
 
   constructor(world: World) {
     super();
@@ -29,22 +70,51 @@ export class HandStage extends FeederStage {
       autorun: false,
       lockDuration: NEVER_MS,
       stalledInterval: NEVER_MS,
+      maxStalledCount: MAX_STALLED,
       removeOnComplete: { count: 0 },
     });
     // A process that lost its job's lock cannot end the job, and says so.
     this.#worker.on('error', () => undefined);
   }
 
+  /** One round, or two of two processes at once; a feeder that dies is followed by another. @returns what they told */
+  async feed(feeders: 1 | 2 = 1, death?: FeederDeath): Promise<FeederEvent[]> {
+    const dead = this.#feeding.untilDeath(death).then(() => true);
+    const staged = [this.#staged, ...(feeders === 2 ? [this.#openFeeder(this.queue)] : [])];
+    for (const { halted } of staged) {
+      halted.clear();
+      if (this.world.isHalted) for (const instance of INSTANCES) halted.add(instance);
+    }
+    const [isDead] = await Promise.all(
+      staged.map(({ feeder }, at) => Promise.race([feeder.feed().then(() => false), ...(at === 0 ? [dead] : [])])),
+    );
+    const events = staged.flatMap((feeder) => feeder.events.splice(0));
+    if (isDead) this.#staged = this.#openFeeder();
+    return events;
+  }
+
+  /** So much time passes that a cancellation is heard of, and that items without a job have lost it. */
+  passTime(): void {
+    this.#staged.pass(10_000);
+  }
+
   /** Hands the next job to a process, also one that waits for its time. */
-  async take(answers: readonly AnswerKind[], stopAt?: Point): Promise<Taken> {
-    await this.queue.bull.promoteJobs();
+  async take(answers: readonly AnswerKind[] = [], stopAt?: Point): Promise<Taken> {
+    const taken = await this.takeIfAny({ answers, grant: 'slot' }, true, stopAt);
+    if (taken === undefined) throw new Error('no job is ready');
+    return taken;
+  }
+
+  /** The same where there is one; `early`: also one that waits for its time. */
+  async takeIfAny(plan: RunPlan, early: boolean, stopAt?: Point): Promise<Taken | undefined> {
+    if (early) await this.queue.bull.promoteJobs();
     const process = `process-${this.#hands.size + 1}`;
     const job = await this.#worker.getNextJob(process, { block: false });
-    if (job === undefined) throw new Error('no job is ready');
-    const hand = new Hand(this, this.world, answers);
+    if (job === undefined) return undefined;
+    const hand = new Hand(this, this.world, plan);
     this.#hands.set(process, hand);
-    await hand.begin(() => this.#worker.processJob(job, process, () => false), stopAt);
-    return { id: job.id ?? '', process };
+    const isStopped = await hand.begin(() => this.#worker.processJob(job, process, () => false), stopAt);
+    return { id: job.id ?? '', process, isStopped };
   }
 
   /** A process that was stopped goes on to its end. */
@@ -63,6 +133,32 @@ export class HandStage extends FeederStage {
     }
   }
 
+  override async loseJobs(): Promise<void> {
+    await super.loseJobs();
+    const locks = await this.redis.keys(this.queue.bull.toKey('*:lock'));
+    if (locks.length > 0) await this.redis.del(locks);
+  }
+
+  /** @returns the failed jobs, in the order in which they are looked at, and whether all could be swept */
+  async sweep(): Promise<{ ids: string[]; isDone: boolean }> {
+    const ids = (await this.queue.bull.getFailed()).map(({ id = '' }) => id);
+    const states = new BatchStates(this.ledger);
+    const locator = new ItemLocator(this.ledger, new ChunkReader(this.ledger), states, ACCOUNT);
+    try {
+      await sweepFailed(this.queue, locator, this.ledger);
+      return { ids, isDone: true };
+    } catch (error) {
+      if (!isRefusal(String(error))) throw error;
+      return { ids, isDone: false };
+    }
+  }
+
+  /** A job of another producer. */
+  async addJob(id: string, { instanceId, caSn, deviceSn }: Certificate): Promise<void> {
+    const data: JobData = { v: 1, instanceId, caSn, deviceSn };
+    await this.queue.bull.add(JOB_NAME, data, { jobId: id, removeOnComplete: true });
+  }
+
   /** Every job's id, by where it is. */
   async held(): Promise<Record<JobPlace, string[]>> {
     const { bull } = this.queue;
@@ -71,12 +167,17 @@ export class HandStage extends FeederStage {
       bull.getRanges(['active'], 0, -1),
       bull.getRanges(['failed'], 0, -1),
     ]);
-    return { waiting, active, failed };
+    return { waiting: waiting.toSorted(), active: active.toSorted(), failed: failed.toSorted() };
   }
 
   override async close(): Promise<void> {
     await this.#worker.close(true);
+    await this.#feeding.close();
     await super.close();
+  }
+
+  #openFeeder(queue: RevokeQueue = this.#feeding): StagedFeeder {
+    return this.feeder({ lowWater: 8, caution: { maxDeadShare: 0.5, minSample: 4 }, queue });
   }
 
   #hand(process: string): Hand {
@@ -84,4 +185,9 @@ export class HandStage extends FeederStage {
     if (hand === undefined) throw new Error(`there is no process ${process}`);
     return hand;
   }
+}
+
+/** The standing batch takes nothing in while it is being cancelled. */
+export function isRefusal(message: string): boolean {
+  return message.includes('is being cancelled');
 }

@@ -9,25 +9,53 @@ import type { FeederStage } from './feeder-stage.ts';
 import { ACCOUNT } from './feeder-stage.ts';
 
 /** Tries before an item is dead. */
-const ATTEMPTS = 3;
+export const ATTEMPTS = 3;
 
-/** Where a run can be stopped: before it has its slot, before its call does anything, before the answer is heard. */
-export type Point = 'slot' | 'sent' | 'answered';
+/**
+ * Where a run can be stopped: before it has its slot, when its call is noted but does nothing yet, before the answer is heard,
+ * when its trail is written but the job is not moved, and when its item is settled but the job is not done.
+ */
+export const POINTS = ['slot', 'sent', 'answered', 'written', 'ended'] as const;
+export type Point = (typeof POINTS)[number];
 
 /** How a call ends; `honest` is by the registry alone: deleted, or not found. */
-export type AnswerKind = 'honest' | 'busy' | 'throttled' | 'refused';
+export const ANSWERS = [
+  'honest',
+  'busy',
+  'unreachable',
+  'lost-before',
+  'lost-after',
+  'garbled-after',
+  'throttled',
+  'refused',
+  'nonce',
+  'old-token',
+  'void',
+  'forbidden',
+] as const;
+export type AnswerKind = (typeof ANSWERS)[number];
+
+/** What the world has ready for a run. */
+export interface RunPlan {
+  /** One for each call; honest ones after them. */
+  readonly answers: readonly AnswerKind[];
+  /** `probe`: where the account is halted, it may call all the same. `closed`: its worker is leaving. */
+  readonly grant: 'slot' | 'probe' | 'closed';
+}
 
 /** Locks are lost by hand, and stalled jobs looked for by hand. */
 export const NEVER_MS = 3_600_000;
 /** So long that a job does not come back by itself. */
 const LONG_MS = 600_000;
 
-/** The cloud, which all processes share. */
+/** What all processes share besides Redis: the cloud, and its opinion of the account. */
 export class World {
   /** Serial numbers. */
   readonly registered: Set<string>;
-  /** Serial numbers called for. */
+  /** Serial numbers called for since the last look. */
   readonly calls: string[] = [];
+  readonly defects: string[] = [];
+  isHalted = false;
 
   constructor(registered: Iterable<string>) {
     this.registered = new Set(registered);
@@ -35,60 +63,76 @@ export class World {
 
   /** The call arrives; what it does is done when this returns. */
   call({ deviceSn }: Certificate, kind: AnswerKind): Answer {
+    if (kind === 'void') return { kind: 'not-sent', reason: 'slot-void', message: 'late' };
     this.calls.push(deviceSn);
-    if (kind !== 'honest') return ANSWER[kind];
-    const isDeleted = this.registered.delete(deviceSn);
-    return isDeleted ? { kind: 'accepted', requestId: 'R' } : refusal('FindDeviceBySnError');
+    if (kind === 'lost-after' || kind === 'garbled-after') this.registered.delete(deviceSn);
+    if (kind === 'honest') {
+      const isDeleted = this.registered.delete(deviceSn);
+      return isDeleted ? { kind: 'accepted', requestId: 'R' } : refusal('FindDeviceBySnError');
+    }
+    return ANSWER[kind];
   }
 }
 
-const ANSWER: Readonly<Record<Exclude<AnswerKind, 'honest'>, Answer>> = {
+const ANSWER: Readonly<Record<Exclude<AnswerKind, 'honest' | 'void'>, Answer>> = {
   busy: refusal('ServiceUnavailable'),
+  unreachable: { kind: 'network', code: 'ECONNREFUSED', message: 'refused', effect: 'none' },
+  'lost-before': { kind: 'network', code: 'ECONNRESET', message: 'reset', effect: 'unknown' },
+  'lost-after': { kind: 'network', code: 'ETIMEDOUT', message: 'timeout', effect: 'unknown' },
+  'garbled-after': { kind: 'garbled', status: 502, message: 'HTML' },
   throttled: { ...refusal('Throttling.User'), retryAfterMs: LONG_MS },
   refused: refusal('ParameterCheckFailed'),
+  nonce: refusal('SignatureNonceUsed'),
+  'old-token': refusal('InvalidSecurityToken.Expired'),
+  forbidden: refusal('Forbidden.RAM'),
 };
 
 function refusal(code: string): Extract<Answer, { kind: 'refused' }> {
   return { kind: 'refused', status: 400, code, message: code, requestId: 'R' };
 }
 
-/** A process with the real processor and one job in hand, which can be stopped at a point for a while. */
+/** A process with the real processor and one job in hand, which can be stopped at a point, for ever or for a while. */
 export class Hand {
   readonly #world: World;
+  readonly #states: BatchStates;
   readonly #answers: AnswerKind[];
+  readonly #plan: RunPlan;
   readonly #process: (job: BullJob, token?: string) => Promise<void>;
   #stopAt: Point | undefined;
   #stopped: () => void = () => undefined;
   #goOn: () => void = () => undefined;
   #end: Promise<unknown> = Promise.resolve();
 
-  /** @param answers - one for each call; honest ones after them */
-  constructor(stage: FeederStage, world: World, answers: readonly AnswerKind[]) {
+  constructor(stage: FeederStage, world: World, plan: RunPlan) {
     this.#world = world;
-    this.#answers = [...answers];
-    const states = new BatchStates(stage.ledger);
+    this.#plan = plan;
+    this.#answers = [...plan.answers];
+    this.#states = new BatchStates(stage.ledger);
+    const states = this.#states;
     this.#process = createProcessor({
       ledger: stage.ledger,
       states,
       locator: new ItemLocator(stage.ledger, new ChunkReader(stage.ledger), states, ACCOUNT),
-      pacer: this.#pacer(states),
+      pacer: this.#pacer(),
       client: this.#client(),
       refreshCredentials: () => undefined,
       policy: { attempts: ATTEMPTS, notFound: 'already-gone', baseMs: LONG_MS, capMs: LONG_MS },
       owns: () => true,
       random: () => 0.5,
-      tell: () => undefined,
+      tell: (event) => {
+        if (event.kind === 'defect') world.defects.push(event.error.message);
+      },
     });
   }
 
-  /** Begins, and resolves when it has ended or is stopped. */
-  async begin(run: () => Promise<unknown>, stopAt?: Point): Promise<void> {
-    const stopped = new Promise<void>((resolve) => {
-      this.#stopped = resolve;
+  /** Begins, and resolves when it has ended or is stopped. @returns whether it is stopped */
+  async begin(run: () => Promise<unknown>, stopAt?: Point): Promise<boolean> {
+    const stopped = new Promise<boolean>((resolve) => {
+      this.#stopped = () => resolve(true);
     });
     this.#stopAt = stopAt;
     this.#end = run();
-    await Promise.race([stopped, this.#end]);
+    return Promise.race([stopped, this.#end.then(() => false)]);
   }
 
   /** Goes on to its end. */
@@ -101,10 +145,13 @@ export class Hand {
 
   /** What BullMQ's worker calls. */
   async work(job: BullJob, token?: string): Promise<void> {
+    this.#stopBefore(job, 'moveToDelayed');
+    this.#stopBefore(job, 'moveToWait');
     // Locks end by hand only.
     const extendLock = job.extendLock.bind(job);
     Object.assign(job, { extendLock: (of: string) => extendLock(of, NEVER_MS) });
     await this.#process(job, token);
+    await this.#reach('ended');
   }
 
   async #reach(point: Point): Promise<void> {
@@ -115,19 +162,40 @@ export class Hand {
     });
     this.#stopped();
     await goesOn;
+    // Word of a change has come meanwhile.
+    this.#states.forget();
   }
 
-  #pacer(states: BatchStates): Pacer {
+  #stopBefore(job: BullJob, move: 'moveToDelayed' | 'moveToWait'): void {
+    const moveIt = job[move].bind(job) as (...args: unknown[]) => Promise<unknown>;
+    Object.assign(job, {
+      [move]: async (...args: unknown[]) => {
+        await this.#reach('written');
+        return moveIt(...args);
+      },
+    });
+  }
+
+  #pacer(): Pacer {
+    const world = this.#world;
+    let isProbe = false;
     return {
       take: async () => {
         await this.#reach('slot');
-        // Word of a change has come while it waited.
-        states.forget();
-        return { kind: 'slot', notAfterMs: 0, probe: false };
+        isProbe = world.isHalted && this.#plan.grant === 'probe';
+        if (this.#plan.grant === 'closed') return { kind: 'closed' };
+        if (!world.isHalted || isProbe) return { kind: 'slot', notAfterMs: 0, probe: isProbe };
+        return { kind: 'halted', scope: 'account', code: 'Forbidden.RAM', message: '', retryInMs: LONG_MS };
       },
       throttled: () => Promise.resolve(),
-      halt: () => Promise.resolve(false),
-      lift: () => Promise.resolve(false),
+      halt: () => {
+        world.isHalted = true;
+        return Promise.resolve(true);
+      },
+      lift: () => {
+        if (isProbe) world.isHalted = false;
+        return Promise.resolve(isProbe);
+      },
     };
   }
 

@@ -4,7 +4,7 @@ import { forgetBatch } from '../../src/ledger/forget.ts';
 import { BatchStates } from '../../src/queue/batch-states.ts';
 import { jobIdOf, NO_TRAIL } from '../../src/queue/contract.ts';
 import { ItemLocator, standingBatchOf } from '../../src/queue/item.ts';
-import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
+import { certificatesOf, depart, LedgerRoom } from '../ledger/ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -38,7 +38,12 @@ describe('the item of a job', () => {
     const batch = await room.batchOf(items);
     const located = await locator.locate(start({ v: 1, ...items[2], batch, n: 2 }));
     const attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
-    expect(located).toEqual({ kind: 'item', item: { batch, n: 2, certificate: items[2], attempt, history: [] } });
+    expect(located).toEqual({
+      kind: 'item',
+      item: { batch, n: 2, certificate: items[2], attempt, history: [], retries: 0 },
+    });
+    const again = await locator.locate(start({ v: 1, ...items[2], batch, n: 2 }, 1, jobIdOf(batch, 2, 3)));
+    expect(again.item.retries).toBe(3);
   });
 
   it('is a new one of the standing batch, when the job names no batch or one that is not ours', async () => {
@@ -125,7 +130,7 @@ describe('a start that nobody wrote down', () => {
   ])('of an item whose call left is told from %s', async (_, data, attemptsStarted, effectUnknown) => {
     const { locator, standing } = open();
     const { item: waiting } = await locator.locate(start({ v: 1, ...A }));
-    await room.ledger.depart(standing, waiting.n);
+    await depart(room.redis, room.ledger, standing, waiting.n);
     const { item } = await locator.locate(start({ ...data, batch: standing, n: waiting.n }, attemptsStarted));
     expect(item.attempt.effectUnknown).toBe(effectUnknown);
   });
@@ -134,7 +139,7 @@ describe('a start that nobody wrote down', () => {
     const { locator, standing } = open();
     const { item } = await locator.locate(start({ v: 1, ...A }));
     expect((await locator.locate(start({ v: 1, ...A }))).item.attempt.effectUnknown).toBe(false);
-    await room.ledger.depart(standing, item.n);
+    await depart(room.redis, room.ledger, standing, item.n);
     expect((await locator.locate(start({ v: 1, ...A }))).item.attempt.effectUnknown).toBe(true);
   });
 

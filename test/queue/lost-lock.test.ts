@@ -49,6 +49,16 @@ it('may be lost to a run that deletes the certificate: it is not cancelled', asy
   await expectRevokedBy(other);
 });
 
+it('leaves no call of which the run that has the job could not know', async () => {
+  const still = await stage.take([], 'slot');
+  await stage.loseLock(still.id);
+  const other = await stage.take([], 'sent');
+  await stage.goOn(still.process);
+  expect(stage.world.calls).toEqual([]);
+  await stage.goOn(other.process);
+  expect(await stage.batch(batch)).toMatchObject({ counts: { revoked: 1 }, confirmedByAbsence: 0 });
+});
+
 it('may be lost to a run that ends the item: whoever still waited for a slot does not call again', async () => {
   const still = await stage.take([], 'slot');
   await stage.loseLock(still.id);

@@ -6,6 +6,7 @@ import { BatchStates } from '../../src/queue/batch-states.ts';
 import { queueName } from '../../src/queue/contract.ts';
 import { ItemLocator, standingBatchOf } from '../../src/queue/item.ts';
 import { sweepFailed } from '../../src/queue/sweeper.ts';
+import { depart } from '../ledger/ledger-room.ts';
 import { ACCOUNT, certificates, expectAccounted, Workshop } from './workshop.ts';
 
 let shop: Workshop;
@@ -41,7 +42,7 @@ it('turns what BullMQ gave up into dead letters, once each, that can be retried'
   await shop.ledger.advance(batch, 'post-cn-a', 1_000, 3);
   await shop.addJob({ v: 1, ...foreign });
   await failAll(4);
-  for (const n of [0, 1]) expect(await shop.ledger.depart(batch, n)).toBe('noted');
+  for (const n of [0, 1]) expect(await depart(shop.redis, shop.ledger, batch, n)).toBe('noted');
   // One of them was settled by the worker that died with it.
   await shop.ledger.settle({ batch, n: 2, outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 });
   const states = new BatchStates(shop.ledger);
