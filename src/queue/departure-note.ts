@@ -4,7 +4,7 @@ import type { Departure } from '../ledger/ledger.ts';
 const GOOD_FOR_MS = 1_000;
 
 /**
- * The note in the ledger that an item's call is about to leave. It is begun when the item's slot is near, since a slot that waits for Redis may
+ * The note in the ledger that one call of an item is about to leave. It is begun when the item's slot is near, since a slot that waits for Redis may
  * end meanwhile.
  */
 export class DepartureNote {
@@ -25,10 +25,5 @@ export class DepartureNote {
       this.#begun = { atMs: nowMs, departure };
     }
     return this.#begun.departure;
-  }
-
-  /** Its call has left: the next one needs a note of its own. */
-  use(): void {
-    this.#begun = undefined;
   }
 }

@@ -103,10 +103,10 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     if (located.kind === 'unusable') return settleDead(item, wait, located);
     await wait.remember(item);
     const { batch, n, retries } = item;
-    const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.lock));
     for (;;) {
       if ((await passGate(item, wait)) === 'settled') return;
       const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
+      const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.lock));
       const grant = await pacer.take(item.certificate.instanceId, urgent, () => void note.made());
       if (grant.kind === 'closed') return wait.giveBack(item);
       if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);
@@ -124,10 +124,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const verdict = decide(answer, item.attempt, policy);
       item = { ...item, attempt: recordAttempt(item.attempt, answer, verdict) };
       wait.item = item;
-      if (answer.kind !== 'not-sent') {
-        note.use();
+      if (answer.kind !== 'not-sent')
         tell({ kind: 'answer', item, answer, verdict, tookMs: performance.now() - sentMs });
-      }
       if (provesAccess(answer) && (await pacer.lift(item.certificate.instanceId))) {
         tell({ kind: 'lifted', instanceId: item.certificate.instanceId });
       }

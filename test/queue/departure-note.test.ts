@@ -29,14 +29,11 @@ function noteOf(n: number): DepartureNote {
 }
 
 describe('the note of a call', () => {
-  it('is made once for a slot that is near and the call in it, and once more for the next call', async () => {
+  it('is made once for a slot that is near and the call in it', async () => {
     const note = noteOf(1);
     void note.made();
     expect(await note.made()).toBe('noted');
     expect(asked).toBe(1);
-    note.use();
-    expect(await note.made()).toBe('noted');
-    expect(asked).toBe(2);
     expect(await room.ledger.hasDeparted(batch, 1)).toBe(true);
     expect(await room.ledger.hasDeparted(batch, 0)).toBe(false);
   });
