@@ -59,6 +59,15 @@ it('leaves no call of which the run that has the job could not know', async () =
   expect(await stage.batch(batch)).toMatchObject({ counts: { revoked: 1 }, confirmedByAbsence: 0 });
 });
 
+it('leaves no call by a note that was made for a slot which ended unused', async () => {
+  const still = await stage.take(['void'], 'answered');
+  await stage.loseLock(still.id);
+  await stage.goOn(still.process);
+  expect(stage.world.calls).toEqual([]);
+  await stage.take();
+  expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 1 });
+});
+
 it('may be lost to a run that ends the item: whoever still waited for a slot does not call again', async () => {
   const still = await stage.take([], 'slot');
   await stage.loseLock(still.id);
