@@ -1,5 +1,6 @@
 import type { Certificate } from '../../src/core/certificate.ts';
-import { EGRESSES, type Caps, type Rig, type RigWorker } from '../support/rig.ts';
+import type { Caps } from '../support/pace-oracle.ts';
+import { EGRESSES, type Rig, type RigWorker } from '../support/rig.ts';
 
 /** A fault, what the product promises under it, and how it is brought about. */
 export interface Scenario {

@@ -13,14 +13,9 @@ import type { SandboxReport } from '../../src/sandbox/observations.ts';
 import type { RunningCommand } from './command.ts';
 import { manifestOf } from './fleet.ts';
 import { INSTANCE, KEY_ENV, openInstallation, type Installation } from './installation.ts';
+import type { Caps, PaceRecord } from './pace-oracle.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 import { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
-
-/** The configured paces, calls a second. */
-export interface Caps {
-  readonly accountQps: number;
-  readonly egressQps: number;
-}
 
 /** So high that two workers on two cores are near them. */
 const FAST: Caps = { accountQps: 400, egressQps: 260 };
@@ -38,7 +33,6 @@ export interface RigWorker extends RunningCommand {
  * witness is the endpoint, in its own process, and writes a line for each call that arrives.
  */
 export interface Rig extends Installation {
-  readonly caps: Caps;
   readonly server: TestRedis;
   readonly proxy: RedisProxy;
   /** Past the proxy. */
@@ -56,7 +50,8 @@ export interface Rig extends Installation {
   report(batch: string): Promise<ReportRow[]>;
   /** Everything the witness heard so far. */
   calls(): Promise<JournaledCall[]>;
-  seen(): Promise<SandboxReport>;
+  /** Of all workers so far. */
+  pace(): Promise<PaceRecord>;
   control(path: string, body: object): Promise<void>;
 }
 
@@ -111,7 +106,6 @@ export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: R
 
   const rig: Rig = {
     ...installation,
-    caps,
     server,
     proxy,
     direct,
@@ -159,7 +153,16 @@ export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: R
     async calls() {
       return lines(await readFile(journal, 'utf8')).map((line) => JSON.parse(line) as JournaledCall);
     },
-    seen: async () => (await (await fetch(`${endpoint}/-/seen`)).json()) as SandboxReport,
+    async pace() {
+      const seen = (await (await fetch(`${endpoint}/-/seen`)).json()) as SandboxReport;
+      const senders = workers.map(async (worker) => ({ egress: worker.egress, sendsMs: await worker.sends() }));
+      return {
+        caps,
+        senders: await Promise.all(senders),
+        arrivals: await rig.calls(),
+        witnessLagMs: seen.worstLagMs,
+      };
+    },
     async control(path, body) {
       const response = await fetch(`${endpoint}/-/${path}`, { method: 'POST', body: JSON.stringify(body) });
       if (!response.ok) throw new Error(await response.text());

@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it } from 'vitest';
 import { pickOne, seededRandom, type Random } from '../../../src/sandbox/seeded.ts';
 import { certificates } from '../../support/fleet.ts';
-import { expectEffects, expectNeverOver, expectNothingLost, expectSecrecy } from '../../support/oracles.ts';
+import { expectEffects, expectNothingLost, expectSecrecy } from '../../support/oracles.ts';
+import { expectNeverOver } from '../../support/pace-oracle.ts';
 import { EGRESSES, openRig, type Rig, type RigWorker } from '../../support/rig.ts';
 
 /** The same seed brings the same faults in the same order; another one is another soak. */
@@ -103,7 +104,7 @@ describe('a soak', () => {
       await rig.until(batch, ({ pending }) => pending === 0, 180_000);
       await expectNothingLost(rig, batch, items);
       await expectEffects(rig, batch, items);
-      await expectNeverOver(rig, items.length);
+      await expectNeverOver(`soak, seed ${SEED}`, await rig.pace(), items.length);
       await expectSecrecy(rig, batch);
     } finally {
       alive.clear();

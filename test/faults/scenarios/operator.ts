@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
-import { expectNoSends } from '../../support/oracles.ts';
+import { expectNoSends } from '../../support/pace-oracle.ts';
 import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
 
 /** Every worker has heard of it by then; until then, calls whose slot was given may leave. */
@@ -35,7 +35,7 @@ export const OPERATOR: readonly Scenario[] = [
       await delay(PAUSE_MS);
       const resumedMs = hostMonotonicMs();
       await rig.run(['resume', batch]);
-      await expectNoSends(rig, pausedMs + HEARD_WITHIN_MS, resumedMs);
+      expectNoSends((await rig.pace()).senders, pausedMs + HEARD_WITHIN_MS, resumedMs);
     },
   },
 ];

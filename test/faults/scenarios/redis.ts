@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
-import { expectNoSends } from '../../support/oracles.ts';
+import { expectNoSends } from '../../support/pace-oracle.ts';
 import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
 
 /** A slot lies at most 50 ms ahead, and its call leaves at most 25 ms late. */
@@ -61,7 +61,7 @@ export const REDIS: readonly Scenario[] = [
       rig.proxy.delayMs = 40;
       const fromMs = hostMonotonicMs() + SLOTS_END_WITHIN_MS;
       await delay(3_000);
-      await expectNoSends(rig, fromMs, hostMonotonicMs());
+      expectNoSends((await rig.pace()).senders, fromMs, hostMonotonicMs());
       rig.proxy.delayMs = 2;
     },
   },
@@ -92,7 +92,7 @@ export const REDIS: readonly Scenario[] = [
       rig.proxy.down = true;
       const fromMs = hostMonotonicMs() + SLOTS_END_WITHIN_MS;
       await delay(8_000);
-      await expectNoSends(rig, fromMs, hostMonotonicMs());
+      expectNoSends((await rig.pace()).senders, fromMs, hostMonotonicMs());
       rig.proxy.down = false;
     },
   },
