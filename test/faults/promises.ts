@@ -10,7 +10,7 @@ export async function expectPromisesKept(scenario: Scenario, seed: number): Prom
   const items = certificates(scenario.items, seed);
   const rig = await openRig(scenario);
   try {
-    const batch = await rig.submit(items);
+    const batch = await (scenario.submit?.(rig, items) ?? rig.submit(items));
     const judged = (await scenario.disturb(rig, batch, items)) ?? batch;
     await expectNothingLost(rig, judged, items);
     if (scenario.isLossy === true) {

@@ -8,11 +8,12 @@ import type { ReportRow } from '../../src/ledger/report.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { batchStatus, type BatchDetail } from '../../src/queue/overview.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
+import type { FaultPlan } from '../../src/sandbox/fault-plan.ts';
 import type { JournaledCall } from '../../src/sandbox/journal.ts';
 import type { SandboxReport } from '../../src/sandbox/observations.ts';
 import type { RunningCommand } from './command.ts';
 import { manifestOf } from './fleet.ts';
-import { INSTANCE, KEY_ENV, openInstallation, type Installation } from './installation.ts';
+import { ACCOUNT_KEY, INSTANCE, KEY_ENV, openInstallation, type Installation } from './installation.ts';
 import type { Caps, PaceRecord } from './pace-oracle.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 import { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
@@ -62,11 +63,17 @@ const NODE_SENDS = new URL('send-journal.mjs', import.meta.url).href;
 
 export interface RigOptions {
   /** Faults of the endpoint, as in a plan file. */
-  readonly plan?: object | undefined;
+  readonly plan?: FaultPlan | undefined;
   readonly caps?: Caps | undefined;
+  /** Instances by account; each account has its own key and the whole pace of an account. */
+  readonly accounts?: Readonly<Record<string, readonly string[]>>;
 }
 
-export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: RigOptions = {}): Promise<Rig> {
+export async function openRig({
+  plan = { seed: 1, faults: [] },
+  caps = FAST,
+  accounts = { fleet: [INSTANCE] },
+}: RigOptions = {}): Promise<Rig> {
   const server = await startTestRedis();
   const { path: socket = '', password = '' } = server.options;
   const proxy = await startRedisProxy(socket);
@@ -76,10 +83,19 @@ export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: R
     redis: { url },
     egress: { qps: caps.egressQps },
     retry: { baseMs: 50, capMs: 500 },
-    accounts: { fleet: { endpoint, instances: [INSTANCE], limits: { qps: caps.accountQps }, credentials: KEY_ENV } },
+    accounts: Object.fromEntries(
+      Object.entries(accounts).map(([name, instances], n) => {
+        const credentials = { ...KEY_ENV, accessKeyIdEnv: `${KEY_ENV.accessKeyIdEnv}_${n}` };
+        return [name, { endpoint, instances, limits: { qps: caps.accountQps }, credentials }];
+      }),
+    ),
     ...changes,
   });
-  const installation = await openInstallation(settings('http://127.0.0.1:1'));
+  const keyIds = Object.keys(accounts).map((name, n) => [
+    `${KEY_ENV.accessKeyIdEnv}_${n}`,
+    `${ACCOUNT_KEY.accessKeyId}-${name}`,
+  ]);
+  const installation = await openInstallation(settings('http://127.0.0.1:1'), Object.fromEntries(keyIds));
   const journal = join(installation.folder, 'journal.ndjson');
   const planFile = await installation.file('plan.json', JSON.stringify(plan));
   const witness = installation.start([

@@ -5,11 +5,13 @@ import { checkRedis } from '../../../src/runtime/redis/check-redis.ts';
 import { connect } from '../../../src/runtime/redis/connection.ts';
 import { openRedis } from '../../../src/runtime/redis/open-redis.ts';
 import { certificates, expectAccounted, GivenFleet } from '../../support/given-fleet.ts';
-import { expectNeverOver } from '../../support/pace-oracle.ts';
+import { expectNeverOver, usedPercent } from '../../support/pace-oracle.ts';
 import { startCluster, type ClusterTopology } from '../../support/redis-topology.ts';
 
 /** So low that it holds the batch up, or its cap would not be tried. */
 const QPS = 400;
+/** So low that a busy machine keeps up: what is not used is idled away. */
+const UNHURRIED_QPS = 120;
 
 let cluster: ClusterTopology;
 let fleet: GivenFleet;
@@ -29,7 +31,7 @@ describe('on a sound cluster', () => {
   afterEach(() => fleet.close());
 
   it('a batch runs from its submission to the retry of its dead letters', async () => {
-    const items = certificates(1_200);
+    const items = certificates(1_000);
     const broken = items.slice(100, 110).map(({ deviceSn }) => deviceSn);
     fleet.sandbox.setPlan({
       seed: 1,
@@ -37,12 +39,13 @@ describe('on a sound cluster', () => {
     });
     const batch = await fleet.submit(items);
     expect(await fleet.activate(items)).toEqual({ kind: 'duplicate', batch });
-    fleet.startWorker(QPS);
+    fleet.startWorker(UNHURRIED_QPS);
     const midway = await fleet.until(batch, ({ revoked }) => revoked > 0);
     expect(midway.ratePerSecond).toBeGreaterThan(0);
     const ended = await fleet.until(batch, ({ pending }) => pending === 0);
     expect(ended).toMatchObject({ state: 'completed', revoked: items.length - broken.length, dead: broken.length });
     await expectAccounted(fleet, ended, items);
+    expect(usedPercent(fleet.pace()), 'percent of the cap that was used').toBeGreaterThanOrEqual(65);
 
     fleet.sandbox.setPlan({ seed: 1, faults: [] });
     const letters: string[] = [];
