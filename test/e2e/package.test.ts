@@ -68,58 +68,62 @@ async function compileConsumer(project: string): Promise<string> {
   return join(project, 'consumer.js');
 }
 
-it('a service uses the library from its packed tarball: types, batches, single certificates, jobs of its own', async () => {
-  fleet = await openFleet();
-  const program = await compileConsumer(await installPackage(fleet.folder));
-  // Makes the data directory, with the password of its Redis.
-  expect(await fleet.run(['status'])).toMatchObject({ code: 0 });
-  const directory = join(fleet.dataDir, 'redis');
-  const socket = (await readRecord(directory))?.socket ?? '';
-  const { stdout, stderr } = await execute(process.execPath, [program], {
-    timeout: 40_000,
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      CERTSWEEP_CONFIG: join(fleet.folder, 'certsweep.yaml'),
-      INSTANCE,
-      REDIS_SOCKET: socket,
-      REDIS_PASSWORD: await readPassword(directory),
-    },
-  });
-  expect(stderr).toBe('');
-  const told = toldSchema.parse(JSON.parse(stdout));
-  const none = { duplicates: 0, rejected: 0, rejections: [] };
-  expect(told.single).toEqual({ ...none, batch: 'direct-fleet', accepted: 1 });
-  expect(told.again).toEqual({ ...none, batch: 'direct-fleet', accepted: 0, duplicates: 1 });
-  expect(told.urgent).toEqual({ ...none, batch: 'direct-fleet', accepted: 1 });
-  expect(told.many).toMatchObject({ accepted: 1_200, duplicates: 1, rejected: 0, rejections: [] });
-  expect(told.refused).toMatchObject({ batch: null, accepted: 0, rejected: 2 });
-  expect(told.skipped).toMatchObject({
-    accepted: 1,
-    rejected: 2,
-    rejections: [
-      { line: 1, reason: 'deviceSn is missing' },
-      { line: 3, reason: expect.stringContaining('no account of the configuration has the instance "post-cn-none"') },
-    ],
-  });
-  expect(told.unknown).toBeNull();
-  expect(told.fault).toContain('nowhere.yaml');
+it(
+  'a service uses the library from its packed tarball: types, batches, single certificates, jobs of its own',
+  { timeout: 180_000 },
+  async () => {
+    fleet = await openFleet();
+    const program = await compileConsumer(await installPackage(fleet.folder));
+    // Makes the data directory, with the password of its Redis.
+    expect(await fleet.run(['status'])).toMatchObject({ code: 0 });
+    const directory = join(fleet.dataDir, 'redis');
+    const socket = (await readRecord(directory))?.socket ?? '';
+    const { stdout, stderr } = await execute(process.execPath, [program], {
+      timeout: 40_000,
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        CERTSWEEP_CONFIG: join(fleet.folder, 'certsweep.yaml'),
+        INSTANCE,
+        REDIS_SOCKET: socket,
+        REDIS_PASSWORD: await readPassword(directory),
+      },
+    });
+    expect(stderr).toBe('');
+    const told = toldSchema.parse(JSON.parse(stdout));
+    const none = { duplicates: 0, rejected: 0, rejections: [] };
+    expect(told.single).toEqual({ ...none, batch: 'direct-fleet', accepted: 1 });
+    expect(told.again).toEqual({ ...none, batch: 'direct-fleet', accepted: 0, duplicates: 1 });
+    expect(told.urgent).toEqual({ ...none, batch: 'direct-fleet', accepted: 1 });
+    expect(told.many).toMatchObject({ accepted: 1_200, duplicates: 1, rejected: 0, rejections: [] });
+    expect(told.refused).toMatchObject({ batch: null, accepted: 0, rejected: 2 });
+    expect(told.skipped).toMatchObject({
+      accepted: 1,
+      rejected: 2,
+      rejections: [
+        { line: 1, reason: 'deviceSn is missing' },
+        { line: 3, reason: expect.stringContaining('no account of the configuration has the instance "post-cn-none"') },
+      ],
+    });
+    expect(told.unknown).toBeNull();
+    expect(told.fault).toContain('nowhere.yaml');
 
-  const nothing = { revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0, ratePerSecond: 0, etaSeconds: null };
-  const { batch } = told.many;
-  expect(told.status).toEqual({ ...nothing, batch, state: 'running', accepted: 1_200, pending: 1_200 });
+    const nothing = { revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0, ratePerSecond: 0, etaSeconds: null };
+    const { batch } = told.many;
+    expect(told.status).toEqual({ ...nothing, batch, state: 'running', accepted: 1_200, pending: 1_200 });
 
-  const worker = await fleet.startWorker();
-  await fleet.settled(batch);
-  await fleet.settled(told.skipped.batch);
-  // The two single ones, and the job that the consumer has put into the queue itself.
-  await fleet.until('direct-fleet', ({ revoked, pending }) => revoked === 3 && pending === 0);
-  const rows = await fleet.report('direct-fleet');
-  expect(rows.map(({ deviceSn, outcome }) => `${deviceSn} ${outcome}`).toSorted()).toEqual([
-    'by-hand revoked',
-    'one revoked',
-    'two revoked',
-  ]);
-  expect(fleet.sandbox.deletedCount).toBe(1_200 + 1 + 3);
-  worker.kill('SIGTERM');
-  expect(await worker.ended).toMatchObject({ code: 0 });
-});
+    const worker = await fleet.startWorker();
+    await fleet.settled(batch);
+    await fleet.settled(told.skipped.batch);
+    // The two single ones, and the job that the consumer has put into the queue itself.
+    await fleet.until('direct-fleet', ({ revoked, pending }) => revoked === 3 && pending === 0);
+    const rows = await fleet.report('direct-fleet');
+    expect(rows.map(({ deviceSn, outcome }) => `${deviceSn} ${outcome}`).toSorted()).toEqual([
+      'by-hand revoked',
+      'one revoked',
+      'two revoked',
+    ]);
+    expect(fleet.sandbox.deletedCount).toBe(1_200 + 1 + 3);
+    worker.kill('SIGTERM');
+    expect(await worker.ended).toMatchObject({ code: 0 });
+  },
+);

@@ -15,7 +15,9 @@ import { redisPlaceOf } from '../../src/runtime/config/redis-place.ts';
 import { connect, type RedisRole } from '../../src/runtime/redis/connection.ts';
 import { openRedis, type OpenRedis } from '../../src/runtime/redis/open-redis.ts';
 import { generateCertificates } from '../../src/sandbox/generate.ts';
-import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import type { Journal, JournaledCall } from '../../src/sandbox/journal.ts';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import type { PaceRecord } from './pace-oracle.ts';
 
 const ACCOUNT = { accessKeyId: 'given-key', accessKeySecret: 'given-secret', instances: ['post-cn-given'] };
 const [INSTANCE = ''] = ACCOUNT.instances;
@@ -32,26 +34,28 @@ export class GivenFleet {
   /** A producer's connection. */
   readonly redis: Redis;
   readonly ledger: Ledger;
-  /** When each call to the sandbox began, milliseconds. */
-  readonly sendsMs: number[] = [];
+  readonly #sendsMs: number[] = [];
+  readonly #calls: JournaledCall[];
   readonly #clients: Redis[] = [];
   #worker: AccountWorker | undefined;
+  #qps = 0;
 
-  private constructor(open: OpenRedis, sandbox: Sandbox) {
+  private constructor(open: OpenRedis, sandbox: Sandbox, calls: JournaledCall[]) {
     this.open = open;
     this.sandbox = sandbox;
+    this.#calls = calls;
     this.redis = this.connect('producer');
     this.ledger = new Ledger(this.redis, KEY_PREFIX);
     subscribe('http.client.request.start', this.#onSend);
   }
 
-  static async open(environment: Record<string, string>, behaviour: Partial<SandboxOptions> = {}): Promise<GivenFleet> {
+  static async open(environment: Record<string, string>): Promise<GivenFleet> {
     const config = await loadConfig({ environment });
     const open = await openRedis(redisPlaceOf(config, environment), () => undefined);
-    return new GivenFleet(
-      open,
-      await startSandbox({ accounts: [ACCOUNT], registry: 'open', enforce: false, ...behaviour }),
-    );
+    const calls: JournaledCall[] = [];
+    const journal: Journal = (call) => void calls.push(call);
+    const sandbox = await startSandbox({ accounts: [ACCOUNT], registry: 'open', enforce: false, journal });
+    return new GivenFleet(open, sandbox, calls);
   }
 
   connect(role: RedisRole): Redis {
@@ -61,6 +65,7 @@ export class GivenFleet {
   }
 
   startWorker(qps: number): void {
+    this.#qps = qps;
     const redis = this.connect('worker');
     this.#worker = startAccountWorker({
       redis,
@@ -108,6 +113,16 @@ export class GivenFleet {
     );
   }
 
+  /** The worker is in this process, and calls from where it is. */
+  pace(): PaceRecord {
+    return {
+      caps: { accountQps: this.#qps, egressQps: this.#qps },
+      senders: [{ egress: '127.0.0.1', sendsMs: this.#sendsMs }],
+      arrivals: this.#calls,
+      witnessLagMs: this.sandbox.seen().worstLagMs,
+    };
+  }
+
   /** By ordinal. */
   async report(batch: string): Promise<ReportRow[]> {
     const rows: ReportRow[] = [];
@@ -125,7 +140,7 @@ export class GivenFleet {
 
   readonly #onSend = (message: unknown): void => {
     const { request } = message as { readonly request: ClientRequest };
-    if (request.getHeader('host') === new URL(this.sandbox.url).host) this.sendsMs.push(performance.now());
+    if (request.getHeader('host') === new URL(this.sandbox.url).host) this.#sendsMs.push(performance.now());
   };
 }
 

@@ -48,8 +48,14 @@ export function settingsOf(endpoint = 'http://127.0.0.1:1', changes: object = {}
   };
 }
 
-/** Makes the folder; nothing is started. */
-export async function openInstallation(settings: object = settingsOf()): Promise<Installation> {
+/**
+ * Makes the folder; nothing is started.
+ * @param variables - of the environment of each command, beside the account's key
+ */
+export async function openInstallation(
+  settings: object = settingsOf(),
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Installation> {
   const folder = await mkdtemp(join(tmpdir(), 'certsweep-e2e-'));
   const dataDir = join(folder, 'data');
   const directory = join(dataDir, 'redis');
@@ -75,6 +81,7 @@ export async function openInstallation(settings: object = settingsOf()): Promise
         XDG_STATE_HOME: join(folder, 'state'),
         FLEET_KEY_ID: ACCOUNT_KEY.accessKeyId,
         FLEET_KEY_SECRET: ACCOUNT_KEY.accessKeySecret,
+        ...variables,
         ...options.env,
       };
       const command = startCommand(args, { ...options, env });

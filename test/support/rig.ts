@@ -8,19 +8,15 @@ import type { ReportRow } from '../../src/ledger/report.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { batchStatus, type BatchDetail } from '../../src/queue/overview.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
+import type { FaultPlan } from '../../src/sandbox/fault-plan.ts';
 import type { JournaledCall } from '../../src/sandbox/journal.ts';
 import type { SandboxReport } from '../../src/sandbox/observations.ts';
 import type { RunningCommand } from './command.ts';
 import { manifestOf } from './fleet.ts';
-import { INSTANCE, KEY_ENV, openInstallation, type Installation } from './installation.ts';
+import { ACCOUNT_KEY, INSTANCE, KEY_ENV, openInstallation, type Installation } from './installation.ts';
+import type { Caps, PaceRecord } from './pace-oracle.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 import { startRedisProxy, type RedisProxy } from './redis-proxy.ts';
-
-/** The configured paces, calls a second. */
-export interface Caps {
-  readonly accountQps: number;
-  readonly egressQps: number;
-}
 
 /** So high that two workers on two cores are near them. */
 const FAST: Caps = { accountQps: 400, egressQps: 260 };
@@ -38,7 +34,6 @@ export interface RigWorker extends RunningCommand {
  * witness is the endpoint, in its own process, and writes a line for each call that arrives.
  */
 export interface Rig extends Installation {
-  readonly caps: Caps;
   readonly server: TestRedis;
   readonly proxy: RedisProxy;
   /** Past the proxy. */
@@ -56,7 +51,8 @@ export interface Rig extends Installation {
   report(batch: string): Promise<ReportRow[]>;
   /** Everything the witness heard so far. */
   calls(): Promise<JournaledCall[]>;
-  seen(): Promise<SandboxReport>;
+  /** Of all workers so far. */
+  pace(): Promise<PaceRecord>;
   control(path: string, body: object): Promise<void>;
 }
 
@@ -67,11 +63,17 @@ const NODE_SENDS = new URL('send-journal.mjs', import.meta.url).href;
 
 export interface RigOptions {
   /** Faults of the endpoint, as in a plan file. */
-  readonly plan?: object | undefined;
+  readonly plan?: FaultPlan | undefined;
   readonly caps?: Caps | undefined;
+  /** Instances by account; each account has its own key and the whole pace of an account. */
+  readonly accounts?: Readonly<Record<string, readonly string[]>>;
 }
 
-export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: RigOptions = {}): Promise<Rig> {
+export async function openRig({
+  plan = { seed: 1, faults: [] },
+  caps = FAST,
+  accounts = { fleet: [INSTANCE] },
+}: RigOptions = {}): Promise<Rig> {
   const server = await startTestRedis();
   const { path: socket = '', password = '' } = server.options;
   const proxy = await startRedisProxy(socket);
@@ -81,10 +83,19 @@ export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: R
     redis: { url },
     egress: { qps: caps.egressQps },
     retry: { baseMs: 50, capMs: 500 },
-    accounts: { fleet: { endpoint, instances: [INSTANCE], limits: { qps: caps.accountQps }, credentials: KEY_ENV } },
+    accounts: Object.fromEntries(
+      Object.entries(accounts).map(([name, instances], n) => {
+        const credentials = { ...KEY_ENV, accessKeyIdEnv: `${KEY_ENV.accessKeyIdEnv}_${n}` };
+        return [name, { endpoint, instances, limits: { qps: caps.accountQps }, credentials }];
+      }),
+    ),
     ...changes,
   });
-  const installation = await openInstallation(settings('http://127.0.0.1:1'));
+  const keyIds = Object.keys(accounts).map((name, n) => [
+    `${KEY_ENV.accessKeyIdEnv}_${n}`,
+    `${ACCOUNT_KEY.accessKeyId}-${name}`,
+  ]);
+  const installation = await openInstallation(settings('http://127.0.0.1:1'), Object.fromEntries(keyIds));
   const journal = join(installation.folder, 'journal.ndjson');
   const planFile = await installation.file('plan.json', JSON.stringify(plan));
   const witness = installation.start([
@@ -111,7 +122,6 @@ export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: R
 
   const rig: Rig = {
     ...installation,
-    caps,
     server,
     proxy,
     direct,
@@ -159,7 +169,16 @@ export async function openRig({ plan = { seed: 1, faults: [] }, caps = FAST }: R
     async calls() {
       return lines(await readFile(journal, 'utf8')).map((line) => JSON.parse(line) as JournaledCall);
     },
-    seen: async () => (await (await fetch(`${endpoint}/-/seen`)).json()) as SandboxReport,
+    async pace() {
+      const seen = (await (await fetch(`${endpoint}/-/seen`)).json()) as SandboxReport;
+      const senders = workers.map(async (worker) => ({ egress: worker.egress, sendsMs: await worker.sends() }));
+      return {
+        caps,
+        senders: await Promise.all(senders),
+        arrivals: await rig.calls(),
+        witnessLagMs: seen.worstLagMs,
+      };
+    },
     async control(path, body) {
       const response = await fetch(`${endpoint}/-/${path}`, { method: 'POST', body: JSON.stringify(body) });
       if (!response.ok) throw new Error(await response.text());

@@ -1,15 +1,32 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
 import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
-import { expectNoSends } from '../../support/oracles.ts';
-import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
+import { expectNoSends } from '../../support/pace-oracle.ts';
+import { progress, PROMISE, startTwo, UNHURRIED, type Scenario } from '../scenario.ts';
 
 /** Every worker has heard of it by then; until then, calls whose slot was given may leave. */
 const HEARD_WITHIN_MS = 1_025;
 /** Jobs of a paused batch look again after 5 s: they must be sent away again. */
 const PAUSE_MS = 7_000;
 
-/** An operator steps in while a batch runs. */
+/** An operator steps in while a batch runs, or two do the same. */
 export const OPERATOR: readonly Scenario[] = [
+  {
+    name: 'two submitters of one manifest at the same time, and a third during the run',
+    promise: `${PROMISE}; one batch`,
+    items: 400,
+    caps: UNHURRIED.caps,
+    async submit(rig, items) {
+      const [batch, other] = await Promise.all([rig.submit(items), rig.submit(items)]);
+      expect(other).toBe(batch);
+      return batch;
+    },
+    async disturb(rig, batch, items) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.9);
+      expect(await rig.submit(items)).toBe(batch);
+    },
+  },
   {
     name: 'dead letters retried during the run',
     promise: `${PROMISE}; a retried letter has one outcome, its last`,
@@ -35,7 +52,7 @@ export const OPERATOR: readonly Scenario[] = [
       await delay(PAUSE_MS);
       const resumedMs = hostMonotonicMs();
       await rig.run(['resume', batch]);
-      await expectNoSends(rig, pausedMs + HEARD_WITHIN_MS, resumedMs);
+      expectNoSends((await rig.pace()).senders, pausedMs + HEARD_WITHIN_MS, resumedMs);
     },
   },
 ];

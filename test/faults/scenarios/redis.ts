@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { RAMP_STEPS } from '../../../src/core/batch.ts';
 import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
-import { expectNoSends } from '../../support/oracles.ts';
-import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
+import { expectDeletionsWithin } from '../../support/oracles.ts';
+import { expectNoSends } from '../../support/pace-oracle.ts';
+import { progress, PROMISE, resumeUntilDone, startTwo, type Scenario } from '../scenario.ts';
 
 /** A slot lies at most 50 ms ahead, and its call leaves at most 25 ms late. */
 const SLOTS_END_WITHIN_MS = 100;
@@ -34,6 +37,29 @@ export const REDIS: readonly Scenario[] = [
       return rig.submit(items);
     },
   },
+  {
+    name: 'notFound: dead, and Redis loses everything',
+    promise:
+      'as above, but those that were done end dead, and so many of them pause the batch: at once, and again when it is resumed',
+    items: 600,
+    isLossy: true,
+    async disturb(rig, batch, items) {
+      await startTwo(rig, { settings: { notFound: 'dead' } });
+      await progress(rig, batch, 0.6);
+      await rig.direct.flushall();
+      const again = await rig.submit(items);
+      const [firstStep] = RAMP_STEPS;
+      const paused = await rig.until(again, ({ state }) => state === 'paused');
+      expect(paused).toMatchObject({ dead: firstStep, revoked: 0, pending: items.length - (firstStep ?? 0) });
+      // Nothing else of it was called for: what is gone by now was deleted before.
+      const gone = await expectDeletionsWithin(rig, items);
+      expect(await resumeUntilDone(rig, again), 'pauses of the resumed batch').toBeGreaterThan(1);
+      const dead = (await rig.report(again)).filter(({ outcome }) => outcome === 'dead');
+      expect(new Set(dead.map(({ deviceSn }) => deviceSn))).toEqual(gone);
+      expect(new Set(dead.map(({ code }) => code))).toEqual(new Set(['FindDeviceBySnError']));
+      return again;
+    },
+  },
   ...(
     [
       ['read-only', 'min-replicas-to-write', '1'],
@@ -61,7 +87,7 @@ export const REDIS: readonly Scenario[] = [
       rig.proxy.delayMs = 40;
       const fromMs = hostMonotonicMs() + SLOTS_END_WITHIN_MS;
       await delay(3_000);
-      await expectNoSends(rig, fromMs, hostMonotonicMs());
+      expectNoSends((await rig.pace()).senders, fromMs, hostMonotonicMs());
       rig.proxy.delayMs = 2;
     },
   },
@@ -92,7 +118,7 @@ export const REDIS: readonly Scenario[] = [
       rig.proxy.down = true;
       const fromMs = hostMonotonicMs() + SLOTS_END_WITHIN_MS;
       await delay(8_000);
-      await expectNoSends(rig, fromMs, hostMonotonicMs());
+      expectNoSends((await rig.pace()).senders, fromMs, hostMonotonicMs());
       rig.proxy.down = false;
     },
   },

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { EGRESSES, type Rig } from '../../support/rig.ts';
-import { progress, PROMISE, startTwo, type Scenario } from '../scenario.ts';
+import { progress, PROMISE, startTwo, UNHURRIED, type Scenario } from '../scenario.ts';
 
 /** Kills with -9 and starts another in its place, so many times, as long as there is work. */
 async function killInALoop(rig: Rig, batch: string, times: number): Promise<void> {
@@ -16,12 +16,6 @@ async function killInALoop(rig: Rig, batch: string, times: number): Promise<void
     await progress(rig, batch, Math.max(0, before.pending / before.accepted - 0.06));
   }
 }
-
-/**
- * So slow that a busy machine keeps up: what is not used is idled away. Seen were 91 to 95% on two cores of its own, and 77 to 88% with another
- * program at work on each of them.
- */
-const UNHURRIED = { caps: { accountQps: 60, egressQps: 40 }, leastUsed: 65 };
 
 /** Nothing fails, or what fails is a worker, its host or its clock. */
 export const WORKERS: readonly Scenario[] = [
