@@ -118,6 +118,7 @@ export class GivenFleet {
     return {
       caps: { accountQps: this.#qps, egressQps: this.#qps },
       senders: [{ egress: '127.0.0.1', sendsMs: this.#sendsMs }],
+      unnoted: 0,
       arrivals: this.#calls,
       witnessLagMs: this.sandbox.seen().worstLagMs,
     };

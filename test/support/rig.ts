@@ -119,6 +119,7 @@ export async function openRig({
   const ledger = new Ledger(direct, KEY_PREFIX);
   let manifests = 0;
   let started = 0;
+  let killed = 0;
 
   const rig: Rig = {
     ...installation,
@@ -140,6 +141,7 @@ export async function openRig({
       });
       const worker: RigWorker = { ...command, egress, sends: () => readNumbers(sends) };
       workers.push(worker);
+      void command.ended.then(({ signal }) => (killed += signal === 'SIGKILL' ? 1 : 0));
       await worker.says('"worker-started"');
       return worker;
     },
@@ -175,6 +177,7 @@ export async function openRig({
       return {
         caps,
         senders: await Promise.all(senders),
+        unnoted: killed,
         arrivals: await rig.calls(),
         witnessLagMs: seen.worstLagMs,
       };
