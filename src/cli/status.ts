@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
 import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from '../queue/overview.ts';
 import { readHalts, type Halt } from '../limiter/halt-store.ts';
-import { accountOf } from '../runtime/config/config.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
 import { describeBatch, describeHalt, describeOverview } from './status-text.ts';
 import { print, printJson } from './terminal.ts';
-import { unattended } from './unattended.ts';
+import { ownersOf, unattended } from './unattended.ts';
 
 interface StatusOptions extends CommonOptions {
   readonly json?: boolean;
@@ -82,13 +81,13 @@ async function lookAtBatch(store: Store, id: string): Promise<Look> {
   const { config, redis, prefix, ledger } = store;
   const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), readHalts(redis, prefix), ledger.lanes(id)]);
   const instances = lanes.map(({ instanceId }) => instanceId);
-  const accounts = new Set(instances.map((instanceId) => accountOf(config, instanceId)?.name));
+  const accounts = ownersOf(config, lanes);
   const halts = all.filter((halt) =>
     halt.instanceId === undefined ? accounts.has(halt.account) : instances.includes(halt.instanceId),
   );
   if (detail === undefined) throw noBatch(id, store.where);
   const isDone = detail.pending === 0 && detail.state !== 'planned';
-  const alone = detail.state === 'running' && !isDone ? await unattended(store, id) : [];
+  const alone = detail.state === 'running' && !isDone ? await unattended(store, accounts) : [];
   const text = [...(isDone ? [] : halts.map(describeHalt)), ...alone, describeBatch(detail)].join('\n');
   return { text, json: statusOf(detail), exitCode: exitCodeOf(detail, halts, isDone), isDone };
 }

@@ -13,7 +13,7 @@ import { CommandEnd, EXIT } from './exit.ts';
 import { describeTally } from './plan-text.ts';
 import { configOf, withStore, type CommonOptions, type Store } from './session.ts';
 import { count, groupDigits, printJson, say } from './terminal.ts';
-import { unattended } from './unattended.ts';
+import { ownersOf, unattended } from './unattended.ts';
 import { waitForBatch } from './wait.ts';
 
 interface SubmitOptions extends CommonOptions {
@@ -122,7 +122,10 @@ async function execute(
     );
   else say(`This manifest is at work already, as batch ${result.batch}: nothing was added.`);
   if (options.wait === true) await waitForBatch(store, result.batch);
-  else for (const line of await unattended(store, result.batch)) say(line);
+  else {
+    const owners = ownersOf(store.config, await store.ledger.lanes(result.batch));
+    for (const line of await unattended(store, owners)) say(line);
+  }
 }
 
 async function openManifest(manifest: string, options: SubmitOptions): Promise<AsyncIterable<readonly ManifestRow[]>> {

@@ -6,7 +6,7 @@ import { Progress } from './progress.ts';
 import type { Store } from './session.ts';
 import { describeHalt } from './status-text.ts';
 import { count, say } from './terminal.ts';
-import { unattended } from './unattended.ts';
+import { ownersOf, unattended } from './unattended.ts';
 
 const LOOK_EVERY_MS = 500;
 
@@ -15,6 +15,7 @@ const LOOK_EVERY_MS = 500;
  * @throws CommandEnd with the exit code that its outcome asks for; the batch itself goes on whatever happens here
  */
 export async function waitForBatch(store: Store, batch: string): Promise<BatchDetail> {
+  const owners = ownersOf(store.config, await store.ledger.lanes(batch));
   const leave = onLeaveSignal();
   const interrupted = leave.wait.then(() => 'interrupted' as const);
   const progress = new Progress();
@@ -33,7 +34,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
         return endOf(detail);
       }
       for (const halt of await readHalts(store.redis, store.prefix)) tellOnce(describeHalt(halt));
-      for (const line of await unattended(store, batch)) tellOnce(line);
+      for (const line of await unattended(store, owners)) tellOnce(line);
       if (detail.state === 'paused') {
         progress.end();
         throw new CommandEnd(
