@@ -120,6 +120,27 @@ const MUTATIONS = [
     tests: ['test/queue'],
   },
   {
+    name: 'a refused token is fetched anew for each item',
+    file: 'src/queue/key-renewal.ts',
+    from: "return this.#haveWorked ? 'proven' : 'on-trial';",
+    to: "return this.#haveWorked ? 'proven' : 'outdated';",
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a probe that told nothing is lost',
+    file: 'src/queue/processor.ts',
+    from: 'if (grant.probe) await pacer.probeAgain(instanceId);',
+    to: '',
+    tests: ['test/queue'],
+  },
+  {
+    name: 'a halt without jobs keeps all others out',
+    file: 'src/limiter/halt-store.ts',
+    from: 'nowMs < nextProbeAt + OVERDUE_MS',
+    to: 'nowMs > 0',
+    tests: ['test/queue/halts.test.ts'],
+  },
+  {
     name: 'a throttled item loses an attempt',
     file: 'src/core/decide.ts',
     from: "verdict.kind === 'retry' && sent",

@@ -60,6 +60,20 @@ export function codeOf(answer: Answer): string {
   }
 }
 
+/** The API's own name for the call, for its support; empty where none came. */
+export function requestIdOf(answer: Answer): string {
+  switch (answer.kind) {
+    case 'accepted':
+    case 'refused':
+      return answer.requestId;
+    case 'garbled':
+      return answer.requestId ?? '';
+    case 'network':
+    case 'not-sent':
+      return '';
+  }
+}
+
 /** Whether the certificate may have been deleted although nobody said so. */
 export function effectUnknown(answer: Answer): boolean {
   switch (answer.kind) {

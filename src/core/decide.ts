@@ -9,8 +9,6 @@ export interface Attempt {
   readonly calls: number;
   /** An earlier call's end is not known: a crash, a timeout, a lost answer. */
   readonly effectUnknown: boolean;
-  /** The credentials were already fetched anew for this item. */
-  readonly refreshed: boolean;
 }
 
 export interface DecidePolicy {
@@ -19,6 +17,12 @@ export interface DecidePolicy {
   /** What a certificate that was never registered counts as. */
   readonly notFound: 'already-gone' | 'dead';
 }
+
+/**
+ * What is known of the credentials that signed a call: `outdated`, newer ones are worth a try; `on-trial`, fetched anew because a token was
+ * refused, and nothing shows yet that they work; `proven`, fetched anew a moment ago, and they work for other calls.
+ */
+export type KeyTrust = 'outdated' | 'on-trial' | 'proven';
 
 export type HaltScope = 'account' | 'instance';
 
@@ -34,13 +38,16 @@ export const UNKNOWN_CODE_TRIES = 3;
 /** The most calls an item may have, the first included; the last one's verdict is no retry: no item may circle for ever. */
 export const MAX_CALLS = 200;
 
-/** What an answer means for its item. Pure: the same arguments give the same verdict. */
-export function decide(answer: Answer, attempt: Attempt, policy: DecidePolicy): Verdict {
+/**
+ * What an answer means for its item. Pure: the same arguments give the same verdict.
+ * @param trust - in the credentials that the call was signed with
+ */
+export function decide(answer: Answer, attempt: Attempt, policy: DecidePolicy, trust: KeyTrust = 'outdated'): Verdict {
   switch (answer.kind) {
     case 'accepted':
       return { kind: 'done', outcome: 'revoked', confirmedBy: 'answer' };
     case 'refused':
-      return decideRefused(answer, attempt, policy);
+      return decideRefused(answer, attempt, policy, trust);
     case 'garbled':
     case 'network':
       return retryOrDead(answer, attempt, policy.attempts);
@@ -52,7 +59,15 @@ export function decide(answer: Answer, attempt: Attempt, policy: DecidePolicy): 
   }
 }
 
-function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy): Verdict {
+/** An answer that only a working credential, with permission, on an instance that is there, can get. */
+export function provesAccess(answer: Answer): boolean {
+  if (answer.kind === 'accepted') return true;
+  if (answer.kind !== 'refused') return false;
+  const blame = blameOf(answer.code);
+  return blame === 'item' || blame === 'not-found';
+}
+
+function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy, trust: KeyTrust): Verdict {
   const { code, message } = answer;
   const blame = blameOf(code);
   switch (blame) {
@@ -65,8 +80,10 @@ function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy):
     case 'instance':
       return { kind: 'halt', scope: 'instance', code, message };
     case 'token':
-      return attempt.refreshed
-        ? { kind: 'halt', scope: 'account', code, message }
+      if (trust === 'on-trial') return { kind: 'halt', scope: 'account', code, message };
+      if (trust === 'proven') return retryOrDead(answer, attempt, policy.attempts);
+      return isLastCall(attempt)
+        ? { kind: 'dead', code, message }
         : { kind: 'retry', again: 'fresh-credentials', code };
     case 'credential':
     case 'risk-control':
@@ -113,8 +130,7 @@ export function recordAttempt(attempt: Attempt, answer: Answer, verdict: Verdict
     failures: attempt.failures + (verdict.kind === 'retry' && sent && verdict.again !== 'fresh-credentials' ? 1 : 0),
     calls: attempt.calls + (sent ? 1 : 0),
     effectUnknown: attempt.effectUnknown || effectUnknown(answer),
-    refreshed: attempt.refreshed || (verdict.kind === 'retry' && verdict.again === 'fresh-credentials'),
   };
 }
 
-export const FIRST_ATTEMPT: Attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
+export const FIRST_ATTEMPT: Attempt = { failures: 0, calls: 0, effectUnknown: false };

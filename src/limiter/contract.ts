@@ -62,6 +62,8 @@ export interface Limiter {
    * was there; calls that were on their way when the halt began prove nothing. Costs nothing otherwise.
    */
   lift(instanceId: string): Promise<boolean>;
+  /** The instance's probe, given out by this limiter, has told nothing: the next caller of any process may probe in its place. */
+  probeAgain(instanceId: string): Promise<void>;
   /** Waiting callers get `closed`, and so does everyone after. */
   close(): Promise<void>;
 }

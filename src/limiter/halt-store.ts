@@ -26,7 +26,8 @@ export interface HaltsSeen {
 
 /** Outcome of a try to become the one prober of an interval. */
 export type ProbeTry =
-  | { readonly kind: 'granted' }
+  /** `probeMark` stands for this probe, as long as nobody else has probed or halted since. */
+  | { readonly kind: 'granted'; readonly probeMark: string }
   | { readonly kind: 'taken'; readonly waitMs: number }
   | { readonly kind: 'not-halted' };
 
@@ -34,6 +35,9 @@ export type ProbeTry =
 export function markOf(account: string, instanceId?: string): string {
   return JSON.stringify(instanceId === undefined ? [account] : [account, instanceId]);
 }
+
+/** Twice what a job that was sent away comes back late at most: it waits up to half as long again as to the next probe. */
+const OVERDUE_MS = 30_000;
 
 const markSchema = z.union([z.tuple([z.string()]), z.tuple([z.string(), z.string()])]);
 const haltSchema = z.object({ code: z.string(), message: z.string(), since: z.number() });
@@ -59,7 +63,7 @@ if count > 0 then redis.call('INCR', KEYS[3]) end
 return count`);
 
 // One probe covers the account's and the instance's mark. A probe further off than an interval was set before Redis' clock went back.
-const probe = script<number>(`${NOW}
+const probe = script<[number, string]>(`${NOW}
 local interval, wait, marks = tonumber(ARGV[1]), 0, {}
 for at = 2, #ARGV do
   if redis.call('HEXISTS', KEYS[1], ARGV[at]) == 1 then
@@ -68,10 +72,23 @@ for at = 2, #ARGV do
     if left <= interval then wait = math.max(wait, left) end
   end
 end
-if #marks == 0 then return -1 end
-if wait > 0 then return math.ceil(wait) end
-for _, field in ipairs(marks) do redis.call('HSET', KEYS[2], field, string.format('%.0f', now + interval)) end
-return 0`);
+if #marks == 0 then return { -1, '' } end
+if wait > 0 then return { math.ceil(wait), '' } end
+local nextAt = string.format('%.0f', now + interval)
+for _, field in ipairs(marks) do redis.call('HSET', KEYS[2], field, nextAt) end
+return { 0, nextAt }`);
+
+// Only what this probe has set: the rest is another one's, or a later halt's.
+const giveBack = script<number>(`${NOW}
+local count = 0
+for at = 2, #ARGV do
+  if redis.call('HGET', KEYS[2], ARGV[at]) == ARGV[1] then
+    redis.call('HSET', KEYS[2], ARGV[at], string.format('%.0f', now))
+    count = count + 1
+  end
+end
+if count > 0 then redis.call('INCR', KEYS[3]) end
+return count`);
 
 export type HaltStore = ReturnType<typeof openHaltStore>;
 
@@ -95,9 +112,13 @@ export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeI
       return (await unmark(redis, keys, both(instanceId))) > 0;
     },
     async tryProbe(instanceId: string): Promise<ProbeTry> {
-      const waitMs = await probe(redis, keys, [probeIntervalMs, ...both(instanceId)]);
+      const [waitMs, probeMark] = await probe(redis, keys, [probeIntervalMs, ...both(instanceId)]);
       if (waitMs < 0) return { kind: 'not-halted' };
-      return waitMs === 0 ? { kind: 'granted' } : { kind: 'taken', waitMs };
+      return waitMs === 0 ? { kind: 'granted', probeMark } : { kind: 'taken', waitMs };
+    },
+    /** The probe has told nothing: the next try is granted, whoever makes it. */
+    async giveBack(instanceId: string, probeMark: string): Promise<void> {
+      await giveBack(redis, keys, [probeMark, ...both(instanceId)]);
     },
   };
 }
@@ -109,6 +130,16 @@ export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeI
 export async function readHalts(redis: Redis, prefix: string, account?: string): Promise<Halt[]> {
   const { probes, signals } = limiterKeys(prefix, '', '');
   return [...(await lookAt(redis, [haltsKey(prefix), probes, signals], account)).halts];
+}
+
+/**
+ * The account's halts that keep items out of its queue. One whose probe is long overdue does not: the jobs that would have made it are gone, as
+ * when their batch was cancelled, so that only a new one can.
+ */
+export async function standingHalts(redis: Redis, prefix: string, account: string): Promise<Halt[]> {
+  const { probes, signals } = limiterKeys(prefix, '', '');
+  const { halts, nowMs } = await lookAt(redis, [haltsKey(prefix), probes, signals], account);
+  return halts.filter(({ nextProbeAt }) => nowMs < nextProbeAt + OVERDUE_MS);
 }
 
 async function lookAt(redis: Redis, keys: readonly string[], account: string | undefined): Promise<HaltsSeen> {

@@ -57,12 +57,12 @@ export class HaltView {
     if (judgement.kind === 'halted') return judgement;
     if (judgement.kind === 'go') return undefined;
     // A probe is due: whoever asks again will be given it.
-    this.postponeProbe(instanceId, nowMs + SHORTEST_RETRY_MS);
+    this.setProbe(instanceId, nowMs + SHORTEST_RETRY_MS);
     return this.refusal(instanceId, nowMs);
   }
 
-  /** Nobody of this process asks for a probe of the instance before. */
-  postponeProbe(instanceId: string, probeAtMs: number): void {
+  /** Nobody of this process asks for a probe of the instance before; whoever asks then does. */
+  setProbe(instanceId: string, probeAtMs: number): void {
     for (const mark of [this.#account, this.#instances.get(instanceId)]) {
       if (mark !== undefined) mark.probeAtMs = probeAtMs;
     }

@@ -3,19 +3,18 @@ import { PULSE_MS } from '../core/pace.ts';
 import type { Grant, Limiter, LimiterOptions } from './contract.ts';
 import { openHaltStore, type HaltStore } from './halt-store.ts';
 import { HaltView } from './halt-view.ts';
+import { noted } from './noted.ts';
 import { NoticeBoard } from './notice-board.ts';
 import { openPaceStore, type PaceStore, type Reservation } from './pace-store.ts';
 import { PulseLoop, SlotCredit } from './pulse-loop.ts';
 import { SlotShelf } from './slot-shelf.ts';
-import { WaitingLine, type Lane } from './waiting-line.ts';
+import { WaitingLine, type Caller, type Lane } from './waiting-line.ts';
 
 const PROBE_INTERVAL_MS = 30_000;
 /** Without an answer that told the signals counter for so long, it is read. */
 const SIGNALS_POLL_MS = 1_000;
 /** Between two tries while Redis is unreachable or refuses. */
 const RETRY_MS = 250;
-/** Nobody waits longer for Redis to note a halt, a lift or a throttling answer; it is noted late, or on the next such answer. */
-const NOTE_TIMEOUT_MS = 2_000;
 
 /** Starts a limiter; it makes use of the connection and leaves it open. */
 export function openLimiter(options: LimiterOptions): Limiter {
@@ -34,8 +33,8 @@ class SlotLimiter implements Limiter {
   readonly #credit: SlotCredit;
   readonly #probeIntervalMs: number;
   readonly #poll: NodeJS.Timeout;
-  /** Instances for which this limiter gave out a probe that has not been answered. */
-  readonly #probing = new Set<string>();
+  /** What stands for the probes that this limiter gave out and that have not been answered, by instance. */
+  readonly #probing = new Map<string, string>();
   #signals: number | undefined;
   #heardAtMs = Number.NEGATIVE_INFINITY;
   /** Counts losses of the connection: what was reserved before one is void. */
@@ -68,7 +67,7 @@ class SlotLimiter implements Limiter {
     const judgement = this.#halts.judge(instanceId, performance.now());
     switch (judgement.kind) {
       case 'go':
-        return this.#wait(urgent ? 'urgent' : 'bulk', instanceId, onNear);
+        return this.#wait(urgent ? 'urgent' : 'bulk', { instanceId, onNear });
       case 'halted':
         return judgement;
       case 'probe-due':
@@ -96,14 +95,20 @@ class SlotLimiter implements Limiter {
     return wasHalted ?? false;
   }
 
+  async probeAgain(instanceId: string): Promise<void> {
+    const probeMark = this.#probing.get(instanceId);
+    if (this.#probing.delete(instanceId)) await this.#giveBack({ instanceId, probeMark });
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#poll);
     this.#options.redis.off('close', this.#onLoss);
     this.#options.redis.off('ready', this.#onReady);
     this.#shelf.clear();
-    this.#line.close();
     this.#pulses.stop();
+    const probers = this.#line.close();
+    if (this.#options.redis.status === 'ready') await Promise.all(probers.map((prober) => this.#giveBack(prober)));
   }
 
   /** Slots to ask for: those in hand are on their way to a caller. */
@@ -111,11 +116,11 @@ class SlotLimiter implements Limiter {
     return this.#isClosed ? 0 : this.#line.size - this.#shelf.size;
   }
 
-  #wait(lane: Lane, instanceId: string, onNear: (() => void) | undefined): Promise<Grant> {
+  #wait(lane: Lane, caller: Omit<Caller, 'resolve'>): Promise<Grant> {
     // Slots that ended while nobody waited were not lost.
     if (this.#line.size === 0) this.#shelf.dropVoid(performance.now());
     return new Promise((resolve) => {
-      this.#line.join(lane, { instanceId, resolve, onNear });
+      this.#line.join(lane, { ...caller, resolve });
       this.#serve();
     });
   }
@@ -131,10 +136,11 @@ class SlotLimiter implements Limiter {
         this.#shelf.arm(nowMs);
         break;
       }
-      const next = this.#line.next();
-      if (next === undefined) break;
-      if (next.probe) this.#probing.add(next.caller.instanceId);
-      next.caller.resolve({ kind: 'slot', notAfterMs: slot.notAfterMs, probe: next.probe });
+      const caller = this.#line.next();
+      if (caller === undefined) break;
+      const { instanceId, probeMark } = caller;
+      if (probeMark !== undefined) this.#probing.set(instanceId, probeMark);
+      caller.resolve({ kind: 'slot', notAfterMs: slot.notAfterMs, probe: probeMark !== undefined });
     }
     this.#pulses.start();
   }
@@ -174,14 +180,27 @@ class SlotLimiter implements Limiter {
 
   async #probe(instanceId: string, urgent: boolean, onNear: (() => void) | undefined): Promise<Grant> {
     // The others of this process need not ask as well.
-    this.#halts.postponeProbe(instanceId, performance.now() + this.#probeIntervalMs);
-    const isReady = this.#options.redis.status === 'ready';
-    const tried = isReady ? await this.#note(this.#haltStore.tryProbe(instanceId)) : undefined;
-    if (tried?.kind === 'granted') return this.#wait('probe', instanceId, onNear);
+    this.#halts.setProbe(instanceId, performance.now() + this.#probeIntervalMs);
+    const trial = this.#options.redis.status === 'ready' ? this.#haltStore.tryProbe(instanceId) : undefined;
+    const tried = trial === undefined ? undefined : await this.#note(trial);
+    if (tried?.kind === 'granted' && !this.#isClosed) {
+      return this.#wait('probe', { instanceId, onNear, probeMark: tried.probeMark });
+    }
+    // Closed meanwhile, or granted after nobody waited for it any more.
+    void trial?.then(
+      (late) => (late.kind === 'granted' ? this.#giveBack({ instanceId, probeMark: late.probeMark }) : undefined),
+      () => undefined,
+    );
     if (tried?.kind === 'not-halted') await this.#note(this.#lookAgain());
     const waitMs = tried?.kind === 'taken' ? tried.waitMs : SIGNALS_POLL_MS;
-    this.#halts.postponeProbe(instanceId, performance.now() + waitMs);
+    this.#halts.setProbe(instanceId, performance.now() + waitMs);
     return this.take(instanceId, urgent, onNear);
+  }
+
+  async #giveBack({ instanceId, probeMark }: Omit<Caller, 'resolve'>): Promise<void> {
+    if (probeMark === undefined) return;
+    await this.#note(this.#haltStore.giveBack(instanceId, probeMark));
+    await this.#note(this.#lookAgain());
   }
 
   /** @param halted - whether the account is, by an answer that knew; as known when not given */
@@ -206,20 +225,8 @@ class SlotLimiter implements Limiter {
     await this.#note(this.#haltStore.signals().then((signals) => this.#hear(signals)));
   }
 
-  /** The result, or undefined where Redis fails or does not answer for long. */
-  async #note<Result>(work: Promise<Result>): Promise<Result | undefined> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${NOTE_TIMEOUT_MS} ms`)), NOTE_TIMEOUT_MS);
-    });
-    try {
-      return await Promise.race([work, timeout]);
-    } catch (error) {
-      this.#unavailable(error);
-      return undefined;
-    } finally {
-      clearTimeout(timer);
-    }
+  #note<Result>(work: Promise<Result>): Promise<Result | undefined> {
+    return noted(work, (reason) => this.#unavailable(reason));
   }
 
   #unavailable(reason: unknown): void {

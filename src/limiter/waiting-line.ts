@@ -3,6 +3,8 @@ import type { Grant } from './contract.ts';
 export interface Caller {
   readonly instanceId: string;
   readonly resolve: (grant: Grant) => void;
+  /** Of whoever is to probe: what stands for the probe. */
+  readonly probeMark?: string | undefined;
   /** Called once, when a slot is near that will be this caller's unless others come first. */
   onNear?: (() => void) | undefined;
 }
@@ -28,12 +30,8 @@ export class WaitingLine {
     this.#queueOf(lane).push(caller);
   }
 
-  /** The next caller, and whether it is to probe. */
-  next(): { readonly caller: Caller; readonly probe: boolean } | undefined {
-    const prober = this.#probe.shift();
-    if (prober !== undefined) return { caller: prober, probe: true };
-    const caller = this.#urgent.shift() ?? this.#bulk.shift();
-    return caller === undefined ? undefined : { caller, probe: false };
+  next(): Caller | undefined {
+    return this.#probe.shift() ?? this.#urgent.shift() ?? this.#bulk.shift();
   }
 
   /** Tells the first callers of the line, as many as slots are near; each once. */
@@ -47,9 +45,11 @@ export class WaitingLine {
     for (const queue of [this.#urgent, this.#bulk]) queue.sendAway(judge);
   }
 
-  /** Sends everyone away. */
-  close(): void {
+  /** Sends everyone away. @returns those who were to probe */
+  close(): readonly Caller[] {
+    const toProbe = this.#probe.callers;
     for (const queue of [this.#probe, this.#urgent, this.#bulk]) queue.sendAway(() => ({ kind: 'closed' }));
+    return toProbe;
   }
 
   #queueOf(lane: Lane): Queue {
@@ -71,6 +71,10 @@ class Queue {
 
   get size(): number {
     return this.#callers.length - this.#gone;
+  }
+
+  get callers(): readonly Caller[] {
+    return this.#callers.slice(this.#gone);
   }
 
   push(caller: Caller): void {
@@ -103,7 +107,7 @@ class Queue {
 
   sendAway(judge: (instanceId: string) => Grant | undefined): void {
     const staying: Caller[] = [];
-    for (const caller of this.#callers.slice(this.#gone)) {
+    for (const caller of this.callers) {
       const grant = judge(caller.instanceId);
       if (grant === undefined) staying.push(caller);
       else caller.resolve(grant);

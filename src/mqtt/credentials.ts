@@ -13,7 +13,7 @@ export interface AccessKey {
 export interface CredentialSource {
   /** The key in use; the same object until it is fetched anew. @throws Error, fit to be shown, when none can be had */
   get(): Promise<AccessKey>;
-  /** The key was refused: the next `get` fetches one anew. */
+  /** The key was refused: whoever calls `get` from now on gets one that was fetched after this. */
   invalidate(): void;
 }
 
@@ -85,18 +85,14 @@ export function cacheCredentials(
   let held: { readonly answer: Promise<AccessKey>; readonly untilMs: number } | undefined;
   let refresh: Promise<AccessKey> | undefined;
   let anew = false;
-  /** When the last key that replaced a refused one came. */
-  let renewedAtMs = Number.NEGATIVE_INFINITY;
 
   const start = async (): Promise<AccessKey> => {
-    const renewing = anew;
+    const answer = fetch(anew);
     anew = false;
-    const answer = fetch(renewing);
     try {
       const key = await answer;
       // Refused while this was under way: it may be the refused key once more.
       held = anew ? undefined : { answer, untilMs: nowMs() + KEY_LIFE_MS };
-      if (renewing) renewedAtMs = nowMs();
       return key;
     } catch (error) {
       held = { answer, untilMs: nowMs() + FAILURE_LIFE_MS };
@@ -107,16 +103,17 @@ export function cacheCredentials(
     }
   };
 
+  const get = (): Promise<AccessKey> => {
+    // One under way since before a refusal may bring the refused key.
+    if (refresh !== undefined) return anew ? refresh.then(get, get) : refresh;
+    if (held !== undefined && nowMs() < held.untilMs) return held.answer;
+    refresh = start();
+    return refresh;
+  };
+
   return {
-    get() {
-      if (refresh !== undefined) return refresh;
-      if (held !== undefined && nowMs() < held.untilMs) return held.answer;
-      refresh = start();
-      return refresh;
-    },
+    get,
     invalidate() {
-      // Every call under way with a refused key says so; one new key answers them all.
-      if (nowMs() - renewedAtMs < FAILURE_LIFE_MS) return;
       held = undefined;
       anew = true;
     },

@@ -6,7 +6,7 @@ import type { DecidePolicy } from '../core/decide.ts';
 import { ChunkReader } from '../ledger/chunk-reader.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LimiterNotice } from '../limiter/contract.ts';
-import { readHalts } from '../limiter/halt-store.ts';
+import { standingHalts } from '../limiter/halt-store.ts';
 import { openLimiter } from '../limiter/limiter.ts';
 import { BatchStates } from './batch-states.ts';
 import { ConcurrencyTarget } from './concurrency.ts';
@@ -145,7 +145,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
       FEED_EVERY_MS,
       async () => {
         if (!(await lease.hold())) return;
-        halted = new Set((await readHalts(redis, prefix, account.name)).map(({ instanceId }) => instanceId));
+        halted = new Set((await standingHalts(redis, prefix, account.name)).map(({ instanceId }) => instanceId));
         await feeder.feed();
       },
       trouble('feeding'),
@@ -190,10 +190,11 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
       await worker.pause(true);
       // Those that wait for a slot are given back; those on the wire may end.
       await limiter.close();
-      paceRedis.disconnect();
       const cut = setTimeout(() => options.client.close(), deadlineMs);
       await worker.close();
       clearTimeout(cut);
+      // What the last answers tell of halts has been noted.
+      paceRedis.disconnect();
       options.client.close();
       await queue.close();
     },

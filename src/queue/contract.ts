@@ -44,12 +44,11 @@ export interface Trail {
   readonly failures: number;
   readonly calls: number;
   readonly effectUnknown: boolean;
-  readonly refreshed: boolean;
   /** Starts whose end we know. One more than that on the next start; anything else means that a start ended in a crash. */
   readonly starts: number;
 }
 
-export const NO_TRAIL: Trail = { failures: 0, calls: 0, effectUnknown: false, refreshed: false, starts: 0 };
+export const NO_TRAIL: Trail = { failures: 0, calls: 0, effectUnknown: false, starts: 0 };
 
 export type ParsedJob = { readonly ok: true; readonly job: Job } | { readonly ok: false; readonly message: string };
 

@@ -84,12 +84,12 @@ export class ItemLocator {
    * Most that are in hand only wait for their slot.
    */
   async #known({ attemptsStarted }: StartedJob, job: Job, place: Place, isKnown = false): Promise<Item> {
-    const { failures, calls, refreshed, starts } = job.trail;
+    const { failures, calls, starts } = job.trail;
     const effectUnknown =
       job.trail.effectUnknown ||
       ((isKnown || attemptsStarted - 1 > starts) && (await this.#ledger.hasDeparted(place.batch, place.n)));
     const { certificate, history } = job;
-    return { ...place, certificate, attempt: { failures, calls, refreshed, effectUnknown }, history };
+    return { ...place, certificate, attempt: { failures, calls, effectUnknown }, history };
   }
 
   /** Its producer named a batch of its own, or one that is no longer in Redis. */

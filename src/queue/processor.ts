@@ -1,21 +1,27 @@
 import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
-import type { Answer } from '../core/answer.ts';
+import { codeOf, requestIdOf, type Answer } from '../core/answer.ts';
 import { backoffMs, type BackoffPolicy } from '../core/backoff.ts';
 import type { Certificate } from '../core/certificate.ts';
-import { blameOf } from '../core/code-table.ts';
-import { codeOf } from '../core/answer.ts';
-import { decide, recordAttempt, type DecidePolicy, type HaltScope, type Verdict } from '../core/decide.ts';
-import type { DeadLetter } from '../ledger/dead-letters.ts';
-import type { Ledger, Settlement } from '../ledger/ledger.ts';
+import {
+  decide,
+  provesAccess,
+  recordAttempt,
+  type DecidePolicy,
+  type HaltScope,
+  type Verdict,
+} from '../core/decide.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Limiter } from '../limiter/contract.ts';
 import type { BatchStates } from './batch-states.ts';
 import { JOB_PRIORITY } from './contract.ts';
 import { DepartureNote } from './departure-note.ts';
+import { endingsOf, type SettledEvent } from './endings.ts';
 import type { Item, ItemLocator } from './item.ts';
 import { JobWait } from './job-wait.ts';
+import { KeyRenewal } from './key-renewal.ts';
 
 /** The part of the limiter that the processor uses. */
-export type Pacer = Pick<Limiter, 'take' | 'throttled' | 'halt' | 'lift'>;
+export type Pacer = Pick<Limiter, 'take' | 'throttled' | 'halt' | 'lift' | 'probeAgain'>;
 
 export interface RevocationClient {
   deleteDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
@@ -30,12 +36,7 @@ export type ProcessorEvent =
       readonly verdict: Verdict;
       readonly tookMs: number;
     }
-  | {
-      readonly kind: 'settled';
-      readonly item: Item;
-      readonly settlement: Settlement;
-      readonly how: 'settled' | 'drained' | 'unknown';
-    }
+  | SettledEvent
   | {
       readonly kind: 'halted';
       readonly scope: HaltScope;
@@ -52,7 +53,7 @@ export interface ProcessorParts {
   readonly states: BatchStates;
   readonly pacer: Pacer;
   readonly client: RevocationClient;
-  /** Fetches the account's credentials anew. */
+  /** Calls that begin after it are signed with credentials fetched anew. */
   readonly refreshCredentials: () => void;
   readonly policy: DecidePolicy & BackoffPolicy;
   /** Whether the account's configuration names the instance. */
@@ -79,6 +80,8 @@ const THROTTLED_MS = 500;
  */
 export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: string) => Promise<void> {
   const { ledger, locator, states, pacer, client, policy, tell } = parts;
+  const renewal = new KeyRenewal(parts.refreshCredentials);
+  const { settle, settleDead } = endingsOf(ledger, tell);
 
   return async (job, token) => {
     const wait = new JobWait(job, token, parts.random);
@@ -110,24 +113,25 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const grant = await pacer.take(item.certificate.instanceId, urgent, () => void note.made());
       if (grant.kind === 'closed') return wait.giveBack(item);
       if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);
-      // The wait for the slot may have been long.
-      if ((await passGate(item, wait)) === 'settled') return;
-      // Before the call: without it, whoever takes the item up after a crash could not know of it.
-      const departure = await note.made();
-      if (departure === 'settled') return;
-      if (departure === 'lock-lost') return wait.standAside();
-      if (departure === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
-      wait.departed = true;
+      const { instanceId } = item.certificate;
+      let mayCall = false;
+      try {
+        mayCall = await passLastGate(item, wait, note);
+      } finally {
+        if (grant.probe && !mayCall) await pacer.probeAgain(instanceId);
+      }
+      if (!mayCall) return;
 
+      wait.departed = true;
       const sentMs = performance.now();
       const answer = await client.deleteDeviceCertificate(item.certificate, grant.notAfterMs);
-      const verdict = decide(answer, item.attempt, policy);
+      const answeredMs = performance.now();
+      const verdict = decide(answer, item.attempt, policy, renewal.hear(answer, sentMs, answeredMs));
       item = { ...item, attempt: recordAttempt(item.attempt, answer, verdict) };
       wait.item = item;
-      if (answer.kind !== 'not-sent')
-        tell({ kind: 'answer', item, answer, verdict, tookMs: performance.now() - sentMs });
-      if (provesAccess(answer) && (await pacer.lift(item.certificate.instanceId))) {
-        tell({ kind: 'lifted', instanceId: item.certificate.instanceId });
+      if (answer.kind !== 'not-sent') tell({ kind: 'answer', item, answer, verdict, tookMs: answeredMs - sentMs });
+      if (provesAccess(answer) && (await pacer.lift(instanceId))) {
+        tell({ kind: 'lifted', instanceId });
       }
 
       switch (verdict.kind) {
@@ -144,18 +148,30 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
           await pacer.throttled(verdict.retryAfterMs);
           return wait.snooze(item, Math.max(verdict.retryAfterMs, THROTTLED_MS));
         case 'halt':
-          if (await pacer.halt(verdict.scope, item.certificate.instanceId, verdict.code, verdict.message)) {
-            tell({ ...verdict, kind: 'halted', instanceId: item.certificate.instanceId });
+          if (await pacer.halt(verdict.scope, instanceId, verdict.code, verdict.message)) {
+            tell({ ...verdict, kind: 'halted', instanceId });
           }
           continue;
         case 'retry':
           if (verdict.again === 'backoff') {
             return wait.until(item, backoffMs(item.attempt.failures, policy, parts.random()));
           }
-          if (verdict.again === 'fresh-credentials') parts.refreshCredentials();
+          // It has told nothing yet.
+          if (grant.probe) await pacer.probeAgain(instanceId);
           continue;
       }
     }
+  }
+
+  /** @returns whether the call is to be made; not where the item needs none any more */
+  async function passLastGate(item: Item, wait: JobWait, note: DepartureNote): Promise<boolean> {
+    // The wait for the slot may have been long.
+    if ((await passGate(item, wait)) === 'settled') return false;
+    // Before the call: without it, whoever takes the item up after a crash could not know of it.
+    const departure = await note.made();
+    if (departure === 'lock-lost') return wait.standAside();
+    if (departure === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
+    return departure !== 'settled';
   }
 
   /** Something other than the API failed: Redis, or this program. The item's call may have been made, so it is looked at again later. */
@@ -189,58 +205,9 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     await settle(item, wait, { outcome: 'cancelled', code: '', requestId: '' });
     return 'settled';
   }
-
-  async function settleDead(
-    item: Item,
-    wait: JobWait,
-    { code, message }: Pick<DeadLetter, 'code' | 'message'>,
-    requestId = '',
-  ): Promise<void> {
-    const { history, attempt, certificate } = item;
-    const letter: DeadLetter = {
-      ...certificate,
-      code,
-      message,
-      requestId,
-      attempts: attempt.calls,
-      at: Date.now(),
-      effectUnknown: attempt.effectUnknown,
-      history,
-    };
-    await settle(item, wait, { outcome: 'dead', code, requestId, letter: JSON.stringify(letter) });
-  }
-
-  async function settle(
-    item: Item,
-    wait: JobWait,
-    end: Pick<Settlement, 'outcome' | 'code' | 'requestId' | 'letter' | 'byAbsence'>,
-  ): Promise<void> {
-    // A success is one whoever has the job. Anything else may have become a lie: another run's call may have worked meanwhile.
-    if (end.outcome !== 'revoked') await wait.keepLock();
-    const { batch, n, attempt, retries, adoptedFrom } = item;
-    const adopted = adoptedFrom === undefined ? {} : { jobId: adoptedFrom };
-    const settlement: Settlement = { batch, n, retries, attempts: attempt.calls, ...end, ...adopted };
-    const settled = await ledger.settle(settlement);
-    // Told all the same where Redis has lost the batch: the log is then the only record of what was done.
-    if (settled !== 'already') tell({ kind: 'settled', item, settlement, how: settled });
-  }
 }
 
 /** What tells BullMQ that the job waits again. */
 function isWait(error: unknown): boolean {
   return error instanceof DelayedError || error instanceof WaitingError;
-}
-
-/** An answer that only a working credential, with permission, on an instance that is there, can get. */
-function provesAccess(answer: Answer): boolean {
-  if (answer.kind === 'accepted') return true;
-  if (answer.kind !== 'refused') return false;
-  const blame = blameOf(answer.code);
-  return blame === 'item' || blame === 'not-found';
-}
-
-function requestIdOf(answer: Answer): string {
-  return answer.kind === 'accepted' || answer.kind === 'refused' || answer.kind === 'garbled'
-    ? (answer.requestId ?? '')
-    : '';
 }

@@ -6,7 +6,7 @@ import { decide, FIRST_ATTEMPT, MAX_CALLS, recordAttempt, UNKNOWN_CODE_TRIES } f
 import type { Attempt, DecidePolicy, Verdict } from '../../src/core/decide.ts';
 
 const POLICY: DecidePolicy = { attempts: 8, notFound: 'already-gone' };
-const LOST: Attempt = { failures: 1, calls: 1, effectUnknown: true, refreshed: false };
+const LOST: Attempt = { failures: 1, calls: 1, effectUnknown: true };
 const refused = (code: string, more: Partial<Refused> = {}): Refused => {
   return { kind: 'refused', status: 500, code, message: `about ${code}`, requestId: 'r', ...more };
 };
@@ -88,7 +88,6 @@ describe('each code', () => {
       failures: fc.nat(20),
       calls: fc.nat(300),
       effectUnknown: fc.boolean(),
-      refreshed: fc.boolean(),
     });
     const policies = fc.record({
       attempts: fc.integer({ min: 1, max: 20 }),
@@ -122,12 +121,20 @@ describe('decide', () => {
     expect(decide(refused('FindDeviceBySnError'), LOST, policy)).toMatchObject({ kind: 'done', outcome: 'revoked' });
   });
 
-  it('refreshes credentials once, then stops the account', () => {
+  it('asks for fresh credentials where a token is refused, and stops the account where they are not better', () => {
     const answer = refused('InvalidSecurityToken.Expired');
     const verdict = decide(answer, FIRST_ATTEMPT, POLICY);
-    const second = recordAttempt(FIRST_ATTEMPT, answer, verdict);
-    expect(second).toEqual({ failures: 0, calls: 1, effectUnknown: false, refreshed: true });
-    expect(decide(answer, second, POLICY)).toEqual(haltAccount('InvalidSecurityToken.Expired'));
+    expect(verdict).toEqual({ kind: 'retry', again: 'fresh-credentials', code: 'InvalidSecurityToken.Expired' });
+    expect(recordAttempt(FIRST_ATTEMPT, answer, verdict)).toEqual({ failures: 0, calls: 1, effectUnknown: false });
+    expect(decide(answer, FIRST_ATTEMPT, POLICY, 'on-trial')).toEqual(haltAccount('InvalidSecurityToken.Expired'));
+  });
+
+  it('tries later, and not for ever, where the token that is refused works for other calls', () => {
+    const answer = refused('InvalidSecurityToken.Expired');
+    const verdict = decide(answer, FIRST_ATTEMPT, POLICY, 'proven');
+    expect(verdict).toEqual({ kind: 'retry', again: 'backoff', code: 'InvalidSecurityToken.Expired' });
+    const last = { ...FIRST_ATTEMPT, failures: POLICY.attempts - 1 };
+    expect(decide(answer, last, POLICY, 'proven')).toEqual(dead('InvalidSecurityToken.Expired'));
   });
 
   it('hands on how long to wait', () => {
@@ -220,9 +227,6 @@ describe('any course of answers', () => {
           (one, at) => one.kind === 'retry' && one.again !== 'fresh-credentials' && met[at]?.kind !== 'not-sent',
         );
         expect(attempt.failures).toBe(failed.length);
-        expect(attempt.refreshed).toBe(
-          verdicts.some((one) => one.kind === 'retry' && one.again === 'fresh-credentials'),
-        );
       }),
     );
   });

@@ -8,9 +8,9 @@ const fleet = new Fleet();
 const account = (name: string): MemberOptions => ({
   account: { name, qps: 400 },
   egress: { id: 'shared', qps: 4_000 },
-  probeIntervalMs: name === 'part' ? 30_000 : 1_000,
+  probeIntervalMs: name === 'probed' || name === 'both' || name === 'whole' || name === 'late' ? 1_000 : 30_000,
 });
-const names = ['whole', 'part', 'probed', 'both', 'late'] as const;
+const names = ['whole', 'part', 'probed', 'both', 'late', 'unused', 'leaving'] as const;
 
 beforeAll(() => fleet.prime(names.map(account)));
 afterEach(() => fleet.closeAll());
@@ -75,6 +75,80 @@ describe('a halted account', () => {
     expect(slots(await askAll([first, second], 'i'))).toEqual(
       Array.from({ length: 20 }, () => expect.objectContaining({ probe: false })),
     );
+  });
+});
+
+describe('a probe that tells nothing', () => {
+  const nextProbeAt = async (name: (typeof names)[number]): Promise<number> => {
+    const [halt] = await readHalts(fleet.keys.client, fleet.keys.prefix, name);
+    return halt?.nextProbeAt ?? Number.NaN;
+  };
+
+  /** Two processes that know of a halt whose probe is due; the one after it only half a minute later. */
+  async function haltedTwo(name: 'unused' | 'leaving'): Promise<[Member, Member]> {
+    const { limiter } = await fleet.open({ ...account(name), probeIntervalMs: 1 });
+    await limiter.halt('account', 'i', 'code', 'message');
+    const members = await two(name);
+    for (const { heard } of members) await heard(await signals());
+    return members;
+  }
+
+  it('is given to whoever asks next, in the same process or another', async () => {
+    const [first, second] = await haltedTwo('unused');
+    expect(await first.limiter.take('i')).toMatchObject({ kind: 'slot', probe: true });
+    expect((await second.limiter.take('i')).kind).toBe('halted');
+    for (const [prober, next] of [
+      [first, first],
+      [first, second],
+      [second, first],
+    ] as const) {
+      const taken = await nextProbeAt('unused');
+      await prober.limiter.probeAgain('i');
+      expect(await nextProbeAt('unused')).toBeLessThan(taken);
+      await next.heard(await signals());
+      expect(await next.limiter.take('i')).toMatchObject({ kind: 'slot', probe: true });
+    }
+    expect(await first.limiter.lift('i')).toBe(true);
+    expect(await readHalts(fleet.keys.client, fleet.keys.prefix, 'unused')).toEqual([]);
+  });
+
+  it('is not given back twice, nor in place of a later one', async () => {
+    const [first, second] = await haltedTwo('unused');
+    expect(await first.limiter.take('i')).toMatchObject({ kind: 'slot', probe: true });
+    // Half a minute later another process probes.
+    await fleet.keys.client.del(`${fleet.keys.prefix}:probes`);
+    expect(await second.limiter.take('i')).toMatchObject({ kind: 'slot', probe: true });
+    const taken = await nextProbeAt('unused');
+    await first.limiter.probeAgain('i');
+    expect(await nextProbeAt('unused')).toBe(taken);
+    // It has none any more, and can prove nothing.
+    expect(await first.limiter.lift('i')).toBe(false);
+    expect(await second.limiter.lift('i')).toBe(true);
+    await second.limiter.probeAgain('i');
+    expect(await readHalts(fleet.keys.client, fleet.keys.prefix, 'unused')).toEqual([]);
+  });
+
+  it('because its worker leaves is another one’s at once', async () => {
+    const [first, second] = await haltedTwo('leaving');
+    // No slot for a while: the prober waits.
+    await second.limiter.throttled(60_000);
+    const leaving = first.limiter.take('i');
+    await expect.poll(() => first.limiter.waiting).toBe(1);
+    expect((await second.limiter.take('i')).kind).toBe('halted');
+    await first.limiter.close();
+    expect(await leaving).toEqual({ kind: 'closed' });
+    await second.heard(await signals());
+    void second.limiter.take('i');
+    await expect.poll(() => second.limiter.waiting).toBe(1);
+  });
+
+  it('is never waited for in a limiter that was closed meanwhile', async () => {
+    const [first] = await haltedTwo('leaving');
+    // The try is on its way to Redis.
+    const asked = first.limiter.take('i');
+    await first.limiter.close();
+    expect(await asked).toEqual({ kind: 'closed' });
+    await expect.poll(() => nextProbeAt('leaving')).toBeLessThan(Date.now() + 1_000);
   });
 });
 

@@ -8,7 +8,7 @@ const certificate = fc.record({ instanceId: serial, caSn: serial, deviceSn: seri
 const batch = fc.stringMatching(/^[\w.-]{1,40}$/);
 const count = fc.nat(1_000_000);
 const trail = fc.record(
-  { failures: count, calls: count, starts: count, effectUnknown: fc.boolean(), refreshed: fc.boolean() },
+  { failures: count, calls: count, starts: count, effectUnknown: fc.boolean() },
   { requiredKeys: [] },
 );
 const extras = fc.record(

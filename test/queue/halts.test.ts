@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { slotsPerPulse } from '../../src/core/pace.ts';
-import { readHalts } from '../../src/limiter/halt-store.ts';
+import { markOf, readHalts } from '../../src/limiter/halt-store.ts';
+import { openLimiter } from '../../src/limiter/limiter.ts';
 import type { WorkerEvent } from '../../src/queue/account-worker.ts';
+import { standingBatchOf } from '../../src/queue/item.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, KEY, OTHER_INSTANCE, Workshop } from './workshop.ts';
 
 const PROBE_INTERVAL_MS = 1_000;
@@ -86,3 +88,143 @@ it('stops one instance alone, and the others of the batch go on', async () => {
   const rows = await expectAccounted(shop, batch, items);
   expect(new Set(rows.map(({ outcome }) => outcome))).toEqual(new Set(['revoked']));
 });
+
+it('ends a halt with the next call where the probe could not be sent in time', async () => {
+  await haltAccount();
+  const batch = standingBatchOf(ACCOUNT);
+  for (const item of certificates(20)) await shop.addJob({ v: 1, ...item });
+  const client = shop.client();
+  let late = 0;
+  const { events } = shop.start({
+    probeIntervalMs: 30_000,
+    client: {
+      async deleteDeviceCertificate(certificate, notAfterMs) {
+        if (late === 3) return client.deleteDeviceCertificate(certificate, notAfterMs);
+        late += 1;
+        return { kind: 'not-sent', reason: 'slot-void', message: 'late' };
+      },
+      close: () => client.close(),
+    },
+  });
+  const { counts } = await shop.until(batch, ({ counts: { revoked } }) => revoked > 0);
+  expect(late).toBe(3);
+  expect(counts.dead).toBe(0);
+  expect(events.filter(({ kind }) => kind === 'lifted')).toHaveLength(1);
+  expect(await readHalts(shop.redis, shop.keys.prefix)).toEqual([]);
+});
+
+it('ends a halt whose probe is under way while the worker leaves', async () => {
+  await haltAccount();
+  const [item] = certificates(1);
+  await shop.addJob({ v: 1, ...item });
+  const client = shop.client();
+  let leave: () => void = () => undefined;
+  const leaving = new Promise<void>((resolve) => {
+    leave = resolve;
+  });
+  let isUnderWay = false;
+  shop.start({
+    client: {
+      async deleteDeviceCertificate(certificate, notAfterMs) {
+        const answer = await client.deleteDeviceCertificate(certificate, notAfterMs);
+        isUnderWay = true;
+        await leaving;
+        return answer;
+      },
+      // Called at the deadline, when everything else that can be closed is.
+      close() {
+        leave();
+        client.close();
+      },
+    },
+  });
+  await expect.poll(() => isUnderWay, { timeout: 20_000 }).toBe(true);
+  await shop.stop();
+  expect(await readHalts(shop.redis, shop.keys.prefix)).toEqual([]);
+});
+
+it('probes a halt with what is submitted later, where all jobs have gone that could have', async () => {
+  await haltAccount();
+  const gone = await shop.submit(certificates(3));
+  await shop.ledger.change(gone, 'cancel');
+  shop.start({ probeIntervalMs: 30_000 });
+  await shop.settled(gone, 3);
+  const batch = await shop.submit(certificates(20));
+  // Half a minute and more after a probe that nobody made.
+  await shop.redis.hset(`${shop.keys.prefix}:probes`, markOf(ACCOUNT), 0);
+  await shop.until(batch, ({ counts }) => counts.revoked > 0);
+  expect(await readHalts(shop.redis, shop.keys.prefix)).toEqual([]);
+});
+
+it('stops after a few calls where a token stays refused, however many items are in hand', async () => {
+  const batch = await shop.submit(certificates(200));
+  // No ramp: as many in hand as there can be.
+  await shop.ledger.change(batch, 'pause');
+  await shop.ledger.change(batch, 'resume');
+  shop.faults({ kind: 'code', code: 'InvalidSecurityToken.Expired', times: 'always' });
+  const client = shop.client();
+  let sent = 0;
+  let underWay = 0;
+  let mostUnderWay = 0;
+  let refreshes = 0;
+  let seen: { readonly sent: number; readonly refreshes: number; readonly inHand: number } | undefined;
+  const { worker } = shop.start({
+    // So slow that far more items are in hand than on the wire.
+    account: { name: ACCOUNT, qps: 20, instances: [INSTANCE] },
+    refreshCredentials: () => {
+      refreshes += 1;
+    },
+    client: {
+      async deleteDeviceCertificate(certificate, notAfterMs) {
+        sent += 1;
+        underWay += 1;
+        mostUnderWay = Math.max(mostUnderWay, underWay);
+        const answer = await client.deleteDeviceCertificate(certificate, notAfterMs);
+        underWay -= 1;
+        return answer;
+      },
+      close: () => client.close(),
+    },
+    tell(event) {
+      if (event.kind === 'halted') seen ??= { sent, refreshes, inHand: worker.inHand };
+    },
+  });
+  await expect.poll(() => seen, { timeout: 20_000 }).toBeDefined();
+  // Those with the old token, those with the new one, and a few whose slots came while the halt was written.
+  expect(seen?.sent).toBeLessThanOrEqual(2 * mostUnderWay + 3);
+  expect(seen?.inHand).toBeGreaterThan(seen?.sent ?? Number.NaN);
+  // One for all of them, one for the probe, and one more where a call began after it and was refused before the halt was told.
+  expect(seen?.refreshes).toBeLessThanOrEqual(3);
+  expect((await shop.until(batch, () => true)).counts).toMatchObject({ dead: 0, revoked: 0 });
+});
+
+it('fetches an expired token anew once, and goes on without a halt', async () => {
+  const items = certificates(200);
+  const batch = await shop.submit(items);
+  shop.faults({ kind: 'code', code: 'InvalidSecurityToken.Expired', times: 'always' });
+  let refreshes = 0;
+  const { events } = shop.start({
+    refreshCredentials: () => {
+      refreshes += 1;
+      shop.faults();
+    },
+  });
+  const rows = await expectAccounted(shop, batch, items);
+  expect(new Set(rows.map(({ outcome }) => outcome))).toEqual(new Set(['revoked']));
+  expect(refreshes).toBe(1);
+  expect(events.filter(({ kind }) => kind === 'halted')).toEqual([]);
+});
+
+/** The account is halted, and the first probe is due. */
+async function haltAccount(): Promise<void> {
+  const limiter = openLimiter({
+    redis: shop.redis,
+    prefix: shop.keys.prefix,
+    account: { name: ACCOUNT, qps: QPS },
+    egress: { id: 'here', qps: QPS },
+    lateMs: 200,
+    probeIntervalMs: 1,
+  });
+  await limiter.halt('account', INSTANCE, 'Forbidden.RAM', 'no permission');
+  await limiter.close();
+}

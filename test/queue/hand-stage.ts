@@ -99,8 +99,8 @@ export class HandStage extends FeederStage {
   }
 
   /** Hands the next job to a process, also one that waits for its time. */
-  async take(answers: readonly AnswerKind[] = [], stopAt?: Point): Promise<Taken> {
-    const taken = await this.takeIfAny({ answers, grant: 'slot' }, true, stopAt);
+  async take(answers: readonly AnswerKind[] = [], stopAt?: Point, grant: RunPlan['grant'] = 'slot'): Promise<Taken> {
+    const taken = await this.takeIfAny({ answers, grant }, true, stopAt);
     if (taken === undefined) throw new Error('no job is ready');
     return taken;
   }

@@ -55,6 +55,8 @@ export class World {
   /** Serial numbers called for since the last look. */
   readonly calls: string[] = [];
   readonly defects: string[] = [];
+  /** Probes that were given back. */
+  probesAgain = 0;
   isHalted = false;
 
   constructor(registered: Iterable<string>) {
@@ -195,6 +197,10 @@ export class Hand {
       lift: () => {
         if (isProbe) world.isHalted = false;
         return Promise.resolve(isProbe);
+      },
+      probeAgain: () => {
+        world.probesAgain += 1;
+        return Promise.resolve();
       },
     };
   }

@@ -37,7 +37,7 @@ describe('the item of a job', () => {
     const items = certificatesOf(3);
     const batch = await room.batchOf(items);
     const located = await locator.locate(start({ v: 1, ...items[2], batch, n: 2 }));
-    const attempt = { failures: 0, calls: 0, effectUnknown: false, refreshed: false };
+    const attempt = { failures: 0, calls: 0, effectUnknown: false };
     expect(located).toEqual({
       kind: 'item',
       item: { batch, n: 2, certificate: items[2], attempt, history: [], retries: 0 },

@@ -13,7 +13,6 @@ export interface ModelRun {
 /** What this run knows of its item: no more than its job told when it began. */
 interface Trail {
   failures: number;
-  refreshed: boolean;
   unsure: boolean;
 }
 
@@ -23,7 +22,8 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
   const answers = [...plan.answers];
   if (!model.adoptJob(standing, job)) return yield* waits(run, job);
   const { item } = job;
-  const known: Trail = { failures: job.failures, refreshed: job.refreshed, unsure: job.unsure };
+  const known: Trail = { failures: job.failures, unsure: job.unsure };
+  let isRenewed = false;
   known.unsure ||= job.isOpen && item.departed;
   if (!model.isOver(job)) item.unsure ||= known.unsure;
   job.isOpen = true;
@@ -63,8 +63,8 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
         model.isHalted = true;
         break;
       case 'old-token':
-        if (known.refreshed) model.isHalted = true;
-        known.refreshed = true;
+        if (isRenewed) model.isHalted = true;
+        isRenewed = true;
         break;
       case 'lost-before':
       case 'lost-after':
@@ -117,9 +117,9 @@ function* over(model: QueueModel, run: ModelRun): Generator<Point, void> {
   if (run.holds) model.jobs.delete(run.job.id);
 }
 
-function* waits(run: ModelRun, { failures, refreshed, unsure }: Trail): Generator<Point, void> {
+function* waits(run: ModelRun, { failures, unsure }: Trail): Generator<Point, void> {
   if (!run.holds) return;
-  Object.assign(run.job, { failures, refreshed, unsure, isOpen: false });
+  Object.assign(run.job, { failures, unsure, isOpen: false });
   yield 'written';
   if (run.holds) run.job.place = 'waiting';
 }

@@ -29,7 +29,6 @@ export interface ModelJob {
   readonly life: number;
   place: JobPlace;
   failures: number;
-  refreshed: boolean;
   /** What its data tells: one of its calls may have worked. */
   unsure: boolean;
   /** It was started, and how that ended is not written down. */
@@ -159,7 +158,7 @@ export class QueueModel extends Model {
   }
 
   #hold(id: string, item: ModelItem, life: number): void {
-    const fresh = { failures: 0, refreshed: false, unsure: item.departed, isOpen: false, stalls: 0 };
+    const fresh = { failures: 0, unsure: item.departed, isOpen: false, stalls: 0 };
     this.jobs.set(id, { id, item, life, place: 'waiting', ...fresh });
   }
 }
