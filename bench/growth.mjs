@@ -1,6 +1,6 @@
 // npm run bench:growth [-- --submit-to 7 --feed-to 6]: from 10^4 certificates up. Submitting, then feeding alone: the queue is
 // drained and its items are settled without calls, so that the endpoint's pace does not hide what grows. Writes
-// docs/benchmarks-growth.md and its chart; `--report <file>` writes them anew from kept numbers.
+// docs/benchmarks-growth.md and its chart; `--report <file> [<file> ...]` writes them from the kept numbers of several runs.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,8 @@ const SETTLE_AT_ONCE = 500;
 const ACCOUNT = 'bench';
 const SELF = fileURLToPath(import.meta.url);
 
-const { values: options } = parseArgs({
+const { values: options, positionals: moreReports } = parseArgs({
+  allowPositionals: true,
   options: {
     'submit-to': { type: 'string', default: '7' },
     'feed-to': { type: 'string', default: '6' },
@@ -37,7 +38,8 @@ const { values: options } = parseArgs({
   },
 });
 if (options['feed-batch'] !== undefined) console.log(JSON.stringify(await feedAlone(options['feed-batch'])));
-else if (options.report !== undefined) writeReport(JSON.parse(readFileSync(options.report, 'utf8')));
+else if (options.report !== undefined)
+  writeReport([options.report, ...moreReports].map((file) => JSON.parse(readFileSync(file, 'utf8'))));
 else await measureAll();
 
 async function measureAll() {
@@ -52,13 +54,18 @@ async function measureAll() {
     `bench/results/growth-${at.replaceAll(':', '')}.json`,
     `${JSON.stringify({ at, rows }, undefined, 2)}\n`,
   );
-  writeReport({ at, rows });
+  writeReport([{ at, rows }]);
 }
 
-function writeReport({ at, rows }) {
+/** Of several runs, which have the same sizes, the median of each number. */
+function writeReport(runs) {
+  const rows = runs[0].rows.map((row, at) => {
+    const of = (name) => runs.map((run) => run.rows[at][name]).toSorted((a, b) => a - b);
+    return Object.fromEntries(Object.keys(row).map((name) => [name, of(name)[Math.floor(runs.length / 2)]]));
+  });
   mkdirSync('docs/charts', { recursive: true });
   writeFileSync('docs/charts/growth.svg', chart(rows));
-  writeFileSync('docs/benchmarks-growth.md', page(at, rows));
+  writeFileSync('docs/benchmarks-growth.md', page(runs, rows));
   execFileSync('npx', ['oxfmt', 'docs/benchmarks-growth.md']);
 }
 
@@ -168,16 +175,18 @@ async function settle(ledger, batch, from, count) {
   }
 }
 
-function page(at, rows) {
+function page(runs, rows) {
   const cell = (value, unit = '') => (value === undefined ? '-' : `${value}${unit}`);
   const lines = rows.map(
     (row) =>
       `| ${row.items.toLocaleString('en')} | ${row.submitSeconds} s | ${round((row.submitSeconds * 1e6) / row.items, 1)} | ${row.submitResidentMb} MB | ${row.waitingBytes} | ${cell(row.feedMicros)} | ${cell(row.feedAndSettleSeconds, ' s')} | ${cell(row.feedResidentMb, ' MB')} | ${cell(row.queueMb, ' MB')} | ${cell(row.ledgerBytes)} |`,
   );
-  const loads = rows.map(({ loadBefore }) => loadBefore.toFixed(1)).join(', ');
+  const loads = runs.flatMap((run) => run.rows.map(({ loadBefore }) => loadBefore)).toSorted((a, b) => a - b);
+  const how = runs.length === 1 ? 'one run of each size' : `each number is the median of ${runs.length} runs`;
+  const last = (name) => runs.map((run) => run.rows.at(-1)[name]).join(', ');
   return `# Growth
 
-Written by \`npm run bench:growth\` on ${at.slice(0, 10)}, one run of each size; ${cpus().length} cores, Node ${process.version}, load a minute before each row: ${loads}.
+Written by \`npm run bench:growth\` on ${runs[0].at.slice(0, 10)}, ${how}; ${cpus().length} cores, Node ${process.version}. The load before each row, with the row before it in it, was ${loads[0].toFixed(1)} to ${loads.at(-1).toFixed(1)}.
 
 | certificates | submit | µs an item | submitter, resident at most | Redis bytes an item waiting | feeding, µs an item | fed and settled | feeder, resident at most | queue in Redis at most | Redis bytes an item settled |
 | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
@@ -185,7 +194,7 @@ ${lines.join('\n')}
 
 Feeding is measured alone: the feeder fills a real BullMQ queue to its low-water mark of ${LOW_WATER.toLocaleString('en')}, the queue is drained, and its items are settled without calls. To find duplicates the submitter keeps 128 bits of each certificate in tables of at most 16 MB; full ones go to a temporary file, and 1.4 bytes of each certificate in them stay in memory, from some 780,000 certificates on.
 
-With ten times the certificates, between the two largest sizes of each: submit time times ${ratio(rows, 'submitSeconds')}, feeding and settling times ${ratio(rows, 'feedAndSettleSeconds')} (linear is 10, less where the start weighs or the load fell); the submitter's memory times ${ratio(rows, 'submitResidentMb')}, the feeder's times ${ratio(rows, 'feedResidentMb')}, the queue's in Redis times ${ratio(rows, 'queueMb')}, Redis bytes an item times ${ratio(rows, 'waitingBytes')} waiting and times ${ratio(rows, 'ledgerBytes')} settled (flat is 1).
+With ten times the certificates, between the two largest sizes of each: submit time times ${ratio(rows, 'submitSeconds')}, feeding and settling times ${ratio(rows, 'feedAndSettleSeconds')} (linear is 10); the submitter's memory times ${ratio(rows, 'submitResidentMb')}, the feeder's times ${ratio(rows, 'feedResidentMb')}, the queue's in Redis times ${ratio(rows, 'queueMb')}, Redis bytes an item times ${ratio(rows, 'waitingBytes')} waiting and times ${ratio(rows, 'ledgerBytes')} settled (flat is 1). In the last row, submitting took ${last('submitSeconds')} s, feeding and settling ${last('feedAndSettleSeconds')} s, and the queue in Redis at most ${last('queueMb')} MB, over ten times as many rounds as in the row before.
 
 ![Growth](charts/growth.svg)
 `;

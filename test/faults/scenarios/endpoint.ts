@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Fault } from '../../../src/sandbox/fault-plan.ts';
 import { PASSING_CODES } from '../codes.ts';
-import { PROMISE, resumeUntilDone, startTwo, type Scenario } from '../scenario.ts';
+import { progress, PROMISE, resumeUntilDone, startTwo, type Scenario } from '../scenario.ts';
 
 /** Each way in which the endpoint can answer badly and yet not stop anything, met by some of the devices. */
 export const EVERY_ANSWER: readonly Fault[] = [
@@ -41,6 +41,23 @@ export const ENDPOINT: readonly Scenario[] = [
     plan: { seed: 3, faults: [{ kind: 'hang', share: 0.03 }] },
     async disturb(rig) {
       await startTwo(rig, { settings: { callDeadlineMs: 1_000 } });
+    },
+  },
+  {
+    name: 'an endpoint that is out for longer than the tries last',
+    promise: `${PROMISE}; the batch pauses itself, and with resume and dead retry all of it is revoked`,
+    items: 2_000,
+    async disturb(rig, batch) {
+      await startTwo(rig, { settings: { retry: { attempts: 3, baseMs: 100, capMs: 200 } } });
+      await progress(rig, batch, 0.7);
+      await rig.control('plan', { seed: 1, faults: [{ kind: 'reset-before', times: 'always' }] });
+      const { dead } = await rig.until(batch, ({ state }) => state === 'paused');
+      expect(dead).toBeGreaterThan(0);
+      await rig.control('plan', { seed: 1, faults: [] });
+      await rig.run(['dead', 'retry', '--batch', batch]);
+      await rig.run(['resume', batch]);
+      const { revoked, accepted } = await rig.until(batch, ({ pending }) => pending === 0);
+      expect(revoked).toBe(accepted);
     },
   },
 ];
