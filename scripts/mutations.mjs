@@ -122,8 +122,8 @@ const MUTATIONS = [
   {
     name: 'a refused token is fetched anew for each item',
     file: 'src/queue/key-renewal.ts',
-    from: "return this.#haveWorked ? 'proven' : 'on-trial';",
-    to: "return this.#haveWorked ? 'proven' : 'outdated';",
+    from: "return isTrial ? 'failed' : 'untried';",
+    to: "return 'untried';",
     tests: ['test/queue'],
   },
   {

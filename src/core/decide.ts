@@ -19,10 +19,10 @@ export interface DecidePolicy {
 }
 
 /**
- * What is known of the credentials that signed a call: `outdated`, newer ones are worth a try; `on-trial`, fetched anew because a token was
- * refused, and nothing shows yet that they work; `proven`, fetched anew a moment ago, and they work for other calls.
+ * What is known of the credentials of a call whose token was refused: `untried`, another call with what is fetched now may work; `failed`, they
+ * were fetched anew already, and none of several calls has worked; `proven`, fetched anew a moment ago, and they work for other calls.
  */
-export type KeyTrust = 'outdated' | 'on-trial' | 'proven';
+export type KeyTrust = 'untried' | 'failed' | 'proven';
 
 export type HaltScope = 'account' | 'instance';
 
@@ -42,7 +42,7 @@ export const MAX_CALLS = 200;
  * What an answer means for its item. Pure: the same arguments give the same verdict.
  * @param trust - in the credentials that the call was signed with
  */
-export function decide(answer: Answer, attempt: Attempt, policy: DecidePolicy, trust: KeyTrust = 'outdated'): Verdict {
+export function decide(answer: Answer, attempt: Attempt, policy: DecidePolicy, trust: KeyTrust = 'untried'): Verdict {
   switch (answer.kind) {
     case 'accepted':
       return { kind: 'done', outcome: 'revoked', confirmedBy: 'answer' };
@@ -80,7 +80,7 @@ function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy, 
     case 'instance':
       return { kind: 'halt', scope: 'instance', code, message };
     case 'token':
-      if (trust === 'on-trial') return { kind: 'halt', scope: 'account', code, message };
+      if (trust === 'failed') return { kind: 'halt', scope: 'account', code, message };
       if (trust === 'proven') return retryOrDead(answer, attempt, policy.attempts);
       return isLastCall(attempt)
         ? { kind: 'dead', code, message }

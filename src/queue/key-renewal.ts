@@ -6,38 +6,41 @@ import { provesAccess, type KeyTrust } from '../core/decide.ts';
 export const PROVEN_MS = 10_000;
 /** A trial that ended without a word is no trial any more. */
 export const TRIAL_MS = 60_000;
+/** One refusal is not enough: where the API has just heard of new credentials, not every host of it may know them. */
+export const TRIAL_REFUSALS = 3;
 
 /**
  * Whether it helps to fetch an account's credentials anew when the API refuses their token: tried once in this process, for all the items in
- * hand. A call that began after that and is refused the same way shows that it does not. Times are of `performance.now()`.
+ * hand. Where calls that began after that are refused the same way, and none works, it does not. Times are of `performance.now()`.
  */
 export class KeyRenewal {
   readonly #fetchAnew: () => void;
   /** When credentials were last asked for anew. */
   #askedMs = Number.NEGATIVE_INFINITY;
   #haveWorked = false;
+  /** Of calls that began after that, while none has worked. */
+  #refusals = 0;
 
   /** @param fetchAnew - calls that begin after it are signed with credentials fetched after it */
   constructor(fetchAnew: () => void) {
     this.#fetchAnew = fetchAnew;
   }
 
-  /** Takes note of how a call ended. @returns what was known of its credentials before */
+  /** Takes note of how a call ended. @returns what is then known of its credentials, where it was their token that was refused */
   hear(answer: Answer, sentMs: number, nowMs: number): KeyTrust {
-    const trust = this.#trustAt(sentMs, nowMs);
     // Calls under way with a refused token all come back with the same answer, and say nothing of the next.
-    if (sentMs < this.#askedMs) return trust;
+    if (sentMs < this.#askedMs) return 'untried';
     if (provesAccess(answer)) this.#haveWorked = true;
-    if (trust === 'proven' || answer.kind !== 'refused' || blameOf(answer.code) !== 'token') return trust;
+    if (answer.kind !== 'refused' || blameOf(answer.code) !== 'token') return 'untried';
+    const ageMs = nowMs - this.#askedMs;
+    if (this.#haveWorked && ageMs < PROVEN_MS) return 'proven';
+    const isTrial = !this.#haveWorked && ageMs < TRIAL_MS;
+    this.#refusals = isTrial ? this.#refusals + 1 : 0;
+    if (isTrial && this.#refusals < TRIAL_REFUSALS) return 'untried';
+    // Also after a trial that has failed, for the probe: it is one call, and the count goes on.
     this.#askedMs = nowMs;
     this.#haveWorked = false;
     this.#fetchAnew();
-    return trust;
-  }
-
-  #trustAt(sentMs: number, nowMs: number): KeyTrust {
-    const ageMs = nowMs - this.#askedMs;
-    if (sentMs < this.#askedMs || ageMs >= (this.#haveWorked ? PROVEN_MS : TRIAL_MS)) return 'outdated';
-    return this.#haveWorked ? 'proven' : 'on-trial';
+    return isTrial ? 'failed' : 'untried';
   }
 }

@@ -126,7 +126,7 @@ describe('decide', () => {
     const verdict = decide(answer, FIRST_ATTEMPT, POLICY);
     expect(verdict).toEqual({ kind: 'retry', again: 'fresh-credentials', code: 'InvalidSecurityToken.Expired' });
     expect(recordAttempt(FIRST_ATTEMPT, answer, verdict)).toEqual({ failures: 0, calls: 1, effectUnknown: false });
-    expect(decide(answer, FIRST_ATTEMPT, POLICY, 'on-trial')).toEqual(haltAccount('InvalidSecurityToken.Expired'));
+    expect(decide(answer, FIRST_ATTEMPT, POLICY, 'failed')).toEqual(haltAccount('InvalidSecurityToken.Expired'));
   });
 
   it('tries later, and not for ever, where the token that is refused works for other calls', () => {

@@ -89,7 +89,7 @@ describe('a probe that tells nothing', () => {
     const { limiter } = await fleet.open({ ...account(name), probeIntervalMs: 1 });
     await limiter.halt('account', 'i', 'code', 'message');
     const members = await two(name);
-    for (const { heard } of members) await heard(await signals());
+    for (const member of members) await member.heard(await signals());
     return members;
   }
 

@@ -4,6 +4,7 @@ import { markOf, readHalts } from '../../src/limiter/halt-store.ts';
 import { openLimiter } from '../../src/limiter/limiter.ts';
 import type { WorkerEvent } from '../../src/queue/account-worker.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
+import { TRIAL_REFUSALS } from '../../src/queue/key-renewal.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, KEY, OTHER_INSTANCE, Workshop } from './workshop.ts';
 
 const PROBE_INTERVAL_MS = 1_000;
@@ -190,8 +191,8 @@ it('stops after a few calls where a token stays refused, however many items are 
     },
   });
   await expect.poll(() => seen, { timeout: 20_000 }).toBeDefined();
-  // Those with the old token, those with the new one, and a few whose slots came while the halt was written.
-  expect(seen?.sent).toBeLessThanOrEqual(2 * mostUnderWay + 3);
+  // Those with the old token, those with the new one and its trial, and a few whose slots came while the halt was written.
+  expect(seen?.sent).toBeLessThanOrEqual(2 * mostUnderWay + TRIAL_REFUSALS + 3);
   expect(seen?.inHand).toBeGreaterThan(seen?.sent ?? Number.NaN);
   // One for all of them, one for the probe, and one more where a call began after it and was refused before the halt was told.
   expect(seen?.refreshes).toBeLessThanOrEqual(3);

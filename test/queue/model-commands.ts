@@ -171,7 +171,7 @@ function loseJobs(): Command {
 export function commands(): fc.Arbitrary<Command> {
   const { submit, change, reopen, discard } = requests();
   const plan = fc.record({
-    answers: fc.array(fc.constantFrom(...ANSWERS), { minLength: 1, maxLength: 3 }),
+    answers: fc.array(fc.constantFrom(...ANSWERS), { minLength: 1, maxLength: 5 }),
     grant: fc.constantFrom('slot', 'slot', 'slot', 'slot', 'probe', 'closed'),
   });
   const count = fc.integer({ min: 1, max: 4 });

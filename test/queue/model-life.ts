@@ -1,5 +1,6 @@
 import type { Outcome } from '../../src/core/batch.ts';
 import { ATTEMPTS, type AnswerKind, type Point, type RunPlan } from './hand.ts';
+import { TRIAL_REFUSALS } from '../../src/queue/key-renewal.ts';
 import type { ModelItem, ModelJob, QueueModel } from './model.ts';
 
 /** One start of a job, in the hands of one process. */
@@ -23,7 +24,7 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
   if (!model.adoptJob(standing, job)) return yield* waits(run, job);
   const { item } = job;
   const known: Trail = { failures: job.failures, unsure: job.unsure };
-  let isRenewed = false;
+  let refusals = 0;
   known.unsure ||= job.isOpen && item.departed;
   if (!model.isOver(job)) item.unsure ||= known.unsure;
   job.isOpen = true;
@@ -63,8 +64,9 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
         model.isHalted = true;
         break;
       case 'old-token':
-        if (isRenewed) model.isHalted = true;
-        isRenewed = true;
+        // The first one has the token fetched anew, and that one has its trial.
+        if (refusals >= TRIAL_REFUSALS) model.isHalted = true;
+        refusals += 1;
         break;
       case 'lost-before':
       case 'lost-after':
