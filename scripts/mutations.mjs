@@ -136,15 +136,15 @@ const MUTATIONS = [
   {
     name: 'a halt without jobs keeps all others out',
     file: 'src/limiter/halt-store.ts',
-    from: 'nowMs < nextProbeAt + OVERDUE_MS',
+    from: 'Math.abs(nowMs - nextProbeAt) <= OVERDUE_MS',
     to: 'nowMs > 0',
     tests: ['test/queue/halts.test.ts'],
   },
   {
     name: 'a throttled item loses an attempt',
     file: 'src/core/decide.ts',
-    from: "verdict.kind === 'retry' && sent",
-    to: "(verdict.kind === 'retry' || verdict.kind === 'throttled') && sent",
+    from: '(isFailure && sent ? 1 : 0)',
+    to: "((isFailure || verdict.kind === 'throttled') && sent ? 1 : 0)",
     tests: ['test/core'],
   },
   {
@@ -174,6 +174,9 @@ try {
   cpSync('.', copy, { recursive: true, filter: (path) => !left.has(path) });
   symlinkSync(join(process.cwd(), 'node_modules'), join(copy, 'node_modules'));
   build();
+  // A test that fails anyway would notice everything.
+  const unchanged = runTests([...new Set(chosen.flatMap(({ tests }) => tests))]);
+  if (unchanged.status !== 0) throw new Error(`the tests fail without a mutation:\n${unchanged.stdout}`);
   for (const mutation of chosen) {
     const startMs = performance.now();
     const verdict = tryOut(mutation);
@@ -196,10 +199,7 @@ function tryOut({ file, from, to, tests, build: isBuilt }) {
   );
   try {
     if (isBuilt === true) build();
-    const { status, stdout } = spawnSync('npx', ['vitest', 'run', '--bail', '1', ...tests], {
-      cwd: copy,
-      encoding: 'utf8',
-    });
+    const { status, stdout } = runTests(tests);
     const failed = Number(/(\d+) failed\s*$/.exec(stdout)?.[1] ?? 0);
     // A run that fails without a failing test has proved nothing.
     return status !== 0 && failed > 0 ? 'noticed' : 'SURVIVED';
@@ -207,6 +207,10 @@ function tryOut({ file, from, to, tests, build: isBuilt }) {
     writeFileSync(path, text);
     if (isBuilt === true) build();
   }
+}
+
+function runTests(tests) {
+  return spawnSync('npx', ['vitest', 'run', '--bail', '1', ...tests], { cwd: copy, encoding: 'utf8' });
 }
 
 function build() {

@@ -26,9 +26,12 @@ export type KeyTrust = 'untried' | 'failed' | 'proven';
 
 export type HaltScope = 'account' | 'instance';
 
+/** Neither uses a try: an item has no part in its account's token. `later`: another fetch would not help yet. */
+type TokenRetry = 'fresh-credentials' | 'later';
+
 export type Verdict =
   | { readonly kind: 'done'; readonly outcome: 'revoked' | 'already-gone'; readonly confirmedBy: 'answer' | 'absence' }
-  | { readonly kind: 'retry'; readonly again: 'backoff' | 'at-once' | 'fresh-credentials'; readonly code: string }
+  | { readonly kind: 'retry'; readonly again: 'backoff' | 'at-once' | TokenRetry; readonly code: string }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number; readonly code: string }
   | { readonly kind: 'dead'; readonly code: string; readonly message: string }
   | { readonly kind: 'halt'; readonly scope: HaltScope; readonly code: string; readonly message: string };
@@ -81,10 +84,9 @@ function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy, 
       return { kind: 'halt', scope: 'instance', code, message };
     case 'token':
       if (trust === 'failed') return { kind: 'halt', scope: 'account', code, message };
-      if (trust === 'proven') return retryOrDead(answer, attempt, policy.attempts);
       return isLastCall(attempt)
         ? { kind: 'dead', code, message }
-        : { kind: 'retry', again: 'fresh-credentials', code };
+        : { kind: 'retry', again: trust === 'proven' ? 'later' : 'fresh-credentials', code };
     case 'credential':
     case 'risk-control':
     case 'clock':
@@ -126,8 +128,9 @@ function retryOrDead(
  */
 export function recordAttempt(attempt: Attempt, answer: Answer, verdict: Verdict): Attempt {
   const sent = answer.kind !== 'not-sent';
+  const isFailure = verdict.kind === 'retry' && (verdict.again === 'backoff' || verdict.again === 'at-once');
   return {
-    failures: attempt.failures + (verdict.kind === 'retry' && sent && verdict.again !== 'fresh-credentials' ? 1 : 0),
+    failures: attempt.failures + (isFailure && sent ? 1 : 0),
     calls: attempt.calls + (sent ? 1 : 0),
     effectUnknown: attempt.effectUnknown || effectUnknown(answer),
   };

@@ -134,12 +134,12 @@ export async function readHalts(redis: Redis, prefix: string, account?: string):
 
 /**
  * The account's halts that keep items out of its queue. One whose probe is long overdue does not: the jobs that would have made it are gone, as
- * when their batch was cancelled, so that only a new one can.
+ * when their batch was cancelled, so that only a new one can. Nor does one that is as far ahead: Redis' clock went back since.
  */
 export async function standingHalts(redis: Redis, prefix: string, account: string): Promise<Halt[]> {
   const { probes, signals } = limiterKeys(prefix, '', '');
   const { halts, nowMs } = await lookAt(redis, [haltsKey(prefix), probes, signals], account);
-  return halts.filter(({ nextProbeAt }) => nowMs < nextProbeAt + OVERDUE_MS);
+  return halts.filter(({ nextProbeAt }) => Math.abs(nowMs - nextProbeAt) <= OVERDUE_MS);
 }
 
 async function lookAt(redis: Redis, keys: readonly string[], account: string | undefined): Promise<HaltsSeen> {

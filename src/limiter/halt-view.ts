@@ -18,8 +18,13 @@ interface Mark {
 
 /** A process' knowledge of its account's halts, so that judging a caller takes no Redis command. */
 export class HaltView {
+  readonly #probeIntervalMs: number;
   #account: Mark | undefined;
   #instances = new Map<string, Mark>();
+
+  constructor(probeIntervalMs: number) {
+    this.#probeIntervalMs = probeIntervalMs;
+  }
 
   get isAccountHalted(): boolean {
     return this.#account !== undefined;
@@ -30,7 +35,9 @@ export class HaltView {
     this.#account = undefined;
     this.#instances = new Map();
     for (const { instanceId, code, message, nextProbeAt } of seen.halts) {
-      const mark = { code, message, probeAtMs: nowMs + nextProbeAt - seen.nowMs };
+      // One further off than an interval was set before Redis' clock went back.
+      const probeAtMs = nowMs + Math.min(nextProbeAt - seen.nowMs, this.#probeIntervalMs);
+      const mark = { code, message, probeAtMs };
       if (instanceId === undefined) this.#account = mark;
       else this.#instances.set(instanceId, mark);
     }

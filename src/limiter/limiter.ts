@@ -25,7 +25,7 @@ class SlotLimiter implements Limiter {
   readonly #options: LimiterOptions;
   readonly #pace: PaceStore;
   readonly #haltStore: HaltStore;
-  readonly #halts = new HaltView();
+  readonly #halts: HaltView;
   readonly #line = new WaitingLine();
   readonly #shelf = new SlotShelf(() => this.#serve());
   readonly #pulses: PulseLoop;
@@ -44,6 +44,7 @@ class SlotLimiter implements Limiter {
   constructor(options: LimiterOptions) {
     this.#options = options;
     this.#probeIntervalMs = options.probeIntervalMs ?? PROBE_INTERVAL_MS;
+    this.#halts = new HaltView(this.#probeIntervalMs);
     this.#pace = openPaceStore(options);
     this.#haltStore = openHaltStore(options, this.#probeIntervalMs);
     this.#notices = new NoticeBoard(options.onNotice?.bind(options));

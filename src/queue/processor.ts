@@ -70,6 +70,8 @@ const NOT_OURS_MS = 5_000;
 /** A job whose batch has gone from Redis since it was found is looked at anew. */
 const NO_BATCH_MS = 2_000;
 const DEFECT_MS = 2_000;
+/** Before an item is tried again whose token was refused, though it works for others. */
+const TOKEN_MS = 2_000;
 /** The least time before a throttled item is tried again. */
 const THROTTLED_MS = 500;
 
@@ -156,6 +158,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
           if (verdict.again === 'backoff') {
             return wait.until(item, backoffMs(item.attempt.failures, policy, parts.random()));
           }
+          if (verdict.again === 'later') return wait.snooze(item, TOKEN_MS);
           // It has told nothing yet.
           if (grant.probe) await pacer.probeAgain(instanceId);
           continue;

@@ -129,11 +129,12 @@ describe('decide', () => {
     expect(decide(answer, FIRST_ATTEMPT, POLICY, 'failed')).toEqual(haltAccount('InvalidSecurityToken.Expired'));
   });
 
-  it('tries later, and not for ever, where the token that is refused works for other calls', () => {
+  it('tries later, which is no try lost and yet not for ever, where the token that is refused works for other calls', () => {
     const answer = refused('InvalidSecurityToken.Expired');
     const verdict = decide(answer, FIRST_ATTEMPT, POLICY, 'proven');
-    expect(verdict).toEqual({ kind: 'retry', again: 'backoff', code: 'InvalidSecurityToken.Expired' });
-    const last = { ...FIRST_ATTEMPT, failures: POLICY.attempts - 1 };
+    expect(verdict).toEqual({ kind: 'retry', again: 'later', code: 'InvalidSecurityToken.Expired' });
+    expect(recordAttempt(FIRST_ATTEMPT, answer, verdict)).toEqual({ failures: 0, calls: 1, effectUnknown: false });
+    const last = { ...FIRST_ATTEMPT, calls: MAX_CALLS - 1 };
     expect(decide(answer, last, POLICY, 'proven')).toEqual(dead('InvalidSecurityToken.Expired'));
   });
 

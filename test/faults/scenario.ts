@@ -24,6 +24,9 @@ export interface Scenario {
   disturb(rig: Rig, batch: string, items: readonly Certificate[]): Promise<string | void>;
 }
 
+/** A slot lies at most 50 ms ahead, and its call leaves at most 25 ms late. */
+export const SLOTS_END_WITHIN_MS = 100;
+
 export const PROMISE = 'every item in exactly one outcome, revoked is what was deleted, never over a cap';
 
 /**

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Grant } from '../../src/limiter/contract.ts';
-import { readHalts } from '../../src/limiter/halt-store.ts';
+import { markOf, readHalts } from '../../src/limiter/halt-store.ts';
 import { Fleet, type Member, type MemberOptions } from './fleet.ts';
 
 const fleet = new Fleet();
 const account = (name: string): MemberOptions => ({
   account: { name, qps: 400 },
   egress: { id: 'shared', qps: 4_000 },
-  probeIntervalMs: name === 'probed' || name === 'both' || name === 'whole' || name === 'late' ? 1_000 : 30_000,
+  probeIntervalMs: ['part', 'unused', 'leaving'].includes(name) ? 30_000 : 1_000,
 });
-const names = ['whole', 'part', 'probed', 'both', 'late', 'unused', 'leaving'] as const;
+const names = ['whole', 'part', 'probed', 'both', 'late', 'unused', 'leaving', 'clock'] as const;
 
 beforeAll(() => fleet.prime(names.map(account)));
 afterEach(() => fleet.closeAll());
@@ -75,6 +75,18 @@ describe('a halted account', () => {
     expect(slots(await askAll([first, second], 'i'))).toEqual(
       Array.from({ length: 20 }, () => expect.objectContaining({ probe: false })),
     );
+  });
+});
+
+describe('a probe', () => {
+  it('is not waited for beyond an interval where the clock of Redis has gone back', async () => {
+    const [first] = await two('clock');
+    await first.limiter.halt('account', 'i', 'code', 'message');
+    await fleet.keys.client.hset(`${fleet.keys.prefix}:probes`, markOf('clock'), Date.now() + 3_600_000);
+    await fleet.keys.client.incr(`${fleet.keys.prefix}:signals`);
+    await first.heard(await signals());
+    await untilProbeDue(first, 'i');
+    expect(await first.limiter.take('i')).toMatchObject({ kind: 'slot', probe: true });
   });
 });
 

@@ -64,7 +64,7 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
         model.isHalted = true;
         break;
       case 'old-token':
-        // The first one has the token fetched anew, and that one has its trial.
+        // The first one has the token fetched anew, and that one has its trial of some calls.
         if (refusals >= TRIAL_REFUSALS) model.isHalted = true;
         refusals += 1;
         break;

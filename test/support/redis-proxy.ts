@@ -37,11 +37,13 @@ export async function startRedisProxy(path: string): Promise<RedisProxy> {
     client.on('data', (bytes: Buffer) => {
       if (!proxy.swallow) upstream.write(bytes);
     });
+    const late: Buffer[] = [];
     upstream.on('data', (bytes: Buffer) => {
       if (proxy.swallow) return;
-      // Timers of one length fire in the order in which they were set, so the stream keeps its order.
-      if (proxy.delayMs > 0) setTimeout(() => client.write(bytes), proxy.delayMs);
-      else client.write(bytes);
+      if (proxy.delayMs === 0 && late.length === 0) return void client.write(bytes);
+      // One by one from the front, whichever timer fires: also where the delay has changed, the stream keeps its order.
+      late.push(bytes);
+      setTimeout(() => client.write(late.shift() ?? ''), proxy.delayMs);
     });
   });
   server.listen(0, '127.0.0.1');

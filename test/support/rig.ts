@@ -43,6 +43,8 @@ export interface Rig extends Installation {
     egress?: string;
     node?: readonly string[];
     env?: Record<string, string>;
+    /** The account's pace, where it is not the rig's. */
+    accountQps?: number;
     settings?: object;
   }): Promise<RigWorker>;
   submit(items: readonly Certificate[], ...flags: string[]): Promise<string>;
@@ -79,14 +81,14 @@ export async function openRig({
   const proxy = await startRedisProxy(socket);
   const direct = connect(server, 'worker', () => undefined);
   const url = `redis://:${password}@127.0.0.1:${proxy.port}`;
-  const settings = (endpoint: string, changes: object = {}): object => ({
+  const settings = (endpoint: string, changes: object = {}, accountQps = caps.accountQps): object => ({
     redis: { url },
     egress: { qps: caps.egressQps },
     retry: { baseMs: 50, capMs: 500 },
     accounts: Object.fromEntries(
       Object.entries(accounts).map(([name, instances], n) => {
         const credentials = { ...KEY_ENV, accessKeyIdEnv: `${KEY_ENV.accessKeyIdEnv}_${n}` };
-        return [name, { endpoint, instances, limits: { qps: caps.accountQps }, credentials }];
+        return [name, { endpoint, instances, limits: { qps: accountQps }, credentials }];
       }),
     ),
     ...changes,
@@ -127,11 +129,15 @@ export async function openRig({
     proxy,
     direct,
     workers,
-    async startWorker({ egress = EGRESSES[0], node = [], env = {}, settings: changes = {} } = {}) {
+    async startWorker({ egress = EGRESSES[0], node = [], env = {}, accountQps, settings: changes = {} } = {}) {
       started += 1;
       const number = started;
       const config = await installation.configure(
-        settings(endpoint, { egress: { id: egress, qps: caps.egressQps, localAddress: egress }, ...changes }),
+        settings(
+          endpoint,
+          { egress: { id: egress, qps: caps.egressQps, localAddress: egress }, ...changes },
+          accountQps,
+        ),
         `worker-${number}.yaml`,
       );
       const sends = join(installation.folder, `sends-${number}`);

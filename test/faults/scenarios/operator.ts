@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
+import type { Ended } from '../../support/command.ts';
 import { expectNoSends } from '../../support/pace-oracle.ts';
 import { progress, PROMISE, startTwo, UNHURRIED, type Scenario } from '../scenario.ts';
 
@@ -34,10 +35,14 @@ export const OPERATOR: readonly Scenario[] = [
     plan: { seed: 5, faults: [{ kind: 'code', code: 'ParameterCheckFailed', share: 0.02 }] },
     async disturb(rig, batch) {
       await startTwo(rig);
-      await rig.until(batch, ({ dead, pending }) => dead > 5 || pending === 0);
-      await rig.run(['dead', 'retry', '--batch', batch]);
-      await progress(rig, batch, 0.25);
-      await rig.run(['dead', 'retry', '--batch', batch]);
+      const retry = (): Promise<Ended> => rig.run(['dead', 'retry', '--batch', batch]);
+      const { pending } = await rig.until(batch, ({ dead }) => dead > 5);
+      expect(pending).toBeGreaterThan(0);
+      expect(await retry()).toMatchObject({ code: 0 });
+      await progress(rig, batch, 0);
+      expect(await retry()).toMatchObject({ code: 0 });
+      // Each of them is refused once.
+      await rig.until(batch, ({ dead, revoked, accepted }) => dead === 0 && revoked === accepted);
     },
   },
   {

@@ -4,10 +4,7 @@ import { RAMP_STEPS } from '../../../src/core/batch.ts';
 import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
 import { expectDeletionsWithin } from '../../support/oracles.ts';
 import { expectNoSends } from '../../support/pace-oracle.ts';
-import { progress, PROMISE, resumeUntilDone, startTwo, type Scenario } from '../scenario.ts';
-
-/** A slot lies at most 50 ms ahead, and its call leaves at most 25 ms late. */
-const SLOTS_END_WITHIN_MS = 100;
+import { progress, PROMISE, resumeUntilDone, SLOTS_END_WITHIN_MS, startTwo, type Scenario } from '../scenario.ts';
 
 /** Redis fails, forgets, refuses, or is far away. */
 export const REDIS: readonly Scenario[] = [
@@ -33,8 +30,17 @@ export const REDIS: readonly Scenario[] = [
     async disturb(rig, batch, items) {
       await startTwo(rig);
       await progress(rig, batch, 0.6);
+      const gone = await expectDeletionsWithin(rig, items);
       await rig.direct.flushall();
-      return rig.submit(items);
+      const again = await rig.submit(items);
+      const { dead, confirmedByAbsence } = await rig.until(again, ({ pending }) => pending === 0);
+      expect(dead).toBe(0);
+      const rows = await rig.report(again);
+      const claimed = rows.filter(({ deviceSn, outcome }) => gone.has(deviceSn) && outcome !== 'already-gone');
+      expect(claimed.length, 'of those that were done, revoked by absence at most').toBeLessThanOrEqual(
+        confirmedByAbsence,
+      );
+      return again;
     },
   },
   {

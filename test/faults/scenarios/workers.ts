@@ -1,20 +1,28 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { EGRESSES, type Rig } from '../../support/rig.ts';
-import { progress, PROMISE, startTwo, UNHURRIED, type Scenario } from '../scenario.ts';
+import { expect } from 'vitest';
+import { worstWindow } from '../../../src/core/pace.ts';
+import { EGRESSES, type Rig, type RigWorker } from '../../support/rig.ts';
+import { progress, PROMISE, SLOTS_END_WITHIN_MS, startTwo, UNHURRIED, type Scenario } from '../scenario.ts';
+
+/** Half of the rig's pace of an account. */
+const LOWERED_QPS = 200;
 
 /** Kills with -9 and starts another in its place, so many times, as long as there is work. */
 async function killInALoop(rig: Rig, batch: string, times: number): Promise<void> {
   let [victim, other] = await startTwo(rig);
+  let kills = 0;
   await progress(rig, batch, 0.8);
   for (let round = 0; round < times; round += 1) {
     const before = await rig.status(batch);
-    if (before === undefined || before.pending === 0) return;
+    if (before === undefined || before.pending === 0) break;
     victim?.kill('SIGKILL');
     await victim?.ended;
+    kills += 1;
     const next = await rig.startWorker({ egress: victim?.egress ?? EGRESSES[0] });
     [victim, other] = [other, next];
     await progress(rig, batch, Math.max(0, before.pending / before.accepted - 0.06));
   }
+  expect(kills, 'workers killed while there was work').toBeGreaterThanOrEqual(2);
 }
 
 /** Nothing fails, or what fails is a worker, its host or its clock. */
@@ -99,13 +107,20 @@ export const WORKERS: readonly Scenario[] = [
     promise: `${PROMISE}; while both are configured the stricter one holds`,
     items: 2_000,
     async disturb(rig, batch) {
-      const [first, second] = await startTwo(rig);
+      const old = await startTwo(rig);
       await progress(rig, batch, 0.75);
-      for (const old of [first, second]) {
-        await rig.startWorker({ egress: old?.egress ?? EGRESSES[0], settings: { limiter: { lateMs: 50 } } });
-        old?.kill('SIGTERM');
-        await old?.ended;
+      const strict: RigWorker[] = [];
+      for (const worker of old) {
+        strict.push(await rig.startWorker({ egress: worker.egress, accountQps: LOWERED_QPS }));
+        worker.kill('SIGTERM');
+        await worker.ended;
       }
+      await progress(rig, batch, 0);
+      const strictFromMs = Math.min(...((await strict[0]?.sends()) ?? [])) + SLOTS_END_WITHIN_MS;
+      const { senders } = await rig.pace();
+      const sent = senders.flatMap(({ sendsMs }) => sendsMs.filter((time) => time >= strictFromMs));
+      expect(sent.length, 'calls since the first worker had the lower pace').toBeGreaterThan(2 * LOWERED_QPS);
+      expect(worstWindow(sent), 'calls sent in the worst second since').toBeLessThanOrEqual(LOWERED_QPS);
     },
   },
 ];
