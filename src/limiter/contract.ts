@@ -58,8 +58,8 @@ export interface Limiter {
   /** Every call of the scope would fail the same way: stops it in all processes. True where it was not marked before and now is. */
   halt(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean>;
   /**
-   * A call of the instance succeeded. Ends its halt and the account's when the call was a probe of this limiter, and then says whether a mark
-   * was there; calls that were on their way when the halt began prove nothing. Costs nothing otherwise.
+   * The instance's probe, given out by this limiter, succeeded: ends its halt and the account's, and says whether a mark was there. Does nothing
+   * where none is out; calls that were on their way when the halt began prove nothing.
    */
   lift(instanceId: string): Promise<boolean>;
   /** The instance's probe, given out by this limiter, has told nothing: the next caller of any process may probe in its place. */

@@ -132,7 +132,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       item = { ...item, attempt: recordAttempt(item.attempt, answer, verdict) };
       wait.item = item;
       if (answer.kind !== 'not-sent') tell({ kind: 'answer', item, answer, verdict, tookMs: answeredMs - sentMs });
-      if (provesAccess(answer) && (await pacer.lift(instanceId))) {
+      if (grant.probe && provesAccess(answer) && (await pacer.lift(instanceId))) {
         tell({ kind: 'lifted', instanceId });
       }
 
