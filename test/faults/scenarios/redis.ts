@@ -1,10 +1,47 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { RAMP_STEPS } from '../../../src/core/batch.ts';
 import { hostMonotonicMs } from '../../../src/sandbox/journal.ts';
 import { expectDeletionsWithin } from '../../support/oracles.ts';
 import { expectNoSends } from '../../support/pace-oracle.ts';
+import type { Rig } from '../../support/rig.ts';
 import { progress, PROMISE, resumeUntilDone, SLOTS_END_WITHIN_MS, startTwo, type Scenario } from '../scenario.ts';
+
+async function restartEmpty({ server }: Rig): Promise<void> {
+  process.kill(server.serverPid(), 'SIGKILL');
+  await rm(join(server.dataDir, 'redis', 'appendonlydir'), { recursive: true });
+  await server.restart();
+}
+
+function forgetful(name: string, forget: (rig: Rig) => Promise<unknown>): Scenario {
+  return {
+    name,
+    promise:
+      'what was deleted is of the manifest; the same manifest submitted again ends every item, those that were done as already gone',
+    items: 2_000,
+    isLossy: true,
+    async disturb(rig, batch, items) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.6);
+      const gone = await expectDeletionsWithin(rig, items);
+      await forget(rig);
+      const again = await rig.submit(items);
+      await expectDoneAsGone(rig, again, gone);
+      return again;
+    },
+  };
+}
+
+/** Nothing of a batch that was submitted again is dead, and what was done before is not claimed once more. */
+async function expectDoneAsGone(rig: Rig, batch: string, gone: ReadonlySet<string>): Promise<void> {
+  const { dead, confirmedByAbsence } = await rig.until(batch, ({ pending }) => pending === 0);
+  expect(dead).toBe(0);
+  const rows = await rig.report(batch);
+  const claimed = rows.filter(({ deviceSn, outcome }) => gone.has(deviceSn) && outcome !== 'already-gone');
+  expect(claimed.length, 'of those, revoked by absence at most').toBeLessThanOrEqual(confirmedByAbsence);
+}
 
 /** Redis fails, forgets, refuses, or is far away. */
 export const REDIS: readonly Scenario[] = [
@@ -21,28 +58,8 @@ export const REDIS: readonly Scenario[] = [
       }
     },
   },
-  {
-    name: 'Redis loses everything',
-    promise:
-      'what was deleted is of the manifest; the same manifest submitted again ends every item, those that were done as already gone',
-    items: 2_000,
-    isLossy: true,
-    async disturb(rig, batch, items) {
-      await startTwo(rig);
-      await progress(rig, batch, 0.6);
-      const gone = await expectDeletionsWithin(rig, items);
-      await rig.direct.flushall();
-      const again = await rig.submit(items);
-      const { dead, confirmedByAbsence } = await rig.until(again, ({ pending }) => pending === 0);
-      expect(dead).toBe(0);
-      const rows = await rig.report(again);
-      const claimed = rows.filter(({ deviceSn, outcome }) => gone.has(deviceSn) && outcome !== 'already-gone');
-      expect(claimed.length, 'of those that were done, revoked by absence at most').toBeLessThanOrEqual(
-        confirmedByAbsence,
-      );
-      return again;
-    },
-  },
+  forgetful('Redis loses everything', (rig) => rig.direct.flushall()),
+  forgetful('Redis is killed and restarted empty', restartEmpty),
   {
     name: 'notFound: dead, and Redis loses everything',
     promise:
@@ -68,7 +85,7 @@ export const REDIS: readonly Scenario[] = [
   },
   ...(
     [
-      ['read-only', 'min-replicas-to-write', '1'],
+      ['short of replicas', 'min-replicas-to-write', '1'],
       ['out of memory', 'maxmemory', '1mb'],
     ] as const
   ).map(([what, setting, refusing]): Scenario => ({
@@ -83,6 +100,20 @@ export const REDIS: readonly Scenario[] = [
       await rig.direct.config('SET', setting, '0');
     },
   })),
+  {
+    name: 'Redis read-only for two seconds, as the replica of nobody',
+    promise: PROMISE,
+    items: 2_500,
+    async disturb(rig, batch) {
+      await startTwo(rig);
+      await progress(rig, batch, 0.75);
+      // Nothing listens there, so it keeps its data.
+      await rig.direct.replicaof('127.0.0.1', 1);
+      await expect(rig.direct.set('any', '1')).rejects.toThrow('READONLY');
+      await delay(2_000);
+      await rig.direct.replicaof('NO', 'ONE');
+    },
+  },
   {
     name: 'a Redis that is 40 ms away',
     promise: `${PROMISE}; with the default lateMs of 25 no slot comes in time, so the worker waits; near again, it goes on`,
