@@ -50,6 +50,7 @@ export async function expectDeletionsWithin(rig: Rig, items: readonly Certificat
 export async function expectSecrecy(rig: Rig, batch: string): Promise<void> {
   const texts: (readonly [where: string, text: string])[] = [
     ['the report', JSON.stringify(await rig.report(batch))],
+    ...rig.written,
     ...rig.workers.map((worker) => [`worker ${worker.pid}`, worker.output()] as const),
   ];
   for await (const [key, value] of everythingIn(rig.direct)) texts.push([`the key ${key}`, `${key} ${value}`]);

@@ -39,6 +39,8 @@ export interface Rig extends Installation {
   /** Past the proxy. */
   readonly direct: Redis;
   readonly workers: readonly RigWorker[];
+  /** What each command but the workers has written, with its first word. */
+  readonly written: readonly (readonly [command: string, text: string])[];
   startWorker(options?: {
     egress?: string;
     node?: readonly string[];
@@ -118,6 +120,7 @@ export async function openRig({
   const endpoint = `http://127.0.0.1:${/:(\d+)/.exec(witness.output())?.[1] ?? ''}`;
   await installation.configure(settings(endpoint));
   const workers: RigWorker[] = [];
+  const written: [string, string][] = [];
   const ledger = new Ledger(direct, KEY_PREFIX);
   let manifests = 0;
   let started = 0;
@@ -129,6 +132,12 @@ export async function openRig({
     proxy,
     direct,
     workers,
+    written,
+    async run(args, options) {
+      const ended = await installation.run(args, options);
+      written.push([args[0] ?? '', ended.stdout + ended.stderr]);
+      return ended;
+    },
     async startWorker({ egress = EGRESSES[0], node = [], env = {}, accountQps, settings: changes = {} } = {}) {
       started += 1;
       const number = started;
@@ -154,7 +163,7 @@ export async function openRig({
     async submit(items, ...flags) {
       manifests += 1;
       const manifest = await installation.file(`manifest-${manifests}.csv`, manifestOf(items));
-      const ended = await installation.run(['submit', manifest, '--execute', '--yes', '--json', ...flags]);
+      const ended = await rig.run(['submit', manifest, '--execute', '--yes', '--json', ...flags]);
       const { batch } = JSON.parse(ended.stdout || '{}') as { batch?: string };
       if (batch === undefined) throw new Error(`the submission was refused: ${ended.stderr}`);
       return batch;
@@ -170,7 +179,7 @@ export async function openRig({
         { timeout: withinMs, interval: LOOK_EVERY_MS },
       ),
     async report(batch) {
-      const { stdout, stderr, code } = await installation.run(['report', batch, '--format', 'ndjson']);
+      const { stdout, stderr, code } = await rig.run(['report', batch, '--format', 'ndjson']);
       if (code !== 0) throw new Error(stderr);
       return lines(stdout).map((line) => JSON.parse(line) as ReportRow);
     },
