@@ -18,6 +18,7 @@ import { RevokeQueue } from '../dist/queue/revoke-queue.js';
 import { openRedis as openEmbedded } from '../dist/runtime/redis/open-redis.js';
 import { COMMAND, openRedis, residentPeakKb, startStack, usedMemory, writeManifest } from './stack.mjs';
 import { plotRow } from './chart.mjs';
+import { medianOfEach } from './median.mjs';
 
 const FIRST_EXPONENT = 4;
 /** Ten seconds of the default pace, as a worker has it. */
@@ -59,10 +60,7 @@ async function measureAll() {
 
 /** Of several runs, which have the same sizes, the median of each number. */
 function writeReport(runs) {
-  const rows = runs[0].rows.map((row, at) => {
-    const of = (name) => runs.map((run) => run.rows[at][name]).toSorted((a, b) => a - b);
-    return Object.fromEntries(Object.keys(row).map((name) => [name, of(name)[Math.floor(runs.length / 2)]]));
-  });
+  const rows = runs[0].rows.map((_, at) => medianOfEach(runs.map((run) => run.rows[at])));
   mkdirSync('docs/charts', { recursive: true });
   writeFileSync('docs/charts/growth.svg', chart(rows));
   writeFileSync('docs/benchmarks-growth.md', page(runs, rows));

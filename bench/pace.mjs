@@ -1,4 +1,5 @@
 // Promise 1: the worst sliding second of the senders against the configured pace, and the share of the pace that was used while work waited.
+import { median } from './median.mjs';
 import { startStack, worstSecond } from './stack.mjs';
 
 const RUNS = 3;
@@ -39,7 +40,7 @@ function summaryOf(rows) {
     sentWorstByEgress: sentWorstByEgress.map((_, at) => worst((row) => row.sentWorstByEgress[at])),
     arrivedWorst,
     witnessLagMs,
-    used: used.toSorted((a, b) => a - b)[Math.floor(RUNS / 2)],
+    used: median(used),
     usedOfRuns: used,
   };
 }

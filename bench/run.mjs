@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { benchCeiling } from './ceiling.mjs';
+import { medianOfEach } from './median.mjs';
 import { benchPace } from './pace.mjs';
 import { benchSubmit } from './submit.mjs';
 
@@ -31,11 +32,5 @@ console.log(JSON.stringify(results, undefined, 2));
 async function repeat(times, bench) {
   const runs = [];
   for (let run = 0; run < times; run += 1) runs.push(await bench());
-  const median = Object.fromEntries(
-    Object.keys(runs[0]).map((key) => [
-      key,
-      runs.map((run) => run[key]).toSorted((a, b) => a - b)[Math.floor(times / 2)],
-    ]),
-  );
-  return { median, runs };
+  return { median: medianOfEach(runs), runs };
 }

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { barChart } from '../chart.mjs';
+import { median } from '../median.mjs';
 import { CONTENDERS } from './contenders.mjs';
 
 /** Columns of the second table, less is better in each: name in the numbers, heading, what it is called in a sentence, digits. */
@@ -38,9 +39,8 @@ function medians(runs, contender) {
       // Below zero: calls that were made again after every certificate had been called for.
       .filter(({ sendsMissing = 0 }) => sendsMissing <= 0)
       .map((run) => run[column])
-      .filter((value) => value !== undefined)
-      .toSorted((a, b) => a - b);
-    return values[Math.floor(values.length / 2)];
+      .filter((value) => value !== undefined);
+    return median(values);
   };
 }
 
@@ -134,14 +134,14 @@ function noise({ machine, processes, runs }) {
   const spreads = [...same.values()]
     .filter((values) => values.length > 1)
     .map((values) => values.toSorted((a, b) => a - b))
-    .map((values) => ((values.at(-1) - values[0]) / values[Math.floor(values.length / 2)]) * 100)
+    .map((values) => ((values.at(-1) - values[0]) / median(values)) * 100)
     .toSorted((a, b) => a - b);
   const failures = runs.filter(({ failed }) => failed !== undefined).length;
   const load = `the load a minute before the first run was ${show(runs[0].loadBefore, 1)} on ${machine.cores} cores, and before the others ${show(loads[0], 1)} to ${show(loads.at(-1), 1)}, of which the run before was the most`;
   const spread =
     spreads.length === 0
       ? ''
-      : ` Between the runs of one thing the CPU a call differed by ${show(spreads[Math.floor(spreads.length / 2)])}% in the middle, and by ${show(spreads.at(-1))}% at most.`;
+      : ` Between the runs of one thing the CPU a call differed by ${show(median(spreads))}% in the middle, and by ${show(spreads.at(-1))}% at most.`;
   const told = failures === 0 ? '' : ` ${failures} runs failed and are left out.`;
   const crowd =
     Math.max(...processes) <= machine.cores

@@ -81,7 +81,7 @@ export function limiterKeys(prefix: string, account: string, egress: string): Li
   return {
     account: accountKey(prefix, account),
     egress: egressKey(prefix, egress),
-    halts: haltsKey(prefix),
+    halts: `${prefix}:halts`,
     probes: `${prefix}:probes`,
     signals: signalsKey(prefix),
   };
@@ -93,10 +93,6 @@ export function accountKey(prefix: string, account: string): string {
 
 export function egressKey(prefix: string, egress: string): string {
   return `${prefix}:pace:egress:${egress}`;
-}
-
-export function haltsKey(prefix: string): string {
-  return `${prefix}:halts`;
 }
 
 export function signalsKey(prefix: string): string {

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { HaltScope } from '../core/decide.ts';
 import { script } from '../runtime/redis/script.ts';
-import { haltsKey, limiterKeys, type LimiterOptions } from './contract.ts';
+import { limiterKeys, type LimiterOptions } from './contract.ts';
 
 /** A stopped account, or one stopped instance of it. Times are milliseconds since 1970 by Redis' clock. */
 export interface Halt {
@@ -128,8 +128,7 @@ export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeI
  * @param account - only this one's
  */
 export async function readHalts(redis: Redis, prefix: string, account?: string): Promise<Halt[]> {
-  const { probes, signals } = limiterKeys(prefix, '', '');
-  return [...(await lookAt(redis, [haltsKey(prefix), probes, signals], account)).halts];
+  return [...(await lookAtAll(redis, prefix, account)).halts];
 }
 
 /**
@@ -137,9 +136,14 @@ export async function readHalts(redis: Redis, prefix: string, account?: string):
  * when their batch was cancelled, so that only a new one can. Nor does one that is as far ahead: Redis' clock went back since.
  */
 export async function standingHalts(redis: Redis, prefix: string, account: string): Promise<Halt[]> {
-  const { probes, signals } = limiterKeys(prefix, '', '');
-  const { halts, nowMs } = await lookAt(redis, [haltsKey(prefix), probes, signals], account);
+  const { halts, nowMs } = await lookAtAll(redis, prefix, account);
   return halts.filter(({ nextProbeAt }) => Math.abs(nowMs - nextProbeAt) <= OVERDUE_MS);
+}
+
+function lookAtAll(redis: Redis, prefix: string, account: string | undefined): Promise<HaltsSeen> {
+  // The keys of the halts are the same for all accounts.
+  const { halts, probes, signals } = limiterKeys(prefix, '', '');
+  return lookAt(redis, [halts, probes, signals], account);
 }
 
 async function lookAt(redis: Redis, keys: readonly string[], account: string | undefined): Promise<HaltsSeen> {

@@ -10,7 +10,8 @@ export const TRIAL_MS = 60_000;
 export const TRIAL_REFUSALS = 3;
 
 /**
- * Whether it helps to fetch an account's credentials anew when the API refuses their token: tried for all the items in hand together. Where calls that began after that are refused the same way, and none works, it does not. Times are of `performance.now()`.
+ * Whether it helps to fetch an account's credentials anew when the API refuses their token: tried for all the items in hand together. Where calls
+ * that began after that are refused the same way, and none works, it does not. Times are of `performance.now()`.
  */
 export class KeyRenewal {
   readonly #fetchAnew: () => void;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { slotsPerPulse } from '../../src/core/pace.ts';
 import { markOf, readHalts } from '../../src/limiter/halt-store.ts';
 import { openLimiter } from '../../src/limiter/limiter.ts';
-import type { WorkerEvent } from '../../src/queue/account-worker.ts';
+import type { AccountWorkerOptions, WorkerEvent } from '../../src/queue/account-worker.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
 import { TRIAL_REFUSALS } from '../../src/queue/key-renewal.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, KEY, OTHER_INSTANCE, Workshop } from './workshop.ts';
@@ -18,9 +18,7 @@ afterEach(() => shop.close());
 it('stops with the calls under way when the key is revoked, loses nothing, and goes on by itself when it is restored', async () => {
   const items = certificates(500);
   const batch = await shop.submit(items);
-  const client = shop.client();
-  let sent = 0;
-  let underWay = 0;
+  const { client, calls } = countingClient();
   let sentBeforeHalt = Number.POSITIVE_INFINITY;
   let haltedAtMs = 0;
   const events: WorkerEvent[] = [];
@@ -28,20 +26,11 @@ it('stops with the calls under way when the key is revoked, loses nothing, and g
   shop.start({
     account: { name: ACCOUNT, qps: QPS, instances: [INSTANCE] },
     probeIntervalMs: PROBE_INTERVAL_MS,
-    client: {
-      async deleteDeviceCertificate(certificate, notAfterMs) {
-        sent += 1;
-        underWay += 1;
-        const answer = await client.deleteDeviceCertificate(certificate, notAfterMs);
-        underWay -= 1;
-        return answer;
-      },
-      close: () => client.close(),
-    },
+    client,
     tell(event) {
       events.push(event);
       if (event.kind !== 'halted') return;
-      sentBeforeHalt = sent;
+      sentBeforeHalt = calls.sent;
       haltedAtMs = performance.now();
     },
   });
@@ -51,10 +40,10 @@ it('stops with the calls under way when the key is revoked, loses nothing, and g
   const deletedBefore = shop.sandbox.deletedCount;
   await expect.poll(() => count('halted'), { timeout: 20_000 }).toBe(1);
   // A probe has come and gone.
-  await expect.poll(() => sent > sentBeforeHalt && underWay === 0, { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => calls.sent > sentBeforeHalt && calls.underWay === 0, { timeout: 20_000 }).toBe(true);
   const probesPossible = 1 + Math.floor((performance.now() - haltedAtMs) / PROBE_INTERVAL_MS);
   // Slots that were handed out a moment before may be used.
-  expect(sent - sentBeforeHalt).toBeLessThanOrEqual(probesPossible + slotsPerPulse(QPS));
+  expect(calls.sent - sentBeforeHalt).toBeLessThanOrEqual(probesPossible + slotsPerPulse(QPS));
   expect(shop.sandbox.deletedCount).toBe(deletedBefore);
   expect(await shop.until(batch, () => true)).toMatchObject({
     state: 'running',
@@ -163,10 +152,7 @@ it('stops after a few calls where a token stays refused, however many items are 
   await shop.ledger.change(batch, 'pause');
   await shop.ledger.change(batch, 'resume');
   shop.faults({ kind: 'code', code: 'InvalidSecurityToken.Expired', times: 'always' });
-  const client = shop.client();
-  let sent = 0;
-  let underWay = 0;
-  let mostUnderWay = 0;
+  const { client, calls } = countingClient();
   let refreshes = 0;
   let seen: { readonly sent: number; readonly refreshes: number; readonly inHand: number } | undefined;
   const { worker } = shop.start({
@@ -175,24 +161,14 @@ it('stops after a few calls where a token stays refused, however many items are 
     refreshCredentials: () => {
       refreshes += 1;
     },
-    client: {
-      async deleteDeviceCertificate(certificate, notAfterMs) {
-        sent += 1;
-        underWay += 1;
-        mostUnderWay = Math.max(mostUnderWay, underWay);
-        const answer = await client.deleteDeviceCertificate(certificate, notAfterMs);
-        underWay -= 1;
-        return answer;
-      },
-      close: () => client.close(),
-    },
+    client,
     tell(event) {
-      if (event.kind === 'halted') seen ??= { sent, refreshes, inHand: worker.inHand };
+      if (event.kind === 'halted') seen ??= { sent: calls.sent, refreshes, inHand: worker.inHand };
     },
   });
   await expect.poll(() => seen, { timeout: 20_000 }).toBeDefined();
   // Those with the old token, those with the new one and its trial, and a few whose slots came while the halt was written.
-  expect(seen?.sent).toBeLessThanOrEqual(2 * mostUnderWay + TRIAL_REFUSALS + 3);
+  expect(seen?.sent).toBeLessThanOrEqual(2 * calls.mostUnderWay + TRIAL_REFUSALS + 3);
   expect(seen?.inHand).toBeGreaterThan(seen?.sent ?? Number.NaN);
   // One for all of them, one for the probe, and one more where a call began after it and was refused before the halt was told.
   expect(seen?.refreshes).toBeLessThanOrEqual(3);
@@ -215,6 +191,24 @@ it('fetches an expired token anew once, and goes on without a halt', async () =>
   expect(refreshes).toBe(1);
   expect(events.filter(({ kind }) => kind === 'halted')).toEqual([]);
 });
+
+/** A client that counts its calls. */
+function countingClient() {
+  const client = shop.client();
+  const calls = { sent: 0, underWay: 0, mostUnderWay: 0 };
+  const counting: AccountWorkerOptions['client'] = {
+    async deleteDeviceCertificate(certificate, notAfterMs) {
+      calls.sent += 1;
+      calls.underWay += 1;
+      calls.mostUnderWay = Math.max(calls.mostUnderWay, calls.underWay);
+      const answer = await client.deleteDeviceCertificate(certificate, notAfterMs);
+      calls.underWay -= 1;
+      return answer;
+    },
+    close: () => client.close(),
+  };
+  return { client: counting, calls };
+}
 
 /** The account is halted, and the first probe is due. */
 async function haltAccount(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Outcome } from '../../src/core/batch.ts';
-import { ATTEMPTS, type AnswerKind, type Point, type RunPlan } from './hand.ts';
 import { TRIAL_REFUSALS } from '../../src/queue/key-renewal.ts';
+import { ATTEMPTS, type AnswerKind, type Point, type RunPlan } from './hand.ts';
 import type { ModelItem, ModelJob, QueueModel } from './model.ts';
 
 /** One start of a job, in the hands of one process. */
