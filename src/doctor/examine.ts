@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { refuseNewerLayout } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { readHalts, type Halt } from '../limiter/halt-store.ts';
 import type { CredentialSource } from '../mqtt/credentials.ts';
@@ -27,6 +28,7 @@ export interface Patient {
 /**
  * Looks at everything a worker needs, one check after the other; each goes on when another fails. Changes nothing: the calls it makes are reads,
  * with slots of the limiter. An embedded Redis is started for it where none runs, and stopped again.
+ * @throws NewerLayout
  */
 export async function* examine(patient: Patient): AsyncGenerator<Check> {
   const { config, environment, notice } = patient;
@@ -50,6 +52,7 @@ export async function* examine(patient: Patient): AsyncGenerator<Check> {
   const redis = connect(open, 'producer', () => undefined);
   const forSlots = connect(open, 'worker', () => undefined);
   try {
+    await refuseNewerLayout(redis, KEY_PREFIX);
     yield* await attempt('redis', () => checkServer(redis, open.describe));
     yield* await attempt('redis clock', () => checkRedisClock(redis));
     let halts: readonly Halt[] = [];

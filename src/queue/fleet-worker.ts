@@ -1,15 +1,21 @@
+import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
+import { NewerLayout } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { readHalts } from '../limiter/halt-store.ts';
+import { noted } from '../limiter/noted.ts';
 import { createMqttClient } from '../mqtt/client.ts';
 import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../mqtt/credentials.ts';
 import type { AccountConfig, Config, Environment } from '../runtime/config/config.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { startAccountWorker, type AccountWorker, type WorkerEvent } from './account-worker.ts';
 import { MAX_CONCURRENCY } from './concurrency.ts';
 import { KEY_PREFIX } from './contract.ts';
+import { every } from './every.ts';
 import { logWorkerEvent } from './worker-log.ts';
+import { WorkerConflict, WorkerRegistry } from './worker-registry.ts';
 
 export interface FleetWorkerOptions {
   readonly config: Config;
@@ -25,14 +31,25 @@ export interface FleetWorker {
   readonly inHand: number;
   /** False when a queue stayed silent even after its worker was made anew: the process should end and be started again. */
   readonly isLive: boolean;
+  /** Why this process may not go on beside the others; undefined while it may. */
+  readonly mustLeaveBecause: string | undefined;
   notReadyBecause(): Promise<string | undefined>;
   metrics(): string;
   /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest. */
   close(deadlineMs: number): Promise<void>;
 }
 
-/** Starts the work; it goes on until `close`. */
-export function startFleetWorker({ config, redis, environment, log }: FleetWorkerOptions): FleetWorker {
+const ANNOUNCE_EVERY_MS = 1_000;
+
+/**
+ * Starts the work; it goes on until `close`.
+ * @throws WorkerConflict, NewerLayout: then nothing was started; or the client's error
+ */
+export async function startFleetWorker({ config, redis, environment, log }: FleetWorkerOptions): Promise<FleetWorker> {
+  const { pid } = process;
+  const registry = new WorkerRegistry({ redis, prefix: KEY_PREFIX, host: hostname(), pid, accounts: config.accounts });
+  await registry.announce();
+  let mustLeaveBecause: string | undefined;
   const ledger = new Ledger(redis, KEY_PREFIX);
   const metrics = workerMetrics();
   let isLive = true;
@@ -62,12 +79,27 @@ export function startFleetWorker({ config, redis, environment, log }: FleetWorke
       },
     });
   });
+  const announce = async (): Promise<void> => {
+    if (redis.status !== 'ready') return;
+    try {
+      await registry.announce();
+    } catch (error) {
+      if (!(error instanceof WorkerConflict || error instanceof NewerLayout)) throw error;
+      mustLeaveBecause = error.message;
+    }
+  };
+  const untold = (error: unknown): void =>
+    log.warn({ event: 'trouble', during: 'announcing', message: describeRedisError(error) });
+  const announcing = every(ANNOUNCE_EVERY_MS, () => noted(announce(), untold), untold);
   return {
     get inHand() {
       return workers.reduce((sum, worker) => sum + worker.inHand, 0);
     },
     get isLive() {
       return isLive;
+    },
+    get mustLeaveBecause() {
+      return mustLeaveBecause;
     },
     async notReadyBecause() {
       if (redis.status !== 'ready') return 'Redis is not connected';
@@ -82,6 +114,9 @@ export function startFleetWorker({ config, redis, environment, log }: FleetWorke
     metrics: () => metrics.text(),
     async close(deadlineMs) {
       await Promise.all(workers.map((worker) => worker.close(deadlineMs)));
+      // Until the last call has ended, another name for the account would be a second clock.
+      await announcing.stop();
+      if (redis.status === 'ready') await noted(registry.leave(), untold);
     },
   };
 }
