@@ -4,6 +4,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import { readHalts, type Halt } from '../limiter/halt-store.ts';
 import type { CredentialSource } from '../mqtt/credentials.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
+import { readHostHalts } from '../queue/worker-entries.ts';
 import { missingCredentials, type AccountConfig, type Config, type Environment } from '../runtime/config/config.ts';
 import { redisPlaceOf } from '../runtime/config/redis-place.ts';
 import { connect } from '../runtime/redis/connection.ts';
@@ -58,7 +59,7 @@ export async function* examine(patient: Patient): AsyncGenerator<Check> {
     let halts: readonly Halt[] = [];
     yield* await attempt('halts', async () => {
       halts = await readHalts(redis, KEY_PREFIX);
-      return checkHalts(halts);
+      return checkHalts([...halts, ...(await readHostHalts(redis, KEY_PREFIX))]);
     });
     yield* await attempt('batches', () => checkBatches(new Ledger(redis, KEY_PREFIX)));
     yield* examineCalls(patient, { redis, forSlots }, halts);

@@ -7,12 +7,14 @@ import { ChunkReader } from '../ledger/chunk-reader.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LimiterNotice } from '../limiter/contract.ts';
 import { standingHalts } from '../limiter/halt-store.ts';
-import { openLimiter } from '../limiter/limiter.ts';
+import { openLimiter, PROBE_INTERVAL_MS } from '../limiter/limiter.ts';
 import { BatchStates } from './batch-states.ts';
 import { ConcurrencyTarget } from './concurrency.ts';
 import { queueName } from './contract.ts';
+import { EndpointReads, type ReadingClient } from './endpoint-reads.ts';
 import { every } from './every.ts';
 import { Feeder, type FeederEvent } from './feeder.ts';
+import { HostWatch, type HostEvent, type HostHalt, type Intake, type OthersView } from './host-watch.ts';
 import { ItemLocator } from './item.ts';
 import { LOCK_MS } from './job-wait.ts';
 import { feedLease } from './feeding.ts';
@@ -28,11 +30,13 @@ export interface AccountWorkerOptions {
   readonly account: { readonly name: string; readonly qps: number; readonly instances: readonly string[] };
   readonly egress: { readonly id: string; readonly qps: number };
   readonly lateMs: number;
+  /** The other processes that work for the account; none when not given. */
+  readonly others?: OthersView;
   /** Between two probes of a halt, milliseconds; the limiter's own when not given. */
   readonly probeIntervalMs?: number;
   readonly policy: DecidePolicy & BackoffPolicy;
   readonly caution: CautionPolicy;
-  readonly client: RevocationClient & { close(): void };
+  readonly client: RevocationClient & ReadingClient & { close(): void };
   readonly refreshCredentials: () => void;
   readonly tell: (event: WorkerEvent) => void;
 }
@@ -40,6 +44,7 @@ export interface AccountWorkerOptions {
 export type WorkerEvent =
   | ProcessorEvent
   | FeederEvent
+  | HostEvent
   | { readonly kind: 'limiter'; readonly notice: LimiterNotice }
   | { readonly kind: 'swept'; readonly jobs: number }
   /** Jobs are ready and the worker takes none: it was made anew; `again` when even that did not help. */
@@ -49,6 +54,10 @@ export type WorkerEvent =
 export interface AccountWorker {
   /** Jobs in hand. */
   readonly inHand: number;
+  /** Why this process alone takes no jobs. */
+  readonly hostHalts: readonly HostHalt[];
+  /** When the last call left that proved access to the account, of `performance.now()`. */
+  readonly provedMs: number | undefined;
   /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -57,6 +66,7 @@ const FEED_EVERY_MS = 100;
 const SWEEP_EVERY_MS = 5_000;
 const TUNE_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 5_000;
+const ALONE: OthersView = { isAlone: true, provenSince: () => false };
 /** Jobs ready, none in hand, for so long: the worker has fallen silent (bullmq#2466, #2964, #3185). */
 const SILENT_AFTER_MS = 20_000;
 /** Ten seconds of work; bounded for paces that no cloud allows. */
@@ -89,8 +99,21 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     onNotice: (notice) => tell({ kind: 'limiter', notice }),
   });
   const concurrency = new ConcurrencyTarget(Math.min(account.qps, options.egress.qps));
+  let intake: Intake = 'all';
+  const host = new HostWatch({
+    reads: (hear) => new EndpointReads({ pacer: limiter, client: options.client, instances: account.instances, hear }),
+    others: options.others ?? ALONE,
+    probeIntervalMs: options.probeIntervalMs ?? PROBE_INTERVAL_MS,
+    onIntake(next) {
+      intake = next;
+      lastTakenMs = performance.now();
+      tune();
+    },
+    tell,
+  });
   const process = createProcessor({
     ...options,
+    host,
     locator,
     states,
     pacer: limiter,
@@ -127,6 +150,11 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
   };
   let worker = open();
   let reopened = false;
+  function tune(): void {
+    worker.concurrency = intake === 'one' ? 1 : concurrency.jobs;
+    if (worker.isPaused() === (intake === 'none')) return;
+    void (intake === 'none' ? worker.pause(true) : worker.resume()).catch(trouble('pausing'));
+  }
 
   const lease = feedLease(redis, prefix, account.name);
   let halted = new Set<string | undefined>();
@@ -158,17 +186,11 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
       },
       trouble('sweeping'),
     ),
-    every(
-      TUNE_EVERY_MS,
-      async () => {
-        worker.concurrency = concurrency.jobs;
-      },
-      trouble('tuning'),
-    ),
+    every(TUNE_EVERY_MS, async () => tune(), trouble('tuning')),
     every(
       LOOK_EVERY_MS,
       async () => {
-        const isIdle = inHand === 0 && performance.now() - lastTakenMs > SILENT_AFTER_MS;
+        const isIdle = intake === 'all' && inHand === 0 && performance.now() - lastTakenMs > SILENT_AFTER_MS;
         if (!isIdle || (await queue.backlog()).ready === 0) return;
         tell({ kind: 'silent', again: reopened });
         reopened = true;
@@ -184,8 +206,15 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     get inHand() {
       return inHand;
     },
+    get hostHalts() {
+      return host.halts;
+    },
+    get provedMs() {
+      return host.provedMs;
+    },
     async close(deadlineMs) {
       await Promise.all(loops.map((loop) => loop.stop()));
+      host.close();
       await lease.release().catch(trouble('closing'));
       await worker.pause(true);
       // Those that wait for a slot are given back; those on the wire may end.

@@ -14,6 +14,7 @@ import { startAccountWorker, type AccountWorker, type WorkerEvent } from './acco
 import { MAX_CONCURRENCY } from './concurrency.ts';
 import { KEY_PREFIX } from './contract.ts';
 import { every } from './every.ts';
+import { UNREACHABLE, type HostHalt } from './host-watch.ts';
 import { logWorkerEvent } from './worker-log.ts';
 import { WorkerConflict, WorkerRegistry } from './worker-registry.ts';
 
@@ -60,6 +61,7 @@ export async function startFleetWorker({ config, redis, environment, log }: Flee
       prefix: KEY_PREFIX,
       ledger,
       account,
+      others: registry.othersOf(account.name),
       egress: config.egress,
       lateMs: config.limiter.lateMs,
       policy: { ...config.retry, notFound: config.notFound },
@@ -75,14 +77,26 @@ export async function startFleetWorker({ config, redis, environment, log }: Flee
       tell(event) {
         if (event.kind === 'silent' && event.again) isLive = false;
         countEvent(metrics, account.name, event);
-        logWorkerEvent(log, account.name, event);
+        logWorkerEvent(
+          log,
+          account.name,
+          event.kind === 'host-halted' ? { ...event, ...placed(event, account) } : event,
+        );
+        if (event.kind === 'host-halted' || event.kind === 'host-lifted') void noted(announce(), untold);
       },
     });
   });
+  const byAccount = config.accounts.map((account, at) => ({ account, worker: workers[at] }));
   const announce = async (): Promise<void> => {
     if (redis.status !== 'ready') return;
+    const halts = byAccount.flatMap(({ account, worker }) =>
+      (worker?.hostHalts ?? []).map((halt) => ({ ...halt, ...placed(halt, account), account: account.name })),
+    );
+    const proved = byAccount.flatMap(({ account, worker }) =>
+      worker?.provedMs === undefined ? [] : [[account.name, worker.provedMs] as const],
+    );
     try {
-      await registry.announce();
+      await registry.announce({ halts, proved: Object.fromEntries(proved) });
     } catch (error) {
       if (!(error instanceof WorkerConflict || error instanceof NewerLayout)) throw error;
       mustLeaveBecause = error.message;
@@ -104,12 +118,13 @@ export async function startFleetWorker({ config, redis, environment, log }: Flee
     async notReadyBecause() {
       if (redis.status !== 'ready') return 'Redis is not connected';
       const halts = await readHalts(redis, KEY_PREFIX);
-      const ours = halts.filter(
-        (halt) => halt.instanceId === undefined && config.accounts.some(({ name }) => name === halt.account),
-      );
+      const reasons = byAccount.map(({ account: { name }, worker }) => {
+        const halt = halts.find(({ account, instanceId }) => account === name && instanceId === undefined);
+        const code = halt?.code ?? worker?.hostHalts[0]?.code;
+        return code === undefined ? undefined : `account ${name} is halted: ${code}`;
+      });
       // One account's trouble never blocks another's: ready as long as one can work.
-      if (ours.length < config.accounts.length) return undefined;
-      return ours.map((halt) => `account ${halt.account} is halted: ${halt.code}`).join('; ');
+      return reasons.includes(undefined) ? undefined : reasons.join('; ');
     },
     metrics: () => metrics.text(),
     async close(deadlineMs) {
@@ -119,6 +134,14 @@ export async function startFleetWorker({ config, redis, environment, log }: Flee
       if (redis.status === 'ready') await noted(registry.leave(), untold);
     },
   };
+}
+
+/** An endpoint that is out is named: where a configuration has many, or a wrong one, that is half the remedy. */
+function placed(
+  { code, message }: Pick<HostHalt, 'code' | 'message'>,
+  { endpoint }: AccountConfig,
+): { message: string } {
+  return { message: code === UNREACHABLE ? `${new URL(endpoint).host} does not answer: ${message}` : message };
 }
 
 /** Where an account's keys come from: the named variables, or the default chain. */
@@ -149,6 +172,7 @@ function countEvent(metrics: Metrics, account: string, event: WorkerEvent): void
     metrics.add('certsweep_settled_total', { account, outcome: event.settlement.outcome });
   if (event.kind === 'answer') metrics.add('certsweep_calls_total', { account, verdict: event.verdict.kind });
   if (event.kind === 'halted') metrics.add('certsweep_halts_total', { account, scope: event.scope });
+  if (event.kind === 'host-halted') metrics.add('certsweep_halts_total', { account, scope: 'host' });
   if (event.kind === 'limiter')
     metrics.add('certsweep_slots_unused_total', { account, cause: event.notice.kind }, event.notice.count);
 }

@@ -16,6 +16,7 @@ import type { BatchStates } from './batch-states.ts';
 import { JOB_PRIORITY } from './contract.ts';
 import { DepartureNote } from './departure-note.ts';
 import { endingsOf, type SettledEvent } from './endings.ts';
+import type { HostWatch } from './host-watch.ts';
 import type { Item, ItemLocator } from './item.ts';
 import { JobWait } from './job-wait.ts';
 import { KeyRenewal } from './key-renewal.ts';
@@ -52,6 +53,7 @@ export interface ProcessorParts {
   readonly locator: ItemLocator;
   readonly states: BatchStates;
   readonly pacer: Pacer;
+  readonly host: Pick<HostWatch, 'admit' | 'isHalted' | 'hear' | 'mayEndDead' | 'keeps'>;
   readonly client: RevocationClient;
   /** Calls that begin after it are signed with credentials fetched anew. */
   readonly refreshCredentials: () => void;
@@ -72,6 +74,8 @@ const NO_BATCH_MS = 2_000;
 const DEFECT_MS = 2_000;
 /** Before an item is tried again whose token was refused, though it works for others. */
 const TOKEN_MS = 2_000;
+/** Before an item is tried again that could only end dead, while the endpoint judges nothing. */
+const UNJUDGED_MS = 2_000;
 /** The least time before a throttled item is tried again. */
 const THROTTLED_MS = 500;
 
@@ -81,7 +85,7 @@ const THROTTLED_MS = 500;
  * @returns a function that ends normally when the item is settled, and otherwise throws what tells BullMQ that the job waits again
  */
 export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: string) => Promise<void> {
-  const { ledger, locator, states, pacer, client, policy, tell } = parts;
+  const { ledger, locator, states, pacer, host, client, policy, tell } = parts;
   const renewal = new KeyRenewal(parts.refreshCredentials);
   const { settle, settleDead } = endingsOf(ledger, tell);
 
@@ -110,6 +114,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const { batch, n, retries } = item;
     for (;;) {
       if ((await passGate(item, wait)) === 'settled') return;
+      const admitted = host.admit();
+      if (admitted === 'halted') return wait.giveBack(item);
       const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
       const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.lock));
       const grant = await pacer.take(item.certificate.instanceId, urgent, () => void note.made());
@@ -118,6 +124,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const { instanceId } = item.certificate;
       let mayCall = false;
       try {
+        if (host.isHalted && admitted !== 'probe') return await wait.giveBack(item);
         mayCall = await passLastGate(item, wait, note);
       } finally {
         if (grant.probe && !mayCall) await pacer.probeAgain(instanceId);
@@ -131,6 +138,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const verdict = decide(answer, item.attempt, policy, renewal.hear(answer, sentMs, answeredMs));
       item = { ...item, attempt: recordAttempt(item.attempt, answer, verdict) };
       wait.item = item;
+      host.hear(answer, sentMs);
       if (answer.kind !== 'not-sent') tell({ kind: 'answer', item, answer, verdict, tookMs: answeredMs - sentMs });
       if (grant.probe && provesAccess(answer) && (await pacer.lift(instanceId))) {
         tell({ kind: 'lifted', instanceId });
@@ -145,11 +153,13 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
             byAbsence: verdict.confirmedBy === 'absence',
           });
         case 'dead':
+          if (!(await host.mayEndDead(answer))) return wait.snooze(item, UNJUDGED_MS);
           return settleDead(item, wait, verdict, requestIdOf(answer));
         case 'throttled':
           await pacer.throttled(verdict.retryAfterMs);
           return wait.snooze(item, Math.max(verdict.retryAfterMs, THROTTLED_MS));
         case 'halt':
+          if (verdict.scope === 'account' && (await host.keeps(answer))) continue;
           if (await pacer.halt(verdict.scope, instanceId, verdict.code, verdict.message)) {
             tell({ ...verdict, kind: 'halted', instanceId });
           }

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { codeOf } from '../core/answer.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
@@ -53,6 +54,23 @@ export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent)
         account,
         instanceId: event.instanceId,
         message: 'the probe succeeded: the halt is over',
+      });
+      return;
+    case 'host-halted': {
+      const { code, message } = event;
+      const host = hostname();
+      const text = `account ${account} is halted for this host (${host}) alone, its jobs wait for other workers, or until the halt is over: ${code}: ${message}`;
+      log.error({ event: 'halted', account, scope: 'host', host, code, message: text });
+      return;
+    }
+    case 'host-lifted':
+      log.warn({
+        event: 'lifted',
+        account,
+        scope: 'host',
+        host: hostname(),
+        code: event.code,
+        message: 'a call was judged: the halt of this host is over',
       });
       return;
     case 'batch-paused': {

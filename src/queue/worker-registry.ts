@@ -2,9 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { LAYOUT_VERSION, layoutKey, NewerLayout } from '../ledger/layout.ts';
 import { script } from '../runtime/redis/script.ts';
-
-/** An announcement is good for so long, by Redis' clock. */
-export const GOOD_FOR_MS = 10_000;
+import type { OthersView } from './host-watch.ts';
+import { GOOD_FOR_MS, LIVE, readEntry, workersKey } from './worker-entries.ts';
 
 export interface RegistryOptions {
   /** A connection of the `worker` role; it stays the caller's. */
@@ -20,18 +19,27 @@ export class WorkerConflict extends Error {
   override readonly name = 'WorkerConflict';
 }
 
-const KEEPS_TIME = `local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function isLive(entry)
-  return math.abs(now - tonumber(string.match(entry, '^{"at":(%d+)'))) <= tonumber(ARGV[1])
-end
-`;
+/** A halt of one process alone, as it announces it. */
+export interface AnnouncedHalt {
+  readonly account: string;
+  readonly code: string;
+  readonly message: string;
+  /** Of `performance.now()`. */
+  readonly sinceMs: number;
+}
+
+/** What a process says of itself each time. */
+export interface Word {
+  readonly halts: readonly AnnouncedHalt[];
+  /** When the last call left that proved access, by account, of `performance.now()`. */
+  readonly proved: Readonly<Record<string, number>>;
+}
 
 /**
  * Looks and announces in one step, so that of two that begin at once only one passes. The instances are compared when a worker joins: they may be
  * thousands, and a process never changes them. They stand once for all workers that have the same.
  */
-const announce = script<string[]>(`${KEEPS_TIME}
+const announce = script<string[]>(`${LIVE}
 local layout = tonumber(redis.call('GET', KEYS[3]) or 0)
 if layout > tonumber(ARGV[3]) then return { 'newer', tostring(layout) } end
 local others, digests, isKnown, isPruned = {}, {}, false, false
@@ -74,6 +82,14 @@ redis.call('PEXPIRE', KEYS[2], ARGV[1])
 if layout < tonumber(ARGV[3]) then redis.call('SET', KEYS[3], ARGV[3]) end
 return { 'announced', string.format('%.0f', now), unpack(others) }`);
 
+/** What the last announcement was answered with: the other workers, and Redis' time somewhere between the question and the answer. */
+interface Heard {
+  readonly others: readonly string[];
+  readonly redisMs: number;
+  readonly askedMs: number;
+  readonly answeredMs: number;
+}
+
 /** The process' place among the workers of this Redis. */
 export class WorkerRegistry {
   readonly #redis: Redis;
@@ -83,6 +99,7 @@ export class WorkerRegistry {
   /** JSON of `{ instance: account }`. */
   readonly #instances: string;
   #isAnnounced = false;
+  #heard: Heard | undefined;
 
   constructor({ redis, prefix, host, pid, accounts }: RegistryOptions) {
     this.#redis = redis;
@@ -99,27 +116,54 @@ export class WorkerRegistry {
    * one that begins.
    * @throws WorkerConflict, NewerLayout: then it must not work; or the client's error
    */
-  async announce(): Promise<void> {
-    const reply = await this.#announce(this.#isAnnounced ? '' : this.#instances);
-    const [kind = '', ...rest] = reply[0] === 'unknown' ? await this.#announce(this.#instances) : reply;
+  async announce(word: Word = { halts: [], proved: {} }): Promise<void> {
+    const askedMs = performance.now();
+    const reply = await this.#announce(word, this.#isAnnounced ? '' : this.#instances);
+    const [kind = '', ...rest] = reply[0] === 'unknown' ? await this.#announce(word, this.#instances) : reply;
     if (kind === 'newer') throw new NewerLayout(Number(rest[0]));
     if (kind === 'conflict') throw new WorkerConflict(describeConflict(rest));
     this.#isAnnounced = true;
+    const [now, ...others] = rest;
+    this.#heard = { others, redisMs: Number(now), askedMs, answeredMs: performance.now() };
+  }
+
+  /** What the others have announced of an account. */
+  othersOf(account: string): OthersView {
+    const isAlone = (): boolean => (this.#heard?.others ?? []).length === 0;
+    return {
+      get isAlone() {
+        return isAlone();
+      },
+      provenSince: (sinceMs) => {
+        const redisMs = this.#latest(sinceMs);
+        return (this.#heard?.others ?? []).some((text) => (readEntry(text)?.proved[account] ?? 0) > redisMs);
+      },
+    };
   }
 
   async leave(): Promise<void> {
     await this.#redis.hdel(this.#keys[0] ?? '', this.#id);
   }
 
-  #announce(instances: string): Promise<string[]> {
-    const { digest } = this.#who;
-    const args = [GOOD_FOR_MS, this.#id, LAYOUT_VERSION, digest, JSON.stringify(this.#who), instances];
+  #announce({ halts, proved }: Word, instances: string): Promise<string[]> {
+    const entry = {
+      ...this.#who,
+      halts: halts.map(({ sinceMs, ...halt }) => ({ ...halt, since: Math.round(this.#earliest(sinceMs)) })),
+      proved: Object.fromEntries(Object.entries(proved).map(([name, ms]) => [name, Math.floor(this.#earliest(ms))])),
+    };
+    const args = [GOOD_FOR_MS, this.#id, LAYOUT_VERSION, entry.digest, JSON.stringify(entry), instances];
     return announce(this.#redis, this.#keys, args);
   }
-}
 
-function workersKey(prefix: string): string {
-  return `${prefix}:workers`;
+  /** A moment of this process in Redis' time, no later than it was, */
+  #earliest(ms: number): number {
+    return this.#heard === undefined ? 0 : this.#heard.redisMs + ms - this.#heard.answeredMs;
+  }
+
+  /** and no earlier. */
+  #latest(ms: number): number {
+    return this.#heard === undefined ? Number.POSITIVE_INFINITY : this.#heard.redisMs + ms - this.#heard.askedMs;
+  }
 }
 
 function describeConflict([instance = '', mine = '', theirs = '', entry = '{}']: readonly string[]): string {
