@@ -150,10 +150,13 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
   };
   let worker = open();
   let reopened = false;
+  // Jobs of a cancelled batch end in the processor, and while every worker is halted nobody else would end them.
+  let isCancelling = false;
   function tune(): void {
     worker.concurrency = intake === 'one' ? 1 : concurrency.jobs;
-    if (worker.isPaused() === (intake === 'none')) return;
-    void (intake === 'none' ? worker.pause(true) : worker.resume()).catch(trouble('pausing'));
+    const takesNone = intake === 'none' && !isCancelling;
+    if (worker.isPaused() === takesNone) return;
+    void (takesNone ? worker.pause(true) : worker.resume()).catch(trouble('pausing'));
   }
 
   const lease = feedLease(redis, prefix, account.name);
@@ -186,7 +189,15 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
       },
       trouble('sweeping'),
     ),
-    every(TUNE_EVERY_MS, async () => tune(), trouble('tuning')),
+    every(
+      TUNE_EVERY_MS,
+      async () => {
+        const isHalted = intake === 'none';
+        isCancelling = isHalted && (await ledger.activeBatches()).some(({ state }) => state === 'cancelled');
+        tune();
+      },
+      trouble('tuning'),
+    ),
     every(
       LOOK_EVERY_MS,
       async () => {

@@ -74,6 +74,8 @@ const NO_BATCH_MS = 2_000;
 const DEFECT_MS = 2_000;
 /** Before an item is tried again whose token was refused, though it works for others. */
 const TOKEN_MS = 2_000;
+/** A job in hand when this host stops is ready for the other workers so soon; not at once, or this one would take it again while it stops. */
+const HOST_HALTED_MS = 1_000;
 /** Before an item is tried again that could only end dead, while the endpoint judges nothing. */
 const UNJUDGED_MS = 2_000;
 /** The least time before a throttled item is tried again. */
@@ -115,7 +117,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     for (;;) {
       if ((await passGate(item, wait)) === 'settled') return;
       const admitted = host.admit();
-      if (admitted === 'halted') return wait.giveBack(item);
+      if (admitted === 'halted') return wait.snooze(item, HOST_HALTED_MS);
       const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
       const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.lock));
       const grant = await pacer.take(item.certificate.instanceId, urgent, () => void note.made());
@@ -124,7 +126,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const { instanceId } = item.certificate;
       let mayCall = false;
       try {
-        if (host.isHalted && admitted !== 'probe') return await wait.giveBack(item);
+        if (host.isHalted && admitted !== 'probe') return await wait.snooze(item, HOST_HALTED_MS);
         mayCall = await passLastGate(item, wait, note);
       } finally {
         if (grant.probe && !mayCall) await pacer.probeAgain(instanceId);

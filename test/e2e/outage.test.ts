@@ -71,7 +71,9 @@ it('an endpoint that refuses, hangs, answers HTML or ServiceUnavailable is a hal
   for (const { account, host, code, message } of await halts()) {
     expect([code, host]).toEqual([UNREACHABLE, hostname()]);
     const { url } = frontOf.get(account as FrontState) ?? { url: '' };
-    expect(message).toMatch(new RegExp(`^${new URL(url).host} does not answer: \\d+ calls in \\d+ s and none was judged`));
+    expect(message).toMatch(
+      new RegExp(`^${new URL(url).host} does not answer: \\d+ calls in \\d+ s and none was judged`),
+    );
   }
   const status = await fleet.run(['status', batch]);
   expect(status.code).toBe(3);
@@ -91,10 +93,7 @@ it('an endpoint that refuses, hangs, answers HTML or ServiceUnavailable is a hal
 
 it('one host of two that is cut off stops alone: the other one does the rest, and nothing is dead', async () => {
   const front = await openFront();
-  const cut = await fleet.configure(
-    { ...HASTY, accounts: { fleet: accountOf(front.url, INSTANCE) } },
-    'cut.yaml',
-  );
+  const cut = await fleet.configure({ ...HASTY, accounts: { fleet: accountOf(front.url, INSTANCE) } }, 'cut.yaml');
   await fleet.configure({ ...HASTY, accounts: { fleet: accountOf(fleet.sandbox.url, INSTANCE) } });
   await front.become('refuses');
   const items = certificates(200);
