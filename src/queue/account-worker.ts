@@ -104,6 +104,10 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     reads: (hear) => new EndpointReads({ pacer: limiter, client: options.client, instances: account.instances, hear }),
     others: options.others ?? ALONE,
     probeIntervalMs: options.probeIntervalMs ?? PROBE_INTERVAL_MS,
+    async haltAccount(code, message, instanceId) {
+      const isNew = await limiter.halt('account', instanceId, code, message);
+      if (isNew) tell({ kind: 'halted', scope: 'account', instanceId, code, message });
+    },
     onIntake(next) {
       intake = next;
       lastTakenMs = performance.now();

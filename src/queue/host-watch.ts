@@ -32,6 +32,8 @@ export interface HostWatchParts {
   readonly others: OthersView;
   /** Between two tries of a credential that is refused here, milliseconds. */
   readonly probeIntervalMs: number;
+  /** Stops the account for every process. Does not reject. */
+  readonly haltAccount: (code: string, message: string, instanceId: string) => Promise<void>;
   readonly onIntake: (intake: Intake) => void;
   readonly tell: (event: HostEvent) => void;
 }
@@ -41,7 +43,7 @@ export const UNREACHABLE = 'endpoint-unreachable';
 /** Between two reads of an endpoint that is out. */
 const READ_EVERY_MS = 5_000;
 /** Other processes announce each second what they have proof of; those that work for the account have it by then. */
-const PROOF_WITHIN_MS = 3_000;
+const PROOF_WITHIN_MS = 5_000;
 const PROOF_LOOK_MS = 250;
 
 /** A halt for a refusal that may be this host's own fault. `isSure`: others have access. */
@@ -60,7 +62,6 @@ export class HostWatch {
   #view: EndpointView = UNTRIED;
   #outage: HostHalt | undefined;
   #access: AccessHalt | undefined;
-  #asking: Promise<boolean> | undefined;
   #provedMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -116,17 +117,17 @@ export class HostWatch {
   }
 
   /**
-   * A call was refused in a way that stops the account. Where that may be this host's own fault, it stops here at once, and asks the others.
-   * @returns true where the halt is this host's alone; false where it is the account's
+   * A call was refused in a way that stops the account. Where that may be this host's own fault, it stops here at once, and asks the others; where
+   * none has access, the account is stopped for all after a few seconds.
+   * @returns true where that is seen to here; false where the account is to be stopped now
    */
-  async keeps(answer: Answer): Promise<boolean> {
+  keeps(answer: Answer, instanceId: string): boolean {
     if (!mayBeOurs(answer)) return false;
-    if (this.#access?.isSure === true) return true;
+    if (this.#access !== undefined) return true;
     if (this.#parts.others.isAlone) return false;
     // No time to ask: another process will hear the same, or will not.
-    if (this.#isClosed) return true;
-    this.#asking ??= this.#askOthers(answer).finally(() => (this.#asking = undefined));
-    return this.#asking;
+    if (!this.#isClosed) void this.#askOthers(answer, instanceId);
+    return true;
   }
 
   close(): void {
@@ -134,28 +135,26 @@ export class HostWatch {
     clearTimeout(this.#timer);
   }
 
-  async #askOthers(answer: Answer): Promise<boolean> {
+  /** Nobody waits for it: the jobs in hand go back meanwhile, so that the others can show what they have access to. */
+  async #askOthers(answer: Answer, instanceId: string): Promise<void> {
     const sinceMs = performance.now();
     const message = 'message' in answer ? answer.message : '';
     const access = { code: codeOf(answer), message, sinceMs, isSure: false, probeAtMs: Number.POSITIVE_INFINITY };
     this.#access = access;
     this.#follow();
-    for (;;) {
-      if (this.#access !== access) return false;
-      if (this.#parts.others.provenSince(sinceMs)) break;
-      if (this.#isClosed) return true;
-      if (performance.now() - sinceMs > PROOF_WITHIN_MS) {
-        this.#access = undefined;
-        this.#follow();
-        return false;
-      }
+    while (!this.#parts.others.provenSince(sinceMs)) {
       await new Promise((resolve) => setTimeout(resolve, PROOF_LOOK_MS));
+      // A call that was judged meanwhile has lifted it.
+      if (this.#isClosed || this.#access !== access) return;
+      if (performance.now() - sinceMs < PROOF_WITHIN_MS) continue;
+      await this.#parts.haltAccount(access.code, message, instanceId);
+      this.#access = undefined;
+      return this.#follow();
     }
     access.isSure = true;
     access.probeAtMs = sinceMs + this.#parts.probeIntervalMs;
     this.#parts.tell({ kind: 'host-halted', code: access.code, message });
     this.#follow();
-    return true;
   }
 
   #lift({ code, isSure }: AccessHalt): void {

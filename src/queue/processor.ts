@@ -161,7 +161,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
           await pacer.throttled(verdict.retryAfterMs);
           return wait.snooze(item, Math.max(verdict.retryAfterMs, THROTTLED_MS));
         case 'halt':
-          if (verdict.scope === 'account' && (await host.keeps(answer))) continue;
+          if (verdict.scope === 'account' && host.keeps(answer, instanceId)) continue;
           if (await pacer.halt(verdict.scope, instanceId, verdict.code, verdict.message)) {
             tell({ ...verdict, kind: 'halted', instanceId });
           }

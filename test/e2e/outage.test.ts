@@ -8,7 +8,7 @@ import { ACCOUNT_KEY, INSTANCE, KEY_ENV } from '../support/installation.ts';
 const OUTAGES: readonly FrontState[] = ['refuses', 'hangs', 'html', 'unavailable'];
 const UNREACHABLE = 'endpoint-unreachable';
 /** Few tries, soon used up, and calls that hang not for long. */
-const HASTY = { retry: { attempts: 3, baseMs: 50, capMs: 200 }, callDeadlineMs: 1_000 };
+const HASTY = { retry: { attempts: 3, baseMs: 50, capMs: 200 }, callDeadlineMs: 1_000, limiter: { lateMs: 200 } };
 const instanceOf = (account: string): string => `post-cn-${account}`;
 
 let fleet: Fleet;
@@ -30,8 +30,8 @@ async function openFront(): Promise<EndpointFront> {
 }
 
 /** An account that calls the endpoint, so slowly that its items last longer than it takes to see an outage. */
-const accountOf = (endpoint: string, instance: string): object => {
-  return { endpoint, instances: [instance], limits: { qps: 20 }, credentials: KEY_ENV };
+const accountOf = (endpoint: string, instance: string, qps = 20): object => {
+  return { endpoint, instances: [instance], limits: { qps }, credentials: KEY_ENV };
 };
 
 /** Without the ramp, so that there is as much under way as there can be. */
@@ -93,10 +93,10 @@ it('an endpoint that refuses, hangs, answers HTML or ServiceUnavailable is a hal
 
 it('one host of two that is cut off stops alone: the other one does the rest, and nothing is dead', async () => {
   const front = await openFront();
-  const cut = await fleet.configure({ ...HASTY, accounts: { fleet: accountOf(front.url, INSTANCE) } }, 'cut.yaml');
-  await fleet.configure({ ...HASTY, accounts: { fleet: accountOf(fleet.sandbox.url, INSTANCE) } });
+  const cut = await fleet.configure({ ...HASTY, accounts: { fleet: accountOf(front.url, INSTANCE, 60) } }, 'cut.yaml');
+  await fleet.configure({ ...HASTY, accounts: { fleet: accountOf(fleet.sandbox.url, INSTANCE, 60) } });
   await front.become('refuses');
-  const items = certificates(200);
+  const items = certificates(400);
   const batch = await submit(items);
   const far = await fleet.startWorker({ env: { CERTSWEEP_CONFIG: cut } });
   await fleet.startWorker();

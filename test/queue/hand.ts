@@ -99,7 +99,7 @@ const HEALTHY: ProcessorParts['host'] = {
   admit: () => 'go',
   hear: () => undefined,
   mayEndDead: () => Promise.resolve(true),
-  keeps: () => Promise.resolve(false),
+  keeps: () => false,
 };
 
 /** A process with the real processor and one job in hand, which can be stopped at a point, for ever or for a while. */
