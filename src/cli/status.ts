@@ -1,13 +1,6 @@
 import type { Command } from 'commander';
-import {
-  allHalts,
-  batchStatus,
-  overview,
-  statusOf,
-  type AnyHalt,
-  type BatchDetail,
-  type Overview,
-} from '../queue/overview.ts';
+import { allHalts, type AnyHalt } from '../limiter/host-halts.ts';
+import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from '../queue/overview.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';

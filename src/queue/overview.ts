@@ -3,8 +3,7 @@ import { pendingOf, type BatchState } from '../core/batch.ts';
 import { etaSeconds } from '../core/pace.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { readHalts, type Halt } from '../limiter/halt-store.ts';
-import { readHostHalts, type HostHaltSeen } from './worker-entries.ts';
+import { allHalts, type AnyHalt } from '../limiter/host-halts.ts';
 
 /** A batch as `status --json` prints it; other programs depend on its names. */
 export interface BatchStatus {
@@ -36,14 +35,6 @@ export interface BatchDetail extends BatchStatus {
 export interface Overview {
   readonly batches: readonly BatchDetail[];
   readonly halts: readonly AnyHalt[];
-}
-
-/** Of an account or an instance for all workers, or of an account for one host alone: that one has a `host`. */
-export type AnyHalt = Halt | HostHaltSeen;
-
-export async function allHalts(redis: Redis, prefix: string): Promise<AnyHalt[]> {
-  const [halts, ofHosts] = await Promise.all([readHalts(redis, prefix), readHostHalts(redis, prefix)]);
-  return [...halts, ...ofHosts];
 }
 
 /** Undefined when there is no such batch. */

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { LAYOUT_VERSION, layoutKey, NewerLayout } from '../ledger/layout.ts';
 import { script } from '../runtime/redis/script.ts';
 import type { OthersView } from './host-watch.ts';
-import { GOOD_FOR_MS, LIVE, readEntry, workersKey } from './worker-entries.ts';
+import { GOOD_FOR_MS, LIVE, readEntry, workersKey } from '../limiter/host-halts.ts';
 
 export interface RegistryOptions {
   /** A connection of the `worker` role; it stays the caller's. */

@@ -76,9 +76,8 @@ describe('hearEndpoint', () => {
             failingMs >= ONLY_FAILING_MS || (failingMs >= FAILING_MS && failures.length >= FAILURES_TO_HALT);
           const isHalting = before.haltedAtMs === undefined && view.haltedAtMs !== undefined;
           const isFailure = heard.at(-1)?.bearing === 'failure';
-          if (before.haltedAtMs === undefined) {
-            expect(isHalting).toBe(isFailure && isOutage && nowMs - liftedMs >= NO_HALT_AFTER_LIFT_MS);
-          }
+          const mayHalt = before.haltedAtMs === undefined && nowMs - liftedMs >= NO_HALT_AFTER_LIFT_MS;
+          expect(isHalting).toBe(mayHalt && isFailure && isOutage);
           if (before.haltedAtMs !== undefined && view.haltedAtMs === undefined) liftedMs = nowMs;
         }
       }),

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** How an endpoint is out, or that it is not. */
@@ -17,6 +17,7 @@ export interface EndpointFront {
 /** @param behind - the sandbox' URL */
 export async function startEndpointFront(behind: string): Promise<EndpointFront> {
   const turnedAway: string[] = [];
+  const onwards = new Agent({ keepAlive: true });
   let state: FrontState = 'open';
   let port = 0;
   let server: Server | undefined;
@@ -47,7 +48,7 @@ export async function startEndpointFront(behind: string): Promise<EndpointFront>
   }
   function pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const { method, headers, url } = incoming;
-    const onward = request(new URL(url ?? '/', behind), { method, headers, agent: false }, (reply) => {
+    const onward = request(new URL(url ?? '/', behind), { method, headers, agent: onwards }, (reply) => {
       outgoing.writeHead(reply.statusCode ?? 502, reply.headers);
       reply.pipe(outgoing);
     });
@@ -66,6 +67,9 @@ export async function startEndpointFront(behind: string): Promise<EndpointFront>
       // What hangs ends with the outage, as it does where a machine comes back.
       else if (next === 'open') server.closeAllConnections();
     },
-    close: end,
+    async close() {
+      await end();
+      onwards.destroy();
+    },
   };
 }

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { script } from '../runtime/redis/script.ts';
+import { readHalts, type Halt } from './halt-store.ts';
 
 /** What a worker says of itself is good for so long, by Redis' clock. */
 export const GOOD_FOR_MS = 10_000;
@@ -56,4 +57,12 @@ export async function readHostHalts(redis: Redis, prefix: string): Promise<HostH
     const entry = readEntry(text);
     return (entry?.halts ?? []).map((halt) => ({ ...halt, host: entry?.host ?? '', pid: entry?.pid ?? 0 }));
   });
+}
+
+/** Of an account or an instance for all workers, or of an account for one host alone: that one has a `host`. */
+export type AnyHalt = Halt | HostHaltSeen;
+
+export async function allHalts(redis: Redis, prefix: string): Promise<AnyHalt[]> {
+  const [halts, ofHosts] = await Promise.all([readHalts(redis, prefix), readHostHalts(redis, prefix)]);
+  return [...halts, ...ofHosts];
 }
