@@ -141,6 +141,21 @@ const MUTATIONS = [
     tests: ['test/queue/halts.test.ts'],
   },
   {
+    name: 'an item ends dead while its endpoint is out',
+    file: 'src/queue/processor.ts',
+    from: 'if (!(await host.mayEndDead(answer)))',
+    to: 'if (performance.now() < 0)',
+    tests: ['test/queue/host-halts.test.ts'],
+  },
+  {
+    name: 'a worker starts beside another name of its account',
+    file: 'src/queue/worker-registry.ts',
+    from: 'if theirs[instance] and theirs[instance] ~= account then',
+    to: 'if false then',
+    tests: ['test/e2e/worker-registry.test.ts'],
+    build: true,
+  },
+  {
     name: 'a throttled item loses an attempt',
     file: 'src/core/decide.ts',
     from: '(isFailure && sent ? 1 : 0)',

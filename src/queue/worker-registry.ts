@@ -148,7 +148,9 @@ export class WorkerRegistry {
   #announce({ halts, proved }: Word, instances: string): Promise<string[]> {
     const entry = {
       ...this.#who,
-      halts: halts.map(({ sinceMs, ...halt }) => ({ ...halt, since: Math.round(this.#earliest(sinceMs)) })),
+      halts: halts.map(({ account, code, message, sinceMs }) => {
+        return { account, code, message, since: Math.round(this.#earliest(sinceMs)) };
+      }),
       proved: Object.fromEntries(Object.entries(proved).map(([name, ms]) => [name, Math.floor(this.#earliest(ms))])),
     };
     const args = [GOOD_FOR_MS, this.#id, LAYOUT_VERSION, entry.digest, JSON.stringify(entry), instances];

@@ -44,7 +44,7 @@ export const ENDPOINT: readonly Scenario[] = [
     },
   },
   {
-    name: 'an endpoint that is out for longer than the tries last',
+    name: 'an endpoint that answers reads and fails deletions for longer than the tries last',
     promise: `${PROMISE}; the batch pauses itself, and with resume and dead retry all of it is revoked`,
     items: 2_000,
     async disturb(rig, batch) {
