@@ -100,16 +100,21 @@ export class HandStage extends FeederStage {
 
   /** Hands the next job to a process, also one that waits for its time. */
   async take(answers: readonly AnswerKind[] = [], stopAt?: Point, grant: RunPlan['grant'] = 'slot'): Promise<Taken> {
-    const taken = await this.takeIfAny({ answers, grant }, true, stopAt);
+    await this.queue.bull.promoteJobs();
+    const taken = await this.takeIfAny({ answers, grant }, false, stopAt);
     if (taken === undefined) throw new Error('no job is ready');
     return taken;
   }
 
-  /** The same where there is one; `early`: also one that waits for its time. */
+  /** The same where there is one; `early`: also one that waits for its time, after all that are ready, or it could keep them waiting for ever. */
   async takeIfAny(plan: RunPlan, early: boolean, stopAt?: Point): Promise<Taken | undefined> {
-    if (early) await this.queue.bull.promoteJobs();
     const process = `process-${this.#hands.size + 1}`;
-    const job = await this.#worker.getNextJob(process, { block: false });
+    const next = (): Promise<BullJob | undefined> => this.#worker.getNextJob(process, { block: false });
+    let job = await next();
+    if (job === undefined && early) {
+      await this.queue.bull.promoteJobs();
+      job = await next();
+    }
     if (job === undefined) return undefined;
     const hand = new Hand(this, this.world, plan);
     this.#hands.set(process, hand);

@@ -95,8 +95,8 @@ export class QueueModel extends Model {
 
   /** The feeder made a job for the item. */
   feed(id: string, item: ModelItem, life: number): void {
-    // It was handed over before, and what became of that is lost.
-    item.unsure ||= item.departed;
+    // It was handed over before, and what became of that is lost. What has ended has ended as it was known then.
+    if (isPending(item)) item.unsure ||= item.departed;
     item.lost = false;
     this.#hold(id, item, life);
   }
