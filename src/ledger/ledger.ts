@@ -60,7 +60,7 @@ const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
 const departScript = script<Departure>(DEPART);
-const advanceScript = script<null>(ADVANCE);
+const advanceScript = script<number>(ADVANCE);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
 
@@ -156,10 +156,13 @@ export class Ledger {
     }));
   }
 
-  /** Notes that an instance's items below `cursor` were handed to the queue, `count` of them just now. */
-  async advance(batch: string, instanceId: string, cursor: number, count: number): Promise<void> {
+  /**
+   * Notes that a lane's items below `to`, `count` of them at or above its cursor, were handed to the queue.
+   * @returns false when another process has moved the cursor since the lane was read: nothing is noted
+   */
+  async advance(batch: string, { instanceId, cursor }: Lane, to: number, count: number): Promise<boolean> {
     const of = this.keys.of(batch);
-    await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, count]);
+    return (await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, to, count])) === 1;
   }
 
   /** The certificates of a chunk; undefined when there is no such chunk. */
@@ -200,14 +203,18 @@ export class Ledger {
     return new Map(Object.entries(jobs).map(([jobId, n]) => [jobId, Number(n)]));
   }
 
-  /** Pauses, resumes or cancels; every process hears of it through the signals counter. */
+  /**
+   * Pauses, resumes or cancels; every process hears of it through the signals counter.
+   * @param resumes - refused where the batch has been resumed another number of times: what was judged is no longer so
+   */
   async change(
     batch: string,
     event: Extract<BatchEvent, 'pause' | 'resume' | 'cancel'>,
     reason = '',
+    resumes?: number,
   ): Promise<StateChange> {
     const keys = [this.keys.of(batch).record, this.keys.signals, this.keys.fingerprints];
-    const state = await changeScript(this.#redis, keys, [event, reason, batch]);
+    const state = await changeScript(this.#redis, keys, [event, reason, batch, resumes ?? '']);
     if (state === '') return { kind: 'no-batch' };
     return state.startsWith('!')
       ? { kind: 'refused', state: state.slice(1) as BatchState }

@@ -92,18 +92,21 @@ redis.call('INCR', KEYS[5])
 return ARGV[1]`;
 
 /**
- * An operator's or the breaker's change of state.
- * KEYS record signals fingerprints; ARGV event reason batch.
+ * An operator's or the breaker's change of state. The breaker says how often the batch it judged had been resumed: of one that was resumed since,
+ * it knows nothing.
+ * KEYS record signals fingerprints; ARGV event reason batch resumes.
  * Replies the state after it; `!` and the present state when the event has no place there; empty when there is no batch.
  */
 export const CHANGE_STATE = `${MOVES}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return '' end
 local after = moves[ARGV[1]][state]
+if ARGV[4] ~= '' and ARGV[4] ~= (redis.call('HGET', KEYS[1], 'resumes') or '0') then after = nil end
 if not after then return '!' .. state end
 redis.call('HSET', KEYS[1], 'state', after)
 if ARGV[1] == 'pause' then redis.call('HSET', KEYS[1], 'pausedBecause', ARGV[2]) else redis.call('HDEL', KEYS[1], 'pausedBecause') end
 if ARGV[1] == 'resume' then
+  redis.call('HINCRBY', KEYS[1], 'resumes', 1)
   local f = redis.call('HMGET', KEYS[1], 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
   redis.call('HSET', KEYS[1], 'resumedAt', cjson.encode({ accepted = tonumber(f[1] or 0), revoked = tonumber(f[2] or 0),
     alreadyGone = tonumber(f[3] or 0), dead = tonumber(f[4] or 0), cancelled = tonumber(f[5] or 0) }))
@@ -194,6 +197,27 @@ redis.call('ZADD', KEYS[2], 'NX', ARGV[3] * 1e13 + now, ARGV[1])
 return 1`;
 
 /**
+ * Dead letters that wait to be tried again, each with how often it was retried: read apart, the two could be of different lives.
+ * KEYS reopened retries; ARGV count. Replies ordinal, letter, retries, and so on.
+ */
+export const REOPENED = `local page = redis.call('HSCAN', KEYS[1], 0, 'COUNT', ARGV[1])[2]
+local found = {}
+for i = 1, #page, 2 do
+  found[#found + 1] = page[i]
+  found[#found + 1] = page[i + 1]
+  found[#found + 1] = redis.call('HGET', KEYS[2], page[i]) or '0'
+end
+return found`;
+
+/**
+ * Jobs stand for retried items, unless they were retried once more since.
+ * KEYS reopened retries; ARGV ordinal retries, and so on.
+ */
+export const REOPENED_FED = `for i = 1, #ARGV, 2 do
+  if (redis.call('HGET', KEYS[2], ARGV[i]) or '0') == ARGV[i + 1] then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end`;
+
+/**
  * Puts a dead letter aside for good: the item stays dead, the letter goes, the ledger says so.
  * KEYS ledger dead; ARGV n. Replies 1, or 0 when there is no such letter.
  */
@@ -202,13 +226,17 @@ redis.call('XADD', KEYS[1], '*', 'n', ARGV[1], 'outcome', 'discarded', 'code', '
 return 1`;
 
 /**
- * Notes how far an instance has been fed; never backwards, and twice the same counts once.
- * KEYS record cursors; ARGV instance ordinal count.
+ * Notes how far an instance has been fed, from where the feeder began: one that was overtaken meanwhile is refused. So `fed` is at every moment
+ * the number of items below the cursors.
+ * KEYS record cursors; ARGV instance from to count.
+ * Replies 1, or 0 when somebody else has moved the cursor.
  */
-export const ADVANCE = `local before = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
-if tonumber(ARGV[2]) <= before then return end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'fed', ARGV[3])`;
+export const ADVANCE = `if tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0) ~= tonumber(ARGV[2]) then return 0 end
+-- Without any cursor nothing counts as fed, also where Redis has lost them.
+if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('HSET', KEYS[1], 'fed', 0) end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+redis.call('HINCRBY', KEYS[1], 'fed', ARGV[4])
+return 1`;
 
 function movesByEvent(): Record<BatchEvent, Record<string, string>> {
   const moves: Record<BatchEvent, Record<string, string>> = {

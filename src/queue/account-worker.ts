@@ -136,6 +136,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     queue,
     owns,
     lowWater: Math.min(LOW_WATER_MAX, Math.ceil(account.qps * LOW_WATER_SECONDS)),
+    mayGoOn: () => lease.hold(),
     mayFeed: (instanceId) => owns(instanceId) && !halted.has(instanceId) && !halted.has(undefined),
     monotonicMs: () => performance.now(),
   });

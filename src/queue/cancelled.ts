@@ -1,6 +1,6 @@
 import type { Batch } from '../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../ledger/chunk.ts';
-import { reopenedItemFed } from '../ledger/dead-letters.ts';
+import { reopenedItemsFed } from '../ledger/dead-letters.ts';
 import type { Lane } from '../ledger/ledger.ts';
 import { asKnown, lanePage, retriedItems } from './items-to-feed.ts';
 import type { LostJobs, LostJobsParts } from './lost-jobs.ts';
@@ -28,7 +28,7 @@ export class CancelledBatches {
     if (monotonicMs() - since < HEARD_MS) return;
     const retried = await retriedItems(this.#parts, batch, ({ instanceId }) => owns(instanceId));
     await this.#end(batch, retried);
-    await reopenedItemFed(redis, ledger, batch.id, retried.map(ordinalOf));
+    await reopenedItemsFed(redis, ledger, batch.id, retried);
     const lanes = await ledger.lanes(batch.id);
     for (const lane of lanes) if (owns(lane.instanceId)) await this.#endLane(batch, lane);
     if (lanes.length > 0) await this.#endUnreadable(batch);
@@ -44,7 +44,7 @@ export class CancelledBatches {
     const page = await lanePage(this.#parts, batch, lane, lane.cursor, CHUNK_ITEMS);
     if (page === undefined) return;
     await this.#end(batch, page.items ?? []);
-    await this.#parts.ledger.advance(batch.id, lane.instanceId, page.next, 0);
+    await this.#parts.ledger.advance(batch.id, lane, page.next, page.count);
   }
 
   /** Of a chunk that Redis lacks, nobody can say what its items are: all that have no job here are cancelled. The first open chunk has its turn. */

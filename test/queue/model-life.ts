@@ -110,6 +110,7 @@ function* settles(model: QueueModel, run: ModelRun, outcome: Outcome | 'by-absen
   const isRevoked = outcome === 'revoked' || byAbsence;
   if (at === undefined || (!run.holds && !isRevoked)) return;
   // Of an item that is tried again as another job, it can only tell a success.
+  if (outcome === 'dead' && !model.isOver(run.job)) run.job.item.deaths = run.job.deaths;
   if (isRevoked || !model.isOver(run.job)) model.settle(at.batch, at.n, byAbsence ? 'revoked' : outcome, byAbsence);
   yield* over(model, run);
 }

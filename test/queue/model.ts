@@ -19,6 +19,8 @@ export interface ModelItem {
   unsure: boolean;
   /** Redis lost its job. */
   lost: boolean;
+  /** Earlier deaths that its last dead letter tells of. */
+  deaths: number;
 }
 
 /** What the queue should hold. */
@@ -29,6 +31,8 @@ export interface ModelJob {
   readonly life: number;
   place: JobPlace;
   failures: number;
+  /** Earlier deaths that its data tells of. */
+  readonly deaths: number;
   /** What its data tells: one of its calls may have worked. */
   unsure: boolean;
   /** It was started, and how that ended is not written down. */
@@ -90,15 +94,15 @@ export class QueueModel extends Model {
 
   /** A job of another producer. */
   addJob(id: string, certificate: Certificate): void {
-    if (!this.jobs.has(id)) this.#hold(id, newItem(certificate), 0);
+    if (!this.jobs.has(id)) this.#hold(id, newItem(certificate), 0, 0);
   }
 
-  /** The feeder made a job for the item. */
-  feed(id: string, item: ModelItem, life: number): void {
+  /** The feeder made a job for the item, that tells of so many earlier deaths. */
+  feed(id: string, item: ModelItem, life: number, deaths: number): void {
     // It was handed over before, and what became of that is lost. What has ended has ended as it was known then.
     if (isPending(item)) item.unsure ||= item.departed;
     item.lost = false;
-    this.#hold(id, item, life);
+    this.#hold(id, item, life, deaths);
   }
 
   /** @returns whether the job has an item in the standing batch now */
@@ -151,15 +155,16 @@ export class QueueModel extends Model {
     const { at } = job.item;
     if (!this.isOver(job) && at !== undefined) {
       job.item.unsure ||= job.item.departed;
+      job.item.deaths = job.deaths;
       this.settle(at.batch, at.n, 'dead', false);
     }
     this.jobs.delete(job.id);
     return true;
   }
 
-  #hold(id: string, item: ModelItem, life: number): void {
+  #hold(id: string, item: ModelItem, life: number, deaths: number): void {
     const fresh = { failures: 0, unsure: item.departed, isOpen: false, stalls: 0 };
-    this.jobs.set(id, { id, item, life, place: 'waiting', ...fresh });
+    this.jobs.set(id, { id, item, life, deaths, place: 'waiting', ...fresh });
   }
 }
 
@@ -168,5 +173,5 @@ export function isPending({ at }: ModelItem): boolean {
 }
 
 function newItem(certificate: Certificate): ModelItem {
-  return { certificate, life: 0, ours: false, departed: false, unsure: false, lost: false };
+  return { certificate, life: 0, ours: false, departed: false, unsure: false, lost: false, deaths: 0 };
 }

@@ -39,7 +39,9 @@ it('turns what BullMQ gave up into dead letters, once each, that can be retried'
     items.map((certificate, n) => ({ batch, n, certificate })),
     'bulk',
   );
-  await shop.ledger.advance(batch, 'post-cn-a', 1_000, 3);
+  const [lane] = await shop.ledger.lanes(batch);
+  if (lane === undefined) throw new Error('there is no lane');
+  await shop.ledger.advance(batch, lane, 1_000, 3);
   await shop.addJob({ v: 1, ...foreign });
   await failAll(4);
   for (const n of [0, 1]) expect(await depart(shop.redis, shop.ledger, batch, n)).toBe('noted');
@@ -73,7 +75,9 @@ it('is done by the worker itself', async () => {
     items.map((certificate, n) => ({ batch, n, certificate })),
     'bulk',
   );
-  await shop.ledger.advance(batch, 'post-cn-a', 1_000, 2);
+  const [lane] = await shop.ledger.lanes(batch);
+  if (lane === undefined) throw new Error('there is no lane');
+  await shop.ledger.advance(batch, lane, 1_000, 2);
   await failAll(2);
   const { events } = shop.start();
   const rows = await expectAccounted(shop, batch, items);
