@@ -86,7 +86,8 @@ async function lookAtBatch(store: Store, id: string): Promise<Look> {
     halt.instanceId === undefined ? accounts.has(halt.account) : instances.includes(halt.instanceId),
   );
   if (detail === undefined) throw noBatch(id, store.where);
-  const isDone = detail.pending === 0 && detail.state !== 'planned';
+  // A standing batch that is paused keeps what comes next waiting.
+  const isDone = detail.pending === 0 && detail.state !== 'planned' && detail.state !== 'paused';
   const alone = detail.state === 'running' && !isDone ? await unattended(store, accounts) : [];
   const text = [...(isDone ? [] : halts.map(describeHalt)), ...alone, describeBatch(detail)].join('\n');
   return { text, json: statusOf(detail), exitCode: exitCodeOf(detail, halts, isDone), isDone };

@@ -213,7 +213,8 @@ export class Ledger {
     reason = '',
     resumes?: number,
   ): Promise<StateChange> {
-    const keys = [this.keys.of(batch).record, this.keys.signals, this.keys.fingerprints];
+    const { signals, fingerprints, active } = this.keys;
+    const keys = [this.keys.of(batch).record, signals, fingerprints, active];
     const state = await changeScript(this.#redis, keys, [event, reason, batch, resumes ?? '']);
     if (state === '') return { kind: 'no-batch' };
     return state.startsWith('!')

@@ -11,15 +11,19 @@ const MOVES = `local moves = cjson.decode('${JSON.stringify(movesByEvent())}')`;
 const CLOCK = `local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** Lua: after a settle, closes a batch that has nothing pending. KEYS 1 record, 2 active, 3 fingerprints. */
+/**
+ * Lua: closes a batch that has nothing pending. A standing batch, which has no fingerprint, goes on for ever: paused, it stays so until it is
+ * resumed, or the next job would be called for.
+ */
 const DRAIN = `local function drain(record, active, fingerprints, batch)
   local f = redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', 'state', 'fingerprint')
   local pending = f[1] - (f[2] or 0) - (f[3] or 0) - (f[4] or 0) - (f[5] or 0)
   if pending > 0 then return 'settled' end
   ${MOVES}
   ${CLOCK}
-  redis.call('HSET', record, 'state', moves.drain[f[6]] or f[6], 'completedAt', now)
   redis.call('ZREM', active, batch)
+  if f[6] == 'paused' and not f[7] then return 'settled' end
+  redis.call('HSET', record, 'state', moves.drain[f[6]] or f[6], 'completedAt', now)
   if f[7] and redis.call('HGET', fingerprints, f[7]) == batch then redis.call('HDEL', fingerprints, f[7]) end
   return 'drained'
 end`;
@@ -94,10 +98,11 @@ return ARGV[1]`;
 /**
  * An operator's or the breaker's change of state. The breaker says how often the batch it judged had been resumed: of one that was resumed since,
  * it knows nothing.
- * KEYS record signals fingerprints; ARGV event reason batch resumes.
+ * KEYS record signals fingerprints active; ARGV event reason batch resumes.
  * Replies the state after it; `!` and the present state when the event has no place there; empty when there is no batch.
  */
-export const CHANGE_STATE = `${MOVES}
+export const CHANGE_STATE = `${DRAIN}
+${MOVES}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return '' end
 local after = moves[ARGV[1]][state]
@@ -115,7 +120,9 @@ end
 local print = ARGV[1] == 'cancel' and redis.call('HGET', KEYS[1], 'fingerprint')
 if print and redis.call('HGET', KEYS[3], print) == ARGV[3] then redis.call('HDEL', KEYS[3], print) end
 redis.call('INCR', KEYS[2])
-return after`;
+-- A standing batch may have come to its end while it was paused. A plan has no items yet.
+if redis.call('HGET', KEYS[1], 'accepted') then drain(KEYS[1], KEYS[4], KEYS[3], ARGV[3]) end
+return redis.call('HGET', KEYS[1], 'state')`;
 
 /**
  * Gives a job that belongs to no batch its place in a standing batch; the same job gets the same place again. A job id that stands for another

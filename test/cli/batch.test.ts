@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Ledger } from '../../src/ledger/ledger.ts';
+import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
 import { openInstallation, type Installation } from '../support/installation.ts';
 
@@ -50,4 +52,22 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   const standing = await place.run(['cancel', 'direct-fleet']);
   expect(standing).toMatchObject({ code: 3, stdout: '' });
   expect(standing.stderr).toContain('pause it');
+});
+
+it('a paused batch of single jobs says so also when nothing of it is pending, until it is resumed', async () => {
+  const ledger = new Ledger(await place.redis(), KEY_PREFIX);
+  const [item] = certificates(1);
+  if (item === undefined) return;
+  const { n } = await ledger.adopt('direct-fleet', 'job', item);
+  expect(await place.run(['pause', 'direct-fleet'])).toMatchObject({ code: 0 });
+  await ledger.settle({ batch: 'direct-fleet', n, outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 });
+  const status = (): Promise<{ code: number | null; stdout: string }> =>
+    place.run(['status', 'direct-fleet', '--json']);
+  const paused = await status();
+  expect(paused.code).toBe(3);
+  expect(JSON.parse(paused.stdout)).toMatchObject({ state: 'paused', revoked: 1, pending: 0 });
+  expect(await place.run(['resume', 'direct-fleet'])).toMatchObject({ code: 0 });
+  const resumed = await status();
+  expect(resumed.code).toBe(0);
+  expect(JSON.parse(resumed.stdout)).toMatchObject({ state: 'completed', revoked: 1, pending: 0 });
 });
