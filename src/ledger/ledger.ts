@@ -5,7 +5,7 @@ import { script } from '../runtime/redis/script.ts';
 import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
 import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
-import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, SETTLE } from './scripts.lua.ts';
+import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, RESTORE_LANES, SETTLE } from './scripts.lua.ts';
 
 /** One settled item, as it goes into the ledger. */
 export interface Settlement {
@@ -61,6 +61,7 @@ const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
 const departScript = script<Departure>(DEPART);
 const advanceScript = script<number>(ADVANCE);
+const restoreScript = script<null>(RESTORE_LANES);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
 
@@ -154,6 +155,13 @@ export class Ledger {
       chunks: JSON.parse(chunks) as ChunkRanges,
       cursor: Number(cursors[instanceId] ?? 0),
     }));
+  }
+
+  /** Writes the lanes of a batch that has none. */
+  async restoreLanes(batch: string, lanes: ReadonlyMap<string, ChunkRanges>): Promise<void> {
+    const of = this.keys.of(batch);
+    const args = [...lanes].flatMap(([instanceId, chunks]) => [instanceId, JSON.stringify(chunks)]);
+    await restoreScript(this.#redis, [of.record, of.lanes], args);
   }
 
   /**

@@ -245,6 +245,13 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 redis.call('HINCRBY', KEYS[1], 'fed', ARGV[4])
 return 1`;
 
+/**
+ * Writes lanes that Redis has lost, unless another process has.
+ * KEYS record lanes; ARGV instance chunks, and so on.
+ */
+export const RESTORE_LANES = `if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[2]) == 1 then return end
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end`;
+
 function movesByEvent(): Record<BatchEvent, Record<string, string>> {
   const moves: Record<BatchEvent, Record<string, string>> = {
     activate: {},

@@ -1,9 +1,10 @@
 import type { Batch } from '../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../ledger/chunk.ts';
 import { reopenedItemsFed } from '../ledger/dead-letters.ts';
-import type { Lane } from '../ledger/ledger.ts';
+import { STANDING_PREFIX, type Lane } from '../ledger/ledger.ts';
 import { asKnown, lanePage, retriedItems } from './items-to-feed.ts';
 import type { LostJobs, LostJobsParts } from './lost-jobs.ts';
+import type { LostLanes } from './lost-lanes.ts';
 import type { ItemToFeed } from './revoke-queue.ts';
 
 /** Other processes have heard of a cancellation by then (they look at a batch at least once a second). */
@@ -13,11 +14,13 @@ const HEARD_MS = 3_000;
 export class CancelledBatches {
   readonly #parts: LostJobsParts;
   readonly #lost: LostJobs;
+  readonly #lostLanes: LostLanes;
   readonly #seenSince = new Map<string, number>();
 
-  constructor(parts: LostJobsParts, lost: LostJobs) {
+  constructor(parts: LostJobsParts, lost: LostJobs, lostLanes: LostLanes) {
     this.#parts = parts;
     this.#lost = lost;
+    this.#lostLanes = lostLanes;
   }
 
   /** One step; the feeder takes one in each round, until nothing pends. */
@@ -29,9 +32,10 @@ export class CancelledBatches {
     const retried = await retriedItems(this.#parts, batch, ({ instanceId }) => owns(instanceId));
     await this.#end(batch, retried);
     await reopenedItemsFed(redis, ledger, batch.id, retried);
-    const lanes = await ledger.lanes(batch.id);
+    const lanes = await this.#lostLanes.lanesOf(batch);
+    if (lanes === undefined) return;
     for (const lane of lanes) if (owns(lane.instanceId)) await this.#endLane(batch, lane);
-    if (lanes.length > 0) await this.#endUnreadable(batch);
+    if (!batch.id.startsWith(STANDING_PREFIX)) await this.#endUnreadable(batch);
     await this.#end(batch, await this.#lost.look(batch));
   }
 

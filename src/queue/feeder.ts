@@ -9,11 +9,13 @@ import { standingBatchOf } from './item.ts';
 import { chunkMissing, handOver, lanePage, retriedItems, type FeedSource } from './items-to-feed.ts';
 import { inTurn, type MayGoOn } from './lease.ts';
 import { LostJobs, type JobsLost } from './lost-jobs.ts';
+import { LostLanes, type LanesLost } from './lost-lanes.ts';
 import type { Backlog } from './revoke-queue.ts';
 
 export type FeederEvent =
   | { readonly kind: 'batch-paused'; readonly batch: string; readonly settled: number; readonly dead: number }
   | JobsLost
+  | LanesLost
   /** With one batch; the others go on. */
   | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
@@ -50,13 +52,15 @@ class Overtaken extends Error {}
 export class Feeder {
   readonly #parts: FeederParts;
   readonly #lost: LostJobs;
+  readonly #lostLanes: LostLanes;
   readonly #cancelled: CancelledBatches;
   readonly #troubledUntil = new Map<string, number>();
 
   constructor(parts: FeederParts) {
     this.#parts = parts;
     this.#lost = new LostJobs(parts);
-    this.#cancelled = new CancelledBatches(parts, this.#lost);
+    this.#lostLanes = new LostLanes(parts);
+    this.#cancelled = new CancelledBatches(parts, this.#lost, this.#lostLanes);
   }
 
   /** One round. @returns items fed */
@@ -93,7 +97,8 @@ export class Feeder {
 
   async #feedBatch(batch: Batch, room: number): Promise<number> {
     const { redis, ledger, caution, owns, mayGoOn } = this.#parts;
-    const lanes = await ledger.lanes(batch.id);
+    const lanes = await this.#lostLanes.lanesOf(batch);
+    if (lanes === undefined) return 0;
     if (!isInRamp(batch, caution)) return this.#feedStep(batch, lanes, room, mayGoOn);
     const isShared = lanes.some(({ instanceId }) => !owns(instanceId));
     if (!isShared) return this.#feedRamp(batch.id, room, mayGoOn);
@@ -110,6 +115,7 @@ export class Feeder {
 
   async #feedStep(batch: Batch, lanes: readonly Lane[], room: number, mayGoOn: MayGoOn): Promise<number> {
     const { ledger, caution } = this.#parts;
+    // Without any cursor Redis has lost them, and feeding begins again.
     const noted = lanes.some(({ cursor }) => cursor > 0) ? batch.fed : 0;
     const fedNow = isInRamp(batch, caution) ? noted - (await this.#held(batch, lanes)) : noted;
     const verdict = judgeBatch({ ...batch, fed: fedNow }, caution);
@@ -189,6 +195,7 @@ export class Feeder {
   #forgetOthers(batches: readonly Batch[]): void {
     const ids = new Set(batches.map(({ id }) => id));
     this.#lost.forgetOthers(ids);
+    this.#lostLanes.forgetOthers(ids);
     this.#cancelled.forgetOthers(ids);
     for (const id of this.#troubledUntil.keys()) if (!ids.has(id)) this.#troubledUntil.delete(id);
   }

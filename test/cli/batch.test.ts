@@ -71,3 +71,16 @@ it('a paused batch of single jobs says so also when nothing of it is pending, un
   expect(resumed.code).toBe(0);
   expect(JSON.parse(resumed.stdout)).toMatchObject({ state: 'completed', revoked: 1, pending: 0 });
 });
+
+it('a batch whose lanes Redis has lost does not look healthy', async () => {
+  const manifest = await place.file('lost.csv', manifestOf(certificates(3)));
+  const { stdout } = await place.run(['submit', manifest, '--execute', '--yes', '--json']);
+  const { batch } = JSON.parse(stdout) as { batch: string };
+  const redis = await place.redis();
+  await redis.del(new Ledger(redis, KEY_PREFIX).keys.of(batch).lanes);
+  const lost = await place.run(['status', batch]);
+  expect(lost.code).toBe(3);
+  expect(lost.stdout).toContain(
+    `Redis has lost which instances batch ${batch} holds: a worker reads its chunks again.`,
+  );
+});

@@ -40,6 +40,7 @@ async function takeRound(
 /** A batch pauses itself for its dead items only, and jobs count as lost only where they are. */
 function expectReason(model: QueueModel, event: FeederEvent): void {
   if (event.kind === 'trouble') throw event.error;
+  if (event.kind === 'lanes-lost') throw new Error(`the ${event.key} of ${event.batch} are there`);
   const batch = model.batches.find(({ id }) => id === event.batch);
   if (batch === undefined) throw new Error(`there is no batch ${event.batch}`);
   if (event.kind === 'jobs-lost') {
