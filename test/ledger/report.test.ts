@@ -59,9 +59,8 @@ it('shows no item twice that is retried and ends again while it is read, and not
   const items = certificatesOf(1_005);
   const batch = await room.batchOf(items);
   for (const n of [0, 1]) await room.ledger.settle(room.settlement(batch, n, 'dead'));
-  await Promise.all(
-    items.map((_, n) => n > 1 && n < 1_001 && room.ledger.settle(room.settlement(batch, n, 'revoked'))),
-  );
+  const between = [...items.keys()].slice(2, 1_001);
+  await Promise.all(between.map((n) => room.ledger.settle(room.settlement(batch, n, 'revoked'))));
   await room.ledger.settle(room.settlement(batch, 1_001, 'dead'));
   const read: [number, string][] = [];
   for await (const { ordinal, outcome } of reportRows(room.redis, room.ledger, batch)) {
