@@ -35,9 +35,10 @@ async function takeCancelled(model: QueueModel, stage: HandStage, batch: ModelBa
   const rows = await stage.rows(batch.id);
   for (const { ordinal, outcome } of rows) {
     if (batch.items[ordinal] !== 'pending') continue;
-    const told = { ordinal, state: batch.state, outcome, hasJob: model.hasJob(model.itemAt(batch.id, ordinal)) };
-    expect(told).toEqual({ ordinal, state: 'cancelled', outcome: 'cancelled', hasJob: false });
-    model.settle(batch, ordinal, 'cancelled', false);
+    const item = model.itemAt(batch.id, ordinal);
+    const told = { ordinal, state: batch.state, outcome, hasJob: model.hasJob(item), note: item.note };
+    expect(told).toEqual({ ordinal, state: 'cancelled', outcome: 'cancelled', hasJob: false, note: undefined });
+    model.end(model.itemAt(batch.id, ordinal), 'cancelled', false);
   }
 }
 
@@ -51,7 +52,7 @@ function takeFed(model: QueueModel, id: string): void {
   // Of a cancelled batch, only what may have been called for is followed to its end.
   expect({ id, state: item.at?.batch.state }).toEqual({
     id,
-    state: item.departed && item.at?.batch.state === 'cancelled' ? 'cancelled' : 'running',
+    state: item.note !== undefined && item.at?.batch.state === 'cancelled' ? 'cancelled' : 'running',
   });
   model.feed(id, item, Number(life));
 }
