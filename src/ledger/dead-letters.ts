@@ -72,7 +72,7 @@ const REPLIES: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone', 
 /** Makes a dead item pending again; the feeder gives it a job, with its history. */
 export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
   const of = ledger.keys.of(batch);
-  const letters = [of.dead, of.reopened, of.superseded, of.departed, of.retries];
+  const letters = [of.dead, of.reopened, of.superseded, of.departed, of.retries, of.notes, of.history];
   const keys = [of.record, ledger.keys.active, of.settled, of.ledger, ...letters];
   return REPLIES[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk])] ?? 'gone';
 }
@@ -126,12 +126,6 @@ export async function reopenedItemsFed(
   const of = ledger.keys.of(batch);
   const lives = items.flatMap(({ n, retries }) => [n, retries]);
   if (items.length > 0) await fedScript(redis, [of.reopened, of.retries], lives);
-}
-
-/** The letter's deaths so far, its last one included. */
-export function deathsOf(letter: DeadLetter): Death[] {
-  const { code, message, requestId, attempts, at } = letter;
-  return [...letter.history, { code, message, requestId, attempts, at }];
 }
 
 function parseLetter(value: string): DeadLetter {

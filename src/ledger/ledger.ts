@@ -1,9 +1,11 @@
 import type { Redis } from 'ioredis';
 import type { BatchEvent, BatchState, Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
+import type { Noted } from '../core/decide.ts';
 import { script } from '../runtime/redis/script.ts';
 import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
 import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
+import type { Death } from './dead-letters.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
 import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, RESTORE_LANES, SETTLE } from './scripts.lua.ts';
 
@@ -25,16 +27,25 @@ export interface Settlement {
   readonly jobId?: string;
   /** Retries of the item when its job was made: of what is tried again since, as another job, it can only tell a success. */
   readonly retries?: number;
+  readonly run: Run;
+  /** A call may have worked although no answer said so. */
+  readonly doubt?: boolean;
+  /** The run has made calls of its own, so that what it says rests on more than the item's record. */
+  readonly isHeard?: boolean;
 }
 
-/** `already`: it was settled before, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. */
-export type Settled = 'settled' | 'drained' | 'already' | 'unknown';
+/**
+ * `already`: another run settled it, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. `lock-lost`: the job
+ * is no longer the run's, nothing changed. A `Noted` says that nothing changed either: the calls that the ledger knows of are not those that the
+ * settlement rests on.
+ */
+export type Settled = 'settled' | 'drained' | 'already' | 'unknown' | 'lock-lost' | Noted;
 
 /**
- * `noted`: the call may leave. `settled`: the item was settled meanwhile, so there is nothing to call for; if it is retried, as another job.
- * `lock-lost`: another run has the job, or will have it.
+ * A `Noted`: the call may leave, and what was noted before it. `settled`: the item was settled meanwhile, so there is nothing to call for; if it is
+ * retried, as another job. `lock-lost`: another run has the job, or will have it.
  */
-export type Departure = 'noted' | 'settled' | 'lock-lost' | 'no-batch';
+export type Departure = Noted | 'settled' | 'lock-lost' | 'no-batch';
 
 export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
@@ -49,11 +60,23 @@ export interface Lane {
   readonly cursor: number;
 }
 
-/** BullMQ's lock of a job, as the run knows it that took the job. */
+/** BullMQ's lock of a job, as the run knows it that took the job; the token is empty for one that needs the job to have no lock. */
 export interface JobLock {
   readonly key: string;
   readonly token: string;
 }
+
+/** One run of a job. */
+export interface Run {
+  readonly lock: JobLock;
+  /** Stands in the notes that it makes; no other run has the same. Empty where it makes none. */
+  readonly name: string;
+  /** The run whose note the item's record tells of; empty where it tells of none. */
+  readonly told: string;
+}
+
+/** The `told` of a record that a version with layout 1 wrote: its notes had no names. */
+export const UNNAMED_RUN = 'unnamed';
 
 const settleScript = script<Settled>(SETTLE);
 const cancelScript = script<number>(CANCEL_ITEMS);
@@ -85,11 +108,16 @@ export class Ledger {
   async settle(item: Settlement): Promise<Settled> {
     const { active, fingerprints } = this.keys;
     const of = this.keys.of(item.batch);
-    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.retries];
     const { batch, n, outcome, code, requestId, attempts, letter = '', jobId = '', retries = '' } = item;
+    const { run, doubt = false, isHeard = false } = item;
+    const about = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.retries];
     const byAbsence = item.byAbsence === true ? 1 : 0;
     const end = [outcome, COUNT_FIELD[outcome], code, requestId, attempts, byAbsence];
-    return settleScript(this.#redis, keys, [batch, n, ...end, letter, jobId, retries]);
+    return settleScript(
+      this.#redis,
+      [...about, run.lock.key, of.notes, of.departed],
+      [batch, n, ...end, letter, jobId, retries, run.lock.token, run.name, run.told, doubt ? 1 : 0, isHeard ? 1 : 0],
+    );
   }
 
   /** The first item at or after `from`, the beginning of a chunk, that is not settled; behind the last one when all are. */
@@ -99,24 +127,31 @@ export class Ledger {
   }
 
   /**
-   * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows. Only the run that has the job may:
-   * the one that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
+   * Notes that a call of the item is about to leave, so that the next run of it knows after a crash. Only the run that has the job may: the one
+   * that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
    */
-  async depart(batch: string, n: number, retries: number, lock: JobLock): Promise<Departure> {
-    const { record, departed, settled, retries: known } = this.keys.of(batch);
-    return departScript(this.#redis, [record, departed, settled, known, lock.key], [n, retries, lock.token]);
+  async depart(batch: string, n: number, retries: number, { lock, name, told }: Run): Promise<Departure> {
+    const { record, notes, departed, settled, retries: known } = this.keys.of(batch);
+    const keys = [record, notes, settled, known, lock.key, departed];
+    return departScript(this.#redis, keys, [n, retries, lock.token, name, told]);
   }
 
-  /** Whether a call of the item may have left since it was accepted or last reopened. */
-  async hasDeparted(batch: string, n: number): Promise<boolean> {
-    return (await this.#redis.getbit(this.keys.of(batch).departed, n)) === 1;
-  }
-
-  /** The same of many. */
+  /** Of each item that is not settled, whether a call of it may have left. */
   async haveDeparted(batch: string, ordinals: readonly number[]): Promise<boolean[]> {
     if (ordinals.length === 0) return [];
+    const { notes, departed } = this.keys.of(batch);
     const bits = ordinals.flatMap((n) => ['GET', 'u1', n]).slice(1);
-    return (await this.#redis.bitfield_ro(this.keys.of(batch).departed, 'GET', ...bits)).map((bit) => bit === 1);
+    const [names, unnamed] = await Promise.all([
+      this.#redis.hmget(notes, ...ordinals.map(String)),
+      this.#redis.bitfield_ro(departed, 'GET', ...bits),
+    ]);
+    return ordinals.map((_, at) => names[at] !== null || unnamed[at] === 1);
+  }
+
+  /** What a retried item died of before, the oldest death first. */
+  async history(batch: string, n: number): Promise<readonly Death[]> {
+    const text = await this.#redis.hget(this.keys.of(batch).history, String(n));
+    return text === null ? [] : (JSON.parse(text) as Death[]);
   }
 
   /** Which items of a chunk are settled, by their position in it. */
@@ -203,6 +238,13 @@ export class Ledger {
     const [n, isNew, key] = await adoptScript(this.#redis, keys, args);
     if (n < 0) throw new Error(`batch ${batch} is being cancelled: try again when none of its items is pending`);
     return { n, isNew: isNew === 1, key };
+  }
+
+  /** Whether the job has that place in a standing batch, or had it before the item was settled. */
+  async isAdoptedAs(batch: string, key: string, n: number): Promise<boolean> {
+    const { adopted, settled } = this.keys.of(batch);
+    const [known, isSettled] = await Promise.all([this.#redis.hget(adopted, key), this.#redis.getbit(settled, n)]);
+    return known === null ? isSettled === 1 : Number(known) === n;
   }
 
   /** The jobs a standing batch has adopted and not settled. */

@@ -29,22 +29,60 @@ const DRAIN = `local function drain(record, active, fingerprints, batch)
 end`;
 
 /**
- * KEYS record active fingerprints settled ledger dead adopted retries;
- * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId retries.
- * Replies `settled`, `drained` (settled, and it was the last), `already` or `unknown` (no such item).
+ * Lua: what the ledger has noted of calls of an item, see `Noted` in core. A call that a version with layout 1 noted has no run's name: the record
+ * of such a job tells of it as `unnamed`.
+ */
+const NOTED = `local function noted(notes, departed, n, run, told)
+  local note = redis.call('HGET', notes, n) or (redis.call('GETBIT', departed, n) == 1 and 'unnamed')
+  if not note then return 'none' end
+  return (note == run or note == told) and 'told' or 'untold'
+end`;
+
+/**
+ * KEYS record active fingerprints settled ledger dead adopted retries lock notes departed;
+ * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId retries token run told doubt isHeard.
+ * Replies a `Settled`, see the ledger.
  */
 export const SETTLE = `${DRAIN}
+${NOTED}
 local n = tonumber(ARGV[2])
 local accepted = tonumber(redis.call('HGET', KEYS[1], 'accepted') or 0)
 if n >= accepted then return 'unknown' end
--- A job from before a retry: what it heard is not of the item's present life, unless it is that the certificate is deleted.
+-- The job predates the last retry: accept only a revocation.
 local isOld = ARGV[11] ~= '' and tonumber(ARGV[11]) < tonumber(redis.call('HGET', KEYS[8], n) or 0)
 if isOld and ARGV[3] ~= 'revoked' then return 'already' end
-if redis.call('SETBIT', KEYS[4], n, 1) == 1 then return 'already' end
+if redis.call('GETBIT', KEYS[4], n) == 1 then
+  -- Clients send a script again when its reply was lost: what this very run has settled is told again.
+  local entries = ARGV[13] == '' and {} or redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 200)
+  for _, entry in ipairs(entries) do
+    local field = {}
+    for at = 1, #entry[2], 2 do field[entry[2][at]] = entry[2][at + 1] end
+    if field.n == ARGV[2] and (field.run == ARGV[13] or ARGV[6] ~= '' and field.requestId == ARGV[6]) then
+      return drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
+    end
+  end
+  return 'already'
+end
+if ARGV[3] ~= 'revoked' then
+  -- A success is one by whichever run. Anything else may have become untrue: another run's call may have worked meanwhile.
+  if (redis.call('GET', KEYS[9]) or '') ~= ARGV[12] then return 'lock-lost' end
+  local calls = noted(KEYS[10], KEYS[11], n, ARGV[13], ARGV[14])
+  local doubt = ARGV[15] == '1'
+  -- A record of calls that were never noted was made up.
+  if calls == 'none' and ARGV[16] == '0' and (doubt or tonumber(ARGV[7]) > 0) then return calls end
+  if calls == 'untold' and not doubt then return calls end
+  if doubt and ARGV[3] == 'cancelled' then return calls end
+end
+redis.call('SETBIT', KEYS[4], n, 1)
+redis.call('HDEL', KEYS[10], n)
 redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
 if ARGV[8] == '1' then redis.call('HINCRBY', KEYS[1], 'confirmedByAbsence', 1) end
-local entry = redis.call('XADD', KEYS[5], '*', 'n', n, 'outcome', ARGV[3], 'code', ARGV[5], 'requestId', ARGV[6], 'attempts', ARGV[7])
-if ARGV[9] ~= '' then redis.call('HSET', KEYS[6], n, entry .. ' ' .. ARGV[9]) end
+local entry = { 'n', n, 'outcome', ARGV[3], 'code', ARGV[5], 'requestId', ARGV[6], 'attempts', ARGV[7] }
+if ARGV[6] == '' and ARGV[13] ~= '' then
+  entry[11], entry[12] = 'run', ARGV[13]
+end
+local id = redis.call('XADD', KEYS[5], '*', unpack(entry))
+if ARGV[9] ~= '' then redis.call('HSET', KEYS[6], n, id .. ' ' .. ARGV[9]) end
 if ARGV[10] ~= '' then redis.call('HDEL', KEYS[7], ARGV[10]) end
 return drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])`;
 
@@ -158,20 +196,25 @@ return { n, 1, key }`;
 
 /**
  * Notes that a call of the item is about to leave, unless it is settled, or was and is retried since, or the job's lock is not the caller's.
- * It stays noted until the item is reopened.
- * KEYS record departed settled retries lock; ARGV n retries token. Replies a `Departure`, see the ledger.
+ * The note stands until the item is settled.
+ * KEYS record notes settled retries lock departed; ARGV n retries token run told. Replies a `Departure`, see the ledger.
  */
-export const DEPART = `if redis.call('EXISTS', KEYS[1]) == 0 then return 'no-batch' end
+export const DEPART = `${NOTED}
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'no-batch' end
 if redis.call('GET', KEYS[5]) ~= ARGV[3] then return 'lock-lost' end
 if redis.call('GETBIT', KEYS[3], ARGV[1]) == 1 then return 'settled' end
 if tonumber(ARGV[2]) < tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or 0) then return 'settled' end
-redis.call('SETBIT', KEYS[2], ARGV[1], 1)
-return 'noted'`;
+local before = noted(KEYS[2], KEYS[6], ARGV[1], ARGV[4], ARGV[5])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
+return before`;
+
+/** Earlier deaths that a letter keeps; the oldest go. */
+const MAX_DEATHS = 100;
 
 /**
  * Opens a dead letter again: the item is pending until it is settled anew, and the old entry stays in the ledger.
  * Whether a call may have left is from now on what the letter knows.
- * KEYS record active settled ledger dead reopened superseded departed retries; ARGV batch n rank.
+ * KEYS record active settled ledger dead reopened superseded departed retries notes history; ARGV batch n rank.
  * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
 export const REOPEN = `${MOVES}
@@ -184,7 +227,12 @@ if known.instanceId == '' then return -2 end
 local after = moves.reopen[redis.call('HGET', KEYS[1], 'state')]
 if not after then return -1 end
 redis.call('SETBIT', KEYS[3], ARGV[2], 0)
-redis.call('SETBIT', KEYS[8], ARGV[2], known.effectUnknown and 1 or 0)
+if redis.call('GETBIT', KEYS[8], ARGV[2]) == 1 then redis.call('SETBIT', KEYS[8], ARGV[2], 0) end
+if known.effectUnknown then redis.call('HSET', KEYS[10], ARGV[2], 'letter') end
+local deaths = known.history
+deaths[#deaths + 1] = { code = known.code, message = known.message, requestId = known.requestId, attempts = known.attempts, at = known.at }
+if #deaths > ${MAX_DEATHS} then table.remove(deaths, 1) end
+redis.call('HSET', KEYS[11], ARGV[2], cjson.encode(deaths))
 redis.call('HINCRBY', KEYS[1], 'dead', -1)
 -- Else as many new deaths as letters are retried would pass for old ones.
 local resumed = redis.call('HGET', KEYS[1], 'resumedAt')

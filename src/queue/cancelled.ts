@@ -78,7 +78,9 @@ export class CancelledBatches {
     for (const { n, key } of uncalled) {
       const end = { outcome: 'cancelled', code: '', requestId: '', attempts: 0 } as const;
       // With its key, so that its producer may have the certificate taken in again.
-      if (key !== undefined) await ledger.settle({ batch: batch.id, n, ...end, jobId: key });
+      if (key === undefined) continue;
+      const run = { lock: { key: queue.bull.toKey(`${key}:lock`), token: '' }, name: '', told: '' };
+      await ledger.settle({ batch: batch.id, n, ...end, jobId: key, run });
     }
   }
 }

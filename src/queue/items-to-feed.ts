@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Batch } from '../ledger/batch-record.ts';
 import type { ChunkReader } from '../ledger/chunk-reader.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk } from '../ledger/chunk.ts';
-import { deathsOf, reopenedItems, retriesOf, type DeadLetter } from '../ledger/dead-letters.ts';
+import { reopenedItems, retriesOf, type DeadLetter } from '../ledger/dead-letters.ts';
 import type { Lane, Ledger } from '../ledger/ledger.ts';
 import type { ItemToFeed, RevokeQueue } from './revoke-queue.ts';
 
@@ -71,7 +71,7 @@ export async function retriedItems(
     .filter(({ letter }) => isWanted(letter))
     .map(({ n, letter, retries }) => {
       const { instanceId, caSn, deviceSn } = letter;
-      return { batch: batch.id, n, retries, certificate: { instanceId, caSn, deviceSn }, history: deathsOf(letter) };
+      return { batch: batch.id, n, retries, certificate: { instanceId, caSn, deviceSn } };
     });
 }
 

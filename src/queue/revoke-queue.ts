@@ -2,15 +2,13 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
-import type { Death } from '../ledger/dead-letters.ts';
-import { JOB_NAME, JOB_PRIORITY, jobIdOf, NO_TRAIL, queueName, type JobData } from './contract.ts';
+import { JOB_NAME, JOB_PRIORITY, jobIdOf, queueName, type JobData } from './contract.ts';
 
 /** An item of a batch that is to be handed to the queue. */
 export interface ItemToFeed {
   readonly batch: string;
   readonly n: number;
   readonly certificate: Certificate;
-  readonly history?: readonly Death[];
   /** Of a standing batch: what it was adopted under. */
   readonly key?: string;
   /** The job that it was adopted from, where that was lost. */
@@ -104,7 +102,7 @@ function jobIdOfItem({ batch, n, jobId, retries = 0 }: Omit<ItemToFeed, 'certifi
   return retries === 0 && jobId !== undefined ? jobId : jobIdOf(batch, n, retries);
 }
 
-function jobDataOf({ batch, n, certificate, departed, history, key }: ItemToFeed): JobData {
+function jobDataOf({ batch, n, certificate, key }: ItemToFeed): JobData {
   const { instanceId, caSn, deviceSn } = certificate;
   return {
     v: 1,
@@ -114,7 +112,5 @@ function jobDataOf({ batch, n, certificate, departed, history, key }: ItemToFeed
     batch,
     n,
     ...(key !== undefined && { key }),
-    ...(departed === true && { trail: { ...NO_TRAIL, effectUnknown: true } }),
-    ...(history !== undefined && history.length > 0 && { history }),
   };
 }

@@ -60,7 +60,9 @@ it('a paused batch of single jobs says so also when nothing of it is pending, un
   if (item === undefined) return;
   const { n } = await ledger.adopt('direct-fleet', 'job', item);
   expect(await place.run(['pause', 'direct-fleet'])).toMatchObject({ code: 0 });
-  await ledger.settle({ batch: 'direct-fleet', n, outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 });
+  const run = { lock: { key: `${KEY_PREFIX}:free`, token: '' }, name: '', told: '' };
+  const end = { outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 } as const;
+  await ledger.settle({ batch: 'direct-fleet', n, ...end, run });
   const status = (): Promise<{ code: number | null; stdout: string }> =>
     place.run(['status', 'direct-fleet', '--json']);
   const paused = await status();

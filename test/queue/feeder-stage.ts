@@ -84,7 +84,8 @@ export class FeederStage extends LedgerRoom {
     const held = await this.queue.bull.getJobs(['prioritized', 'waiting'], 0, -1, true);
     const jobs = held.filter((job) => isChosen(job.data as JobData));
     const end = async (job: (typeof jobs)[number]): Promise<void> => {
-      const { batch = '', n = 0, key, instanceId, caSn, deviceSn, history = [] } = job.data as JobData;
+      const { batch = '', n = 0, key, instanceId, caSn, deviceSn } = job.data as JobData;
+      const history = await this.ledger.history(batch, n);
       const letter = { letter: JSON.stringify({ ...letterOf({ instanceId, caSn, deviceSn }), history }) };
       const rest = { ...(outcome === 'dead' && letter), ...(key !== undefined && { jobId: key }) };
       await this.ledger.settle(this.settlement(batch, n, outcome, rest));

@@ -68,7 +68,7 @@ export function work(count: number, plan: RunPlan, early: boolean, stopAt?: Poin
           continue;
         }
         job.place = 'active';
-        const run: ModelRun = { job, plan, holds: true };
+        const run: ModelRun = { job, plan, name: real.process, holds: true };
         const rest = life(model, run, stage.standing);
         const isStopped = tell(rest, stopAt);
         expect({ id: real.id, isStopped: real.isStopped }).toEqual({ id: real.id, isStopped });

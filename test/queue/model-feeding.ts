@@ -29,7 +29,6 @@ async function takeRound(
     for (const n of batch.reopened) {
       if (reopened.has(n)) continue;
       const item = model.itemAt(batch.id, n);
-      // Its history is nowhere else: it went into a job.
       const isRight = !isPending(item) || item.lost || model.hasJob(item);
       expect({ n, isRight }).toEqual({ n, isRight: true });
       batch.reopened.delete(n);
@@ -57,9 +56,10 @@ async function takeCancelled(model: QueueModel, stage: HandStage, batch: ModelBa
   const rows = await stage.rows(batch.id);
   for (const { ordinal, outcome } of rows) {
     if (batch.items[ordinal] !== 'pending') continue;
-    const told = { ordinal, state: batch.state, outcome, hasJob: model.hasJob(model.itemAt(batch.id, ordinal)) };
-    expect(told).toEqual({ ordinal, state: 'cancelled', outcome: 'cancelled', hasJob: false });
-    model.settle(batch, ordinal, 'cancelled', false);
+    const item = model.itemAt(batch.id, ordinal);
+    const told = { ordinal, state: batch.state, outcome, hasJob: model.hasJob(item), note: item.note };
+    expect(told).toEqual({ ordinal, state: 'cancelled', outcome: 'cancelled', hasJob: false, note: undefined });
+    model.end(model.itemAt(batch.id, ordinal), 'cancelled', false);
   }
 }
 
@@ -72,13 +72,11 @@ function takeFed(model: QueueModel, id: string, isLate: boolean): void {
   expect({ id, life: Number(life) }).toEqual({ id, life: item.life });
   const { at } = item;
   // Of a cancelled batch, only what may have been called for is followed to its end.
-  const isRight = at?.batch.state === 'running' || (at?.batch.state === 'cancelled' && item.departed);
+  const isRight = at?.batch.state === 'running' || (at?.batch.state === 'cancelled' && item.note !== undefined);
   expect({ id, state: at?.batch.state, isRight: isRight || isLate }).toEqual({
     id,
     state: at?.batch.state,
     isRight: true,
   });
-  // A job that replaces a lost one knows nothing of earlier deaths.
-  const deaths = at?.batch.reopened.has(at.n) === true ? item.deaths + 1 : 0;
-  model.feed(id, item, Number(life), deaths);
+  model.feed(id, item, Number(life));
 }

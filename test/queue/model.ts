@@ -1,3 +1,4 @@
+import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { Model, type ModelBatch } from '../ledger/model.ts';
 import type { JobPlace } from './hand-stage.ts';
@@ -13,14 +14,12 @@ export interface ModelItem {
   life: number;
   /** One of its calls deleted the certificate. */
   ours: boolean;
-  /** A call of it has left, or was about to; after a retry, only where it may have worked. */
-  departed: boolean;
-  /** One of its calls has ended without our knowing how. */
+  /** The run that last noted a call of it; `letter` after a retry where one may have worked. None once it is settled. */
+  note?: string;
+  /** When it was last settled: one of its calls had ended without our knowing how. */
   unsure: boolean;
   /** Redis lost its job. */
   lost: boolean;
-  /** Earlier deaths that its last dead letter tells of. */
-  deaths: number;
 }
 
 /** What the queue should hold. */
@@ -31,12 +30,10 @@ export interface ModelJob {
   readonly life: number;
   place: JobPlace;
   failures: number;
-  /** Earlier deaths that its data tells of. */
-  readonly deaths: number;
   /** What its data tells: one of its calls may have worked. */
   unsure: boolean;
-  /** It was started, and how that ended is not written down. */
-  isOpen: boolean;
+  /** The run of whose call its data tells. */
+  told: string;
   stalls: number;
 }
 
@@ -87,22 +84,20 @@ export class QueueModel extends Model {
     if (reopened === 'reopened') {
       const item = this.itemAt(batch.id, n);
       item.life += 1;
-      item.departed = item.unsure;
+      if (item.unsure) item.note = 'letter';
     }
     return reopened;
   }
 
   /** A job of another producer. */
   addJob(id: string, certificate: Certificate): void {
-    if (!this.jobs.has(id)) this.#hold(id, newItem(certificate), 0, 0);
+    if (!this.jobs.has(id)) this.#hold(id, newItem(certificate), 0);
   }
 
-  /** The feeder made a job for the item, that tells of so many earlier deaths. */
-  feed(id: string, item: ModelItem, life: number, deaths: number): void {
-    // It was handed over before, and what became of that is lost. What has ended has ended as it was known then.
-    if (isPending(item)) item.unsure ||= item.departed;
+  /** The feeder made a job for the item. */
+  feed(id: string, item: ModelItem, life: number): void {
     item.lost = false;
-    this.#hold(id, item, life, deaths);
+    this.#hold(id, item, life);
   }
 
   /** @returns whether the job has an item in the standing batch now */
@@ -119,8 +114,7 @@ export class QueueModel extends Model {
       job.item.at = { batch, n: adopted.n };
     } else {
       // Its first job was lost, perhaps after a call, and it was added again under its name.
-      job.item = Object.assign(known, { unsure: known.unsure || known.departed, lost: false });
-      job.unsure ||= known.departed;
+      job.item = Object.assign(known, { lost: false });
     }
     return true;
   }
@@ -152,19 +146,27 @@ export class QueueModel extends Model {
   /** BullMQ gave the job up, and the sweeper makes it a dead letter. @returns whether it could */
   sweep(standing: string, job: ModelJob): boolean {
     if (!this.adoptJob(standing, job)) return false;
-    const { at } = job.item;
-    if (!this.isOver(job) && at !== undefined) {
-      job.item.unsure ||= job.item.departed;
-      job.item.deaths = job.deaths;
-      this.settle(at.batch, at.n, 'dead', false);
+    if (!this.isOver(job)) {
+      const { note } = job.item;
+      this.end(job.item, 'dead', note !== undefined && (note !== job.told || job.unsure));
     }
     this.jobs.delete(job.id);
     return true;
   }
 
-  #hold(id: string, item: ModelItem, life: number, deaths: number): void {
-    const fresh = { failures: 0, unsure: item.departed, isOpen: false, stalls: 0 };
-    this.jobs.set(id, { id, item, life, deaths, place: 'waiting', ...fresh });
+  /** The item is settled, unless it is already; `isUnsure` where a call of it may have worked without an answer that says so. */
+  end(item: ModelItem, outcome: Outcome | 'by-absence', isUnsure: boolean): void {
+    const { at } = item;
+    if (at === undefined || !isPending(item)) return;
+    const byAbsence = outcome === 'by-absence';
+    this.settle(at.batch, at.n, byAbsence ? 'revoked' : outcome, byAbsence);
+    item.unsure = isUnsure;
+    delete item.note;
+  }
+
+  #hold(id: string, item: ModelItem, life: number): void {
+    const fresh = { failures: 0, unsure: false, told: '', stalls: 0 };
+    this.jobs.set(id, { id, item, life, place: 'waiting', ...fresh });
   }
 }
 
@@ -173,5 +175,5 @@ export function isPending({ at }: ModelItem): boolean {
 }
 
 function newItem(certificate: Certificate): ModelItem {
-  return { certificate, life: 0, ours: false, departed: false, unsure: false, lost: false, deaths: 0 };
+  return { certificate, life: 0, ours: false, unsure: false, lost: false };
 }

@@ -35,7 +35,7 @@ it('ends the round of a feeder that was overtaken, with all batches that it knew
   expect(await stage.ordinals(second)).toEqual([]);
 });
 
-it('keeps the history of a letter that was retried again while a feeder stood still', async () => {
+it('does not take a letter for fed that was retried again while a feeder stood still', async () => {
   const batch = await stage.batchOf(ITEMS.slice(0, 1));
   const retry = (): Promise<string> => reopenDeadLetter(stage.redis, stage.ledger, batch, 0);
   await stage.feed();
@@ -47,7 +47,8 @@ it('keeps the history of a letter that was retried again while a feeder stood st
   expect(await retry()).toBe('reopened');
   await stage.goOnFeeding(0);
   await stage.feed();
-  expect(await stage.jobs()).toMatchObject([{ id: `${batch}.0.2`, data: { history: [{}, {}] } }]);
+  // At once, not as an item that has lost its job.
+  expect((await stage.jobs()).map(({ id }) => id)).toEqual([`${batch}.0.2`]);
 });
 
 it('hands nothing over once another process feeds the account', async () => {

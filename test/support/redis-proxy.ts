@@ -12,6 +12,8 @@ export interface RedisProxy {
   down: boolean;
   /** Takes what is sent and passes nothing on, in either direction: a network that swallows. */
   swallow: boolean;
+  /** Passes on what is asked, and no answer. */
+  mute: boolean;
   close(): Promise<void>;
 }
 
@@ -39,7 +41,7 @@ export async function startRedisProxy(path: string): Promise<RedisProxy> {
     });
     const late: Buffer[] = [];
     upstream.on('data', (bytes: Buffer) => {
-      if (proxy.swallow) return;
+      if (proxy.swallow || proxy.mute) return;
       if (proxy.delayMs === 0 && late.length === 0) return void client.write(bytes);
       // One by one from the front, whichever timer fires: also where the delay has changed, the stream keeps its order.
       late.push(bytes);
@@ -53,6 +55,7 @@ export async function startRedisProxy(path: string): Promise<RedisProxy> {
     port: (server.address() as AddressInfo).port,
     delayMs: 0,
     swallow: false,
+    mute: false,
     get down() {
       return isDown;
     },
