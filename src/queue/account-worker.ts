@@ -26,6 +26,8 @@ export interface AccountWorkerOptions {
   readonly prefix: string;
   readonly ledger: Ledger;
   readonly account: { readonly name: string; readonly qps: number; readonly instances: readonly string[] };
+  /** The account to which the configuration gives an instance. */
+  readonly ownerOf: (instanceId: string) => string | undefined;
   readonly egress: { readonly id: string; readonly qps: number };
   readonly lateMs: number;
   /** Between two probes of a halt, milliseconds; the limiter's own when not given. */

@@ -29,13 +29,14 @@ export class CancelledBatches {
     const since = this.#seenSince.get(batch.id) ?? monotonicMs();
     this.#seenSince.set(batch.id, since);
     if (monotonicMs() - since < HEARD_MS) return;
-    const retried = await retriedItems(this.#parts, batch, ({ instanceId }) => owns(instanceId));
+    const isStanding = batch.id.startsWith(STANDING_PREFIX);
+    const retried = await retriedItems(this.#parts, batch, ({ instanceId }) => isStanding || owns(instanceId));
     await this.#end(batch, retried);
     await reopenedItemsFed(redis, ledger, batch.id, retried);
     const lanes = await this.#lostLanes.lanesOf(batch);
     if (lanes === undefined) return;
     for (const lane of lanes) if (owns(lane.instanceId)) await this.#endLane(batch, lane);
-    if (!batch.id.startsWith(STANDING_PREFIX)) await this.#endUnreadable(batch);
+    if (!isStanding) await this.#endUnreadable(batch);
     await this.#end(batch, await this.#lost.look(batch));
   }
 

@@ -1,7 +1,7 @@
 import type { CautionPolicy } from '../core/batch.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../ledger/chunk.ts';
-import { reopenedItemsFed } from '../ledger/dead-letters.ts';
+import { reopenedItemsFed, type DeadLetter } from '../ledger/dead-letters.ts';
 import { STANDING_PREFIX, type Lane } from '../ledger/ledger.ts';
 import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
 import { CancelledBatches } from './cancelled.ts';
@@ -177,8 +177,11 @@ export class Feeder {
 
   /** Retried dead letters of instances that may be called for. */
   async #feedReopened(batch: Batch, atMost: number, mayGoOn: MayGoOn): Promise<number> {
-    const { redis, ledger, mayFeed } = this.#parts;
-    const retried = await retriedItems(this.#parts, batch, ({ instanceId }) => mayFeed(instanceId));
+    const { redis, ledger, mayFeed, owns } = this.#parts;
+    // Those of an instance that is not the account's end dead again, which tells why; others are fed by its owner.
+    const endsDead = (instanceId: string): boolean => batch.id.startsWith(STANDING_PREFIX) && !owns(instanceId);
+    const isWanted = ({ instanceId }: DeadLetter): boolean => mayFeed(instanceId) || endsDead(instanceId);
+    const retried = await retriedItems(this.#parts, batch, isWanted);
     const items = retried.slice(0, atMost);
     if (items.length === 0) return 0;
     if (!(await mayGoOn())) throw new Overtaken();

@@ -3,7 +3,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import { readHalts } from '../limiter/halt-store.ts';
 import { createMqttClient } from '../mqtt/client.ts';
 import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../mqtt/credentials.ts';
-import type { AccountConfig, Config, Environment } from '../runtime/config/config.ts';
+import { accountOf, type AccountConfig, type Config, type Environment } from '../runtime/config/config.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { Metrics } from '../runtime/metrics.ts';
 import { startAccountWorker, type AccountWorker, type WorkerEvent } from './account-worker.ts';
@@ -43,6 +43,7 @@ export function startFleetWorker({ config, redis, environment, log }: FleetWorke
       prefix: KEY_PREFIX,
       ledger,
       account,
+      ownerOf: (instanceId) => accountOf(config, instanceId)?.name,
       egress: config.egress,
       lateMs: config.limiter.lateMs,
       policy: { ...config.retry, notFound: config.notFound },

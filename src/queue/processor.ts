@@ -15,7 +15,7 @@ import {
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Limiter } from '../limiter/contract.ts';
 import type { BatchStates } from './batch-states.ts';
-import { JOB_PRIORITY } from './contract.ts';
+import { JOB_PRIORITY, queueName } from './contract.ts';
 import { DepartureNote } from './departure-note.ts';
 import { endingsOf, type SettledEvent } from './endings.ts';
 import type { Item, ItemLocator, Unusable } from './item.ts';
@@ -47,6 +47,8 @@ export type ProcessorEvent =
       readonly message: string;
     }
   | { readonly kind: 'lifted'; readonly instanceId: string }
+  /** Told once: jobs wait for an account that has the instance. */
+  | { readonly kind: 'unowned'; readonly instanceId: string }
   | { readonly kind: 'defect'; readonly jobId: string; readonly error: Error };
 
 export interface ProcessorParts {
@@ -60,6 +62,8 @@ export interface ProcessorParts {
   readonly policy: DecidePolicy & BackoffPolicy;
   /** Whether the account's configuration names the instance. */
   readonly owns: (instanceId: string) => boolean;
+  /** The account to which the configuration gives the instance. */
+  readonly ownerOf: (instanceId: string) => string | undefined;
   /** In [0, 1). */
   readonly random: () => number;
   readonly tell: (event: ProcessorEvent) => void;
@@ -67,7 +71,7 @@ export interface ProcessorParts {
 
 /** How long a job of a paused batch waits before it looks again; spread, so that they do not come back as one. */
 const PAUSED_MS = 5_000;
-/** A job whose instance this worker does not know may be known to another one, after a change of configuration. */
+/** A job whose instance no account of this configuration has may be known to another worker, after a change of configuration. */
 const NOT_OURS_MS = 5_000;
 /** A job whose batch has gone from Redis since it was found is looked at anew. */
 const NO_BATCH_MS = 2_000;
@@ -86,6 +90,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
   const { ledger, locator, states, pacer, client, policy, tell } = parts;
   const renewal = new KeyRenewal(parts.refreshCredentials);
   const { settle, settleDead } = endingsOf(ledger, tell);
+  const unowned = new Set<string>();
 
   return async (job, token) => {
     const wait = new JobWait(job, token, parts.random);
@@ -237,12 +242,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
    * @returns the item as it is now known; undefined where it is settled
    */
   async function passGate(item: Item, wait: JobWait): Promise<Item | undefined> {
-    if (!parts.owns(item.certificate.instanceId)) {
-      if (item.adoptedFrom === undefined) return wait.snooze(item, NOT_OURS_MS);
-      const message = `no account of this configuration has the instance ${item.certificate.instanceId}: add it under accounts.<name>.instances, then retry the dead letter`;
-      await endDead(item, wait, { code: 'unknown-instance', message });
-      return undefined;
-    }
+    if (!parts.owns(item.certificate.instanceId)) return passOn(item, wait);
     const gate = await states.of(item.batch);
     if (gate?.state === 'paused') return wait.snooze(item, PAUSED_MS);
     if (gate?.state !== 'cancelled' || (wait.departed && item.attempt.effectUnknown)) return item;
@@ -253,6 +253,25 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const known = correct(item, wait, ended);
     // With nothing behind it, it can be cancelled after all.
     return ended === 'none' ? passGate(known, wait) : known;
+  }
+
+  /** The instance is not this account's, or not any more. @returns undefined where the job has nothing more to do */
+  async function passOn(item: Item, wait: JobWait): Promise<undefined> {
+    const { instanceId } = item.certificate;
+    const owner = parts.ownerOf(instanceId);
+    if (item.adoptedFrom !== undefined) {
+      const message =
+        owner === undefined
+          ? `no account of this configuration has the instance ${instanceId}: add it under accounts.<name>.instances, then retry the dead letter`
+          : `the instance ${instanceId} belongs to account ${owner}, and the job was in another one's queue: add it to ${queueName(owner)}, then discard the dead letter`;
+      await endDead(item, wait, { code: 'unknown-instance', message });
+      return undefined;
+    }
+    // The owner's feeder finds the item without a job, and gives it one in its own queue. That a call may have left is in the ledger.
+    if (owner !== undefined) return undefined;
+    if (!unowned.has(instanceId)) tell({ kind: 'unowned', instanceId });
+    unowned.add(instanceId);
+    return wait.snooze(item, NOT_OURS_MS);
   }
 }
 

@@ -55,6 +55,12 @@ export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent)
         message: 'the probe succeeded: the halt is over',
       });
       return;
+    case 'unowned': {
+      const { instanceId } = event;
+      const message = `jobs wait, since no account of this configuration has the instance ${instanceId}: add it under accounts.<name>.instances`;
+      log.warn({ event: 'unowned', account, instanceId, message });
+      return;
+    }
     case 'batch-paused': {
       const { batch, settled, dead } = event;
       const message = `too many of the settled items are dead: look at certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;

@@ -130,6 +130,7 @@ export class Hand {
       refreshCredentials: () => undefined,
       policy: { attempts: ATTEMPTS, notFound: 'already-gone', baseMs: LONG_MS, capMs: LONG_MS },
       owns: () => true,
+      ownerOf: () => undefined,
       random: () => 0.5,
       tell: (event) => {
         if (event.kind === 'defect') world.defects.push(event.error.message);
