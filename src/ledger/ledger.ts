@@ -52,6 +52,15 @@ export type StateChange =
   | { readonly kind: 'refused'; readonly state: BatchState }
   | { readonly kind: 'no-batch' };
 
+/** An item that had no job a moment ago. */
+export interface JoblessItem {
+  readonly n: number;
+  /** What it was adopted under. */
+  readonly key?: string;
+  /** Where its job would be in Redis, under each id that it may have. */
+  readonly jobKeys: readonly string[];
+}
+
 /** How an instance's items of a batch are found and how far they have been fed. */
 export interface Lane {
   readonly instanceId: string;
@@ -272,11 +281,21 @@ export class Ledger {
       : { kind: 'changed', state: state as BatchState };
   }
 
-  /** Settles as cancelled those of the items that no job ever stood for; their batch must be cancelled. */
-  async cancelItems(batch: string, ordinals: readonly number[]): Promise<number> {
+  /**
+   * Settles as cancelled those of the items that have no job and of which no call was noted; their batch must be cancelled.
+   * @param evenIfCalled - where nobody can say any more what certificate an item is
+   * @returns how many
+   */
+  async cancelItems(batch: string, items: readonly JoblessItem[], evenIfCalled = false): Promise<number> {
+    if (items.length === 0) return 0;
     const of = this.keys.of(batch);
-    const keys = [of.record, this.keys.active, this.keys.fingerprints, of.settled, of.ledger];
-    return ordinals.length === 0 ? 0 : cancelScript(this.#redis, keys, [batch, ...ordinals]);
+    const { active, fingerprints } = this.keys;
+    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.notes, of.departed, of.adopted];
+    return cancelScript(
+      this.#redis,
+      [...keys, ...items.flatMap(({ jobKeys }) => jobKeys)],
+      [batch, evenIfCalled ? 1 : 0, ...items.flatMap(({ n, key = '', jobKeys }) => [n, key, jobKeys.length])],
+    );
   }
 
   /**

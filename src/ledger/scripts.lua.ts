@@ -87,17 +87,27 @@ if ARGV[10] ~= '' then redis.call('HDEL', KEYS[7], ARGV[10]) end
 return drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])`;
 
 /**
- * Settles as cancelled every item of a list that is not settled: those that were never handed to the queue.
- * KEYS record active fingerprints settled ledger; ARGV batch n...
+ * Settles as cancelled every item of a list that is not settled, has no job, and of which no call was noted. In one step with the look at its jobs:
+ * a feeder or a producer may add one at any time.
+ * KEYS record active fingerprints settled ledger notes departed adopted job...; ARGV batch evenIfCalled, then for each item n, the key that it was
+ * adopted under, and how many of the jobs are its own.
  * Replies how many.
  */
 export const CANCEL_ITEMS = `${DRAIN}
+${NOTED}
 if redis.call('HGET', KEYS[1], 'state') ~= 'cancelled' then return 0 end
-local count = 0
-for i = 2, #ARGV do
-  if redis.call('SETBIT', KEYS[4], ARGV[i], 1) == 0 then
+local count, job = 0, 9
+for at = 3, #ARGV, 3 do
+  local n, key, jobs = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local isFree = ARGV[2] == '1' or noted(KEYS[6], KEYS[7], n, '', '') == 'none'
+  for own = job, job + jobs - 1 do isFree = isFree and redis.call('EXISTS', KEYS[own]) == 0 end
+  job = job + jobs
+  if isFree and redis.call('SETBIT', KEYS[4], n, 1) == 0 then
     count = count + 1
-    redis.call('XADD', KEYS[5], '*', 'n', ARGV[i], 'outcome', 'cancelled', 'code', '', 'requestId', '', 'attempts', 0)
+    redis.call('XADD', KEYS[5], '*', 'n', n, 'outcome', 'cancelled', 'code', '', 'requestId', '', 'attempts', 0)
+    redis.call('HDEL', KEYS[6], n)
+    -- So that its producer may have the certificate taken in again.
+    if key ~= '' then redis.call('HDEL', KEYS[8], key) end
   end
 end
 if count > 0 then

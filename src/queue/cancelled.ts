@@ -54,38 +54,36 @@ export class CancelledBatches {
 
   /** Of a chunk that Redis lacks, nobody can say what its items are: all that have no job here are cancelled. The first open chunk has its turn. */
   async #endUnreadable(batch: Batch): Promise<void> {
-    const { ledger, chunks, queue } = this.#parts;
+    const { ledger, chunks } = this.#parts;
     const chunk = chunkOf(await ledger.nextOpen(batch.id, 0));
     const first = chunk * CHUNK_ITEMS;
     const size = Math.min(CHUNK_ITEMS, batch.counts.accepted - first);
     if (size <= 0 || (await chunks.chunk(batch.id, chunk)) !== undefined) return;
     const all = Array.from({ length: size }, (_, position) => ({ batch: batch.id, n: first + position }));
-    const isHeld = await queue.holds(await asKnown(this.#parts, batch.id, all));
-    await ledger.cancelItems(batch.id, all.filter((_, at) => isHeld[at] !== true).map(ordinalOf));
+    await this.#cancel(batch, await asKnown(this.#parts, batch.id, all), true);
   }
 
   /** Leaves to its job what has one, follows to its end what may have been called for, and cancels the rest. */
   async #end(batch: Batch, items: readonly ItemToFeed[]): Promise<void> {
-    const { ledger, queue } = this.#parts;
+    const { queue } = this.#parts;
     const known = await asKnown(this.#parts, batch.id, items);
-    const isHeld = await queue.holds(known);
-    const jobless = known.filter((_, at) => isHeld[at] !== true);
+    const called = known.filter(({ departed }) => departed);
+    const isHeld = await queue.holds(called);
     await queue.feed(
-      jobless.filter(({ departed }) => departed),
+      called.filter((_, at) => isHeld[at] !== true),
       batch.priority,
     );
-    const uncalled = jobless.filter(({ departed }) => !departed);
-    await ledger.cancelItems(batch.id, uncalled.filter(({ key }) => key === undefined).map(ordinalOf));
-    for (const { n, key } of uncalled) {
-      const end = { outcome: 'cancelled', code: '', requestId: '', attempts: 0 } as const;
-      // With its key, so that its producer may have the certificate taken in again.
-      if (key === undefined) continue;
-      const run = { lock: { key: queue.bull.toKey(`${key}:lock`), token: '' }, name: '', told: '' };
-      await ledger.settle({ batch: batch.id, n, ...end, jobId: key, run });
-    }
+    await this.#cancel(batch, known);
   }
-}
 
-function ordinalOf({ n }: { readonly n: number }): number {
-  return n;
+  /** What has a job, or a call that was noted, stays: the script looks. */
+  async #cancel(batch: Batch, items: readonly Omit<ItemToFeed, 'certificate'>[], evenIfCalled = false): Promise<void> {
+    const { ledger, queue } = this.#parts;
+    const jobless = items.map((item) => ({
+      n: item.n,
+      jobKeys: queue.jobKeysOf(item),
+      ...(item.key !== undefined && { key: item.key }),
+    }));
+    await ledger.cancelItems(batch.id, jobless, evenIfCalled);
+  }
 }

@@ -66,15 +66,16 @@ export class RevokeQueue {
 
   /** Of each item, whether it has a job, wherever in the queue. */
   async holds(items: readonly Omit<ItemToFeed, 'certificate'>[]): Promise<boolean[]> {
-    const found = await Promise.all(
-      items.map(async (item) => {
-        const ids = [jobIdOf(item.batch, item.n, item.retries ?? 0), jobIdOfItem(item)];
-        // An id that stood for another certificate already was adopted with a suffix, which its job has not.
-        if (item.jobId !== undefined) ids.push(item.jobId.replace(/#[0-9a-f]{40}$/, ''));
-        return this.#redis.exists(...new Set(ids.map((id) => this.bull.toKey(id))));
-      }),
-    );
+    const found = await Promise.all(items.map(async (item) => this.#redis.exists(...this.jobKeysOf(item))));
     return found.map((count) => count > 0);
+  }
+
+  /** Where the item's job is in Redis, under each id that it may have. */
+  jobKeysOf(item: Omit<ItemToFeed, 'certificate'>): string[] {
+    const ids = [jobIdOf(item.batch, item.n, item.retries ?? 0), jobIdOfItem(item)];
+    // An id that stood for another certificate already was adopted with a suffix, which its job has not.
+    if (item.jobId !== undefined) ids.push(item.jobId.replace(/#[0-9a-f]{40}$/, ''));
+    return [...new Set(ids.map((id) => this.bull.toKey(id)))];
   }
 
   async backlog(): Promise<Backlog> {

@@ -4,7 +4,7 @@ import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
 import type { DeadLetter } from '../../src/ledger/dead-letters.ts';
-import { Ledger, type Departure, type Run, type Settlement } from '../../src/ledger/ledger.ts';
+import { Ledger, type Departure, type JoblessItem, type Run, type Settlement } from '../../src/ledger/ledger.ts';
 import { Plan, type Activated } from '../../src/ledger/plan.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { testRedis } from '../support/redis.ts';
@@ -34,6 +34,11 @@ export async function depart(
   const lock = { key: `${ledger.keys.of(batch).record}:lock`, token: 'run' };
   await redis.set(lock.key, lock.token);
   return ledger.depart(batch, n, retries, { lock, name: randomUUID(), told: '', ...run });
+}
+
+/** Items as a cancel knows them that never had a job. */
+export function jobless(...ordinals: number[]): JoblessItem[] {
+  return ordinals.map((n) => ({ n, jobKeys: [] }));
 }
 
 /** A ledger with key names that nobody else has. */

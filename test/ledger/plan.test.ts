@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk, packChunk, unpackChunk } from '../../src/ledger/chunk.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import { certificatesOf, LedgerRoom } from './ledger-room.ts';
+import { certificatesOf, jobless, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -126,7 +126,7 @@ describe('a manifest submitted again', () => {
     await room.ledger.change(second, 'cancel');
     // Its item is not settled yet.
     const third = await room.batchOf(items);
-    await room.ledger.cancelItems(second, [0]);
+    await room.ledger.cancelItems(second, jobless(0));
     expect(await room.submit(items)).toEqual({ kind: 'duplicate', batch: third });
   });
 });

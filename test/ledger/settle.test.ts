@@ -9,7 +9,7 @@ import {
   retriesOf,
 } from '../../src/ledger/dead-letters.ts';
 import { UNNAMED_RUN, type Run, type Settlement } from '../../src/ledger/ledger.ts';
-import { certificatesOf, depart, LedgerRoom, letterOf } from './ledger-room.ts';
+import { certificatesOf, depart, jobless, LedgerRoom, letterOf } from './ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -231,11 +231,25 @@ describe('the states of a batch', () => {
   it('cancels only what is pending, and only in a cancelled batch', async () => {
     const batch = await room.batchOf(certificatesOf(4));
     await room.ledger.settle(room.settlement(batch, 1, 'revoked'));
-    expect(await room.ledger.cancelItems(batch, [0, 1, 2, 3])).toBe(0);
+    expect(await room.ledger.cancelItems(batch, jobless(0, 1, 2, 3))).toBe(0);
     await room.ledger.change(batch, 'cancel');
-    expect(await room.ledger.cancelItems(batch, [0, 1, 2])).toBe(2);
-    expect(await room.ledger.cancelItems(batch, [0, 1, 2, 3])).toBe(1);
+    expect(await room.ledger.cancelItems(batch, jobless(0, 1, 2))).toBe(2);
+    expect(await room.ledger.cancelItems(batch, jobless(0, 1, 2, 3))).toBe(1);
     expect(await room.batch(batch)).toMatchObject({ state: 'cancelled', counts: { revoked: 1, cancelled: 3 } });
+  });
+
+  it('cancels nothing that has a job by now, or of which a call was noted', async () => {
+    const batch = await room.batchOf(certificatesOf(3));
+    await room.ledger.change(batch, 'cancel');
+    await depart(room.redis, room.ledger, batch, 1);
+    const job = `${room.keys.prefix}:job-of-${batch}`;
+    await room.redis.hset(job, 'data', '{}');
+    const items = [{ n: 0, jobKeys: [`${job}-none`, job] }, ...jobless(1), { n: 2, jobKeys: [`${job}-none`] }];
+    expect(await room.ledger.cancelItems(batch, items)).toBe(1);
+    expect((await room.rows(batch)).map(({ ordinal }) => ordinal)).toEqual([2]);
+    // Nobody can call for what it is not known which certificate it is.
+    expect(await room.ledger.cancelItems(batch, jobless(1), true)).toBe(1);
+    expect((await room.batch(batch)).counts.cancelled).toBe(2);
   });
 });
 

@@ -6,7 +6,7 @@ import { UNNAMED_RUN } from '../../src/ledger/ledger.ts';
 import { BatchStates } from '../../src/queue/batch-states.ts';
 import { jobIdOf } from '../../src/queue/contract.ts';
 import { ItemLocator, placedData, standingBatchOf, type Located } from '../../src/queue/item.ts';
-import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
+import { certificatesOf, jobless, LedgerRoom } from '../ledger/ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -82,7 +82,7 @@ describe('the item of a job', () => {
     const { locator, standing } = open();
     const batch = await room.batchOf(certificatesOf(1));
     await room.ledger.change(batch, 'cancel');
-    await room.ledger.cancelItems(batch, [0]);
+    await room.ledger.cancelItems(batch, jobless(0));
     expect(await forgetBatch(room.redis, room.ledger, batch)).toBe('forgotten');
     const located = await locator.locate(start({ v: 1, ...A, batch, n: 0 }, 1, jobIdOf(batch, 0, 0)));
     expect(located).toMatchObject({
