@@ -137,8 +137,12 @@ export class Plan {
   }
 }
 
-/** Sorts by age, holds no ":" (BullMQ), and no two submitters get the same: `20261124-064134-4f9a2c`. */
+/**
+ * Sorts by age, holds no ":" (BullMQ), and no two submitters get the same: 128 random bits, in the 26 characters that fit on a line.
+ * Nothing else stands between two batches: whoever had the id of another would write into its keys.
+ */
 function batchId(nowMs: number): string {
   const [date = '', time = ''] = new Date(nowMs).toISOString().split('T');
-  return `${date.replaceAll('-', '')}-${time.slice(0, 8).replaceAll(':', '')}-${randomBytes(3).toString('hex')}`;
+  const random = BigInt(`0x${randomBytes(16).toString('hex')}`).toString(32).padStart(26, '0');
+  return `${date.replaceAll('-', '')}-${time.slice(0, 8).replaceAll(':', '')}-${random}`;
 }

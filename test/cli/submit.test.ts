@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => place.remove());
 
 const submit = (...flags: string[]): Promise<Ended> => place.run(['submit', manifest, '--execute', ...flags]);
-const BATCH = /^\d{8}-\d{6}-[0-9a-f]{6}$/;
+const BATCH = /^\d{8}-\d{6}-[0-9a-v]{26}$/;
 
 interface Answer {
   readonly batch: string;
