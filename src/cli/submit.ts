@@ -27,6 +27,7 @@ interface SubmitOptions extends CommonOptions {
   readonly requestedBy?: string;
   readonly reason?: string;
   readonly skipInvalid?: boolean;
+  readonly allowUnterminated?: boolean;
   readonly json?: boolean;
 }
 
@@ -48,6 +49,10 @@ export function addSubmit(program: Command): void {
     .option('--requested-by <who>', 'kept with the batch')
     .option('--reason <text>', 'kept with the batch')
     .option('--skip-invalid', 'leave bad rows out instead of refusing the manifest')
+    .option(
+      '--allow-unterminated',
+      'take the last row of a CSV without a line end, for tools that write none; else it counts as cut off',
+    )
     .option('--json', 'print one object: batch, accepted, duplicates, rejected')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action((manifest: string, options: SubmitOptions) => submit(manifest, options));
@@ -61,7 +66,7 @@ async function submit(manifest: string, options: SubmitOptions): Promise<void> {
       'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to revoke.',
     );
   }
-  const rows = await openManifest(manifest, options);
+  const rows = named(manifest, await openManifest(manifest, options));
   if (!isExecution) {
     const config = await configOf(options);
     const tally = await surveyManifest(rows, ownerIn(config));
@@ -129,8 +134,12 @@ async function execute(
 }
 
 async function openManifest(manifest: string, options: SubmitOptions): Promise<AsyncIterable<readonly ManifestRow[]>> {
-  const { instance, ca } = options;
-  const given = { ...(instance !== undefined && { instanceId: instance }), ...(ca !== undefined && { caSn: ca }) };
+  const { instance, ca, allowUnterminated = false } = options;
+  const given = {
+    ...(instance !== undefined && { instanceId: instance }),
+    ...(ca !== undefined && { caSn: ca }),
+    allowUnended: allowUnterminated,
+  };
   if (manifest === '-') return readManifest(process.stdin, given);
   const format = formatOf(manifest);
   if (format === undefined) {
@@ -143,6 +152,19 @@ async function openManifest(manifest: string, options: SubmitOptions): Promise<A
   });
   if (!found.isFile()) throw new ManifestError(`${manifest} is not a file.`);
   return readManifest(createReadStream(manifest, { highWaterMark: 1 << 18 }), { ...given, format });
+}
+
+/** Its faults with the name of the manifest, which the reader does not know. */
+async function* named(
+  manifest: string,
+  rows: AsyncIterable<readonly ManifestRow[]>,
+): AsyncGenerator<readonly ManifestRow[]> {
+  try {
+    yield* rows;
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    throw new ManifestError(`${manifest === '-' ? 'standard input' : manifest}: ${error.message}`);
+  }
 }
 
 function ownerIn(config: Config): (instanceId: string) => string | undefined {

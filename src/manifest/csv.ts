@@ -120,7 +120,7 @@ export function csvReader(given: GivenFields, allowUnended: boolean): RowReader 
 function isWhole({ lines }: LineBlock, fields: readonly string[] | undefined, { width }: CsvHeader): boolean {
   const last = lines.at(-1) ?? '';
   // Blanks where a row would begin name no certificate.
-  if (last.trim() === '' && !last.includes('"')) return true;
+  if (last.trim() === '') return true;
   return fields?.length === width && (last.endsWith('"') || last.endsWith('\r'));
 }
 
@@ -159,8 +159,8 @@ function unclosed(line: number): ManifestError {
 
 function cutShort({ line, text }: UnendedRow): ManifestError {
   return new ManifestError(
-    `Line ${line} is the last and has no line end: ${quoteValue(text)}. If the manifest was cut off there, its last value is part of another one, ` +
-      'and might name another certificate. Write the manifest again, whole. If the tool that wrote it never ends the last line, add ' +
+    `The row that begins on line ${line} is the last and has no line end: ${quoteValue(text)}. If the manifest was cut off there, what is left ` +
+      'of its last value may name another certificate. Write the manifest again, whole. If the tool that wrote it never ends the last line, add ' +
       'a line feed, or --allow-unterminated.',
   );
 }
