@@ -10,7 +10,7 @@ import { planManifest, surveyManifest } from '../queue/submission.ts';
 import type { Tally } from '../queue/tally.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { describeTally } from './plan-text.ts';
+import { describeTally, describeUnknown } from './plan-text.ts';
 import { configOf, withStore, type CommonOptions, type Store } from './session.ts';
 import { count, groupDigits, printJson, say } from './terminal.ts';
 import { ownersOf, unattended } from './unattended.ts';
@@ -53,7 +53,7 @@ export function addSubmit(program: Command): void {
       '--allow-unterminated',
       'take the last row of a CSV without a line end, for tools that write none; else it counts as cut off',
     )
-    .option('--json', 'print one object: batch, accepted, duplicates, rejected')
+    .option('--json', 'print one object: batch, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action((manifest: string, options: SubmitOptions) => submit(manifest, options));
 }
@@ -111,8 +111,13 @@ async function execute(
       'The stored plan is no longer there (it is kept for an hour): nothing runs. Submit the manifest again.',
     );
   }
-  const isNew = result.kind === 'running';
   const { accepted, duplicates, rejected } = tally;
+  if (result.kind === 'unknown') {
+    const { batch, error } = result;
+    if (options.json === true) printJson({ batch, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
+    throw new CommandEnd(EXIT.unknown, describeUnknown(batch, error));
+  }
+  const isNew = result.kind === 'running';
   if (options.json === true) {
     printJson({
       batch: result.batch,
@@ -127,10 +132,12 @@ async function execute(
     );
   else say(`This manifest is at work already, as batch ${result.batch}: nothing was added.`);
   if (options.wait === true) await waitForBatch(store, result.batch);
-  else {
-    const owners = ownersOf(store.config, await store.ledger.lanes(result.batch));
-    for (const line of await unattended(store, owners)) say(line);
-  }
+  // It runs, whether or not Redis tells who works on it.
+  else for (const line of await unattendedOf(store, result.batch).catch(() => [])) say(line);
+}
+
+async function unattendedOf(store: Store, batch: string): Promise<string[]> {
+  return unattended(store, ownersOf(store.config, await store.ledger.lanes(batch)));
 }
 
 async function openManifest(manifest: string, options: SubmitOptions): Promise<AsyncIterable<readonly ManifestRow[]>> {

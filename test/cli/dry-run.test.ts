@@ -83,14 +83,17 @@ describe('submit without --execute', () => {
   it.each([
     ['a file', []],
     ['a file of which bad rows are left out', ['--skip-invalid']],
-  ])('refuses %s whose last row has no line end, so that a cut serial number is no other certificate', async (_, flags) => {
-    const cut = [HEADER, row('1'), row('100003'), ''].join('\n').slice(0, -3);
-    const ended = await dryRun('cut.csv', cut, ...flags);
-    expect(ended).toMatchObject({ code: 2, stdout: '' });
-    const where = `${join(place.folder, 'cut.csv')}: The row that begins on line 3 is the last and has no line end: "${INSTANCE},CA01,1000".`;
-    expect(ended.stderr).toContain(where);
-    expect(ended.stderr).toContain('add a line feed, or --allow-unterminated.');
-  });
+  ])(
+    'refuses %s whose last row has no line end, so that a cut serial number is no other certificate',
+    async (_, flags) => {
+      const cut = [HEADER, row('1'), row('100003'), ''].join('\n').slice(0, -3);
+      const ended = await dryRun('cut.csv', cut, ...flags);
+      expect(ended).toMatchObject({ code: 2, stdout: '' });
+      const where = `${join(place.folder, 'cut.csv')}: The row that begins on line 3 is the last and has no line end: "${INSTANCE},CA01,1000".`;
+      expect(ended.stderr).toContain(where);
+      expect(ended.stderr).toContain('add a line feed, or --allow-unterminated.');
+    },
+  );
 
   it('takes a last row without a line end where that is allowed, and refuses it from standard input too', async () => {
     const stdin = `${HEADER}\n${row('1')}`;

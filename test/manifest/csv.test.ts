@@ -79,7 +79,9 @@ describe('a CSV row', () => {
 
   it('counts lines past blank ones and past line feeds in quotes', async () => {
     const reading = await read(
-      ['note,instanceId,caSn,deviceSn', '"a', '', 'b",i,c,2', '', '\r', '   ', 'x,i,c,8', '"a\r', '",i,c,9', ''].join('\n'),
+      ['note,instanceId,caSn,deviceSn', '"a', '', 'b",i,c,2', '', '\r', '   ', 'x,i,c,8', '"a\r', '",i,c,9', ''].join(
+        '\n',
+      ),
     );
     expect(reading.fault).toBeUndefined();
     expect(summary(reading)).toEqual(['2: 2', '8: 8', '9: 9']);
@@ -151,14 +153,16 @@ describe('the last row', () => {
     ['before its last value', csv(OK, 'i,c,').slice(0, -1), 3],
     ['before all of its values are there', csv(OK, '"i","c"').slice(0, -1), 3],
     ['in a column that is ignored', 'note,instanceId,caSn,deviceSn,x\n,i,c,1,\n,i,c,2,y', 3],
-    ['after a quote that is another row\'s', csv('"i","c","1"', 'i,c,2').slice(0, -1), 3],
+    ["after a quote that is another row's", csv('"i","c","1"', 'i,c,2').slice(0, -1), 3],
     ['behind a row of several lines', 'note,instanceId,caSn,deviceSn\n"a\nb",i,c,1\n"a\nb",i,c,2', 4],
     ['as the only row', `\uFEFF${csv('i,c,1').slice(0, -1)}`, 2],
     ['between CRLF and its first blank', `${csv(OK)}i,c,1 `, 3],
   ])('that is cut %s refuses the manifest, unless that is allowed', async (_, text, line) => {
     const { fault } = await read(text, { format: 'csv' });
     expect(fault).toMatch(
-      new RegExp(`^The row that begins on line ${line} is the last and has no line end: .* add a line feed, or --allow-unterminated\\.$`),
+      new RegExp(
+        `^The row that begins on line ${line} is the last and has no line end: .* add a line feed, or --allow-unterminated\\.$`,
+      ),
     );
     const allowed = await read(text, { format: 'csv', allowUnended: true });
     expect(allowed.fault).toBeUndefined();
@@ -185,7 +189,11 @@ describe('the last row', () => {
   });
 
   it.each([
-    ['an escaped quote', csv('i,c,"ab""').slice(0, -1), /^The row that begins on line 2 has a quote that is not closed/],
+    [
+      'an escaped quote',
+      csv('i,c,"ab""').slice(0, -1),
+      /^The row that begins on line 2 has a quote that is not closed/,
+    ],
     ['the header', 'instanceId,caSn,deviceSn', /^The manifest has a header but no rows/],
   ])('is told as what it is when the cut is behind %s', async (_, text, fault) => {
     expect((await read(text)).fault).toMatch(fault);

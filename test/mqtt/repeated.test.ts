@@ -43,7 +43,9 @@ async function start(scheme: 'http' | 'https', add: Addition): Promise<void> {
   // Its certificate is its own and nobody's else.
   if (scheme === 'https') vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
   server =
-    scheme === 'https' ? createTlsServer({ key: LOOPBACK_KEY, cert: LOOPBACK_CERTIFICATE }, serve) : createServer(serve);
+    scheme === 'https'
+      ? createTlsServer({ key: LOOPBACK_KEY, cert: LOOPBACK_CERTIFICATE }, serve)
+      : createServer(serve);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   client = createMqttClient(optionsFor(`${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`));
