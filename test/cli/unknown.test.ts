@@ -100,7 +100,7 @@ describe.concurrent('when the reply to a submission is lost', () => {
     }),
   );
 
-  it('it is accepted where Redis is back at once', () =>
+  it('a submission is accepted where Redis is back at once', () =>
     staged(async ({ proxy, producer }) => {
       proxy.loseReply = { to: sha(ACTIVATE) };
       const { batch, accepted } = await producer.submit([FIRST, THIRD]);
