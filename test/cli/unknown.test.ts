@@ -85,6 +85,18 @@ describe.concurrent('when the reply to a submission is lost', () => {
       expect(await submit()).toMatchObject(duplicate);
     }));
 
+  it('the command that waits says so too when Redis goes away meanwhile', () =>
+    staged(async ({ place, proxy }) => {
+      const manifest = await place.file('manifest.csv', manifestOf([THIRD]));
+      const waiting = place.start(['submit', manifest, '--execute', '--yes', '--wait', '--json']);
+      await waiting.says('0 of 1');
+      proxy.down = true;
+      const ended = await waiting.ended;
+      expect(ended.code).toBe(4);
+      const { batch } = JSON.parse(ended.stdout) as { batch: string };
+      expect(ended.stderr).toContain(`Batch ${batch} goes on, but Redis does not answer how: `);
+    }));
+
   it.each([
     ['certificates', ACTIVATE, [SECOND, THIRD]],
     ['a single certificate', ADOPT, FIRST],

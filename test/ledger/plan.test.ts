@@ -74,6 +74,15 @@ describe('a plan', () => {
     expect(await room.redis.zscore(room.ledger.keys.batches, plan.batch)).toBeNull();
   });
 
+  it('is no plan any more once it runs: a late discard takes nothing away', async () => {
+    const plan = await room.plan(certificatesOf(3));
+    await plan.activate();
+    const keys = await room.keysWith(plan.batch);
+    await plan.discard();
+    expect((await room.keysWith(plan.batch)).toSorted()).toEqual(keys.toSorted());
+    expect((await room.batch(plan.batch)).state).toBe('running');
+  });
+
   it('that lacks a chunk runs nothing', async () => {
     const plan = await room.plan(certificatesOf(2 * CHUNK_ITEMS));
     await room.redis.hdel(room.ledger.keys.of(plan.batch).chunks, '0');
