@@ -82,10 +82,7 @@ local function readFactor(clock, factor, at)
 end
 `;
 
-/**
- * The `reserve` script. Keys: account clock, egress clock, halts, signals. Arguments: slots, account qps, egress qps, lateMs, the account's mark, probes,
- * account, egress. Asked for no slots it tells the time, and has the fence of a clock that is not known begin.
- */
+/** The `reserve` script. Keys: account clock, egress clock, halts, signals. Arguments: slots, account qps, egress qps, lateMs, the account's mark, probes, account, egress. Asked for no slots it tells the time, and has the fence of an unknown clock begin. */
 export function reserveLua(source: TimeSource): string {
   return `${source.now}
 ${source.run}
@@ -185,9 +182,7 @@ end
 
 local wanted = tonumber(ARGV[1])
 local reply = { tonumber(redis.call('GET', KEYS[4]) or 0), redis.call('HEXISTS', KEYS[3], ARGV[5]), 0, now }
-if wanted == 0 then
-  for at = 1, 2 do if redis.call('HGET', KEYS[at], 'run') ~= run then setFence(KEYS[at], late) end end
-end
+for at = 1, wanted == 0 and 2 or 0 do if redis.call('HGET', KEYS[at], 'run') ~= run then setFence(KEYS[at], late) end end
 if reply[2] == 1 then wanted = math.min(wanted, tonumber(ARGV[6])) end
 if wanted == 0 then return reply end
 

@@ -145,7 +145,7 @@ describe('a CSV row', () => {
 });
 
 describe('the last row', () => {
-  const WHOLE = csv('i,c,1', 'i,c,"100003"');
+  const WHOLE = csv('i,c,12', '"i",c,"17"', 'i,c,100003');
   const cutTo = (bytes: number): string => WHOLE.slice(0, bytes);
 
   it.each([
@@ -180,11 +180,11 @@ describe('the last row', () => {
     expect(rows.every(({ ok }) => ok)).toBe(true);
   });
 
-  it('never becomes another certificate, wherever a manifest without quotes in its values is cut', async () => {
+  it('never becomes another certificate, wherever the manifest is cut', async () => {
     for (let bytes = 0; bytes < WHOLE.length; bytes += 1) {
       const { rows, fault } = await read(cutTo(bytes), { format: 'csv' });
       const serials = fault === undefined ? rows.flatMap((row) => (row.ok ? [row.certificate.deviceSn] : [])) : [];
-      expect(serials.filter((serial) => serial !== '1' && serial !== '100003')).toEqual([]);
+      expect(serials.filter((serial) => !['12', '17', '100003'].includes(serial))).toEqual([]);
     }
   });
 
