@@ -103,6 +103,15 @@ export const FEED_RANK: Readonly<Record<Priority, number>> = { urgent: 0, bulk: 
 /** A standing batch takes in the jobs that belong to none; its name begins so. */
 export const STANDING_PREFIX = 'direct-';
 
+/** Thrown where a standing batch takes nothing in. */
+export class BeingCancelled extends Error {
+  override readonly name = 'BeingCancelled';
+
+  constructor(batch: string) {
+    super(`batch ${batch} is being cancelled: try again when none of its items is pending`);
+  }
+}
+
 /** The durable record of batches, their items and outcomes. Every method is one step in Redis. */
 export class Ledger {
   readonly keys: LedgerKeys;
@@ -233,7 +242,7 @@ export class Ledger {
    * Gives a job that belongs to no batch its ordinal in a standing batch. The same job id with the same certificate gets the same ordinal
    * again, until it is settled.
    * @returns `isNew` false when the job is there already; `key` is what it is adopted under: the job id, unless that stands for another certificate
-   * @throws while the standing batch is cancelled and some of it is not settled yet
+   * @throws BeingCancelled while the standing batch is cancelled and some of it is not settled yet
    */
   async adopt(
     batch: string,
@@ -245,7 +254,7 @@ export class Ledger {
     const { instanceId, caSn, deviceSn } = certificate;
     const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk];
     const [n, isNew, key] = await adoptScript(this.#redis, keys, args);
-    if (n < 0) throw new Error(`batch ${batch} is being cancelled: try again when none of its items is pending`);
+    if (n < 0) throw new BeingCancelled(batch);
     return { n, isNew: isNew === 1, key };
   }
 

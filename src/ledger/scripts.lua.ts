@@ -144,6 +144,14 @@ redis.call('INCR', KEYS[5])
 return ARGV[1]`;
 
 /**
+ * Takes every trace of a plan away; what runs, or ran, is no plan any more.
+ * KEYS record chunks lanes batches; ARGV batch.
+ */
+export const WITHDRAW = `if redis.call('HEXISTS', KEYS[1], 'accepted') == 1 then return end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+redis.call('ZREM', KEYS[4], ARGV[1])`;
+
+/**
  * An operator's or the breaker's change of state. The breaker says how often the batch it judged had been resumed: of one that was resumed since,
  * it knows nothing.
  * KEYS record signals fingerprints active; ARGV event reason batch resumes.

@@ -91,9 +91,12 @@ describe('a job', () => {
 it('gives each life of an item an id that no other has', () => {
   const lives = fc.uniqueArray(fc.tuple(fc.nat(20), fc.nat(20)), { selector: String });
   const property = fc.property(lives, (all) => {
-    const ids = all.map(([n, retries]) => jobIdOf('20261124-064134-4f9a2c', n, retries));
+    const ids = all.map(([n, retries]) => jobIdOf('20261124-064134-3k9v0m2q8t6w4n1cd5r7hj0bea', n, retries));
     expect(new Set(ids).size).toBe(all.length);
-    const read = ids.map((id, at) => [all[at]?.[0], retriesOfJob(id, '20261124-064134-4f9a2c', all[at]?.[0] ?? 0)]);
+    const read = ids.map((id, at) => [
+      all[at]?.[0],
+      retriesOfJob(id, '20261124-064134-3k9v0m2q8t6w4n1cd5r7hj0bea', all[at]?.[0] ?? 0),
+    ]);
     expect(read).toEqual(all);
     expect(ids.filter((id) => id.includes(':') || /^\d+$/.test(id))).toEqual([]);
   });

@@ -133,7 +133,7 @@ describe('jobs that Redis lost', () => {
   it('of a standing batch are fed again, those that were retried too', async () => {
     const items = certificatesOf(4);
     const standing = standingBatchOf(ACCOUNT);
-    for (const item of items) await submitSingle(stage.ledger, stage.queue, ACCOUNT, item, 'urgent');
+    for (const item of items) await submitSingle(stage, stage.queue, ACCOUNT, item, 'urgent');
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
     await reopenDeadLetter(stage.redis, stage.ledger, standing, 0);

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Certificate } from '../../src/core/certificate.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import { startRedisProxy, type RedisProxy } from '../support/redis-proxy.ts';
@@ -23,10 +22,9 @@ it.each([
 ] as const)('an item whose settling was sent twice is told as %s all the same, and once', async (outcome, codes) => {
   const { path: _direct, ...options } = shop.keys.options;
   const redis = connect({ options: { ...options, host: '127.0.0.1', port: proxy.port } }, 'worker', () => undefined);
-  const [item] = certificates(1) as [Certificate];
   shop.faults(...codes.map((code) => ({ kind: 'code', code, times: 'always' }) as const));
-  const batch = await shop.submit([item]);
   const client = shop.client();
+  let to: string | undefined;
   const { events } = shop.start({
     redis,
     ledger: new Ledger(redis, shop.keys.prefix),
@@ -34,18 +32,23 @@ it.each([
       ...client,
       deleteDeviceCertificate: async (...call) => {
         const answer = await client.deleteDeviceCertificate(...call);
-        proxy.mute = true;
+        // Its settling reaches Redis, and the reply never comes.
+        if (to !== undefined) proxy.loseReply = { to };
         return answer;
       },
     },
   });
-  // Redis has it, and the worker has not heard.
-  await shop.settled(batch, 1);
-  expect(events.filter(({ kind }) => kind === 'settled')).toEqual([]);
-  proxy.mute = false;
-  proxy.cut();
-  await expectAccounted(shop, batch, [item]);
-  await expect.poll(() => events.filter(({ kind }) => kind === 'settled').length, { timeout: 20_000 }).toBe(1);
-  expect(events.find(({ kind }) => kind === 'settled')).toMatchObject({ settlement: { outcome }, how: 'drained' });
+  const told = (batch: string): object[] =>
+    events.filter((event) => event.kind === 'settled' && event.settlement.batch === batch);
+  // One before, so that Redis has the script.
+  for (const isLost of [false, true]) {
+    const items = certificates(1);
+    const batch = await shop.submit(items);
+    to = isLost ? `${batch}:ledger` : undefined;
+    await expectAccounted(shop, batch, items);
+    await expect.poll(() => told(batch).length, { timeout: 20_000 }).toBe(1);
+    expect(told(batch)).toMatchObject([{ settlement: { outcome }, how: 'drained' }]);
+    expect(proxy.loseReply).toBeUndefined();
+  }
   redis.disconnect();
 });
