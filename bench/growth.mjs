@@ -130,6 +130,7 @@ async function feedAlone(batch) {
     caution: DEFAULT_CAUTION,
     mayFeed: () => true,
     owns: () => true,
+    mayGoOn: () => Promise.resolve(true),
     monotonicMs: () => performance.now(),
     tell: (event) => console.error(JSON.stringify(event)),
   });

@@ -143,9 +143,23 @@ const MUTATIONS = [
   {
     name: 'each account ramps a shared batch by itself',
     file: 'src/queue/feeder.ts',
-    from: 'if (!isShared || !isInRamp(batch, caution))',
-    to: 'if (batch.fed >= 0)',
+    from: 'if (!isShared) return',
+    to: 'if (batch.fed >= 0) return',
     tests: ['test/queue/feeder.test.ts'],
+  },
+  {
+    name: 'a feeder that was overtaken counts once more what it handed over',
+    file: 'src/ledger/scripts.lua.ts',
+    from: "if tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0) ~= tonumber(ARGV[2]) then return 0 end",
+    to: "if tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0) >= tonumber(ARGV[3]) then return 0 end",
+    tests: ['test/queue/overtaken.test.ts'],
+  },
+  {
+    name: 'a paused batch of single jobs is completed by its last settle',
+    file: 'src/ledger/scripts.lua.ts',
+    from: "if f[6] == 'paused' and not f[7] then return 'settled' end",
+    to: '',
+    tests: ['test/queue/paused-direct.test.ts'],
   },
   {
     name: 'a halt does not stop the account',
