@@ -7,6 +7,7 @@ import { describeRedisError } from './runtime/redis/describe-error.ts';
 import { openRedis } from './runtime/redis/open-redis.ts';
 import { parseCertificate, describeFault, CERTIFICATE_FIELDS, type Certificate } from './core/certificate.ts';
 import type { Priority } from './ledger/batch-record.ts';
+import { refuseNewerLayout } from './ledger/layout.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { ManifestRow } from './manifest/row.ts';
 import { KEY_PREFIX } from './queue/contract.ts';
@@ -24,6 +25,7 @@ export type { Rejection } from './queue/tally.ts';
 export type { JobData } from './queue/contract.ts';
 export { CONTRACT_VERSION, JOB_NAME, JOB_PRIORITY, KEY_PREFIX, queueName } from './queue/contract.ts';
 export { ConfigError } from './runtime/config/faults.ts';
+export { NewerLayout } from './ledger/layout.ts';
 export { ScratchUnavailable } from './manifest/scratch-file.ts';
 export { RedisUnavailable } from './runtime/redis/describe-error.ts';
 
@@ -100,13 +102,20 @@ export interface Producer {
 
 /**
  * Opens Redis as the configuration says, for a service that submits certificates itself.
- * @throws ConfigError, or RedisUnavailable within seconds
+ * @throws ConfigError, RedisUnavailable within seconds, or NewerLayout where a newer version works on that Redis
  */
 export async function createProducer(options: ProducerOptions = {}): Promise<Producer> {
   const config = await loadConfig({ environment, ...(options.config !== undefined && { path: options.config }) });
   const tell = options.onTrouble ?? (() => undefined);
   const open = await openRedis(redisPlaceOf(config, environment), () => undefined);
   const redis = connect(open, 'producer', (error) => tell(error.message));
+  try {
+    await refuseNewerLayout(redis, KEY_PREFIX);
+  } catch (error) {
+    redis.disconnect();
+    await open.close();
+    throw error;
+  }
   const ledger = new Ledger(redis, KEY_PREFIX);
   const queues = new Map<string, RevokeQueue>();
   const ownerOf = (instanceId: string): string | undefined => accountOf(config, instanceId)?.name;

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
+import { NewerLayout } from '../ledger/layout.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { ScratchUnavailable } from '../manifest/scratch-file.ts';
 import { ConfigError } from '../runtime/config/faults.ts';
@@ -66,7 +67,7 @@ function exitCodeOf(error: unknown): number {
     say(error.message);
     return EXIT.usage;
   }
-  if (error instanceof RedisUnavailable || error instanceof ScratchUnavailable) {
+  if (error instanceof RedisUnavailable || error instanceof ScratchUnavailable || error instanceof NewerLayout) {
     say(error.message);
     return EXIT.refused;
   }

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { refuseNewerLayout } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
 import { loadConfig, type ConfigPlace } from '../runtime/config/load-config.ts';
@@ -33,7 +34,7 @@ export function configOf(options: CommonOptions): Promise<Config> {
 
 /**
  * Opens Redis as the configuration says, runs the work and closes it again, whatever happens.
- * @throws ConfigError, RedisUnavailable, and what the work throws
+ * @throws ConfigError, RedisUnavailable, NewerLayout, and what the work throws
  */
 export async function withStore<T>(options: CommonOptions, work: (store: Store) => Promise<T>): Promise<T> {
   const config = await configOf(options);
@@ -54,6 +55,7 @@ export async function withRedis<T>(
   const open = role === 'worker' ? await keepOpen(place, notice, onError) : await openRedis(place, notice);
   const redis = connect(open, role, onError);
   try {
+    await refuseNewerLayout(redis, KEY_PREFIX);
     return await work(redis, open.describe);
   } finally {
     redis.disconnect();

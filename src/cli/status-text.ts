@@ -1,15 +1,21 @@
-import type { Halt } from '../limiter/halt-store.ts';
-import type { BatchDetail, Overview } from '../queue/overview.ts';
+import { UNREACHABLE } from '../queue/host-watch.ts';
+import type { AnyHalt, BatchDetail, Overview } from '../queue/overview.ts';
 import { duration, printable, table } from './terminal.ts';
 
 /** A halt, loud and with the next step. */
-export function describeHalt(halt: Halt): string {
+export function describeHalt(halt: AnyHalt): string {
+  const since = new Date(halt.since).toISOString();
+  const why = `${printable(halt.code)}: ${printable(halt.message).replace(/[.\s]+$/, '')}`;
+  if ('host' in halt) {
+    const where = `account ${halt.account} on ${printable(halt.host)} alone (process ${halt.pid})`;
+    const probe = halt.code === UNREACHABLE ? 'a read every 5 s' : 'a probe every 30 s';
+    return `HALTED ${where} since ${since}: ${why}. Its items wait for other workers, or for the end of the halt; correct the cause, and ${probe} lifts it. certsweep doctor on that host helps to find it.`;
+  }
   const where =
     halt.instanceId === undefined
       ? `account ${halt.account}`
       : `instance ${printable(halt.instanceId)} of account ${halt.account}`;
-  const since = new Date(halt.since).toISOString();
-  return `HALTED ${where} since ${since}: ${printable(halt.code)}: ${printable(halt.message).replace(/[.\s]+$/, '')}. Its items wait; mend the cause, and a probe every 30 s lifts the halt. certsweep doctor helps to find it.`;
+  return `HALTED ${where} since ${since}: ${why}. Its items wait; mend the cause, and a probe every 30 s lifts the halt. certsweep doctor helps to find it.`;
 }
 
 /** The batch as lines of `name  value`. */

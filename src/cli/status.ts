@@ -1,7 +1,14 @@
 import type { Command } from 'commander';
 import { STANDING_PREFIX } from '../ledger/ledger.ts';
-import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from '../queue/overview.ts';
-import { readHalts, type Halt } from '../limiter/halt-store.ts';
+import {
+  allHalts,
+  batchStatus,
+  overview,
+  statusOf,
+  type AnyHalt,
+  type BatchDetail,
+  type Overview,
+} from '../queue/overview.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
@@ -80,7 +87,7 @@ async function lookAtAll({ redis, prefix, ledger, where }: Store): Promise<Look>
 
 async function lookAtBatch(store: Store, id: string): Promise<Look> {
   const { config, redis, prefix, ledger } = store;
-  const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), readHalts(redis, prefix), ledger.lanes(id)]);
+  const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), allHalts(redis, prefix), ledger.lanes(id)]);
   const instances = lanes.map(({ instanceId }) => instanceId);
   const accounts = ownersOf(config, lanes);
   const halts = all.filter((halt) =>
@@ -101,7 +108,7 @@ async function lookAtBatch(store: Store, id: string): Promise<Look> {
   };
 }
 
-function exitCodeOf(detail: BatchDetail, halts: readonly Halt[], isDone: boolean): number {
+function exitCodeOf(detail: BatchDetail, halts: readonly AnyHalt[], isDone: boolean): number {
   if (!isDone) return halts.length > 0 || detail.state === 'paused' ? EXIT.refused : EXIT.ok;
   return detail.dead > 0 ? EXIT.someDead : EXIT.ok;
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { FleetWorker } from '../queue/fleet-worker.ts';
+import { WorkerConflict } from '../queue/worker-registry.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { missingCredentials } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
@@ -69,7 +70,9 @@ async function work(config: Config, redis: Redis, log: Logger, leave: Promise<Le
   await refuseUnsafeRedis(redis, log);
   // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
   const { startFleetWorker } = await import('../queue/fleet-worker.ts');
-  const worker = startFleetWorker({ config, redis, environment, log });
+  const worker = await startFleetWorker({ config, redis, environment, log }).catch((error: unknown) => {
+    throw error instanceof WorkerConflict ? new CommandEnd(EXIT.refused, error.message) : error;
+  });
   let health: HealthPort | undefined;
   try {
     health = await openHealth(config, worker);
@@ -77,7 +80,13 @@ async function work(config: Config, redis: Redis, log: Logger, leave: Promise<Le
     log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
     const reason = await reasonToLeave(worker, leave);
     log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
+    if (reason === 'must-leave') {
+      process.exitCode = EXIT.refused;
+      endAnyway(log);
+      throw new CommandEnd(EXIT.refused, worker.mustLeaveBecause ?? '');
+    }
     if (reason === 'silent') {
+      process.exitCode = EXIT.refused;
       endAnyway(log);
       throw new CommandEnd(
         EXIT.refused,
@@ -103,12 +112,17 @@ async function openHealth({ health: { port } }: Config, worker: FleetWorker): Pr
   });
 }
 
-async function reasonToLeave(worker: FleetWorker, leave: Promise<LeaveSignal>): Promise<LeaveSignal | 'silent'> {
+type ReasonToLeave = LeaveSignal | 'silent' | 'must-leave';
+
+async function reasonToLeave(worker: FleetWorker, leave: Promise<LeaveSignal>): Promise<ReasonToLeave> {
   let watch: NodeJS.Timeout | undefined;
-  const silent = new Promise<'silent'>((resolve) => {
-    watch = setInterval(() => worker.isLive || resolve('silent'), LIVE_EVERY_MS);
+  const trouble = new Promise<ReasonToLeave>((resolve) => {
+    watch = setInterval(() => {
+      if (worker.mustLeaveBecause !== undefined) resolve('must-leave');
+      else if (!worker.isLive) resolve('silent');
+    }, LIVE_EVERY_MS);
   });
-  const reason = await Promise.race([leave, silent]);
+  const reason = await Promise.race([leave, trouble]);
   clearInterval(watch);
   return reason;
 }

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
+import { refuseNewerLayout } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { readHalts, type Halt } from '../limiter/halt-store.ts';
 import type { CredentialSource } from '../mqtt/credentials.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
+import { readHostHalts } from '../queue/worker-entries.ts';
 import { missingCredentials, type AccountConfig, type Config, type Environment } from '../runtime/config/config.ts';
 import { redisPlaceOf } from '../runtime/config/redis-place.ts';
 import { connect } from '../runtime/redis/connection.ts';
@@ -27,6 +29,7 @@ export interface Patient {
 /**
  * Looks at everything a worker needs, one check after the other; each goes on when another fails. Changes nothing: the calls it makes are reads,
  * with slots of the limiter. An embedded Redis is started for it where none runs, and stopped again.
+ * @throws NewerLayout
  */
 export async function* examine(patient: Patient): AsyncGenerator<Check> {
   const { config, environment, notice } = patient;
@@ -50,12 +53,13 @@ export async function* examine(patient: Patient): AsyncGenerator<Check> {
   const redis = connect(open, 'producer', () => undefined);
   const forSlots = connect(open, 'worker', () => undefined);
   try {
+    await refuseNewerLayout(redis, KEY_PREFIX);
     yield* await attempt('redis', () => checkServer(redis, open.describe));
     yield* await attempt('redis clock', () => checkRedisClock(redis));
     let halts: readonly Halt[] = [];
     yield* await attempt('halts', async () => {
       halts = await readHalts(redis, KEY_PREFIX);
-      return checkHalts(halts);
+      return checkHalts([...halts, ...(await readHostHalts(redis, KEY_PREFIX))]);
     });
     yield* await attempt('batches', () => checkBatches(new Ledger(redis, KEY_PREFIX)));
     yield* examineCalls(patient, { redis, forSlots }, halts);

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Halt } from '../limiter/halt-store.ts';
+import type { AnyHalt } from '../queue/overview.ts';
 import { checkRedis } from '../runtime/redis/check-redis.ts';
 import { keyOwner } from '../runtime/redis/cluster.ts';
 import { fail, ok, warn, type Check } from './check.ts';
@@ -42,10 +42,12 @@ export function describeSkew(skewMs: number, whose: string): string {
 }
 
 /** What is stopped: all calls of it would fail the same way. */
-export function checkHalts(halts: readonly Halt[]): Check[] {
+export function checkHalts(halts: readonly AnyHalt[]): Check[] {
   if (halts.length === 0) return [ok('halts', 'none')];
-  return halts.map(({ account, instanceId, code, message, since }) => {
-    const where = instanceId === undefined ? `account ${account}` : `instance ${instanceId} of account ${account}`;
+  return halts.map((halt) => {
+    const { account, instanceId, code, message, since } = halt;
+    const which = instanceId === undefined ? `account ${account}` : `instance ${instanceId} of account ${account}`;
+    const where = 'host' in halt ? `${which} on ${halt.host} alone` : which;
     const found = `${where} is halted since ${new Date(since).toISOString()}: ${code}: ${message}`;
     return fail(
       'halts',

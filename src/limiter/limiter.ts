@@ -10,7 +10,8 @@ import { PulseLoop, SlotCredit } from './pulse-loop.ts';
 import { SlotShelf } from './slot-shelf.ts';
 import { WaitingLine, type Caller, type Lane } from './waiting-line.ts';
 
-const PROBE_INTERVAL_MS = 30_000;
+/** Between two probes of a halt, where nothing else is given, milliseconds. */
+export const PROBE_INTERVAL_MS = 30_000;
 /** Without an answer that told the signals counter and Redis' time for so long, they are read. */
 const SIGNALS_POLL_MS = 1_000;
 /** Between two tries while Redis is unreachable or refuses. */

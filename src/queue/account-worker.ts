@@ -7,12 +7,14 @@ import { ChunkReader } from '../ledger/chunk-reader.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LimiterNotice } from '../limiter/contract.ts';
 import { standingHalts } from '../limiter/halt-store.ts';
-import { openLimiter } from '../limiter/limiter.ts';
+import { openLimiter, PROBE_INTERVAL_MS } from '../limiter/limiter.ts';
 import { BatchStates } from './batch-states.ts';
 import { ConcurrencyTarget } from './concurrency.ts';
 import { queueName } from './contract.ts';
+import { EndpointReads, type ReadingClient } from './endpoint-reads.ts';
 import { every } from './every.ts';
 import { Feeder, type FeederEvent } from './feeder.ts';
+import { HostWatch, type HostEvent, type HostHalt, type Intake, type OthersView } from './host-watch.ts';
 import { ItemLocator } from './item.ts';
 import { LOCK_MS } from './job-wait.ts';
 import { feedLease } from './feeding.ts';
@@ -30,11 +32,13 @@ export interface AccountWorkerOptions {
   readonly ownerOf: (instanceId: string) => string | undefined;
   readonly egress: { readonly id: string; readonly qps: number };
   readonly lateMs: number;
+  /** The other processes that work for the account; none when not given. */
+  readonly others?: OthersView;
   /** Between two probes of a halt, milliseconds; the limiter's own when not given. */
   readonly probeIntervalMs?: number;
   readonly policy: DecidePolicy & BackoffPolicy;
   readonly caution: CautionPolicy;
-  readonly client: RevocationClient & { close(): void };
+  readonly client: RevocationClient & ReadingClient & { close(): void };
   readonly refreshCredentials: () => void;
   readonly tell: (event: WorkerEvent) => void;
 }
@@ -42,6 +46,7 @@ export interface AccountWorkerOptions {
 export type WorkerEvent =
   | ProcessorEvent
   | FeederEvent
+  | HostEvent
   | { readonly kind: 'limiter'; readonly notice: LimiterNotice }
   | { readonly kind: 'swept'; readonly jobs: number }
   /** Jobs are ready and the worker takes none: it was made anew; `again` when even that did not help. */
@@ -51,6 +56,10 @@ export type WorkerEvent =
 export interface AccountWorker {
   /** Jobs in hand. */
   readonly inHand: number;
+  /** Why this process alone takes no jobs. */
+  readonly hostHalts: readonly HostHalt[];
+  /** When the last call left that proved access to the account, of `performance.now()`. */
+  readonly provedMs: number | undefined;
   /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest; at most a second later, also where Redis is away. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -61,6 +70,7 @@ const FEED_EVERY_MS = 100;
 const SWEEP_EVERY_MS = 5_000;
 const TUNE_EVERY_MS = 1_000;
 const LOOK_EVERY_MS = 5_000;
+const ALONE: OthersView = { isAlone: true, provenSince: () => false };
 /** Jobs ready, none in hand, for so long: the worker has fallen silent (bullmq#2466, #2964, #3185). */
 const SILENT_AFTER_MS = 20_000;
 /** Ten seconds of work; bounded for paces that no cloud allows. */
@@ -93,8 +103,25 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     onNotice: (notice) => tell({ kind: 'limiter', notice }),
   });
   const concurrency = new ConcurrencyTarget(Math.min(account.qps, options.egress.qps));
+  let intake: Intake = 'all';
+  const host = new HostWatch({
+    reads: (hear) => new EndpointReads({ pacer: limiter, client: options.client, instances: account.instances, hear }),
+    others: options.others ?? ALONE,
+    probeIntervalMs: options.probeIntervalMs ?? PROBE_INTERVAL_MS,
+    async haltAccount(code, message, instanceId) {
+      const isNew = await limiter.halt('account', instanceId, code, message);
+      if (isNew) tell({ kind: 'halted', scope: 'account', instanceId, code, message });
+    },
+    onIntake(next) {
+      intake = next;
+      lastTakenMs = performance.now();
+      tune();
+    },
+    tell,
+  });
   const process = createProcessor({
     ...options,
+    host,
     locator,
     states,
     pacer: limiter,
@@ -131,6 +158,14 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
   };
   let worker = open();
   let reopened = false;
+  // Jobs of a cancelled batch end in the processor, and while every worker is halted nobody else would end them.
+  let isCancelling = false;
+  function tune(): void {
+    worker.concurrency = intake === 'one' ? 1 : concurrency.jobs;
+    const takesNone = intake === 'none' && !isCancelling;
+    if (worker.isPaused() === takesNone) return;
+    void (takesNone ? worker.pause(true) : worker.resume()).catch(trouble('pausing'));
+  }
 
   const lease = feedLease(redis, prefix, account.name);
   let halted = new Set<string | undefined>();
@@ -166,14 +201,16 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     every(
       TUNE_EVERY_MS,
       async () => {
-        worker.concurrency = concurrency.jobs;
+        const isHalted = intake === 'none';
+        isCancelling = isHalted && (await ledger.activeBatches()).some(({ state }) => state === 'cancelled');
+        tune();
       },
       trouble('tuning'),
     ),
     every(
       LOOK_EVERY_MS,
       async () => {
-        const isIdle = inHand === 0 && performance.now() - lastTakenMs > SILENT_AFTER_MS;
+        const isIdle = intake === 'all' && inHand === 0 && performance.now() - lastTakenMs > SILENT_AFTER_MS;
         if (!isIdle || (await queue.backlog()).ready === 0) return;
         tell({ kind: 'silent', again: reopened });
         reopened = true;
@@ -189,8 +226,15 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     get inHand() {
       return inHand;
     },
+    get hostHalts() {
+      return host.halts;
+    },
+    get provedMs() {
+      return host.provedMs;
+    },
     async close(deadlineMs) {
       const cut = setTimeout(() => options.client.close(), deadlineMs);
+      host.close();
       await withinOrTell(deadlineMs + GIVE_BACK_MS, async () => {
         await Promise.all(loops.map((loop) => loop.stop()));
         await lease.release().catch(trouble('closing'));

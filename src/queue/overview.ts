@@ -4,6 +4,7 @@ import { etaSeconds } from '../core/pace.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { readHalts, type Halt } from '../limiter/halt-store.ts';
+import { readHostHalts, type HostHaltSeen } from './worker-entries.ts';
 
 /** A batch as `status --json` prints it; other programs depend on its names. */
 export interface BatchStatus {
@@ -34,7 +35,15 @@ export interface BatchDetail extends BatchStatus {
 /** Everything there is to know at a glance. */
 export interface Overview {
   readonly batches: readonly BatchDetail[];
-  readonly halts: readonly Halt[];
+  readonly halts: readonly AnyHalt[];
+}
+
+/** Of an account or an instance for all workers, or of an account for one host alone: that one has a `host`. */
+export type AnyHalt = Halt | HostHaltSeen;
+
+export async function allHalts(redis: Redis, prefix: string): Promise<AnyHalt[]> {
+  const [halts, ofHosts] = await Promise.all([readHalts(redis, prefix), readHostHalts(redis, prefix)]);
+  return [...halts, ...ofHosts];
 }
 
 /** Undefined when there is no such batch. */
@@ -47,7 +56,7 @@ export async function overview(redis: Redis, prefix: string, ledger: Ledger): Pr
   const batches = await ledger.batches();
   const [details, halts] = await Promise.all([
     Promise.all(batches.map((batch) => detailOf(ledger, batch))),
-    readHalts(redis, prefix),
+    allHalts(redis, prefix),
   ]);
   return { batches: details, halts };
 }

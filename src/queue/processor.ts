@@ -18,6 +18,7 @@ import type { BatchStates } from './batch-states.ts';
 import { JOB_PRIORITY, queueName } from './contract.ts';
 import { DepartureNote } from './departure-note.ts';
 import { endingsOf, type SettledEvent } from './endings.ts';
+import type { HostWatch } from './host-watch.ts';
 import type { Item, ItemLocator, Unusable } from './item.ts';
 import { JobWait } from './job-wait.ts';
 import { KeyRenewal } from './key-renewal.ts';
@@ -56,6 +57,7 @@ export interface ProcessorParts {
   readonly locator: ItemLocator;
   readonly states: BatchStates;
   readonly pacer: Pacer;
+  readonly host: Pick<HostWatch, 'admit' | 'isHalted' | 'hear' | 'mayEndDead' | 'keeps'>;
   readonly client: RevocationClient;
   /** Calls that begin after it are signed with credentials fetched anew. */
   readonly refreshCredentials: () => void;
@@ -78,6 +80,10 @@ const NO_BATCH_MS = 2_000;
 const DEFECT_MS = 2_000;
 /** Before an item is tried again whose token was refused, though it works for others. */
 const TOKEN_MS = 2_000;
+/** A job in hand when this host stops is ready for the other workers so soon; not at once, or this one would take it again while it stops. */
+const HOST_HALTED_MS = 1_000;
+/** Before an item is tried again that could only end dead, while the endpoint judges nothing. */
+const UNJUDGED_MS = 2_000;
 /** The least time before a throttled item is tried again. */
 const THROTTLED_MS = 500;
 
@@ -87,7 +93,7 @@ const THROTTLED_MS = 500;
  * @returns a function that ends normally when the item is settled, and otherwise throws what tells BullMQ that the job waits again
  */
 export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: string) => Promise<void> {
-  const { ledger, locator, states, pacer, client, policy, tell } = parts;
+  const { ledger, locator, states, pacer, host, client, policy, tell } = parts;
   const renewal = new KeyRenewal(parts.refreshCredentials);
   const { settle, settleDead } = endingsOf(ledger, tell);
   const unowned = new Set<string>();
@@ -121,6 +127,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const allowed = await passGate(item, wait);
       if (allowed === undefined) return;
       item = allowed;
+      const admitted = host.admit();
+      if (admitted === 'halted') return wait.snooze(item, HOST_HALTED_MS);
       const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
       const grant = await pacer.take(item.certificate.instanceId, urgent, () => void note.made());
       if (grant.kind === 'closed') return wait.giveBack(item);
@@ -128,6 +136,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       const { instanceId } = item.certificate;
       let noted: Item | undefined;
       try {
+        if (host.isHalted && admitted !== 'probe') return await wait.snooze(item, HOST_HALTED_MS);
         noted = await passLastGate(item, wait, note);
       } finally {
         if (grant.probe && noted === undefined) await pacer.probeAgain(instanceId);
@@ -144,6 +153,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       let verdict = decide(answer, before, policy, trust);
       item = { ...item, attempt: recordAttempt(before, answer, verdict) };
       wait.item = item;
+      host.hear(answer, sentMs);
       if (answer.kind !== 'not-sent') tell({ kind: 'answer', item, answer, verdict, tookMs: answeredMs - sentMs });
       if (grant.probe && provesAccess(answer) && (await pacer.lift(instanceId))) {
         tell({ kind: 'lifted', instanceId });
@@ -152,6 +162,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       switch (verdict.kind) {
         case 'done':
         case 'dead': {
+          if (verdict.kind === 'dead' && !(await host.mayEndDead(answer))) return wait.snooze(item, UNJUDGED_MS);
           const calls = await end(item, wait, answer, verdict);
           if (calls === 'ended') return;
           // Another run of the item has called meanwhile.
@@ -162,6 +173,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
           await pacer.throttled(verdict.retryAfterMs);
           return wait.snooze(item, Math.max(verdict.retryAfterMs, THROTTLED_MS));
         case 'halt':
+          if (verdict.scope === 'account' && host.keeps(answer, instanceId)) continue;
           if (await pacer.halt(verdict.scope, instanceId, verdict.code, verdict.message)) {
             tell({ ...verdict, kind: 'halted', instanceId });
           }

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { codeOf } from '../core/answer.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
@@ -61,6 +62,23 @@ export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent)
       log.warn({ event: 'unowned', account, instanceId, message });
       return;
     }
+    case 'host-halted': {
+      const { code, message } = event;
+      const host = hostname();
+      const text = `account ${account} is halted for this host (${host}) alone, its jobs wait for other workers, or until the halt is over: ${code}: ${message}`;
+      log.error({ event: 'halted', account, scope: 'host', host, code, message: text });
+      return;
+    }
+    case 'host-lifted':
+      log.warn({
+        event: 'lifted',
+        account,
+        scope: 'host',
+        host: hostname(),
+        code: event.code,
+        message: 'a call was judged: the halt of this host is over',
+      });
+      return;
     case 'batch-paused': {
       const { batch, settled, dead } = event;
       const message = `too many of the settled items are dead: look at certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;

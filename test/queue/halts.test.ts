@@ -89,12 +89,12 @@ it('ends a halt with the next call where the probe could not be sent in time', a
   const { events } = shop.start({
     probeIntervalMs: 30_000,
     client: {
+      ...client,
       async deleteDeviceCertificate(certificate, notAfterMs) {
         if (late === 3) return client.deleteDeviceCertificate(certificate, notAfterMs);
         late += 1;
         return { kind: 'not-sent', reason: 'slot-void', message: 'late' };
       },
-      close: () => client.close(),
     },
   });
   const { counts } = await shop.until(batch, ({ counts: { revoked } }) => revoked > 0);
@@ -116,6 +116,7 @@ it('ends a halt whose probe is under way while the worker leaves', async () => {
   let isUnderWay = false;
   shop.start({
     client: {
+      ...client,
       async deleteDeviceCertificate(certificate, notAfterMs) {
         const answer = await client.deleteDeviceCertificate(certificate, notAfterMs);
         isUnderWay = true;
@@ -198,6 +199,7 @@ function countingClient() {
   const client = shop.client();
   const calls = { sent: 0, underWay: 0, mostUnderWay: 0 };
   const counting: AccountWorkerOptions['client'] = {
+    ...client,
     async deleteDeviceCertificate(certificate, notAfterMs) {
       calls.sent += 1;
       calls.underWay += 1;
@@ -206,7 +208,6 @@ function countingClient() {
       calls.underWay -= 1;
       return answer;
     },
-    close: () => client.close(),
   };
   return { client: counting, calls };
 }

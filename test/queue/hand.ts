@@ -5,7 +5,7 @@ import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { BatchStates } from '../../src/queue/batch-states.ts';
 import { ItemLocator } from '../../src/queue/item.ts';
-import { createProcessor, type Pacer, type RevocationClient } from '../../src/queue/processor.ts';
+import { createProcessor, type Pacer, type ProcessorParts, type RevocationClient } from '../../src/queue/processor.ts';
 import type { FeederStage } from './feeder-stage.ts';
 import { ACCOUNT } from './feeder-stage.ts';
 
@@ -103,6 +103,15 @@ function refusal(code: string): Extract<Answer, { kind: 'refused' }> {
   return { kind: 'refused', status: 400, code, message: code, requestId: 'R' };
 }
 
+/** A process that sees no outage: every endpoint judges a read. */
+const HEALTHY: ProcessorParts['host'] = {
+  isHalted: false,
+  admit: () => 'go',
+  hear: () => undefined,
+  mayEndDead: () => Promise.resolve(true),
+  keeps: () => false,
+};
+
 /** A process with the real processor and one job in hand, which can be stopped at a point, for ever or for a while. */
 export class Hand {
   readonly #world: World;
@@ -126,6 +135,7 @@ export class Hand {
       states,
       locator: new ItemLocator(stage.ledger, new ChunkReader(stage.ledger), states, ACCOUNT),
       pacer: this.#pacer(),
+      host: HEALTHY,
       client: this.#client(),
       refreshCredentials: () => undefined,
       policy: { attempts: ATTEMPTS, notFound: 'already-gone', baseMs: LONG_MS, capMs: LONG_MS },

@@ -1,0 +1,28 @@
+import type { Redis } from 'ioredis';
+
+/**
+ * Which meaning the keys in Redis have for this version; one more with each change that an older version would read wrongly. The first version
+ * wrote no number and reads none.
+ */
+export const LAYOUT_VERSION = 2;
+
+export function layoutKey(prefix: string): string {
+  return `${prefix}:layout`;
+}
+
+/** A newer version works on this Redis. What it writes would be read wrongly here. */
+export class NewerLayout extends Error {
+  override readonly name = 'NewerLayout';
+
+  constructor(found: number) {
+    super(
+      `This Redis has been taken over by a newer certsweep: its keys have layout ${found}, this version knows ${LAYOUT_VERSION} and older. Install the newer version on this host too.`,
+    );
+  }
+}
+
+/** @throws NewerLayout, or the client's error */
+export async function refuseNewerLayout(redis: Redis, prefix: string): Promise<void> {
+  const found = Number((await redis.get(layoutKey(prefix))) ?? 0);
+  if (found > LAYOUT_VERSION) throw new NewerLayout(found);
+}
