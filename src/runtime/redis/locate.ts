@@ -117,7 +117,8 @@ async function unpack(system: System, folder: string, notice: (event: RedisNotic
   const startMs = performance.now();
   try {
     const reason = await refuseFolder(folder);
-    if (reason !== undefined) throw new Error(`a server in there ${reason}`);
+    if (reason !== undefined)
+      throw new Error(`a server in there ${reason}, or name another folder with XDG_CACHE_HOME`);
     const binary = await unpackRedis(folder);
     notice({ kind: 'unpacked', into: folder, tookMs: Math.round(performance.now() - startMs) });
     return binary;

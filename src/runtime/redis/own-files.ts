@@ -60,12 +60,12 @@ async function openOwnFile(path: string, flags: number): Promise<FileHandle> {
     // Without waiting: a named pipe would hold us until somebody opens its other end.
     file = await open(path, flags | O_NOFOLLOW | O_NONBLOCK, 0o600);
   } catch (error) {
-    if (!hasCode(error, 'ELOOP')) throw error;
+    if (!hasCode(error, 'ELOOP') && !hasCode(error, 'EACCES')) throw error;
     throw new RedisUnavailable(
-      `${path} is a symbolic link, which is not followed: remove it, or put the file itself there`,
-      {
-        cause: error,
-      },
+      hasCode(error, 'ELOOP')
+        ? `${path} is a symbolic link, which is not followed: remove it, or put the file itself there`
+        : `${path} may not be opened by user ${currentUser()}: remove it, or give it to that user with chown`,
+      { cause: error },
     );
   }
   const found = await file.stat();

@@ -1,4 +1,4 @@
-import { lstat, readdir, readlink } from 'node:fs/promises';
+import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { currentUser, hasCode } from './own-files.ts';
 
@@ -22,6 +22,8 @@ const MOST_LINKS = 40;
  * @throws ENOENT and other faults of the file system
  */
 export async function judgeProgram(program: string, libraryFolders: readonly string[]): Promise<Trust> {
+  // One that is not there is no candidate, whatever may be said of the way to it.
+  await stat(program);
   const groupWritable = new Map<string, GroupWritable>();
   const seen = new Set<string>();
   const paths = [program];
@@ -83,7 +85,7 @@ function judge(path: string, found: Found): string | undefined {
   const me = currentUser();
   if (me === undefined) return undefined;
   if (found.uid !== 0 && found.uid !== me)
-    return `is not run, because ${path} belongs to user ${found.uid}, neither to root nor to this user (${me}): remove it, or give it to one of the two with chown`;
+    return `is not run, because ${path} belongs to user ${found.uid}, neither to root nor to this user (${me}): give it to one of the two with chown`;
   if (found.isSymbolicLink() || (Number(found.mode) & 0o002) === 0 || isSharedByRoot(found)) return undefined;
   return `is not run, because every user can write to ${path}: look whether it is still what it was, then chmod o-w ${path}`;
 }
