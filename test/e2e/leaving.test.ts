@@ -6,10 +6,10 @@ import { openInstallation, settingsOf } from '../support/installation.ts';
 import { startRedisProxy } from '../support/redis-proxy.ts';
 import { startTestRedis } from '../support/redis.ts';
 
-let fleet: Fleet;
-afterEach(() => fleet.remove());
-
 describe('a worker that is told to leave', () => {
+  let fleet: Fleet;
+  afterEach(() => fleet.remove());
+
   it('finishes its calls on SIGTERM and gives back the rest, which another worker does', async () => {
     // So slow that most jobs in hand wait for a slot.
     fleet = await openFleet({
