@@ -130,6 +130,7 @@ async function feedAlone(batch) {
     caution: DEFAULT_CAUTION,
     mayFeed: () => true,
     owns: () => true,
+    mayGoOn: () => Promise.resolve(true),
     monotonicMs: () => performance.now(),
     tell: (event) => console.error(JSON.stringify(event)),
   });
@@ -163,11 +164,20 @@ async function feedAlone(batch) {
 }
 
 async function settle(ledger, batch, from, count) {
+  const run = { lock: { key: '{certsweep}:free', token: '' }, name: '', told: '' };
   for (let done = 0; done < count; done += SETTLE_AT_ONCE) {
     const ordinals = Array.from({ length: Math.min(SETTLE_AT_ONCE, count - done) }, (_, index) => from + done + index);
     await Promise.all(
       ordinals.map((n) =>
-        ledger.settle({ batch, n, outcome: 'revoked', code: '', requestId: randomUUID().toUpperCase(), attempts: 1 }),
+        ledger.settle({
+          batch,
+          n,
+          outcome: 'revoked',
+          code: '',
+          requestId: randomUUID().toUpperCase(),
+          attempts: 1,
+          run,
+        }),
       ),
     );
   }

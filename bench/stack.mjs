@@ -142,9 +142,8 @@ export async function ended(child) {
 
 /** A connection to the embedded Redis of an installation. */
 export function openRedis(folder) {
-  const record = JSON.parse(readFileSync(join(folder, 'data/redis/server.json'), 'utf8'));
   const password = readFileSync(join(folder, 'data/redis/password'), 'utf8').trim();
-  return new Redis({ path: record.socket, password });
+  return new Redis({ path: join(folder, 'data/redis/redis.sock'), password });
 }
 
 /** Random serial numbers of 16 bytes in hex, the hardest to pack. */

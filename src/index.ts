@@ -3,6 +3,7 @@ import { loadConfig } from './runtime/config/load-config.ts';
 import { redisPlaceOf } from './runtime/config/redis-place.ts';
 import { environment } from './runtime/environment.ts';
 import { connect } from './runtime/redis/connection.ts';
+import { describeRedisError } from './runtime/redis/describe-error.ts';
 import { openRedis } from './runtime/redis/open-redis.ts';
 import { parseCertificate, describeFault, CERTIFICATE_FIELDS, type Certificate } from './core/certificate.ts';
 import type { Priority } from './ledger/batch-record.ts';
@@ -60,6 +61,26 @@ export interface Submitted {
   readonly rejections: readonly Rejection[];
 }
 
+/**
+ * Redis did not answer whether it has taken a submission: its certificates may be revoked, now or later. `status(batch)` tells once Redis is back, and
+ * submitting the same again is harmless: while the first is at work, the second joins it.
+ */
+export class SubmissionUnknown extends Error {
+  override readonly name = 'SubmissionUnknown';
+  /** The batch that the certificates are in, should they have been taken. */
+  readonly batch: string;
+
+  /** @param cause - the client's error */
+  constructor(batch: string, cause: unknown) {
+    super(
+      `Redis did not answer whether it has taken the submission (${describeRedisError(cause)}): its certificates may be revoked as batch ${batch}. ` +
+        'Look for the batch when Redis is back, or submit the same again',
+      { cause },
+    );
+    this.batch = batch;
+  }
+}
+
 /** Hands certificates to the workers. */
 export interface Producer {
   /**
@@ -67,7 +88,7 @@ export interface Producer {
    * from some 780,000 certificates on, what finds duplicates is in the folder for temporary files, but for 1.4 bytes of each.
    * When it resolves, the certificates are in Redis and will be revoked. A single certificate joins the standing batch of its account.
    * @throws RedisUnavailable, or the client's error, when Redis does not take them; ScratchUnavailable, when that folder does not.
-   * Then nothing was accepted
+   * Then nothing was accepted. SubmissionUnknown, when Redis did not answer: then it may have been
    */
   submit(
     certificates: Certificate | Iterable<Certificate> | AsyncIterable<Certificate>,
@@ -113,7 +134,10 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
     judge.close();
     const account = item === undefined ? undefined : ownerOf(item.instanceId);
     if (item === undefined || account === undefined) return nothingAccepted(judge.tally);
-    const { batch, isNew } = await submitSingle(ledger, queueOf(account), account, item, priority);
+    const submitted = await submitSingle({ redis, ledger }, queueOf(account), account, item, priority);
+    const { batch } = submitted;
+    if (submitted.kind === 'unknown') throw new SubmissionUnknown(batch, submitted.error);
+    const { isNew } = submitted;
     return { batch, accepted: isNew ? 1 : 0, duplicates: isNew ? 0 : 1, rejected: 0, rejections: [] };
   }
 
@@ -138,6 +162,8 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
         return { batch: activated.batch, accepted, duplicates, rejected, rejections };
       case 'duplicate':
         return { batch: activated.batch, accepted: 0, duplicates: duplicates + accepted, rejected, rejections };
+      case 'unknown':
+        throw new SubmissionUnknown(activated.batch, activated.error);
       case 'gone':
         throw new Error('Redis lost the submission before it was complete: nothing was accepted, submit it again');
     }

@@ -4,6 +4,8 @@ export const EXIT = {
   someDead: 1,
   usage: 2,
   refused: 3,
+  /** Redis did not answer: what was asked for may have been done. */
+  unknown: 4,
   interrupted: 130,
 } as const;
 

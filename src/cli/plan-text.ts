@@ -1,5 +1,6 @@
 import type { Tally } from '../queue/tally.ts';
 import type { Config } from '../runtime/config/config.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { count, duration, groupDigits, printable, table } from './terminal.ts';
 
 /** Rejected rows shown; the rest is counted. */
@@ -22,6 +23,14 @@ export function describeTally(tally: Tally, config: Config): string {
   if (accepted > 0) parts.push(describeCost(tally, config));
   if (rejected > 0) parts.push(describeRejections(tally));
   return parts.join('\n\n');
+}
+
+/** For a plan that Redis did not answer for. */
+export function describeUnknown(batch: string, error: unknown): string {
+  return [
+    `Redis did not answer whether batch ${batch} runs: ${describeRedisError(error)}`,
+    `It may run, now or when Redis is back. certsweep status ${batch} shows whether it does, certsweep cancel ${batch} ends it. To have it run, submit the manifest again: while it is at work already, nothing is added.`,
+  ].join('\n');
 }
 
 /** Calls, and time at the pace that is configured. */

@@ -65,5 +65,5 @@ export async function withRedis<T>(
 
 /** For people only what takes time or went wrong is worth a line. */
 export function sayNotice(event: RedisNotice): void {
-  if (event.kind === 'unpacking' || event.kind === 'loading' || event.kind === 'lost') say(describeNotice(event));
+  if (['unpacking', 'loading', 'lost', 'group-writable'].includes(event.kind)) say(describeNotice(event));
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { STANDING_PREFIX } from '../ledger/ledger.ts';
 import { allHalts, type AnyHalt } from '../limiter/host-halts.ts';
 import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from '../queue/overview.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
@@ -20,7 +21,7 @@ export function addStatus(program: Command): void {
     .command('status')
     .summary('how a batch goes, or all of them')
     .description(
-      'Shows one batch, or all batches and halts. Exit code: 1 when a completed batch has dead items, 3 while something is halted or paused.',
+      'Shows one batch, or all batches and halts. Exit code: 1 when a completed batch has dead items, 3 while something is halted, paused or lost.',
     )
     .argument('[batch]')
     .option('--json', 'print one object')
@@ -86,10 +87,18 @@ async function lookAtBatch(store: Store, id: string): Promise<Look> {
     halt.instanceId === undefined ? accounts.has(halt.account) : instances.includes(halt.instanceId),
   );
   if (detail === undefined) throw noBatch(id, store.where);
-  const isDone = detail.pending === 0 && detail.state !== 'planned';
+  // A standing batch that is paused keeps what comes next waiting.
+  const isDone = detail.pending === 0 && detail.state !== 'planned' && detail.state !== 'paused';
+  const isUnread = !isDone && detail.state !== 'planned' && !id.startsWith(STANDING_PREFIX) && lanes.length === 0;
   const alone = detail.state === 'running' && !isDone ? await unattended(store, accounts) : [];
-  const text = [...(isDone ? [] : halts.map(describeHalt)), ...alone, describeBatch(detail)].join('\n');
-  return { text, json: statusOf(detail), exitCode: exitCodeOf(detail, halts, isDone), isDone };
+  const lost = isUnread ? [`Redis has lost which instances batch ${id} holds: a worker reads its chunks again.`] : [];
+  const text = [...(isDone ? [] : halts.map(describeHalt)), ...lost, ...alone, describeBatch(detail)].join('\n');
+  return {
+    text,
+    json: statusOf(detail),
+    exitCode: isUnread ? EXIT.refused : exitCodeOf(detail, halts, isDone),
+    isDone,
+  };
 }
 
 function exitCodeOf(detail: BatchDetail, halts: readonly AnyHalt[], isDone: boolean): number {

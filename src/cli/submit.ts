@@ -10,7 +10,7 @@ import { planManifest, surveyManifest } from '../queue/submission.ts';
 import type { Tally } from '../queue/tally.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { describeTally } from './plan-text.ts';
+import { describeTally, describeUnknown } from './plan-text.ts';
 import { configOf, withStore, type CommonOptions, type Store } from './session.ts';
 import { count, groupDigits, printJson, say } from './terminal.ts';
 import { ownersOf, unattended } from './unattended.ts';
@@ -27,6 +27,7 @@ interface SubmitOptions extends CommonOptions {
   readonly requestedBy?: string;
   readonly reason?: string;
   readonly skipInvalid?: boolean;
+  readonly allowUnterminated?: boolean;
   readonly json?: boolean;
 }
 
@@ -48,7 +49,11 @@ export function addSubmit(program: Command): void {
     .option('--requested-by <who>', 'kept with the batch')
     .option('--reason <text>', 'kept with the batch')
     .option('--skip-invalid', 'leave bad rows out instead of refusing the manifest')
-    .option('--json', 'print one object: batch, accepted, duplicates, rejected')
+    .option(
+      '--allow-unterminated',
+      'take the last row of a CSV without a line end, for tools that write none; else it counts as cut off',
+    )
+    .option('--json', 'print one object: batch, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action((manifest: string, options: SubmitOptions) => submit(manifest, options));
 }
@@ -61,7 +66,7 @@ async function submit(manifest: string, options: SubmitOptions): Promise<void> {
       'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to revoke.',
     );
   }
-  const rows = await openManifest(manifest, options);
+  const rows = named(manifest, await openManifest(manifest, options));
   if (!isExecution) {
     const config = await configOf(options);
     const tally = await surveyManifest(rows, ownerIn(config));
@@ -106,8 +111,13 @@ async function execute(
       'The stored plan is no longer there (it is kept for an hour): nothing runs. Submit the manifest again.',
     );
   }
-  const isNew = result.kind === 'running';
   const { accepted, duplicates, rejected } = tally;
+  if (result.kind === 'unknown') {
+    const { batch, error } = result;
+    if (options.json === true) printJson({ batch, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
+    throw new CommandEnd(EXIT.unknown, describeUnknown(batch, error));
+  }
+  const isNew = result.kind === 'running';
   if (options.json === true) {
     printJson({
       batch: result.batch,
@@ -122,15 +132,21 @@ async function execute(
     );
   else say(`This manifest is at work already, as batch ${result.batch}: nothing was added.`);
   if (options.wait === true) await waitForBatch(store, result.batch);
-  else {
-    const owners = ownersOf(store.config, await store.ledger.lanes(result.batch));
-    for (const line of await unattended(store, owners)) say(line);
-  }
+  // It runs, whether or not Redis tells who works on it.
+  else for (const line of await unattendedOf(store, result.batch).catch(() => [])) say(line);
+}
+
+async function unattendedOf(store: Store, batch: string): Promise<string[]> {
+  return unattended(store, ownersOf(store.config, await store.ledger.lanes(batch)));
 }
 
 async function openManifest(manifest: string, options: SubmitOptions): Promise<AsyncIterable<readonly ManifestRow[]>> {
-  const { instance, ca } = options;
-  const given = { ...(instance !== undefined && { instanceId: instance }), ...(ca !== undefined && { caSn: ca }) };
+  const { instance, ca, allowUnterminated = false } = options;
+  const given = {
+    ...(instance !== undefined && { instanceId: instance }),
+    ...(ca !== undefined && { caSn: ca }),
+    allowUnended: allowUnterminated,
+  };
   if (manifest === '-') return readManifest(process.stdin, given);
   const format = formatOf(manifest);
   if (format === undefined) {
@@ -143,6 +159,19 @@ async function openManifest(manifest: string, options: SubmitOptions): Promise<A
   });
   if (!found.isFile()) throw new ManifestError(`${manifest} is not a file.`);
   return readManifest(createReadStream(manifest, { highWaterMark: 1 << 18 }), { ...given, format });
+}
+
+/** Its faults with the name of the manifest, which the reader does not know. */
+async function* named(
+  manifest: string,
+  rows: AsyncIterable<readonly ManifestRow[]>,
+): AsyncGenerator<readonly ManifestRow[]> {
+  try {
+    yield* rows;
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    throw new ManifestError(`${manifest === '-' ? 'standard input' : manifest}: ${error.message}`);
+  }
 }
 
 function ownerIn(config: Config): (instanceId: string) => string | undefined {

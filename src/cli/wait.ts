@@ -1,5 +1,6 @@
 import { readHalts } from '../limiter/halt-store.ts';
 import { batchStatus, type BatchDetail } from '../queue/overview.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { Progress } from './progress.ts';
@@ -15,12 +16,12 @@ const LOOK_EVERY_MS = 500;
  * @throws CommandEnd with the exit code that its outcome asks for; the batch itself goes on whatever happens here
  */
 export async function waitForBatch(store: Store, batch: string): Promise<BatchDetail> {
-  const owners = ownersOf(store.config, await store.ledger.lanes(batch));
   const leave = onLeaveSignal();
   const interrupted = leave.wait.then(() => 'interrupted' as const);
   const progress = new Progress();
   const told = new Set<string>();
   try {
+    const owners = ownersOf(store.config, await store.ledger.lanes(batch));
     for (;;) {
       const detail = await batchStatus(store.ledger, batch);
       if (detail === undefined)
@@ -51,6 +52,13 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
         );
       }
     }
+  } catch (error) {
+    if (error instanceof CommandEnd) throw error;
+    progress.end();
+    throw new CommandEnd(
+      EXIT.unknown,
+      `Batch ${batch} goes on, but Redis does not answer how: ${describeRedisError(error)}\ncertsweep status ${batch} --watch shows it when Redis is back.`,
+    );
   } finally {
     leave.forget();
   }

@@ -15,8 +15,10 @@ import type { Redis } from 'ioredis';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { configOf, withRedis, type CommonOptions } from './session.ts';
 
-/** Calls under way may take so long to end after the first signal; a supervisor should wait a little longer before it kills. */
-const DRAIN_DEADLINE_MS = 10_000;
+/** After the first signal the process is gone within so long, whatever hangs; a supervisor should wait a little longer before it kills. */
+const LEAVE_WITHIN_MS = 10_000;
+/** Calls under way may take so long of it to end. */
+const DRAIN_DEADLINE_MS = 8_000;
 const LIVE_EVERY_MS = 1_000;
 
 export function addWorker(program: Command): void {
@@ -24,7 +26,7 @@ export function addWorker(program: Command): void {
     .command('worker')
     .summary('work on the queues of all configured accounts until told to stop')
     .description(
-      'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 10 s) and gives back the rest; a second signal leaves at once. Logs are lines of JSON on stderr.',
+      'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 8 s), gives back the rest, and has left within 10 s, also where Redis hangs; a second signal leaves at once. Logs are lines of JSON on stderr.',
     )
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action(async (options: CommonOptions) => {
@@ -32,6 +34,7 @@ export function addWorker(program: Command): void {
       refuseIncomplete(config);
       const log = createLogger(config.log.level);
       const leave = onLeaveSignal();
+      void leaveInTime(leave.wait, log);
       try {
         await withRedis(
           config,
@@ -43,7 +46,24 @@ export function addWorker(program: Command): void {
       } finally {
         leave.forget();
       }
+      // What still waits for a Redis that is away would keep the process.
+      process.exit();
     });
+}
+
+async function leaveInTime(told: Promise<LeaveSignal>, log: Logger): Promise<void> {
+  process.exitCode = (await told) === 'SIGINT' ? EXIT.interrupted : EXIT.ok;
+  endAnyway(log);
+}
+
+/** The last resort, where closing waits for what does not come. */
+function endAnyway(log: Logger): void {
+  const end = (): void => {
+    const message = 'Closing took too long. What was in hand is taken up by other workers when its locks have run out.';
+    log.warn({ event: 'worker-left', message });
+    process.exit();
+  };
+  setTimeout(end, LEAVE_WITHIN_MS).unref();
 }
 
 async function work(config: Config, redis: Redis, log: Logger, leave: Promise<LeaveSignal>): Promise<void> {
@@ -60,13 +80,19 @@ async function work(config: Config, redis: Redis, log: Logger, leave: Promise<Le
     log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
     const reason = await reasonToLeave(worker, leave);
     log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
-    if (reason === 'must-leave') throw new CommandEnd(EXIT.refused, worker.mustLeaveBecause ?? '');
-    if (reason === 'silent')
+    if (reason === 'must-leave') {
+      process.exitCode = EXIT.refused;
+      endAnyway(log);
+      throw new CommandEnd(EXIT.refused, worker.mustLeaveBecause ?? '');
+    }
+    if (reason === 'silent') {
+      process.exitCode = EXIT.refused;
+      endAnyway(log);
       throw new CommandEnd(
         EXIT.refused,
         'The worker fell silent although jobs are ready, even after its queue connection was made anew: start it again.',
       );
-    process.exitCode = reason === 'SIGINT' ? EXIT.interrupted : EXIT.ok;
+    }
   } finally {
     await worker.close(DRAIN_DEADLINE_MS);
     await health?.close();

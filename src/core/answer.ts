@@ -1,3 +1,5 @@
+import { blameOf, mayHaveDone } from './code-table.ts';
+
 /**
  * What came back of one call, in the API's words. `effect` says whether the certificate may be gone all the same:
  * `none` when the call certainly changed nothing, `unknown` when the answer was lost or says nothing.
@@ -81,8 +83,9 @@ export function effectUnknown(answer: Answer): boolean {
       return true;
     case 'network':
       return answer.effect === 'unknown';
-    case 'accepted':
     case 'refused':
+      return mayHaveDone(blameOf(answer.code));
+    case 'accepted':
     case 'not-sent':
       return false;
   }

@@ -54,6 +54,29 @@ export function blameOf(code: string): Blame {
   return CODE_TABLE.find((row) => matches(row, code))?.blame ?? 'unknown';
 }
 
+/**
+ * Whether a call that was refused so may have deleted the certificate all the same. A service that failed may have failed after the deletion.
+ * Each call has a nonce of its own, so a used nonce means that this very call arrived twice. A code that no row knows promises nothing.
+ */
+export function mayHaveDone(blame: Blame): boolean {
+  switch (blame) {
+    case 'service':
+    case 'nonce':
+    case 'unknown':
+      return true;
+    case 'item':
+    case 'not-found':
+    case 'instance':
+    case 'credential':
+    case 'token':
+    case 'risk-control':
+    case 'clock':
+    case 'our-request':
+    case 'rate':
+      return false;
+  }
+}
+
 function matches(row: CodeRow, code: string): boolean {
   switch (row.match) {
     case 'exact':

@@ -77,7 +77,8 @@ async function* examineCalls(
   halts: readonly Halt[],
 ): AsyncGenerator<Check> {
   const { accounts } = config;
-  const takeSlot = connections === undefined ? undefined : openSlots(connections.forSlots, config, halts);
+  const slots = connections === undefined ? undefined : openSlots(connections.forSlots, config, halts);
+  const takeSlot = slots?.take;
   const answering = new Map<string, boolean>();
   for (const account of accounts) {
     const { endpoint } = account;
@@ -104,6 +105,7 @@ async function* examineCalls(
       yield* await checkCredentials(account, config, credentialsOf(account), takeSlot);
     }
   }
+  await slots?.close();
   // Last: by now the limiter has told Redis what is configured here.
   for (const account of accounts) {
     yield* await attempt('account quota', () => checkAccountQuota(connections?.redis, account));

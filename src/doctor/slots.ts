@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { Limiter } from '../limiter/contract.ts';
 import type { Halt } from '../limiter/halt-store.ts';
 import { openLimiter } from '../limiter/limiter.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
@@ -16,17 +17,28 @@ export type TakeSlot = (account: AccountConfig) => Promise<{ readonly notAfterMs
  * Slots from the same clocks as the workers', so that even the doctor's calls stay under the quotas.
  * @param redis - of the `worker` role
  */
-export function openSlots(redis: Redis, config: Config, halts: readonly Halt[]): TakeSlot {
+export function openSlots(
+  redis: Redis,
+  config: Config,
+  halts: readonly Halt[],
+): { readonly take: TakeSlot; readonly close: () => Promise<void> } {
   const { egress, limiter } = config;
-  return async ({ name, qps }) => {
+  // One for all calls of an account: each begins with a second without a slot.
+  const opened = new Map<string, Limiter>();
+  const slotsOf = ({ name, qps }: AccountConfig): Limiter => {
     const isHalted = halts.some((halt) => halt.account === name && halt.instanceId === undefined);
     // A halted account gives slots to probes only, and those are the workers'. Nobody else calls for it meanwhile, so only the address' clock matters.
     const account = isHalted ? { name: `doctor:${name}`, qps: 1 } : { name, qps };
     const slots = openLimiter({ redis, prefix: KEY_PREFIX, account, egress, lateMs: limiter.lateMs });
-    // Whoever still waits then is told "closed".
-    const timer = setTimeout(() => void slots.close(), WAIT_MS);
-    try {
-      const grant = await slots.take(NO_INSTANCE, true);
+    opened.set(name, slots);
+    return slots;
+  };
+  return {
+    async take(account) {
+      const slots = opened.get(account.name) ?? slotsOf(account);
+      // Whoever still waits then is told "closed".
+      const timer = setTimeout(() => void slots.close(), WAIT_MS);
+      const grant = await slots.take(NO_INSTANCE, true).finally(() => clearTimeout(timer));
       switch (grant.kind) {
         case 'slot':
           return grant;
@@ -35,9 +47,9 @@ export function openSlots(redis: Redis, config: Config, halts: readonly Halt[]):
         case 'closed':
           return `no slot within ${WAIT_MS / 1_000} s: workers use them all, or the account is held by a throttling answer`;
       }
-    } finally {
-      clearTimeout(timer);
-      await slots.close();
-    }
+    },
+    async close() {
+      await Promise.all([...opened.values()].map((slots) => slots.close()));
+    },
   };
 }

@@ -16,10 +16,12 @@ export interface Batch {
   readonly reason?: string;
   /** Why it is paused, for people. */
   readonly pausedBecause?: string;
-  /** Items handed to the queue so far. */
+  /** Items handed to the queue so far: those below the cursors of their lanes. */
   readonly fed: number;
   /** The counts when an operator last resumed it; from then on the breaker counts anew and there is no ramp. */
   readonly resumedAt?: Counts;
+  /** How often an operator has resumed it. */
+  readonly resumes: number;
 }
 
 /** The field of the record, and of the JSON of `status`, that counts an outcome. */
@@ -50,6 +52,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     priority: hash['priority'] === 'urgent' ? 'urgent' : 'bulk',
     submittedAt: number('submittedAt'),
     fed: number('fed'),
+    resumes: number('resumes'),
     ...(hash['completedAt'] !== undefined && { completedAt: number('completedAt') }),
     ...(hash['requestedBy'] !== undefined && { requestedBy: hash['requestedBy'] }),
     ...(hash['reason'] !== undefined && { reason: hash['reason'] }),

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import { script } from '../runtime/redis/script.ts';
 import { FEED_RANK, type Ledger } from './ledger.ts';
-import { DISCARD, REOPEN } from './scripts.lua.ts';
+import { DISCARD, REOPEN, REOPENED, REOPENED_FED } from './scripts.lua.ts';
 
 /** One life of an item that ended dead. */
 export interface Death {
@@ -35,6 +35,8 @@ export interface DeadFilter {
 
 const reopenScript = script<number>(REOPEN);
 const discardScript = script<number>(DISCARD);
+const reopenedScript = script<string[]>(REOPENED);
+const fedScript = script<null>(REOPENED_FED);
 
 /** Letters read from Redis at once. */
 const PAGE = 500;
@@ -65,14 +67,14 @@ export async function* deadLetters(
  */
 export type Reopened = 'reopened' | 'gone' | 'cancelled' | 'malformed';
 
-const REOPENED: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone', [-1]: 'cancelled', [-2]: 'malformed' };
+const REPLIES: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone', [-1]: 'cancelled', [-2]: 'malformed' };
 
 /** Makes a dead item pending again; the feeder gives it a job, with its history. */
 export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
   const of = ledger.keys.of(batch);
-  const letters = [of.dead, of.reopened, of.superseded, of.departed, of.retries];
+  const letters = [of.dead, of.reopened, of.superseded, of.departed, of.retries, of.notes, of.history];
   const keys = [of.record, ledger.keys.active, of.settled, of.ledger, ...letters];
-  return REOPENED[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk])] ?? 'gone';
+  return REPLIES[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk])] ?? 'gone';
 }
 
 /** Puts a letter aside; the item stays counted as dead. @returns false when it is gone already */
@@ -81,16 +83,18 @@ export async function discardDeadLetter(redis: Redis, ledger: Ledger, batch: str
   return (await discardScript(redis, [of.ledger, of.dead], [n])) === 1;
 }
 
-/** Reopened items of a batch that no job stands for yet, at most some hundred. */
+/** Reopened items of a batch that no job stands for yet, at most some hundred, each with how often it was retried. */
 export async function reopenedItems(
   redis: Redis,
   ledger: Ledger,
   batch: string,
-): Promise<{ n: number; letter: DeadLetter }[]> {
-  const [, page] = await redis.hscan(ledger.keys.of(batch).reopened, 0, 'COUNT', PAGE);
-  const items: { n: number; letter: DeadLetter }[] = [];
-  for (let index = 0; index + 1 < page.length; index += 2) {
-    items.push({ n: Number(page[index]), letter: JSON.parse(page[index + 1] ?? '') as DeadLetter });
+): Promise<{ n: number; letter: DeadLetter; retries: number }[]> {
+  const of = ledger.keys.of(batch);
+  const page = await reopenedScript(redis, [of.reopened, of.retries], [PAGE]);
+  const items: { n: number; letter: DeadLetter; retries: number }[] = [];
+  for (let index = 0; index + 2 < page.length; index += 3) {
+    const letter = JSON.parse(page[index + 1] ?? '') as DeadLetter;
+    items.push({ n: Number(page[index]), letter, retries: Number(page[index + 2]) });
   }
   return items;
 }
@@ -112,20 +116,16 @@ export async function retriesOf(
   return known.map((retries) => Number(retries ?? 0));
 }
 
-/** A job stands for the item now. */
-export async function reopenedItemFed(
+/** Jobs stand for the items now. What was retried again since, by another feeder's job, still waits for the next one. */
+export async function reopenedItemsFed(
   redis: Redis,
   ledger: Ledger,
   batch: string,
-  ordinals: readonly number[],
+  items: readonly { readonly n: number; readonly retries: number }[],
 ): Promise<void> {
-  if (ordinals.length > 0) await redis.hdel(ledger.keys.of(batch).reopened, ...ordinals.map(String));
-}
-
-/** The letter's deaths so far, its last one included. */
-export function deathsOf(letter: DeadLetter): Death[] {
-  const { code, message, requestId, attempts, at } = letter;
-  return [...letter.history, { code, message, requestId, attempts, at }];
+  const of = ledger.keys.of(batch);
+  const lives = items.flatMap(({ n, retries }) => [n, retries]);
+  if (items.length > 0) await fedScript(redis, [of.reopened, of.retries], lives);
 }
 
 function parseLetter(value: string): DeadLetter {

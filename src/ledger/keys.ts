@@ -23,14 +23,18 @@ export interface BatchKeys {
   readonly cursors: string;
   /** Bitmap: one bit for each settled item. */
   readonly settled: string;
-  /** Bitmap: one bit for each item of which a call may have left. */
+  /** Hash: ordinal of an item that is not settled to the name of the run that last noted a call of it. */
+  readonly notes: string;
+  /** Bitmap: what versions with layout 1 had in place of `notes`, without a name. */
   readonly departed: string;
   /** Stream: the outcomes, in the order they came. */
   readonly ledger: string;
   /** Hash: ordinal to the dead letter. */
   readonly dead: string;
-  /** Hash: ordinal to the history of a dead letter that is to be tried again. */
+  /** Hash: ordinal to the dead letter of an item that is to be tried again and has no job yet. */
   readonly reopened: string;
+  /** Hash: ordinal to the deaths of an item whose dead letter was retried. */
+  readonly history: string;
   /** Hash: ordinal to how often its dead letter was retried. */
   readonly retries: string;
   /** Set: ledger entries that no longer count, since their item was reopened. */
@@ -54,10 +58,12 @@ export function ledgerKeys(prefix: string): LedgerKeys {
       lanes: `${prefix}:batch:${batch}:lanes`,
       cursors: `${prefix}:batch:${batch}:cursors`,
       settled: `${prefix}:batch:${batch}:settled`,
+      notes: `${prefix}:batch:${batch}:notes`,
       departed: `${prefix}:batch:${batch}:departed`,
       ledger: `${prefix}:batch:${batch}:ledger`,
       dead: `${prefix}:batch:${batch}:dead`,
       reopened: `${prefix}:batch:${batch}:reopened`,
+      history: `${prefix}:batch:${batch}:history`,
       retries: `${prefix}:batch:${batch}:retries`,
       superseded: `${prefix}:batch:${batch}:superseded`,
       adopted: `${prefix}:batch:${batch}:adopted`,

@@ -1,11 +1,13 @@
 import type { Redis } from 'ioredis';
 import type { BatchEvent, BatchState, Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
+import type { Noted } from '../core/decide.ts';
 import { script } from '../runtime/redis/script.ts';
 import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
 import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
+import type { Death } from './dead-letters.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
-import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, SETTLE } from './scripts.lua.ts';
+import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, RESTORE_LANES, SETTLE } from './scripts.lua.ts';
 
 /** One settled item, as it goes into the ledger. */
 export interface Settlement {
@@ -25,21 +27,39 @@ export interface Settlement {
   readonly jobId?: string;
   /** Retries of the item when its job was made: of what is tried again since, as another job, it can only tell a success. */
   readonly retries?: number;
+  readonly run: Run;
+  /** A call may have worked although no answer said so. */
+  readonly doubt?: boolean;
+  /** The run has made calls of its own, so that what it says rests on more than the item's record. */
+  readonly isHeard?: boolean;
 }
 
-/** `already`: it was settled before, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. */
-export type Settled = 'settled' | 'drained' | 'already' | 'unknown';
+/**
+ * `already`: another run settled it, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. `lock-lost`: the job
+ * is no longer the run's, nothing changed. A `Noted` says that nothing changed either: the calls that the ledger knows of are not those that the
+ * settlement rests on.
+ */
+export type Settled = 'settled' | 'drained' | 'already' | 'unknown' | 'lock-lost' | Noted;
 
 /**
- * `noted`: the call may leave. `settled`: the item was settled meanwhile, so there is nothing to call for; if it is retried, as another job.
- * `lock-lost`: another run has the job, or will have it.
+ * A `Noted`: the call may leave, and what was noted before it. `settled`: the item was settled meanwhile, so there is nothing to call for; if it is
+ * retried, as another job. `lock-lost`: another run has the job, or will have it.
  */
-export type Departure = 'noted' | 'settled' | 'lock-lost' | 'no-batch';
+export type Departure = Noted | 'settled' | 'lock-lost' | 'no-batch';
 
 export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
   | { readonly kind: 'refused'; readonly state: BatchState }
   | { readonly kind: 'no-batch' };
+
+/** An item that had no job a moment ago. */
+export interface JoblessItem {
+  readonly n: number;
+  /** What it was adopted under. */
+  readonly key?: string;
+  /** Where its job would be in Redis, under each id that it may have. */
+  readonly jobKeys: readonly string[];
+}
 
 /** How an instance's items of a batch are found and how far they have been fed. */
 export interface Lane {
@@ -49,18 +69,31 @@ export interface Lane {
   readonly cursor: number;
 }
 
-/** BullMQ's lock of a job, as the run knows it that took the job. */
+/** BullMQ's lock of a job, as the run knows it that took the job; the token is empty for one that needs the job to have no lock. */
 export interface JobLock {
   readonly key: string;
   readonly token: string;
 }
+
+/** One run of a job. */
+export interface Run {
+  readonly lock: JobLock;
+  /** Stands in the notes that it makes; no other run has the same. Empty where it makes none. */
+  readonly name: string;
+  /** The run whose note the item's record tells of; empty where it tells of none. */
+  readonly told: string;
+}
+
+/** The `told` of a record that a version with layout 1 wrote: its notes had no names. */
+export const UNNAMED_RUN = 'unnamed';
 
 const settleScript = script<Settled>(SETTLE);
 const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
 const departScript = script<Departure>(DEPART);
-const advanceScript = script<null>(ADVANCE);
+const advanceScript = script<number>(ADVANCE);
+const restoreScript = script<null>(RESTORE_LANES);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
 
@@ -69,6 +102,15 @@ export const FEED_RANK: Readonly<Record<Priority, number>> = { urgent: 0, bulk: 
 
 /** A standing batch takes in the jobs that belong to none; its name begins so. */
 export const STANDING_PREFIX = 'direct-';
+
+/** Thrown where a standing batch takes nothing in. */
+export class BeingCancelled extends Error {
+  override readonly name = 'BeingCancelled';
+
+  constructor(batch: string) {
+    super(`batch ${batch} is being cancelled: try again when none of its items is pending`);
+  }
+}
 
 /** The durable record of batches, their items and outcomes. Every method is one step in Redis. */
 export class Ledger {
@@ -84,11 +126,16 @@ export class Ledger {
   async settle(item: Settlement): Promise<Settled> {
     const { active, fingerprints } = this.keys;
     const of = this.keys.of(item.batch);
-    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.retries];
     const { batch, n, outcome, code, requestId, attempts, letter = '', jobId = '', retries = '' } = item;
+    const { run, doubt = false, isHeard = false } = item;
+    const about = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.retries];
     const byAbsence = item.byAbsence === true ? 1 : 0;
     const end = [outcome, COUNT_FIELD[outcome], code, requestId, attempts, byAbsence];
-    return settleScript(this.#redis, keys, [batch, n, ...end, letter, jobId, retries]);
+    return settleScript(
+      this.#redis,
+      [...about, run.lock.key, of.notes, of.departed],
+      [batch, n, ...end, letter, jobId, retries, run.lock.token, run.name, run.told, doubt ? 1 : 0, isHeard ? 1 : 0],
+    );
   }
 
   /** The first item at or after `from`, the beginning of a chunk, that is not settled; behind the last one when all are. */
@@ -98,24 +145,31 @@ export class Ledger {
   }
 
   /**
-   * Notes that a call of the item is about to leave, so that whoever takes it up after a crash knows. Only the run that has the job may:
-   * the one that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
+   * Notes that a call of the item is about to leave, so that the next run of it knows after a crash. Only the run that has the job may: the one
+   * that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
    */
-  async depart(batch: string, n: number, retries: number, lock: JobLock): Promise<Departure> {
-    const { record, departed, settled, retries: known } = this.keys.of(batch);
-    return departScript(this.#redis, [record, departed, settled, known, lock.key], [n, retries, lock.token]);
+  async depart(batch: string, n: number, retries: number, { lock, name, told }: Run): Promise<Departure> {
+    const { record, notes, departed, settled, retries: known } = this.keys.of(batch);
+    const keys = [record, notes, settled, known, lock.key, departed];
+    return departScript(this.#redis, keys, [n, retries, lock.token, name, told]);
   }
 
-  /** Whether a call of the item may have left since it was accepted or last reopened. */
-  async hasDeparted(batch: string, n: number): Promise<boolean> {
-    return (await this.#redis.getbit(this.keys.of(batch).departed, n)) === 1;
-  }
-
-  /** The same of many. */
+  /** Of each item that is not settled, whether a call of it may have left. */
   async haveDeparted(batch: string, ordinals: readonly number[]): Promise<boolean[]> {
     if (ordinals.length === 0) return [];
+    const { notes, departed } = this.keys.of(batch);
     const bits = ordinals.flatMap((n) => ['GET', 'u1', n]).slice(1);
-    return (await this.#redis.bitfield_ro(this.keys.of(batch).departed, 'GET', ...bits)).map((bit) => bit === 1);
+    const [names, unnamed] = await Promise.all([
+      this.#redis.hmget(notes, ...ordinals.map(String)),
+      this.#redis.bitfield_ro(departed, 'GET', ...bits),
+    ]);
+    return ordinals.map((_, at) => names[at] !== null || unnamed[at] === 1);
+  }
+
+  /** What a retried item died of before, the oldest death first. */
+  async history(batch: string, n: number): Promise<readonly Death[]> {
+    const text = await this.#redis.hget(this.keys.of(batch).history, String(n));
+    return text === null ? [] : (JSON.parse(text) as Death[]);
   }
 
   /** Which items of a chunk are settled, by their position in it. */
@@ -156,10 +210,20 @@ export class Ledger {
     }));
   }
 
-  /** Notes that an instance's items below `cursor` were handed to the queue, `count` of them just now. */
-  async advance(batch: string, instanceId: string, cursor: number, count: number): Promise<void> {
+  /** Writes the lanes of a batch that has none. */
+  async restoreLanes(batch: string, lanes: ReadonlyMap<string, ChunkRanges>): Promise<void> {
     const of = this.keys.of(batch);
-    await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, count]);
+    const args = [...lanes].flatMap(([instanceId, chunks]) => [instanceId, JSON.stringify(chunks)]);
+    await restoreScript(this.#redis, [of.record, of.lanes], args);
+  }
+
+  /**
+   * Notes that a lane's items below `to`, `count` of them at or above its cursor, were handed to the queue.
+   * @returns false when another process has moved the cursor since the lane was read: nothing is noted
+   */
+  async advance(batch: string, { instanceId, cursor }: Lane, to: number, count: number): Promise<boolean> {
+    const of = this.keys.of(batch);
+    return (await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, to, count])) === 1;
   }
 
   /** The certificates of a chunk; undefined when there is no such chunk. */
@@ -178,7 +242,7 @@ export class Ledger {
    * Gives a job that belongs to no batch its ordinal in a standing batch. The same job id with the same certificate gets the same ordinal
    * again, until it is settled.
    * @returns `isNew` false when the job is there already; `key` is what it is adopted under: the job id, unless that stands for another certificate
-   * @throws while the standing batch is cancelled and some of it is not settled yet
+   * @throws BeingCancelled while the standing batch is cancelled and some of it is not settled yet
    */
   async adopt(
     batch: string,
@@ -190,8 +254,15 @@ export class Ledger {
     const { instanceId, caSn, deviceSn } = certificate;
     const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk];
     const [n, isNew, key] = await adoptScript(this.#redis, keys, args);
-    if (n < 0) throw new Error(`batch ${batch} is being cancelled: try again when none of its items is pending`);
+    if (n < 0) throw new BeingCancelled(batch);
     return { n, isNew: isNew === 1, key };
+  }
+
+  /** Whether the job has that place in a standing batch, or had it before the item was settled. */
+  async isAdoptedAs(batch: string, key: string, n: number): Promise<boolean> {
+    const { adopted, settled } = this.keys.of(batch);
+    const [known, isSettled] = await Promise.all([this.#redis.hget(adopted, key), this.#redis.getbit(settled, n)]);
+    return known === null ? isSettled === 1 : Number(known) === n;
   }
 
   /** The jobs a standing batch has adopted and not settled. */
@@ -200,25 +271,40 @@ export class Ledger {
     return new Map(Object.entries(jobs).map(([jobId, n]) => [jobId, Number(n)]));
   }
 
-  /** Pauses, resumes or cancels; every process hears of it through the signals counter. */
+  /**
+   * Pauses, resumes or cancels; every process hears of it through the signals counter.
+   * @param resumes - refused where the batch has been resumed another number of times: what was judged is no longer so
+   */
   async change(
     batch: string,
     event: Extract<BatchEvent, 'pause' | 'resume' | 'cancel'>,
     reason = '',
+    resumes?: number,
   ): Promise<StateChange> {
-    const keys = [this.keys.of(batch).record, this.keys.signals, this.keys.fingerprints];
-    const state = await changeScript(this.#redis, keys, [event, reason, batch]);
+    const { signals, fingerprints, active } = this.keys;
+    const keys = [this.keys.of(batch).record, signals, fingerprints, active];
+    const state = await changeScript(this.#redis, keys, [event, reason, batch, resumes ?? '']);
     if (state === '') return { kind: 'no-batch' };
     return state.startsWith('!')
       ? { kind: 'refused', state: state.slice(1) as BatchState }
       : { kind: 'changed', state: state as BatchState };
   }
 
-  /** Settles as cancelled those of the items that no job ever stood for; their batch must be cancelled. */
-  async cancelItems(batch: string, ordinals: readonly number[]): Promise<number> {
+  /**
+   * Settles as cancelled those of the items that have no job and of which no call was noted; their batch must be cancelled.
+   * @param evenIfCalled - where nobody can say any more what certificate an item is
+   * @returns how many
+   */
+  async cancelItems(batch: string, items: readonly JoblessItem[], evenIfCalled = false): Promise<number> {
+    if (items.length === 0) return 0;
     const of = this.keys.of(batch);
-    const keys = [of.record, this.keys.active, this.keys.fingerprints, of.settled, of.ledger];
-    return ordinals.length === 0 ? 0 : cancelScript(this.#redis, keys, [batch, ...ordinals]);
+    const { active, fingerprints } = this.keys;
+    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.notes, of.departed, of.adopted];
+    return cancelScript(
+      this.#redis,
+      [...keys, ...items.flatMap(({ jobKeys }) => jobKeys)],
+      [batch, evenIfCalled ? 1 : 0, ...items.flatMap(({ n, key = '', jobKeys }) => [n, key, jobKeys.length])],
+    );
   }
 
   /**

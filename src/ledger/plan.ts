@@ -1,11 +1,12 @@
 import { createHash, randomBytes, type Hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
+import { fateOf } from '../runtime/redis/fate.ts';
 import { script } from '../runtime/redis/script.ts';
 import type { Priority } from './batch-record.ts';
 import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
 import { FEED_RANK, type Ledger } from './ledger.ts';
-import { ACTIVATE } from './scripts.lua.ts';
+import { ACTIVATE, WITHDRAW } from './scripts.lua.ts';
 
 /** How long a plan that nobody activates is kept after its last write. */
 const PLAN_TTL_SECONDS = 3_600;
@@ -13,6 +14,7 @@ const PLAN_TTL_SECONDS = 3_600;
 const WRITES_IN_FLIGHT = 8;
 
 const activateScript = script<string>(ACTIVATE);
+const withdrawScript = script<null>(WITHDRAW);
 
 export interface PlanDetails {
   readonly priority: Priority;
@@ -26,7 +28,9 @@ export type Activated =
   /** The same manifest is at work already, as that batch. */
   | { readonly kind: 'duplicate'; readonly batch: string }
   /** The plan is no longer whole (it waited too long, or Redis lost it): nothing runs. */
-  | { readonly kind: 'gone' };
+  | { readonly kind: 'gone' }
+  /** Redis did not answer: it may run already, or begin to when what was sent arrives. */
+  | { readonly kind: 'unknown'; readonly batch: string; readonly error: unknown };
 
 /**
  * A batch while it is written: invisible to the workers until `activate`, and gone by itself when the submitter dies.
@@ -62,7 +66,10 @@ export class Plan {
     if (this.#open.length === CHUNK_ITEMS) await this.#writeChunk();
   }
 
-  /** Makes it run, in one step, when everything has been added. May be called again when its reply was lost. */
+  /**
+   * Makes it run, in one step, when everything has been added. May be called again when its reply was lost.
+   * @throws Redis' error when it certainly does not run
+   */
   async activate(): Promise<Activated> {
     if (this.#open.length > 0) await this.#writeChunk();
     await this.#landed();
@@ -77,18 +84,24 @@ export class Plan {
     const keys = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
     const rank = FEED_RANK[this.#details.priority];
     const args = [this.batch, this.#fingerprint.copy().digest('base64url'), this.#accepted, this.#chunks, rank];
-    const winner = await activateScript(this.#redis, keys, args);
+    const fate = await fateOf(this.#redis, () => activateScript(this.#redis, keys, args));
+    if (fate.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: fate.error };
+    if (fate.kind === 'refused') {
+      await this.discard();
+      throw fate.error;
+    }
+    const winner = fate.reply;
     if (winner === this.batch) return { kind: 'running', batch: winner };
     await this.discard();
     return winner === '' ? { kind: 'gone' } : { kind: 'duplicate', batch: winner };
   }
 
-  /** Takes every trace away; for a plan that was refused. */
+  /** Takes every trace away; for a plan that was refused. What Redis does not take away now is gone within the hour. */
   async discard(): Promise<void> {
     await Promise.allSettled(this.#writes);
     const of = this.#ledger.keys.of(this.batch);
-    await this.#redis.unlink(of.record, of.chunks, of.lanes);
-    await this.#redis.zrem(this.#ledger.keys.batches, this.batch);
+    const keys = [of.record, of.chunks, of.lanes, this.#ledger.keys.batches];
+    await withdrawScript(this.#redis, keys, [this.batch]).catch(() => undefined);
   }
 
   async #writeChunk(): Promise<void> {
@@ -137,8 +150,14 @@ export class Plan {
   }
 }
 
-/** Sorts by age, holds no ":" (BullMQ), and no two submitters get the same: `20261124-064134-4f9a2c`. */
+/**
+ * Sorts by age, holds no ":" (BullMQ), and no two submitters get the same: 128 random bits, in the 26 characters that fit on a line.
+ * Nothing else stands between two batches: whoever had the id of another would write into its keys.
+ */
 function batchId(nowMs: number): string {
   const [date = '', time = ''] = new Date(nowMs).toISOString().split('T');
-  return `${date.replaceAll('-', '')}-${time.slice(0, 8).replaceAll(':', '')}-${randomBytes(3).toString('hex')}`;
+  const random = BigInt(`0x${randomBytes(16).toString('hex')}`)
+    .toString(32)
+    .padStart(26, '0');
+  return `${date.replaceAll('-', '')}-${time.slice(0, 8).replaceAll(':', '')}-${random}`;
 }

@@ -20,8 +20,9 @@ export interface ReportRow extends Certificate {
 const PAGE = 1_000;
 
 /**
- * Streams the outcomes of a batch from its ledger, in the order in which they came; memory does not grow with the batch.
- * An item that was dead and is tried again appears with its last outcome only. Outcomes that come while the report is read are part of it.
+ * Streams the outcomes that a batch has when the reading begins, in the order in which they came; memory does not grow with the batch.
+ * Each item appears at most once. One that was dead and is tried again appears with its last outcome only; one that is retried during the reading,
+ * as dead where the reading was past it, and else not at all.
  * @throws when the ledger and the chunks disagree, naming the item
  */
 export async function* reportRows(
@@ -32,9 +33,12 @@ export async function* reportRows(
 ): AsyncGenerator<ReportRow> {
   const of = ledger.keys.of(batch);
   const chunks = new ChunkReader(ledger, 64);
-  const superseded = new Set(await redis.smembers(of.superseded));
+  const [end] = await redis.xrevrange(of.ledger, '+', '-', 'COUNT', 1);
+  if (end === undefined) return;
   for (let from = '-'; ;) {
-    const entries = await redis.xrange(of.ledger, from, '+', 'COUNT', PAGE);
+    // Up to the end that was seen first: behind it could be what became of an item that is listed already.
+    const entries = await redis.xrange(of.ledger, from, end[0], 'COUNT', PAGE);
+    const superseded = await supersededOf(redis, of.superseded, entries);
     for (const [id, fields] of entries) {
       const entry = readEntry(fields);
       if (entry === undefined || superseded.has(id)) continue;
@@ -54,6 +58,16 @@ export async function* reportRows(
     if (last === undefined || entries.length < PAGE) return;
     from = `(${last}`;
   }
+}
+
+type StreamEntry = readonly [id: string, fields: readonly string[]];
+
+/** Those of the entries that no longer count: an item that settles again did so behind them, after they were marked. */
+async function supersededOf(redis: Redis, key: string, entries: readonly StreamEntry[]): Promise<ReadonlySet<string>> {
+  if (entries.length === 0) return new Set();
+  const ids = entries.map(([id]) => id);
+  const isSuperseded = await redis.smismember(key, ...ids);
+  return new Set(ids.filter((_, at) => isSuperseded[at] === 1));
 }
 
 interface Entry {

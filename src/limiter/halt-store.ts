@@ -98,9 +98,6 @@ export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeI
   const keys = [halts, probes, signals];
   const both = (instanceId: string): string[] => [markOf(account.name), markOf(account.name, instanceId)];
   return {
-    async signals(): Promise<number> {
-      return Number((await redis.get(signals)) ?? 0);
-    },
     look: (): Promise<HaltsSeen> => lookAt(redis, keys, account.name),
     /** True where there was no such mark. */
     async mark(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean> {

@@ -12,7 +12,7 @@ import { WaitingLine, type Caller, type Lane } from './waiting-line.ts';
 
 /** Between two probes of a halt, where nothing else is given, milliseconds. */
 export const PROBE_INTERVAL_MS = 30_000;
-/** Without an answer that told the signals counter for so long, it is read. */
+/** Without an answer that told the signals counter and Redis' time for so long, they are read. */
 const SIGNALS_POLL_MS = 1_000;
 /** Between two tries while Redis is unreachable or refuses. */
 const RETRY_MS = 250;
@@ -205,8 +205,7 @@ class SlotLimiter implements Limiter {
     await this.#note(this.#lookAgain());
   }
 
-  /** @param halted - whether the account is, by an answer that knew; as known when not given */
-  async #hear(signals: number, halted = this.#halts.isAccountHalted): Promise<void> {
+  async #hear(signals: number, halted: boolean): Promise<void> {
     this.#heardAtMs = performance.now();
     if (signals !== this.#signals || halted !== this.#halts.isAccountHalted) await this.#lookAgain();
   }
@@ -224,7 +223,7 @@ class SlotLimiter implements Limiter {
 
   async #pollSignals(): Promise<void> {
     if (this.#options.redis.status !== 'ready' || performance.now() - this.#heardAtMs < SIGNALS_POLL_MS) return;
-    await this.#note(this.#haltStore.signals().then((signals) => this.#hear(signals)));
+    await this.#note(this.#pace.look().then(({ signals, halted }) => this.#hear(signals, halted)));
   }
 
   #note<Result>(work: Promise<Result>): Promise<Result | undefined> {

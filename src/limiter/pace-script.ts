@@ -14,6 +14,10 @@ import { HORIZON_MS } from '../core/pace.ts';
  * proof holds for both clocks, and the time to leave in is at least late - lag. The lag is taken only where it gains something: on a clock that
  * is shared (an account by addresses, an address by accounts), or to make up for what a late pulse lost.
  *
+ * Why a process rests. Redis' clock may go forward at once, and slots given before are then nearer to the next ones than Redis knows. So a process
+ * uses none until it has known Redis' clock for longer than the calls of such slots take and a second: a step that it has not seen was before that,
+ * and with a step that it sees it begins again. Nobody else has to wait for it.
+ *
  * Why a clock has gaps. An address at its limit reserves ahead of the account's other addresses; the account's moments that it skips stay to be
  * given until they have passed.
  */
@@ -78,13 +82,22 @@ local function readFactor(clock, factor, at)
 end
 `;
 
-/** The `reserve` script. Keys: account clock, egress clock, halts, signals. Arguments: slots, account qps, egress qps, lateMs, the account's mark, probes, account, egress, 1 for a fence. */
+/** The `reserve` script. Keys: account clock, egress clock, halts, signals. Arguments: slots, account qps, egress qps, lateMs, the account's mark, probes, account, egress. Asked for no slots it tells the time, and has the fence of an unknown clock begin. */
 export function reserveLua(source: TimeSource): string {
   return `${source.now}
 ${source.run}
 ${CLOCK}
 local late = math.floor(tonumber(ARGV[4]) * 1000)
 local lag = math.floor(late / 2)
+
+-- When the last slots are not known (another server, lost keys) or not credible (its time went back by much), calls may still be leaving from slots
+-- given up to now.
+local function setFence(key, lateBy)
+  local fence = now + HORIZON + lateBy + SECOND
+  redis.call('HSET', key, 'next', string.format('%.17g', fence), 'gaps', '', 'run', run)
+  redis.call('PEXPIRE', key, ${DAY_MS})
+  return fence
+end
 
 -- While processes disagree (a configuration rolls out) the stricter value rules.
 local function agree(clock, field, mine, theirs, ends, theirsIsStricter)
@@ -117,17 +130,9 @@ local function read(key, qps, partner)
   end
   clock.shared = sharedAt <= now and now - sharedAt < SECOND
   if clock.hold > now + HOLD then clock.hold = 0 end
-  -- The fence: when the last slots are not known (another server, lost keys) or not credible (its time went back by much, or the
-  -- process saw it go forward), calls may still be
-  -- leaving from slots given up to now.
-  local fence = now + HORIZON + clock.late + SECOND
-  local latest = fence + math.ceil((SECOND + clock.late) / (clock.qps * ${FLOOR}))
-  if not clock.next or f[2] ~= run or clock.next > latest or ARGV[9] == '1' then
-    clock.next = fence
-    put(clock, 'next', fence)
-    put(clock, 'gaps', '')
-    put(clock, 'run', run)
-    clock.renewed = true
+  local latest = now + HORIZON + clock.late + SECOND + math.ceil((SECOND + clock.late) / (clock.qps * ${FLOOR}))
+  if not clock.next or f[2] ~= run or clock.next > latest then
+    clock.next = setFence(key, clock.late)
   elseif tonumber(f[13]) == clock.spacing then
     -- A gap holds for the spacing that it was made with.
     for from, to in string.gmatch(f[14] or '', '(%d+)-(%d+)') do
@@ -177,6 +182,7 @@ end
 
 local wanted = tonumber(ARGV[1])
 local reply = { tonumber(redis.call('GET', KEYS[4]) or 0), redis.call('HEXISTS', KEYS[3], ARGV[5]), 0, now }
+for at = 1, wanted == 0 and 2 or 0 do if redis.call('HGET', KEYS[at], 'run') ~= run then setFence(KEYS[at], late) end end
 if reply[2] == 1 then wanted = math.min(wanted, tonumber(ARGV[6])) end
 if wanted == 0 then return reply end
 

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { HORIZON_MS } from '../core/pace.ts';
 import { script } from '../runtime/redis/script.ts';
 import { accountKey, egressKey, limiterKeys, type LimiterOptions } from './contract.ts';
 import { markOf } from './halt-store.ts';
@@ -39,23 +40,26 @@ export function openPaceStore(options: LimiterOptions) {
   const keys = limiterKeys(options.prefix, account.name, egress.id);
   const reserveKeys = [keys.account, keys.egress, keys.halts, keys.signals];
   const pace = [account.qps, egress.qps, lateMs, markOf(account.name)];
-  const watch = new ServerClockWatch();
+  const watch = new ServerClockWatch(lateMs);
+  const ask = async (count: number, probes: number): Promise<Reservation> => {
+    const askedMs = performance.now();
+    const wanted = watch.restMs(askedMs) > 0 ? 0 : count;
+    const reply = await reserve(redis, reserveKeys, [wanted, ...pace, probes, account.name, egress.id]);
+    const answeredMs = performance.now();
+    watch.observe((reply[3] ?? 0) / 1000, askedMs, answeredMs);
+    const reservation = readReply(reply, askedMs, answeredMs);
+    const waitMs = watch.restMs(answeredMs);
+    if (waitMs === 0) return reservation;
+    return { ...reservation, slots: [], lost: reservation.lost + reservation.slots.length, waitMs };
+  };
   return {
     /**
      * @param count - slots wanted, at least 1
      * @param probes - how many of them are for probes, which a halted account is given as well
      */
-    async reserve(count: number, probes: number): Promise<Reservation> {
-      const fence = watch.isFenceDue ? 1 : 0;
-      const askedMs = performance.now();
-      const reply = await reserve(redis, reserveKeys, [count, ...pace, probes, account.name, egress.id, fence]);
-      const answeredMs = performance.now();
-      if (fence === 1) watch.isFenceDue = false;
-      watch.observe((reply[3] ?? 0) / 1000, askedMs, answeredMs);
-      const reservation = readReply(reply, askedMs, answeredMs);
-      if (!watch.isFenceDue) return reservation;
-      return { ...reservation, slots: [], lost: reservation.lost + reservation.slots.length };
-    },
+    reserve: ask,
+    /** What an answer tells beside slots. To be asked every second, so that a step of Redis' clock is not taken for the drift of long. */
+    look: () => ask(0, 0),
     async throttled(retryAfterMs: number): Promise<void> {
       await throttle(redis, [keys.account], [Math.max(0, retryAfterMs)]);
     },
@@ -88,23 +92,39 @@ export function readReply(reply: readonly number[], askedMs: number, answeredMs:
 const DRIFT = 0.001;
 /** and a step of Redis' clock by less than this adds a call or two, milliseconds. */
 const STEP_MS = 5;
+/** After so long without an answer, drift could pass for a step, and a step for drift. */
+const FORGET_AFTER_MS = 10_000;
 
 /**
- * Notices that Redis' clock went forward: slots already given are then nearer to the next ones than Redis knows, so it must begin anew behind a
- * fence. What it gave after the step is not used.
+ * Knows for how long Redis' clock has run on as this process' own. Before it has done so for long enough, slots of others may be nearer than Redis
+ * knows, see the script; a step forward begins it again, and what Redis gave after the step is not used.
  */
 export class ServerClockWatch {
-  isFenceDue = false;
-  #last: { readonly aheadMs: number; readonly atMs: number } | undefined;
+  readonly #longestMs: number;
+  #known: { readonly sinceMs: number; readonly mostAheadMs: number; readonly atMs: number } | undefined;
+
+  constructor(lateMs: number) {
+    this.#longestMs = HORIZON_MS + lateMs + 1_000;
+  }
+
+  /** How much longer no slot may be asked for. */
+  restMs(nowMs: number): number {
+    return this.#known === undefined ? this.#longestMs : Math.max(0, this.#known.sinceMs + this.#longestMs - nowMs);
+  }
 
   /** @param serverMs - Redis' time, read between asking and answering */
   observe(serverMs: number, askedMs: number, answeredMs: number): void {
-    const leastAheadMs = serverMs - answeredMs;
-    if (this.#last !== undefined) {
-      const driftMs = (answeredMs - this.#last.atMs) * DRIFT;
-      if (leastAheadMs > this.#last.aheadMs + driftMs + STEP_MS) this.isFenceDue = true;
-    }
-    this.#last = { aheadMs: serverMs - askedMs, atMs: askedMs };
+    const known = this.#known;
+    const mostAheadMs = serverMs - askedMs;
+    const sinceLastMs = answeredMs - (known?.atMs ?? Number.NEGATIVE_INFINITY);
+    const driftedMs = (known?.mostAheadMs ?? 0) + sinceLastMs * DRIFT;
+    const runsOn = sinceLastMs < FORGET_AFTER_MS && serverMs - answeredMs <= driftedMs + STEP_MS;
+    this.#known = {
+      sinceMs: known !== undefined && runsOn ? known.sinceMs : answeredMs,
+      // An answer that took long says little, and must not hide a step.
+      mostAheadMs: runsOn ? Math.min(mostAheadMs, driftedMs) : mostAheadMs,
+      atMs: askedMs,
+    };
   }
 }
 

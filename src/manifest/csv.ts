@@ -15,6 +15,12 @@ interface CsvRecord {
   readonly quoted: boolean;
 }
 
+/** A row that the source's end cuts off, or that ends without a line end; nobody can tell which. */
+interface UnendedRow {
+  readonly line: number;
+  readonly text: string;
+}
+
 /** A record whose last line ends inside a quoted field. */
 interface OpenRecord {
   readonly line: number;
@@ -34,9 +40,10 @@ const UNDISGUISE =
  * Rows of comma separated values (RFC 4180) with a header. Lines without a quote are split here, the others by csv-parse, a
  * block at a time: for a million plain lines 0.4 s instead of 1.8 s (its stream with line numbers: 5.8 s).
  */
-export function csvReader(given: GivenFields): RowReader {
+export function csvReader(given: GivenFields, allowUnended: boolean): RowReader {
   let header: CsvHeader | undefined;
   let open: OpenRecord | undefined;
+  let unended: UnendedRow | undefined;
 
   /** The records that end in the block; stops at one that is too long, which stays open. */
   function gather(block: LineBlock): CsvRecord[] {
@@ -92,14 +99,29 @@ export function csvReader(given: GivenFields): RowReader {
       for (const record of records) {
         const fields = record.quoted ? quoted.next().value : record.text.split(',');
         if (header === undefined) header = readHeader(record.line, record.text, fields, given);
-        else yield rowOf(record.line, fields, header);
+        else {
+          if (block.isUnended && record === records.at(-1) && !isWhole(block, fields, header)) unended = record;
+          yield rowOf(record.line, fields, header);
+        }
       }
       if (open !== undefined && open.bytes > MAX_LINE_BYTES) throw unclosed(open.line);
     },
     end() {
       if (open !== undefined) throw unclosed(open.line);
+      if (unended !== undefined && !allowUnended) throw cutShort(unended);
     },
   };
+}
+
+/**
+ * Whether the last row is whole although no line feed follows: it has all its fields, and the last one is closed by its quote, or a carriage return
+ * follows it. Of any other row a part may be missing, and what is left of a serial number may be that of another certificate.
+ */
+function isWhole({ lines }: LineBlock, fields: readonly string[] | undefined, { width }: CsvHeader): boolean {
+  const last = lines.at(-1) ?? '';
+  // Blanks where a row would begin name no certificate.
+  if (last.trim() === '') return true;
+  return fields?.length === width && (last.endsWith('"') || last.endsWith('\r'));
 }
 
 function withoutReturn(text: string): string {
@@ -132,5 +154,13 @@ function unclosed(line: number): ManifestError {
   return new ManifestError(
     `The row that begins on line ${line} has a quote that is not closed by the end of the manifest or within ` +
       `${MAX_LINE_BYTES / 1024} KiB. Close it, or double a quote that belongs to the value.`,
+  );
+}
+
+function cutShort({ line, text }: UnendedRow): ManifestError {
+  return new ManifestError(
+    `The row that begins on line ${line} is the last and has no line end: ${quoteValue(text)}. If the manifest was cut off there, what is left ` +
+      'of its last value may name another certificate. Write the manifest again, whole. If the tool that wrote it never ends the last line, add ' +
+      'a line feed, or --allow-unterminated.',
   );
 }

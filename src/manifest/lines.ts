@@ -6,6 +6,8 @@ export interface LineBlock {
   /** Of the first line, from 1. */
   readonly firstLine: number;
   readonly lines: readonly string[];
+  /** The last line is the source's last and has no line feed. */
+  readonly isUnended: boolean;
 }
 
 /** Some hundred times the longest sensible row, and small enough to hold. */
@@ -27,31 +29,36 @@ export async function* readLines(source: AsyncIterable<Uint8Array>): AsyncGenera
       const bytes = Buffer.concat([rest, chunk.subarray(at, at + MAX_LINE_BYTES)]);
       const end = bytes.lastIndexOf(LINE_FEED);
       if (end >= 0) {
-        const block = yield* checkedBlock(bytes.subarray(0, end), firstLine);
+        const block = yield* checkedBlock(bytes.subarray(0, end), firstLine, false);
         firstLine += block.lines.length;
       }
       rest = bytes.subarray(end + 1);
       if (rest.length > MAX_LINE_BYTES) throw overlong(rest, firstLine);
     }
   }
-  if (rest.length > 0) yield* checkedBlock(rest, firstLine);
+  if (rest.length > 0) yield* checkedBlock(rest, firstLine, true);
 }
 
 /** Yields the lines as a block and returns it, or yields those before the first faulty one and throws. */
-function* checkedBlock(bytes: Buffer, firstLine: number): Generator<LineBlock, LineBlock, undefined> {
+function* checkedBlock(
+  bytes: Buffer,
+  firstLine: number,
+  isUnended: boolean,
+): Generator<LineBlock, LineBlock, undefined> {
   const fault = isClean(bytes, firstLine) ? undefined : firstFault(bytes, firstLine);
   if (fault === undefined) {
-    const block = decode(bytes, firstLine);
+    const block = decode(bytes, firstLine, isUnended);
     yield block;
     return block;
   }
-  if (fault.at > 0) yield decode(bytes.subarray(0, fault.at - 1), firstLine);
+  if (fault.at > 0) yield decode(bytes.subarray(0, fault.at - 1), firstLine, false);
   throw fault.error;
 }
 
-function decode(bytes: Buffer, firstLine: number): LineBlock {
+function decode(bytes: Buffer, firstLine: number, isUnended: boolean): LineBlock {
   const text = bytes.toString('utf8');
-  return { firstLine, lines: (firstLine === 1 && text.startsWith('\uFEFF') ? text.slice(1) : text).split('\n') };
+  const lines = (firstLine === 1 && text.startsWith('\uFEFF') ? text.slice(1) : text).split('\n');
+  return { firstLine, lines, isUnended };
 }
 
 function isClean(bytes: Buffer, firstLine: number): boolean {

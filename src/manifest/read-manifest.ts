@@ -11,6 +11,8 @@ export type ManifestFormat = 'csv' | 'ndjson';
 export interface ReadManifestOptions extends GivenFields {
   /** Without it the first character tells: `{` begins NDJSON, anything else CSV. */
   readonly format?: ManifestFormat;
+  /** Take the last row of a CSV although it has no line end, as some tools write it; else it counts as cut off. NDJSON tells by its syntax. */
+  readonly allowUnended?: boolean;
 }
 
 /** Rows in a batch; only the last may have fewer. */
@@ -67,5 +69,5 @@ function readerFor(block: LineBlock, options: ReadManifestOptions): RowReader | 
   const first = block.lines.find((line) => line.trim() !== '');
   if (first === undefined) return undefined;
   const format = options.format ?? (first.trimStart().startsWith('{') ? 'ndjson' : 'csv');
-  return format === 'ndjson' ? ndjsonReader(options) : csvReader(options);
+  return format === 'ndjson' ? ndjsonReader(options) : csvReader(options, options.allowUnended === true);
 }

@@ -3,6 +3,7 @@ import type { Certificate } from '../core/certificate.ts';
 import { Connections } from './connections.ts';
 import type { AccessKey, CredentialSource } from './credentials.ts';
 import { endpointOf } from './endpoint.ts';
+import { HeardAnswers } from './heard-answers.ts';
 import { DeadlinePassed, Journey } from './journey.ts';
 import { describes, echoes, lists, readFailure, readReply, type Proof } from './read-answer.ts';
 import { redactorFor, type Redact } from './redact.ts';
@@ -96,6 +97,7 @@ class Caller {
   readonly #connections: Connections;
   readonly #sdk: Sdk;
   readonly #turnstile = new Turnstile();
+  readonly #heard = new HeardAnswers();
   #closed = false;
   #redactor: { readonly key: AccessKey; readonly redact: Redact } | undefined;
 
@@ -115,7 +117,7 @@ class Caller {
       } catch (error) {
         return { kind: 'not-sent', reason: 'no-credentials', message: this.#whyNoKey(error) };
       }
-      return await this.#send(call, key, journey);
+      return this.#unlessRepeated(await this.#send(call, key, journey), journey);
     } finally {
       journey.end();
     }
@@ -144,6 +146,16 @@ class Caller {
     } catch (error) {
       return readFailure(error, journey, call.method === 'POST', redact);
     }
+  }
+
+  /** A refusal names no certificate: one that was heard before is that of an earlier call, and what became of this one is not known. */
+  #unlessRepeated(answer: Answer, journey: Journey): Answer {
+    if (answer.kind === 'network' || answer.kind === 'not-sent' || answer.requestId === undefined) return answer;
+    if (!this.#heard.hear(answer.requestId)) return answer;
+    this.#connections.distrust(journey);
+    if (answer.kind === 'accepted') return answer;
+    const { requestId } = answer;
+    return { kind: 'garbled', message: 'the answer cannot be trusted: it is that of an earlier call', requestId };
   }
 
   #whyNoKey(error: unknown): string {

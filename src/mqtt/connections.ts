@@ -11,6 +11,11 @@ export interface ConnectionLimits {
 
 /** Idle connections are given up before a load balancer or NAT forgets them silently. */
 const IDLE_MS = 30_000;
+/**
+ * Where a server has once said something unasked, or one answer twice, a connection rests for so long after each answer: what comes twice then
+ * comes while no call waits for it. It costs some connections more, so it is not done elsewhere.
+ */
+const REST_MS = 250;
 /** A connection that was never used is given up sooner: servers wait less long for a first request, and then say so unasked. */
 const SPARE_MS = 5_000;
 
@@ -27,6 +32,7 @@ export class Connections {
   readonly #spare = new Map<Duplex, () => void>();
   readonly #upEvent: 'connect' | 'secureConnect';
   #free: number;
+  #mustRest = false;
 
   constructor(secure: boolean, { maxConnections, localAddress }: ConnectionLimits) {
     this.#free = maxConnections;
@@ -41,6 +47,7 @@ export class Connections {
     };
     this.agent = secure ? new HttpsAgent(options) : new HttpAgent(options);
     lookOnceMore(this.agent);
+    this.#guardIdle();
     const open = this.agent.createConnection.bind(this.agent);
     this.agent.createConnection = (target, done) => {
       const journey: unknown = Reflect.get(target, 'journey');
@@ -85,6 +92,12 @@ export class Connections {
     next();
   }
 
+  /** The call has heard what is no answer to it: whatever comes next on its connection is not trusted either, for whomever it is. */
+  distrust(journey: Journey): void {
+    this.#mustRest = true;
+    journey.connection?.destroy();
+  }
+
   /** Ends every connection, also those in use and those being made. */
   close(): void {
     this.agent.destroy();
@@ -92,6 +105,32 @@ export class Connections {
     // With an error: a socket that ends without one would leave its call waiting for the deadline.
     const closed = Object.assign(new Error('the client is closed'), { code: 'closed' });
     for (const socket of this.#connecting) socket.destroy(closed);
+  }
+
+  /** What a server says on a connection before it was asked would be read as the answer to the next call: a free one that receives a byte is ended. */
+  #guardIdle(): void {
+    const { agent } = this;
+    const [free, ...more] = agent.listeners('free');
+    if (free === undefined || more.length > 0) throw new TypeError('the agent keeps its connections otherwise');
+    const keep = (socket: Duplex, options: object): void => Reflect.apply(free, agent, [socket, options]);
+    const reuse = agent.reuseSocket.bind(agent);
+    const mustRest = (): void => {
+      this.#mustRest = true;
+    };
+    function endUnasked(this: Duplex): void {
+      mustRest();
+      this.destroy();
+    }
+    agent.removeAllListeners('free');
+    agent.on('free', (socket: Duplex, options: object) => {
+      socket.on('data', endUnasked);
+      if (this.#mustRest) setTimeout(keep, REST_MS, socket, options).unref();
+      else keep(socket, options);
+    });
+    agent.reuseSocket = (socket, request) => {
+      socket.off('data', endUnasked);
+      reuse(socket, request);
+    };
   }
 
   #takeSpare(): Duplex | undefined {
@@ -163,7 +202,8 @@ function lookOnceMore(agent: HttpAgent): void {
   inside.addRequest = (request, target, ...rest) => {
     const journey: unknown = Reflect.get(target, 'journey');
     if (!(journey instanceof Journey)) throw new TypeError('a call must bring its journey');
-    request.once('socket', () => {
+    request.once('socket', (socket) => {
+      journey.connection = socket;
       journey.pass();
       try {
         journey.mustBeInTime(0);

@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+
 /** Thrown where a call's slot is void: nothing has left, nothing may. */
 export class SlotVoid extends Error {
   override readonly name = 'SlotVoid';
@@ -19,6 +21,8 @@ const WRITE_MS = 4;
  */
 export class Journey {
   readonly deadlineMs: number;
+  /** What it was given to travel on. */
+  connection: Duplex | undefined;
   readonly #notAfterMs: number | undefined;
   readonly #endMs: number;
   readonly #controller = new AbortController();

@@ -1,5 +1,6 @@
 import type { Answer, Refused } from '../core/answer.ts';
 import { blameOf } from '../core/code-table.ts';
+import { REQUEST_ID } from './heard-answers.ts';
 import { DeadlinePassed, SlotVoid, type Journey } from './journey.ts';
 import type { Redact } from './redact.ts';
 
@@ -137,7 +138,7 @@ function withoutRequest(error: unknown): string {
 function requestIdOf(body: unknown, redact: Redact): string | undefined {
   const requestId = textOf(body, 'RequestId');
   if (requestId === undefined || requestId === '') return undefined;
-  return /^[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}$/i.test(requestId) ? requestId : redact(requestId);
+  return REQUEST_ID.test(requestId) ? requestId : redact(requestId);
 }
 
 function statusOf(entry: unknown): number | undefined {

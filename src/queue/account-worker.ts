@@ -28,6 +28,8 @@ export interface AccountWorkerOptions {
   readonly prefix: string;
   readonly ledger: Ledger;
   readonly account: { readonly name: string; readonly qps: number; readonly instances: readonly string[] };
+  /** The account to which the configuration gives an instance. */
+  readonly ownerOf: (instanceId: string) => string | undefined;
   readonly egress: { readonly id: string; readonly qps: number };
   readonly lateMs: number;
   /** The other processes that work for the account; none when not given. */
@@ -58,10 +60,12 @@ export interface AccountWorker {
   readonly hostHalts: readonly HostHalt[];
   /** When the last call left that proved access to the account, of `performance.now()`. */
   readonly provedMs: number | undefined;
-  /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest. */
+  /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest; at most a second later, also where Redis is away. */
   close(deadlineMs: number): Promise<void>;
 }
 
+/** For what was in hand at the deadline to be given back. */
+const GIVE_BACK_MS = 1_000;
 const FEED_EVERY_MS = 100;
 const SWEEP_EVERY_MS = 5_000;
 const TUNE_EVERY_MS = 1_000;
@@ -171,6 +175,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     queue,
     owns,
     lowWater: Math.min(LOW_WATER_MAX, Math.ceil(account.qps * LOW_WATER_SECONDS)),
+    mayGoOn: () => lease.hold(),
     mayFeed: (instanceId) => owns(instanceId) && !halted.has(instanceId) && !halted.has(undefined),
     monotonicMs: () => performance.now(),
   });
@@ -228,19 +233,34 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
       return host.provedMs;
     },
     async close(deadlineMs) {
-      await Promise.all(loops.map((loop) => loop.stop()));
-      host.close();
-      await lease.release().catch(trouble('closing'));
-      await worker.pause(true);
-      // Those that wait for a slot are given back; those on the wire may end.
-      await limiter.close();
       const cut = setTimeout(() => options.client.close(), deadlineMs);
-      await worker.close();
+      host.close();
+      await withinOrTell(deadlineMs + GIVE_BACK_MS, async () => {
+        await Promise.all(loops.map((loop) => loop.stop()));
+        await lease.release().catch(trouble('closing'));
+        await worker.pause(true);
+        // Those that wait for a slot are given back; those on the wire may end.
+        await limiter.close();
+        await worker.close();
+        // What the last answers tell of halts has been noted.
+        paceRedis.disconnect();
+        await queue.close();
+      });
       clearTimeout(cut);
-      // What the last answers tell of halts has been noted.
       paceRedis.disconnect();
       options.client.close();
-      await queue.close();
     },
   };
+
+  /** Every step may wait for Redis, and for as long as that is away. What is in hand then is taken up when its locks have run out. */
+  async function withinOrTell(ms: number, close: () => Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        trouble('closing')(new Error(`Redis does not answer: jobs in hand (${inHand}) are left to other workers`));
+        resolve();
+      }, ms);
+    });
+    await Promise.race([close(), late]).finally(() => clearTimeout(timer));
+  }
 }

@@ -1,6 +1,5 @@
 import { parseCertificate, describeFault, type Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
-import type { Death } from '../ledger/dead-letters.ts';
 import { KEY_TAG } from '../runtime/redis/cluster.ts';
 
 /** The job contract's version. */
@@ -22,7 +21,7 @@ export const JOB_NAME = 'revoke';
 
 /**
  * The data of a job, version 1. Producers in other languages add it themselves, with the first four fields;
- * `batch` and `n` are for jobs that stand for an item of a submitted batch, `trail` and `history` are ours.
+ * `batch` and `n` are for jobs that stand for an item of a submitted batch, `trail` is ours.
  */
 export interface JobData {
   readonly v: 1;
@@ -36,19 +35,21 @@ export interface JobData {
   /** What an item of a standing batch was adopted under. */
   readonly key?: string;
   readonly trail?: Trail;
-  readonly history?: readonly Death[];
 }
 
-/** What the job has been through, written before it waits again, so that it survives the process. */
+/** What the job has been through, written before it waits again, so that it survives the process. The ledger says whether it is true. */
 export interface Trail {
   readonly failures: number;
   readonly calls: number;
   readonly effectUnknown: boolean;
-  /** Starts whose end we know. One more than that on the next start; anything else means that a start ended in a crash. */
-  readonly starts: number;
+  /** The run that noted the last call it tells of; empty where it tells of none. */
+  readonly run: string;
 }
 
-export const NO_TRAIL: Trail = { failures: 0, calls: 0, effectUnknown: false, starts: 0 };
+export const NO_TRAIL: Trail = { failures: 0, calls: 0, effectUnknown: false, run: '' };
+
+/** The most that a job's data may be, as JSON: far more than any of its fields need. */
+const MAX_DATA_LENGTH = 16_384;
 
 export type ParsedJob = { readonly ok: true; readonly job: Job } | { readonly ok: false; readonly message: string };
 
@@ -59,12 +60,15 @@ export interface Job {
   readonly item?: { readonly batch: string; readonly n: number };
   readonly key?: string;
   readonly trail: Trail;
-  readonly history: readonly Death[];
+  /** Written by a version with layout 1: the starts whose end it tells of. */
+  readonly starts?: number;
 }
 
 /** Checks what a producer wrote; never throws, whatever it is. */
 export function parseJob(data: unknown): ParsedJob {
   if (typeof data !== 'object' || data === null || Array.isArray(data)) return bad('the data is no object');
+  const { length } = JSON.stringify(data);
+  if (length > MAX_DATA_LENGTH) return bad(`the data is ${length} characters of JSON, at most ${MAX_DATA_LENGTH}`);
   const job = data as Readonly<Record<string, unknown>>;
   if (job['v'] !== CONTRACT_VERSION) return bad(`v is ${show(job['v'])}, this worker knows ${CONTRACT_VERSION}`);
   const { instanceId, caSn, deviceSn } = job as Readonly<Record<keyof Certificate, unknown>>;
@@ -76,20 +80,44 @@ export function parseJob(data: unknown): ParsedJob {
   const isItem = isNumbered && !batch.includes(':');
   if (!isNumbered && n !== undefined) return bad(`n is ${show(n)}, it goes with a batch and counts from 0`);
   if (batch !== undefined && typeof batch !== 'string') return bad(`batch is ${show(batch)}, it must be text`);
-  const { trail, history } = job;
+  const { trail } = job;
   if (trail !== undefined && !isTrail(trail)) return bad(`trail is ${show(trail)}, leave it out: workers write it`);
-  if (history !== undefined && !isHistory(history))
-    return bad(`history is ${show(history)}, leave it out: workers write it`);
+  const { starts, ...told } = trail ?? {};
   return {
     ok: true,
     job: {
       certificate: parsed.certificate,
       ...(isItem && { item: { batch, n: n as number } }),
       ...(typeof job['key'] === 'string' && { key: job['key'] }),
-      trail: { ...NO_TRAIL, ...trail },
-      history: history ?? [],
+      trail: { ...NO_TRAIL, ...told },
+      ...(starts !== undefined && { starts }),
     },
   };
+}
+
+/**
+ * What the data of a job becomes that no call may be made for, before its dead letter is written: a run that dies behind that would else have the
+ * next one make a second letter.
+ */
+export interface RefusedJob {
+  /** Its place in the standing batch, and what it was adopted under. */
+  readonly n: number;
+  readonly key: string;
+  readonly code: string;
+  readonly message: string;
+  /** What its producer sent. */
+  readonly data: unknown;
+}
+
+/** @returns undefined for the data of any other job */
+export function parseRefused(data: unknown): RefusedJob | undefined {
+  if (typeof data !== 'object' || data === null || !('refused' in data)) return undefined;
+  const { refused } = data;
+  if (typeof refused !== 'object' || refused === null) return undefined;
+  const { n, key, code, message, data: sent } = refused as Readonly<Record<keyof RefusedJob, unknown>>;
+  if (!Number.isSafeInteger(n) || (n as number) < 0) return undefined;
+  if (typeof key !== 'string' || typeof code !== 'string' || typeof message !== 'string') return undefined;
+  return { n: n as number, key, code, message, data: sent };
 }
 
 /** Of an item: the same each time it is fed, another one each time its dead letter is retried. */
@@ -104,19 +132,15 @@ export function retriesOfJob(jobId: string, batch: string, n: number): number | 
 }
 
 /** Counts and flags as we write them; a later version may know more of them. */
-function isTrail(value: unknown): value is Partial<Trail> {
+function isTrail(value: unknown): value is Partial<Trail> & { readonly starts?: number } {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.entries(NO_TRAIL).every(([name, none]) => {
+  return Object.entries({ ...NO_TRAIL, starts: 0 }).every(([name, none]) => {
     const found = (value as Readonly<Record<string, unknown>>)[name];
     if (found === undefined) return true;
     return typeof none === 'number'
       ? Number.isSafeInteger(found) && (found as number) >= 0
-      : typeof found === 'boolean';
+      : typeof found === typeof none;
   });
-}
-
-function isHistory(value: unknown): value is readonly Death[] {
-  return Array.isArray(value) && value.every((death) => typeof death === 'object' && death !== null);
 }
 
 function bad(message: string): ParsedJob {

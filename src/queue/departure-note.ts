@@ -4,12 +4,14 @@ import type { Departure } from '../ledger/ledger.ts';
 const GOOD_FOR_MS = 1_000;
 
 /**
- * The note in the ledger that one call of an item is about to leave. It is begun when the item's slot is near, since a slot that waits for Redis may
- * end meanwhile.
+ * The notes of one run in the ledger that calls of its item are about to leave. Each is begun when the item's slot is near, since a slot that waits
+ * for Redis may end meanwhile.
  */
 export class DepartureNote {
   readonly #depart: () => Promise<Departure>;
   #begun: { readonly atMs: number; readonly departure: Promise<Departure> } | undefined;
+  /** What the ledger knew before this run's first note. */
+  #before: Departure | undefined;
 
   constructor(depart: () => Promise<Departure>) {
     this.#depart = depart;
@@ -19,11 +21,30 @@ export class DepartureNote {
   made(): Promise<Departure> {
     const nowMs = performance.now();
     if (this.#begun === undefined || nowMs - this.#begun.atMs > GOOD_FOR_MS) {
-      const departure = this.#depart();
-      // Whoever waits for it hears of its failure; nobody may.
+      const departure = this.#make();
+      // The caller who waits for it hears of its failure; there may be none.
       departure.catch(() => undefined);
       this.#begun = { atMs: nowMs, departure };
     }
     return this.#begun.departure;
+  }
+
+  /** The next call needs one of its own. */
+  renew(): void {
+    this.#begun = undefined;
+  }
+
+  /** Whether the ledger has a note of this run, once it has answered what is under way. */
+  async isThere(): Promise<boolean> {
+    await this.#begun?.departure.catch(() => undefined);
+    return this.#before !== undefined;
+  }
+
+  async #make(): Promise<Departure> {
+    const departure = await this.#depart();
+    if (departure !== 'none' && departure !== 'told' && departure !== 'untold') return departure;
+    // The run's own earlier note hides what was there before it.
+    if (departure !== 'told' || this.#before === undefined) this.#before = departure;
+    return this.#before;
   }
 }

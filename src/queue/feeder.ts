@@ -1,19 +1,21 @@
 import type { CautionPolicy } from '../core/batch.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../ledger/chunk.ts';
-import { reopenedItemFed } from '../ledger/dead-letters.ts';
+import { reopenedItemsFed, type DeadLetter } from '../ledger/dead-letters.ts';
 import { STANDING_PREFIX, type Lane } from '../ledger/ledger.ts';
 import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
 import { CancelledBatches } from './cancelled.ts';
 import { standingBatchOf } from './item.ts';
 import { chunkMissing, handOver, lanePage, retriedItems, type FeedSource } from './items-to-feed.ts';
-import { inTurn } from './lease.ts';
+import { inTurn, type MayGoOn } from './lease.ts';
 import { LostJobs, type JobsLost } from './lost-jobs.ts';
+import { LostLanes, type LanesLost } from './lost-lanes.ts';
 import type { Backlog } from './revoke-queue.ts';
 
 export type FeederEvent =
   | { readonly kind: 'batch-paused'; readonly batch: string; readonly settled: number; readonly dead: number }
   | JobsLost
+  | LanesLost
   /** With one batch; the others go on. */
   | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
@@ -26,6 +28,8 @@ export interface FeederParts extends FeedSource {
   readonly mayFeed: (instanceId: string) => boolean;
   /** Whether the account has the instance, halted or not. */
   readonly owns: (instanceId: string) => boolean;
+  /** Whether this process is still the one that feeds the account. */
+  readonly mayGoOn: MayGoOn;
   readonly monotonicMs: () => number;
   readonly tell: (event: FeederEvent) => void;
 }
@@ -37,20 +41,26 @@ const DELAYED_FACTOR = 10;
 /** A batch that was in trouble is left alone for so long. */
 const TROUBLE_MS = 1_000;
 
+/** Another process has the turn, or has fed since this round began: what was read for it no longer holds. */
+class Overtaken extends Error {}
+
 /**
  * Hands items of running batches to the account's queue, never more than the low-water mark, urgent batches first.
- * Only the process that holds the account's lease feeds; should two overlap, the ids of jobs make it harmless.
+ * Only the process that holds the account's lease feeds. Should two overlap, the ids of jobs make a second handing over harmless, and each write
+ * holds only where nobody has changed what it rests on.
  */
 export class Feeder {
   readonly #parts: FeederParts;
   readonly #lost: LostJobs;
+  readonly #lostLanes: LostLanes;
   readonly #cancelled: CancelledBatches;
   readonly #troubledUntil = new Map<string, number>();
 
   constructor(parts: FeederParts) {
     this.#parts = parts;
     this.#lost = new LostJobs(parts);
-    this.#cancelled = new CancelledBatches(parts, this.#lost);
+    this.#lostLanes = new LostLanes(parts);
+    this.#cancelled = new CancelledBatches(parts, this.#lost, this.#lostLanes);
   }
 
   /** One round. @returns items fed */
@@ -67,6 +77,7 @@ export class Feeder {
         if (batch.state === 'cancelled') await this.#cancelled.sweep(batch);
         else if (batch.state === 'running') fed += await this.#feedBatch(batch, this.#room(batch, backlog, fed));
       } catch (error) {
+        if (error instanceof Overtaken) break;
         this.#troubledUntil.set(batch.id, monotonicMs() + TROUBLE_MS);
         const cause = error instanceof Error ? error : new Error(String(error));
         tell({ kind: 'trouble', during: `feeding batch ${batch.id}`, error: cause });
@@ -85,32 +96,42 @@ export class Feeder {
   }
 
   async #feedBatch(batch: Batch, room: number): Promise<number> {
-    const { redis, ledger, caution, owns } = this.#parts;
-    const lanes = await ledger.lanes(batch.id);
+    const { redis, ledger, caution, owns, mayGoOn } = this.#parts;
+    const lanes = await this.#lostLanes.lanesOf(batch);
+    if (lanes === undefined) return 0;
+    if (!isInRamp(batch, caution)) return this.#feedStep(batch, lanes, room, mayGoOn);
     const isShared = lanes.some(({ instanceId }) => !owns(instanceId));
-    if (!isShared || !isInRamp(batch, caution)) return this.#feedStep(batch, lanes, room);
-    return inTurn(redis, ledger.keys.of(batch.id).turn, async () => {
-      const [now, lanesNow] = await Promise.all([ledger.batch(batch.id), ledger.lanes(batch.id)]);
-      return now?.state === 'running' ? this.#feedStep(now, lanesNow, room) : 0;
-    });
+    if (!isShared) return this.#feedRamp(batch.id, room, mayGoOn);
+    return inTurn(redis, ledger.keys.of(batch.id).turn, (isMyTurn) => this.#feedRamp(batch.id, room, isMyTurn));
   }
 
-  async #feedStep(batch: Batch, lanes: readonly Lane[], room: number): Promise<number> {
+  async #feedRamp(id: string, room: number, mayGoOn: MayGoOn): Promise<number> {
+    const { ledger } = this.#parts;
+    // In this order: a cursor that another process moves in between is refused, a count that is too old would exceed the step.
+    const lanes = await ledger.lanes(id);
+    const batch = await ledger.batch(id);
+    return batch?.state === 'running' ? this.#feedStep(batch, lanes, room, mayGoOn) : 0;
+  }
+
+  async #feedStep(batch: Batch, lanes: readonly Lane[], room: number, mayGoOn: MayGoOn): Promise<number> {
     const { ledger, caution } = this.#parts;
-    const fedNow = isInRamp(batch, caution) ? batch.fed - (await this.#held(batch, lanes)) : batch.fed;
+    // Without any cursor Redis has lost them, and feeding begins again.
+    const noted = lanes.some(({ cursor }) => cursor > 0) ? batch.fed : 0;
+    const fedNow = isInRamp(batch, caution) ? noted - (await this.#held(batch, lanes)) : noted;
     const verdict = judgeBatch({ ...batch, fed: fedNow }, caution);
     if (verdict.kind === 'pause') {
-      await ledger.change(batch.id, 'pause', pauseReason(batch.id, verdict));
+      const change = await ledger.change(batch.id, 'pause', pauseReason(batch.id, verdict), batch.resumes);
+      if (change.kind !== 'changed') return 0;
       this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled: verdict.settled, dead: verdict.dead });
       return 0;
     }
     // Outside the ramp: they have been fed before, and the step that they belong to may be waiting for them.
-    let fed = room > 0 ? await this.#feedReopened(batch, room) : 0;
+    let fed = room > 0 ? await this.#feedReopened(batch, room, mayGoOn) : 0;
     let ofStep = verdict.upTo - fedNow;
     for (const lane of lanes) {
       const left = Math.min(room - fed, ofStep);
       if (left <= 0 || !this.#parts.mayFeed(lane.instanceId)) continue;
-      const ofLane = await this.#feedLane(batch, lane, left);
+      const ofLane = await this.#feedLane(batch, lane, left, mayGoOn);
       fed += ofLane;
       ofStep -= ofLane;
     }
@@ -135,7 +156,7 @@ export class Feeder {
     return held;
   }
 
-  async #feedLane(batch: Batch, lane: Lane, atMost: number): Promise<number> {
+  async #feedLane(batch: Batch, lane: Lane, atMost: number, mayGoOn: MayGoOn): Promise<number> {
     const { ledger } = this.#parts;
     let { cursor } = lane;
     let fed = 0;
@@ -143,27 +164,29 @@ export class Feeder {
       const page = await lanePage(this.#parts, batch, lane, cursor, atMost - fed);
       if (page === undefined) break;
       if (page.items === undefined) throw chunkMissing(batch.id, chunkOf(page.next - 1));
+      if (!(await mayGoOn())) throw new Overtaken();
       await handOver(this.#parts, batch, page.items);
       // After the jobs: a crash in between feeds them again under the same ids, and loses none.
-      await ledger.advance(batch.id, lane.instanceId, page.next, page.items.length);
+      const isNoted = await ledger.advance(batch.id, { ...lane, cursor }, page.next, page.count);
+      if (!isNoted) throw new Overtaken();
       ({ next: cursor } = page);
-      fed += page.items.length;
+      fed += page.count;
     }
     return fed;
   }
 
   /** Retried dead letters of instances that may be called for. */
-  async #feedReopened(batch: Batch, atMost: number): Promise<number> {
-    const { redis, ledger, mayFeed } = this.#parts;
-    const retried = await retriedItems(this.#parts, batch, ({ instanceId }) => mayFeed(instanceId));
+  async #feedReopened(batch: Batch, atMost: number, mayGoOn: MayGoOn): Promise<number> {
+    const { redis, ledger, mayFeed, owns } = this.#parts;
+    // Those of an instance that is not the account's end dead again, which tells why; others are fed by its owner.
+    const endsDead = (instanceId: string): boolean => batch.id.startsWith(STANDING_PREFIX) && !owns(instanceId);
+    const isWanted = ({ instanceId }: DeadLetter): boolean => mayFeed(instanceId) || endsDead(instanceId);
+    const retried = await retriedItems(this.#parts, batch, isWanted);
     const items = retried.slice(0, atMost);
+    if (items.length === 0) return 0;
+    if (!(await mayGoOn())) throw new Overtaken();
     await handOver(this.#parts, batch, items);
-    await reopenedItemFed(
-      redis,
-      ledger,
-      batch.id,
-      items.map(({ n }) => n),
-    );
+    await reopenedItemsFed(redis, ledger, batch.id, items);
     return items.length;
   }
 
@@ -175,6 +198,7 @@ export class Feeder {
   #forgetOthers(batches: readonly Batch[]): void {
     const ids = new Set(batches.map(({ id }) => id));
     this.#lost.forgetOthers(ids);
+    this.#lostLanes.forgetOthers(ids);
     this.#cancelled.forgetOthers(ids);
     for (const id of this.#troubledUntil.keys()) if (!ids.has(id)) this.#troubledUntil.delete(id);
   }

@@ -6,7 +6,7 @@ import { readHalts } from '../limiter/halt-store.ts';
 import { noted } from '../limiter/noted.ts';
 import { createMqttClient } from '../mqtt/client.ts';
 import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../mqtt/credentials.ts';
-import type { AccountConfig, Config, Environment } from '../runtime/config/config.ts';
+import { accountOf, type AccountConfig, type Config, type Environment } from '../runtime/config/config.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { Metrics } from '../runtime/metrics.ts';
@@ -61,6 +61,7 @@ export async function startFleetWorker({ config, redis, environment, log }: Flee
       prefix: KEY_PREFIX,
       ledger,
       account,
+      ownerOf: (instanceId) => accountOf(config, instanceId)?.name,
       others: registry.othersOf(account.name),
       egress: config.egress,
       lateMs: config.limiter.lateMs,

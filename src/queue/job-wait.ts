@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
-import type { JobLock } from '../ledger/ledger.ts';
-import type { JobData } from './contract.ts';
-import type { Item } from './item.ts';
+import type { Run } from '../ledger/ledger.ts';
+import type { JobData, Trail } from './contract.ts';
+import type { DepartureNote } from './departure-note.ts';
+import { placedData, placeOf, type Item, type Located } from './item.ts';
 
 /** How long a job is locked for the process that has it, unless that renews the lock. */
 export const LOCK_MS = 6_000;
@@ -11,10 +13,13 @@ export class JobWait {
   readonly #job: BullJob;
   readonly #token: string | undefined;
   readonly #random: () => number;
+  readonly #name = randomUUID();
   /** The item of the job as it was last known; undefined before it was found. */
   item: Item | undefined;
-  /** Whether a call of this start may have left. */
+  /** Whether a call of this run may have left. */
   departed = false;
+  /** Undefined before the run was about to make one. */
+  note: DepartureNote | undefined;
 
   constructor(job: BullJob, token: string | undefined, random: () => number) {
     this.#job = job;
@@ -22,17 +27,19 @@ export class JobWait {
     this.#random = random;
   }
 
-  /** The run's lock, as BullMQ names it. */
-  get lock(): JobLock {
+  /** As the ledger knows it. */
+  run({ told }: Item): Run {
     const { prefix, queueName, id } = this.#job;
-    return { key: `${prefix}:${queueName}:${id}:lock`, token: this.#token ?? '' };
+    return { lock: { key: `${prefix}:${queueName}:${id}:lock`, token: this.#token ?? '' }, name: this.#name, told };
   }
 
   /** An adopted item's number goes into its job at once, so that a crash after settling it cannot adopt the job again. */
-  async remember(item: Item): Promise<void> {
-    this.item = item;
-    const { n } = this.#job.data as Partial<JobData>;
-    if (item.adoptedFrom !== undefined && n !== item.n) await this.#write(item, this.#job.attemptsStarted - 1);
+  async remember(located: Located): Promise<void> {
+    this.item = located.item;
+    const data = placedData(this.#job.data, located);
+    if (data === undefined) return;
+    await this.keepLock();
+    await this.#job.updateData(data);
   }
 
   /** Waits for about so long: up to half as much again, so that jobs do not come back as one. */
@@ -41,7 +48,7 @@ export class JobWait {
   }
 
   async until(item: Item, ms: number): Promise<never> {
-    await this.#write(item, this.#job.attemptsStarted);
+    await this.#write(item);
     return this.again(ms);
   }
 
@@ -52,7 +59,7 @@ export class JobWait {
 
   /** The worker is leaving: the job is ready again at once, for another one. */
   async giveBack(item: Item): Promise<never> {
-    await this.#write(item, this.#job.attemptsStarted);
+    await this.#write(item);
     await this.#job.moveToWait(this.#token);
     throw new WaitingError();
   }
@@ -71,10 +78,10 @@ export class JobWait {
     throw new WaitingError();
   }
 
-  async #write({ batch, n, attempt, adoptedFrom }: Item, starts: number): Promise<void> {
+  async #write(item: Item): Promise<void> {
     await this.keepLock();
-    const data = this.#job.data as JobData;
-    const place = { batch, n, ...(adoptedFrom !== undefined && { key: adoptedFrom }) };
-    await this.#job.updateData({ ...data, ...place, trail: { ...attempt, starts } });
+    const isNoted = (await this.note?.isThere()) === true;
+    const trail: Trail = { ...item.attempt, run: isNoted ? this.#name : item.told };
+    await this.#job.updateData({ ...(this.#job.data as JobData), ...placeOf(item), trail });
   }
 }

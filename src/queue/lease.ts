@@ -31,6 +31,9 @@ export class Lease {
   }
 }
 
+/** Asked before each step of a task that only one process is to be at: false when another one has taken over. */
+export type MayGoOn = () => Promise<boolean>;
+
 /** A process that dies in its turn keeps the others waiting for so long. */
 const TURN_MS = 10_000;
 
@@ -38,11 +41,11 @@ const TURN_MS = 10_000;
  * Does the task unless another process is at it.
  * @returns what the task does, or 0 when it is another's turn
  */
-export async function inTurn(redis: Redis, key: string, task: () => Promise<number>): Promise<number> {
+export async function inTurn(redis: Redis, key: string, task: (isMyTurn: MayGoOn) => Promise<number>): Promise<number> {
   const turn = new Lease(redis, key, TURN_MS);
   if (!(await turn.hold())) return 0;
   try {
-    return await task();
+    return await task(() => turn.hold());
   } finally {
     await turn.release();
   }

@@ -113,7 +113,7 @@ export class LostJobs {
   }
 
   async #standing(batch: Batch): Promise<ItemSource> {
-    const { ledger, owns } = this.#parts;
+    const { ledger } = this.#parts;
     const keys = new Map([...(await ledger.adoptedJobs(batch.id))].map(([key, n]) => [n, key]));
     const { accepted } = batch.counts;
     return {
@@ -125,7 +125,7 @@ export class LostJobs {
         const certificates = await Promise.all(open.map(async (n) => ledger.adoptedCertificate(batch.id, n)));
         return open.flatMap((n, at) => {
           const certificate = certificates[at];
-          if (certificate === undefined || !owns(certificate.instanceId)) return [];
+          if (certificate === undefined) return [];
           const key = keys.get(n);
           return [{ batch: batch.id, n, certificate, ...(key !== undefined && { key, jobId: key }) }];
         });

@@ -5,19 +5,21 @@ import type { Certificate } from '../core/certificate.ts';
 import {
   decide,
   provesAccess,
+  reconcile,
   recordAttempt,
   type DecidePolicy,
   type HaltScope,
+  type Noted,
   type Verdict,
 } from '../core/decide.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Limiter } from '../limiter/contract.ts';
 import type { BatchStates } from './batch-states.ts';
-import { JOB_PRIORITY } from './contract.ts';
+import { JOB_PRIORITY, queueName } from './contract.ts';
 import { DepartureNote } from './departure-note.ts';
 import { endingsOf, type SettledEvent } from './endings.ts';
 import type { HostWatch } from './host-watch.ts';
-import type { Item, ItemLocator } from './item.ts';
+import type { Item, ItemLocator, Unusable } from './item.ts';
 import { JobWait } from './job-wait.ts';
 import { KeyRenewal } from './key-renewal.ts';
 
@@ -46,10 +48,12 @@ export type ProcessorEvent =
       readonly message: string;
     }
   | { readonly kind: 'lifted'; readonly instanceId: string }
+  /** Told once: jobs wait for an account that has the instance. */
+  | { readonly kind: 'unowned'; readonly instanceId: string }
   | { readonly kind: 'defect'; readonly jobId: string; readonly error: Error };
 
 export interface ProcessorParts {
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'depart' | 'history' | 'settle'>;
   readonly locator: ItemLocator;
   readonly states: BatchStates;
   readonly pacer: Pacer;
@@ -60,6 +64,8 @@ export interface ProcessorParts {
   readonly policy: DecidePolicy & BackoffPolicy;
   /** Whether the account's configuration names the instance. */
   readonly owns: (instanceId: string) => boolean;
+  /** The account to which the configuration gives the instance. */
+  readonly ownerOf: (instanceId: string) => string | undefined;
   /** In [0, 1). */
   readonly random: () => number;
   readonly tell: (event: ProcessorEvent) => void;
@@ -67,7 +73,7 @@ export interface ProcessorParts {
 
 /** How long a job of a paused batch waits before it looks again; spread, so that they do not come back as one. */
 const PAUSED_MS = 5_000;
-/** A job whose instance this worker does not know may be known to another one, after a change of configuration. */
+/** A job whose instance no account of this configuration has may be known to another worker, after a change of configuration. */
 const NOT_OURS_MS = 5_000;
 /** A job whose batch has gone from Redis since it was found is looked at anew. */
 const NO_BATCH_MS = 2_000;
@@ -90,6 +96,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
   const { ledger, locator, states, pacer, host, client, policy, tell } = parts;
   const renewal = new KeyRenewal(parts.refreshCredentials);
   const { settle, settleDead } = endingsOf(ledger, tell);
+  const unowned = new Set<string>();
 
   return async (job, token) => {
     const wait = new JobWait(job, token, parts.random);
@@ -109,36 +116,42 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
 
   async function run(job: BullJob, wait: JobWait): Promise<void> {
     const located = await locator.locate(job);
+    await wait.remember(located);
     let { item } = located;
-    // Not remembered: with a number of its own, the job would pass for a sound one if it were run again.
-    if (located.kind === 'unusable') return settleDead(item, wait, located);
-    await wait.remember(item);
+    if (located.kind === 'unusable') return endDead(item, wait, located);
     const { batch, n, retries } = item;
+    const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.run(located.item)));
+    wait.note = note;
     for (;;) {
-      if ((await passGate(item, wait)) === 'settled') return;
+      note.renew();
+      const allowed = await passGate(item, wait);
+      if (allowed === undefined) return;
+      item = allowed;
       const admitted = host.admit();
       if (admitted === 'halted') return wait.snooze(item, HOST_HALTED_MS);
       const urgent = job.opts.priority === undefined || job.opts.priority <= JOB_PRIORITY.urgent;
-      const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.lock));
       const grant = await pacer.take(item.certificate.instanceId, urgent, () => void note.made());
       if (grant.kind === 'closed') return wait.giveBack(item);
       if (grant.kind === 'halted') return wait.snooze(item, grant.retryInMs);
       const { instanceId } = item.certificate;
-      let mayCall = false;
+      let noted: Item | undefined;
       try {
         if (host.isHalted && admitted !== 'probe') return await wait.snooze(item, HOST_HALTED_MS);
-        mayCall = await passLastGate(item, wait, note);
+        noted = await passLastGate(item, wait, note);
       } finally {
-        if (grant.probe && !mayCall) await pacer.probeAgain(instanceId);
+        if (grant.probe && noted === undefined) await pacer.probeAgain(instanceId);
       }
-      if (!mayCall) return;
+      if (noted === undefined) return;
 
+      item = noted;
       wait.departed = true;
       const sentMs = performance.now();
       const answer = await client.deleteDeviceCertificate(item.certificate, grant.notAfterMs);
       const answeredMs = performance.now();
-      const verdict = decide(answer, item.attempt, policy, renewal.hear(answer, sentMs, answeredMs));
-      item = { ...item, attempt: recordAttempt(item.attempt, answer, verdict) };
+      const trust = renewal.hear(answer, sentMs, answeredMs);
+      const before = item.attempt;
+      let verdict = decide(answer, before, policy, trust);
+      item = { ...item, attempt: recordAttempt(before, answer, verdict) };
       wait.item = item;
       host.hear(answer, sentMs);
       if (answer.kind !== 'not-sent') tell({ kind: 'answer', item, answer, verdict, tookMs: answeredMs - sentMs });
@@ -148,15 +161,14 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
 
       switch (verdict.kind) {
         case 'done':
-          return settle(item, wait, {
-            outcome: verdict.outcome,
-            code: codeOf(answer),
-            requestId: requestIdOf(answer),
-            byAbsence: verdict.confirmedBy === 'absence',
-          });
-        case 'dead':
-          if (!(await host.mayEndDead(answer))) return wait.snooze(item, UNJUDGED_MS);
-          return settleDead(item, wait, verdict, requestIdOf(answer));
+        case 'dead': {
+          if (verdict.kind === 'dead' && !(await host.mayEndDead(answer))) return wait.snooze(item, UNJUDGED_MS);
+          const calls = await end(item, wait, answer, verdict);
+          if (calls === 'ended') return;
+          // Another run of the item has called meanwhile.
+          verdict = decide(answer, reconcile(before, calls), policy, trust);
+          return expectEnded(await end(correct(item, wait, calls), wait, answer, verdict));
+        }
         case 'throttled':
           await pacer.throttled(verdict.retryAfterMs);
           return wait.snooze(item, Math.max(verdict.retryAfterMs, THROTTLED_MS));
@@ -178,15 +190,48 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     }
   }
 
-  /** @returns whether the call is to be made; not where the item needs none any more */
-  async function passLastGate(item: Item, wait: JobWait, note: DepartureNote): Promise<boolean> {
-    // The wait for the slot may have been long.
-    if ((await passGate(item, wait)) === 'settled') return false;
-    // Before the call: without it, whoever takes the item up after a crash could not know of it.
+  function end(item: Item, wait: JobWait, answer: Answer, verdict: Verdict): Promise<'ended' | Noted> {
+    const requestId = requestIdOf(answer);
+    if (verdict.kind === 'dead') return settleDead(item, wait, verdict, requestId);
+    if (verdict.kind !== 'done') throw new Error(`an item cannot end with the verdict ${verdict.kind}`);
+    const { outcome, confirmedBy } = verdict;
+    return settle(item, wait, { outcome, code: codeOf(answer), requestId, byAbsence: confirmedBy === 'absence' });
+  }
+
+  /** @throws where other runs of the item are so busy that their calls were noted twice meanwhile: it is looked at again later */
+  function expectEnded(ended: 'ended' | Noted): void {
+    if (ended !== 'ended') throw new Error('other runs of the item have called meanwhile');
+  }
+
+  /** Without an answer of the API to judge again, the letter alone changes with what the ledger knows. */
+  async function endDead(item: Item, wait: JobWait, why: Pick<Unusable, 'code' | 'message'>): Promise<void> {
+    const noted = await settleDead(item, wait, why);
+    if (noted !== 'ended') expectEnded(await settleDead(correct(item, wait, noted), wait, why));
+  }
+
+  /** The item with its record as the ledger lets it stand. What this run itself has heard needs no proof. */
+  function correct(item: Item, wait: JobWait, noted: Noted): Item {
+    const isOwn = wait.departed && noted === 'none';
+    return isOwn ? item : { ...item, attempt: reconcile(item.attempt, noted) };
+  }
+
+  /** @returns the item as it is now known, where its call may leave; undefined where it needs none any more */
+  async function passLastGate(item: Item, wait: JobWait, note: DepartureNote): Promise<Item | undefined> {
+    // Before the call: the next run of the item could not know of it otherwise, after a crash.
     const departure = await note.made();
-    if (departure === 'lock-lost') return wait.standAside();
-    if (departure === 'no-batch') return wait.snooze(item, NO_BATCH_MS);
-    return departure !== 'settled';
+    switch (departure) {
+      case 'lock-lost':
+        return wait.standAside();
+      case 'no-batch':
+        return wait.snooze(item, NO_BATCH_MS);
+      case 'settled':
+        return undefined;
+      case 'none':
+      case 'told':
+      case 'untold':
+        // The wait for the slot may have been long.
+        return passGate(correct(item, wait, departure), wait);
+    }
   }
 
   /** Something other than the API failed: Redis, or this program. The item's call may have been made, so it is looked at again later. */
@@ -200,25 +245,45 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const failures = item.attempt.failures + (isRedis ? 0 : 1);
     const effectUnknown = item.attempt.effectUnknown || wait.departed;
     const failed = { ...item, attempt: { ...item.attempt, failures, effectUnknown } };
-    if (failures >= policy.attempts) return settleDead(failed, wait, { code: 'worker-defect', message: cause.message });
+    if (failures >= policy.attempts) return endDead(failed, wait, { code: 'worker-defect', message: cause.message });
     return wait.until(failed, DEFECT_MS);
   }
 
-  /** Whether a call may be made for the item now; settles it as cancelled when its batch is. */
-  async function passGate(item: Item, wait: JobWait): Promise<'go' | 'settled'> {
-    if (!parts.owns(item.certificate.instanceId)) {
-      if (item.adoptedFrom === undefined) return wait.snooze(item, NOT_OURS_MS);
-      const message = `no account of this configuration has the instance ${item.certificate.instanceId}: add it under accounts.<name>.instances, then retry the dead letter`;
-      await settleDead(item, wait, { code: 'unknown-instance', message });
-      return 'settled';
-    }
+  /**
+   * Whether a call may be made for the item now; settles it as cancelled when its batch is.
+   * @returns the item as it is now known; undefined where it is settled
+   */
+  async function passGate(item: Item, wait: JobWait): Promise<Item | undefined> {
+    if (!parts.owns(item.certificate.instanceId)) return passOn(item, wait);
     const gate = await states.of(item.batch);
     if (gate?.state === 'paused') return wait.snooze(item, PAUSED_MS);
-    // An item whose call may be on its way, or may have worked, is followed to its end: cancelling it would hide a deletion.
+    if (gate?.state !== 'cancelled' || (wait.departed && item.attempt.effectUnknown)) return item;
+    // An item whose call may be on its way, or may have worked, is followed to its end: cancelling it would hide a deletion. The ledger knows.
     // Calls that were refused changed nothing.
-    if (gate?.state !== 'cancelled' || item.attempt.effectUnknown) return 'go';
-    await settle(item, wait, { outcome: 'cancelled', code: '', requestId: '' });
-    return 'settled';
+    const ended = await settle(item, wait, { outcome: 'cancelled', code: '', requestId: '' });
+    if (ended === 'ended') return undefined;
+    const known = correct(item, wait, ended);
+    // With nothing behind it, it can be cancelled after all.
+    return ended === 'none' ? passGate(known, wait) : known;
+  }
+
+  /** The instance is not this account's, or not any more. @returns undefined where the job has nothing more to do */
+  async function passOn(item: Item, wait: JobWait): Promise<undefined> {
+    const { instanceId } = item.certificate;
+    const owner = parts.ownerOf(instanceId);
+    if (item.adoptedFrom !== undefined) {
+      const message =
+        owner === undefined
+          ? `no account of this configuration has the instance ${instanceId}: add it under accounts.<name>.instances, then retry the dead letter`
+          : `the instance ${instanceId} belongs to account ${owner}, and the job was in another one's queue: add it to ${queueName(owner)}, then discard the dead letter`;
+      await endDead(item, wait, { code: 'unknown-instance', message });
+      return undefined;
+    }
+    // The owner's feeder finds the item without a job, and gives it one in its own queue. That a call may have left is in the ledger.
+    if (owner !== undefined) return undefined;
+    if (!unowned.has(instanceId)) tell({ kind: 'unowned', instanceId });
+    unowned.add(instanceId);
+    return wait.snooze(item, NOT_OURS_MS);
   }
 }
 

@@ -2,15 +2,13 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
-import type { Death } from '../ledger/dead-letters.ts';
-import { JOB_NAME, JOB_PRIORITY, jobIdOf, NO_TRAIL, queueName, type JobData } from './contract.ts';
+import { JOB_NAME, JOB_PRIORITY, jobIdOf, queueName, type JobData } from './contract.ts';
 
 /** An item of a batch that is to be handed to the queue. */
 export interface ItemToFeed {
   readonly batch: string;
   readonly n: number;
   readonly certificate: Certificate;
-  readonly history?: readonly Death[];
   /** Of a standing batch: what it was adopted under. */
   readonly key?: string;
   /** The job that it was adopted from, where that was lost. */
@@ -68,15 +66,16 @@ export class RevokeQueue {
 
   /** Of each item, whether it has a job, wherever in the queue. */
   async holds(items: readonly Omit<ItemToFeed, 'certificate'>[]): Promise<boolean[]> {
-    const found = await Promise.all(
-      items.map(async (item) => {
-        const ids = [jobIdOf(item.batch, item.n, item.retries ?? 0), jobIdOfItem(item)];
-        // An id that stood for another certificate already was adopted with a suffix, which its job has not.
-        if (item.jobId !== undefined) ids.push(item.jobId.replace(/#[0-9a-f]{40}$/, ''));
-        return this.#redis.exists(...new Set(ids.map((id) => this.bull.toKey(id))));
-      }),
-    );
+    const found = await Promise.all(items.map(async (item) => this.#redis.exists(...this.jobKeysOf(item))));
     return found.map((count) => count > 0);
+  }
+
+  /** Where the item's job is in Redis, under each id that it may have. */
+  jobKeysOf(item: Omit<ItemToFeed, 'certificate'>): string[] {
+    const ids = [jobIdOf(item.batch, item.n, item.retries ?? 0), jobIdOfItem(item)];
+    // An id that stood for another certificate already was adopted with a suffix, which its job has not.
+    if (item.jobId !== undefined) ids.push(item.jobId.replace(/#[0-9a-f]{40}$/, ''));
+    return [...new Set(ids.map((id) => this.bull.toKey(id)))];
   }
 
   async backlog(): Promise<Backlog> {
@@ -104,7 +103,7 @@ function jobIdOfItem({ batch, n, jobId, retries = 0 }: Omit<ItemToFeed, 'certifi
   return retries === 0 && jobId !== undefined ? jobId : jobIdOf(batch, n, retries);
 }
 
-function jobDataOf({ batch, n, certificate, departed, history, key }: ItemToFeed): JobData {
+function jobDataOf({ batch, n, certificate, key }: ItemToFeed): JobData {
   const { instanceId, caSn, deviceSn } = certificate;
   return {
     v: 1,
@@ -114,7 +113,5 @@ function jobDataOf({ batch, n, certificate, departed, history, key }: ItemToFeed
     batch,
     n,
     ...(key !== undefined && { key }),
-    ...(departed === true && { trail: { ...NO_TRAIL, effectUnknown: true } }),
-    ...(history !== undefined && history.length > 0 && { history }),
   };
 }

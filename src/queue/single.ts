@@ -1,27 +1,45 @@
 import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import { BeingCancelled, type Ledger } from '../ledger/ledger.ts';
+import { fateOf } from '../runtime/redis/fate.ts';
 import { standingBatchOf } from './item.ts';
 import type { RevokeQueue } from './revoke-queue.ts';
 
+/** `accepted`: it is in the ledger, `isNew` unless it was pending there already. `unknown`: Redis did not answer, it may be there. */
+export type SingleSubmitted =
+  | { readonly kind: 'accepted'; readonly batch: string; readonly isNew: boolean }
+  | { readonly kind: 'unknown'; readonly batch: string; readonly error: unknown };
+
 /**
  * Hands one certificate to the account's standing batch and its queue. A certificate that is pending there already is not taken twice.
- * The ledger comes first: should the process die before the job is added, the feeder adds it.
- * @returns whether it is new
+ * The ledger comes first: where the job is not added, since the process died or Redis did not answer, the feeder adds it.
+ * @throws Redis' error when it was certainly not taken, and BeingCancelled
  */
 export async function submitSingle(
-  ledger: Ledger,
+  { redis, ledger }: { readonly redis: Redis; readonly ledger: Ledger },
   queue: RevokeQueue,
   account: string,
   certificate: Certificate,
   priority: Priority,
-): Promise<{ readonly batch: string; readonly isNew: boolean }> {
+): Promise<SingleSubmitted> {
   const batch = standingBatchOf(account);
   const key = keyOf(certificate);
-  const { n, isNew } = await ledger.adopt(batch, key, certificate);
-  if (isNew) await queue.feed([{ batch, n, certificate, key }], priority);
-  return { batch, isNew };
+  const fate = await fateOf(redis, () => ledger.adopt(batch, key, certificate).catch(cancelled));
+  if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
+  if (fate.kind === 'refused') throw fate.error;
+  if (fate.reply instanceof BeingCancelled) throw fate.reply;
+  const { n, isNew } = fate.reply;
+  // From here on it will be revoked, whatever becomes of the job.
+  if (isNew) await queue.feed([{ batch, n, certificate, key }], priority).catch(() => undefined);
+  return { kind: 'accepted', batch, isNew };
+}
+
+/** An answer, not a lost one. */
+function cancelled(error: unknown): BeingCancelled {
+  if (error instanceof BeingCancelled) return error;
+  throw error;
 }
 
 /** The same for the same certificate, and no valid one can hold a NUL. */

@@ -9,7 +9,7 @@ export interface Submission {
   readonly batch: string;
   readonly tally: Tally;
   activate(): Promise<Activated>;
-  /** Takes every trace of it away. */
+  /** Takes every trace of it away, unless it was activated. */
   discard(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function planManifest(
       }
     }
   } catch (error) {
-    await plan.discard().catch(() => undefined);
+    await plan.discard();
     throw error;
   } finally {
     judge.close();

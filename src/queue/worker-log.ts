@@ -56,6 +56,12 @@ export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent)
         message: 'the probe succeeded: the halt is over',
       });
       return;
+    case 'unowned': {
+      const { instanceId } = event;
+      const message = `jobs wait, since no account of this configuration has the instance ${instanceId}: add it under accounts.<name>.instances`;
+      log.warn({ event: 'unowned', account, instanceId, message });
+      return;
+    }
     case 'host-halted': {
       const { code, message } = event;
       const host = hostname();
@@ -88,6 +94,15 @@ export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent)
         message: 'Redis lost jobs; they are fed again',
       });
       return;
+    case 'lanes-lost': {
+      const { batch, key } = event;
+      const message =
+        key === 'lanes'
+          ? 'Redis lost which chunks hold the items of an instance: they are read again, and the batch goes on; look for why Redis loses keys'
+          : 'Redis lost how far the batch was fed: it is fed from the beginning again, and nothing is done twice; look for why Redis loses keys';
+      log.error({ event: 'lanes-lost', account, batch, key, message });
+      return;
+    }
     case 'swept':
       log.warn({ event: 'swept', account, jobs: event.jobs, message: 'failed jobs became dead letters' });
       return;

@@ -192,6 +192,9 @@ export class Endpoint {
       case 'answer-lost-after':
         this.#change(plan);
         return onTime(htmlAnswer(fault.status ?? 502));
+      case 'code-after':
+        this.#change(plan);
+        return onTime(errorAnswer(fault.code, random, { status: fault.status }));
     }
   }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 const status = z.int({ error: 'give an HTTP status from 200 to 599' }).min(200).max(599).optional();
+const code = z.string({ error: 'name the code, such as InternalError' }).min(1);
 const delayMs = z.number({ error: 'give whole milliseconds, such as 200' }).int().min(0).max(600_000);
 
 /** Whom a fault meets, and how often. */
@@ -26,7 +27,7 @@ const target = {
 const FAULTS = [
   z.strictObject({
     kind: z.literal('code'),
-    code: z.string({ error: 'name the code, such as InternalError' }).min(1),
+    code,
     status,
     ...target,
   }),
@@ -40,6 +41,7 @@ const FAULTS = [
   z.strictObject({ kind: z.literal('slow'), delayMs, ...target }),
   z.strictObject({ kind: z.literal('hang'), ...target }),
   z.strictObject({ kind: z.literal('answer-lost-after'), status, ...target }),
+  z.strictObject({ kind: z.literal('code-after'), code, status, ...target }),
   z.strictObject({ kind: z.literal('throttle'), status, retryAfterMs: delayMs.optional(), ...target }),
 ] as const;
 

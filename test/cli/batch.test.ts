@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Ledger } from '../../src/ledger/ledger.ts';
+import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
 import { openInstallation, type Installation } from '../support/installation.ts';
 
@@ -50,4 +52,37 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   const standing = await place.run(['cancel', 'direct-fleet']);
   expect(standing).toMatchObject({ code: 3, stdout: '' });
   expect(standing.stderr).toContain('pause it');
+});
+
+it('a paused batch of single jobs says so also when nothing of it is pending, until it is resumed', async () => {
+  const ledger = new Ledger(await place.redis(), KEY_PREFIX);
+  const [item] = certificates(1);
+  if (item === undefined) return;
+  const { n } = await ledger.adopt('direct-fleet', 'job', item);
+  expect(await place.run(['pause', 'direct-fleet'])).toMatchObject({ code: 0 });
+  const run = { lock: { key: `${KEY_PREFIX}:free`, token: '' }, name: '', told: '' };
+  const end = { outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 } as const;
+  await ledger.settle({ batch: 'direct-fleet', n, ...end, run });
+  const status = (): Promise<{ code: number | null; stdout: string }> =>
+    place.run(['status', 'direct-fleet', '--json']);
+  const paused = await status();
+  expect(paused.code).toBe(3);
+  expect(JSON.parse(paused.stdout)).toMatchObject({ state: 'paused', revoked: 1, pending: 0 });
+  expect(await place.run(['resume', 'direct-fleet'])).toMatchObject({ code: 0 });
+  const resumed = await status();
+  expect(resumed.code).toBe(0);
+  expect(JSON.parse(resumed.stdout)).toMatchObject({ state: 'completed', revoked: 1, pending: 0 });
+});
+
+it('a batch whose lanes Redis has lost does not look healthy', async () => {
+  const manifest = await place.file('lost.csv', manifestOf(certificates(3)));
+  const { stdout } = await place.run(['submit', manifest, '--execute', '--yes', '--json']);
+  const { batch } = JSON.parse(stdout) as { batch: string };
+  const redis = await place.redis();
+  await redis.del(new Ledger(redis, KEY_PREFIX).keys.of(batch).lanes);
+  const lost = await place.run(['status', batch]);
+  expect(lost.code).toBe(3);
+  expect(lost.stdout).toContain(
+    `Redis has lost which instances batch ${batch} holds: a worker reads its chunks again.`,
+  );
 });

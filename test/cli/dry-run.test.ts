@@ -18,7 +18,7 @@ const HEADER = 'instanceId,caSn,deviceSn';
 
 describe('submit without --execute', () => {
   it('prints the plan and touches nothing', async () => {
-    const text = [HEADER, row('1'), row('2'), row('1')].join('\n');
+    const text = [HEADER, row('1'), row('2'), row('1'), ''].join('\n');
     const ended = await dryRun('plan.csv', text);
     expect(ended).toMatchObject({ code: 0, stdout: '' });
     expect(ended.stderr).toBe(
@@ -38,7 +38,7 @@ describe('submit without --execute', () => {
   });
 
   it('prints one object with --json', async () => {
-    const ended = await dryRun('json.csv', [HEADER, row('1'), row('2'), row('1')].join('\n'), '--json');
+    const ended = await dryRun('json.csv', [HEADER, row('1'), row('2'), row('1'), ''].join('\n'), '--json');
     expect(ended).toEqual({
       code: 0,
       signal: null,
@@ -48,7 +48,7 @@ describe('submit without --execute', () => {
   });
 
   it('refuses a manifest with bad rows, each with its line and reason', async () => {
-    const text = [HEADER, row('1'), row(''), row('x'.repeat(129)), row('4', 'post-cn-unknown'), 'a,b'].join('\n');
+    const text = [HEADER, row('1'), row(''), row('x'.repeat(129)), row('4', 'post-cn-unknown'), 'a,b', ''].join('\n');
     const ended = await dryRun('bad.csv', text);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toContain('1 certificate accepted, 0 duplicates (each done once), 4 rejected.');
@@ -80,6 +80,32 @@ describe('submit without --execute', () => {
     expect(ended.stderr).toContain('The manifest has no certificate to revoke. Nothing was touched.');
   });
 
+  it.each([
+    ['a file', []],
+    ['a file of which bad rows are left out', ['--skip-invalid']],
+  ])(
+    'refuses %s whose last row has no line end, so that a cut serial number is no other certificate',
+    async (_, flags) => {
+      const cut = [HEADER, row('1'), row('100003'), ''].join('\n').slice(0, -3);
+      const ended = await dryRun('cut.csv', cut, ...flags);
+      expect(ended).toMatchObject({ code: 2, stdout: '' });
+      const where = `${join(place.folder, 'cut.csv')}: The row that begins on line 3 is the last and has no line end: "${INSTANCE},CA01,1000".`;
+      expect(ended.stderr).toContain(where);
+      expect(ended.stderr).toContain('add a line feed, or --allow-unterminated.');
+    },
+  );
+
+  it('takes a last row without a line end where that is allowed, and refuses it from standard input too', async () => {
+    const stdin = `${HEADER}\n${row('1')}`;
+    expect(await place.run(['submit', '-', '--json', '--allow-unterminated'], { stdin })).toMatchObject({
+      code: 0,
+      stdout: '{"batch":null,"accepted":1,"duplicates":0,"rejected":0}\n',
+    });
+    const refused = await place.run(['submit', '-', '--json'], { stdin });
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toMatch(/^standard input: The row that begins on line 2 is the last and has no line end/);
+  });
+
   it('refuses a file that is not there', async () => {
     const gone = await place.run(['submit', join(place.folder, 'gone.csv')]);
     expect(gone).toMatchObject({ code: 2, stdout: '' });
@@ -87,7 +113,7 @@ describe('submit without --execute', () => {
   });
 
   it('refuses a manifest with more certificates than memory is meant for, when no temporary file can be written', async () => {
-    const text = `deviceSn\n${Array.from({ length: 800_000 }, (_, n) => n.toString(36)).join('\n')}`;
+    const text = `deviceSn\n${Array.from({ length: 800_000 }, (_, n) => n.toString(36)).join('\n')}\n`;
     const path = await place.file('long.csv', text);
     const folder = join(place.folder, 'gone');
     const ended = await place.run(['submit', path, '--instance', INSTANCE, '--ca', 'CA01'], {

@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => place.remove());
 
 const submit = (...flags: string[]): Promise<Ended> => place.run(['submit', manifest, '--execute', ...flags]);
-const BATCH = /^\d{8}-\d{6}-[0-9a-f]{6}$/;
+const BATCH = /^\d{8}-\d{6}-[0-9a-v]{26}$/;
 
 interface Answer {
   readonly batch: string;
@@ -101,6 +101,17 @@ describe('submit --execute', () => {
     expect(new Set(records.map((key) => key.split(':')[2]))).toEqual(new Set([answerOf(skipped).batch]));
     starter.kill('SIGINT');
     expect(await starter.ended).toMatchObject({ code: 130, stderr: '' });
+  });
+
+  it('stores nothing of a manifest that is cut off, whatever else is answered', async () => {
+    const whole = manifestOf(certificates(3));
+    manifest = await place.file('cut.csv', whole.slice(0, -2));
+    for (const flags of [['--yes'], ['--confirm', '3'], ['--yes', '--skip-invalid']]) {
+      const refused = await submit(...flags, '--json');
+      expect(refused).toMatchObject({ code: 2, stdout: '' });
+      expect(refused.stderr).toContain(`${manifest}: The row that begins on line 4 is the last and has no line end`);
+    }
+    expect(await batches()).toEqual([]);
   });
 
   it('ends with 130 when it is interrupted while it waits; the batch goes on', async () => {

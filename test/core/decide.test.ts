@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Answer, Refused } from '../../src/core/answer.ts';
+import { effectUnknown, type Answer, type Refused } from '../../src/core/answer.ts';
 import { blameOf, CODE_TABLE } from '../../src/core/code-table.ts';
-import { decide, FIRST_ATTEMPT, MAX_CALLS, recordAttempt, UNKNOWN_CODE_TRIES } from '../../src/core/decide.ts';
+import {
+  decide,
+  FIRST_ATTEMPT,
+  MAX_CALLS,
+  reconcile,
+  recordAttempt,
+  UNKNOWN_CODE_TRIES,
+} from '../../src/core/decide.ts';
 import type { Attempt, DecidePolicy, Verdict } from '../../src/core/decide.ts';
 
 const POLICY: DecidePolicy = { attempts: 8, notFound: 'already-gone' };
@@ -203,6 +210,14 @@ describe('an item that meets the same answer for ever', () => {
   });
 });
 
+it('believes of a record what the ledger noted: nothing without a note, and doubt where another run made it', () => {
+  for (const attempt of [FIRST_ATTEMPT, LOST, { failures: 7, calls: 199, effectUnknown: false }]) {
+    expect(reconcile(attempt, 'none')).toEqual(FIRST_ATTEMPT);
+    expect(reconcile(attempt, 'told')).toEqual(attempt);
+    expect(reconcile(attempt, 'untold')).toEqual({ ...attempt, effectUnknown: true });
+  }
+});
+
 describe('any course of answers', () => {
   const answer: fc.Arbitrary<Answer> = fc.oneof(
     fc.constantFrom(...codes).map((code) => refused(code)),
@@ -220,9 +235,7 @@ describe('any course of answers', () => {
         const { verdicts, attempt } = course(answers, POLICY);
         const met = answers.slice(0, verdicts.length);
         expect(attempt.calls).toBe(met.filter(({ kind }) => kind !== 'not-sent').length);
-        expect(attempt.effectUnknown).toBe(
-          met.some((one) => one.kind === 'garbled' || (one.kind === 'network' && one.effect === 'unknown')),
-        );
+        expect(attempt.effectUnknown).toBe(met.some((one) => effectUnknown(one)));
         expect(attempt.failures).toBeLessThan(POLICY.attempts);
         const failed = verdicts.filter(
           (one, at) => one.kind === 'retry' && one.again !== 'fresh-credentials' && met[at]?.kind !== 'not-sent',

@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { z } from 'zod';
-import { readPassword, readRecord } from '../../src/runtime/redis/data-directory.ts';
+import { readPassword } from '../../src/runtime/redis/data-directory.ts';
+import { socketOf } from '../../src/runtime/redis/private-socket.ts';
 import { openFleet, type Fleet } from '../support/fleet.ts';
 import { INSTANCE } from '../support/installation.ts';
 
@@ -77,14 +78,13 @@ it(
     // Makes the data directory, with the password of its Redis.
     expect(await fleet.run(['status'])).toMatchObject({ code: 0 });
     const directory = join(fleet.dataDir, 'redis');
-    const socket = (await readRecord(directory))?.socket ?? '';
     const { stdout, stderr } = await execute(process.execPath, [program], {
       timeout: 40_000,
       env: {
         PATH: process.env['PATH'] ?? '',
         CERTSWEEP_CONFIG: join(fleet.folder, 'certsweep.yaml'),
         INSTANCE,
-        REDIS_SOCKET: socket,
+        REDIS_SOCKET: socketOf(directory),
         REDIS_PASSWORD: await readPassword(directory),
       },
     });

@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
 import type { DeadLetter } from '../../src/ledger/dead-letters.ts';
-import { Ledger, type Departure, type Settlement } from '../../src/ledger/ledger.ts';
+import { Ledger, type Departure, type JoblessItem, type Run, type Settlement } from '../../src/ledger/ledger.ts';
 import { Plan, type Activated } from '../../src/ledger/plan.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { testRedis } from '../support/redis.ts';
@@ -23,11 +23,22 @@ export function letterOf(certificate: Certificate, code = 'ParameterCheckFailed'
   return { ...certificate, ...death, effectUnknown: false, history: [] };
 }
 
-/** A call of the item is about to leave, in a run that has its job. */
-export async function depart(redis: Redis, ledger: Ledger, batch: string, n: number, retries = 0): Promise<Departure> {
+/** A call of the item is about to leave, in a run that has its job; another one each time unless it is named. */
+export async function depart(
+  redis: Redis,
+  ledger: Ledger,
+  batch: string,
+  n: number,
+  { retries = 0, ...run }: Partial<Run> & { readonly retries?: number } = {},
+): Promise<Departure> {
   const lock = { key: `${ledger.keys.of(batch).record}:lock`, token: 'run' };
   await redis.set(lock.key, lock.token);
-  return ledger.depart(batch, n, retries, lock);
+  return ledger.depart(batch, n, retries, { lock, name: randomUUID(), told: '', ...run });
+}
+
+/** Items as a cancel knows them that never had a job. */
+export function jobless(...ordinals: number[]): JoblessItem[] {
+  return ordinals.map((n) => ({ n, jobKeys: [] }));
 }
 
 /** A ledger with key names that nobody else has. */
@@ -56,7 +67,9 @@ export class LedgerRoom {
   settlement(batch: string, n: number, outcome: Outcome, rest: Partial<Settlement> = {}): Settlement {
     const letter =
       outcome === 'dead' ? { letter: JSON.stringify(letterOf({ instanceId: 'i', caSn: 'c', deviceSn: `${n}` })) } : {};
-    return { batch, n, outcome, code: 'OK', requestId: `R-${n}`, attempts: 1, ...letter, ...rest };
+    // Of a job that nobody has.
+    const run: Run = { lock: { key: `${this.ledger.keys.of(batch).record}:free`, token: '' }, name: '', told: '' };
+    return { batch, n, outcome, code: 'OK', requestId: `R-${n}`, attempts: 0, ...letter, run, ...rest };
   }
 
   async batch(id: string): Promise<Batch> {

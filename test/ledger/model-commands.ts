@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { jobless } from './ledger-room.ts';
 import { expect } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
@@ -154,11 +155,7 @@ export function commands(): fc.Arbitrary<Command>[] {
       `cancel items ${ordinals.join(' ')}`,
       count,
       at,
-      ({ room }, { id, items }) =>
-        room.ledger.cancelItems(
-          id,
-          ordinals.filter((n) => n < items.length),
-        ),
+      ({ room }, { id, items }) => room.ledger.cancelItems(id, jobless(...ordinals.filter((n) => n < items.length))),
       (model, batch) => model.cancelItems(batch, ordinals),
     ),
   );

@@ -58,8 +58,10 @@ export class Model {
   change(batch: ModelBatch, event: 'pause' | 'resume' | 'cancel'): boolean {
     const { state } = batch;
     if (event === 'pause' && state === 'running') batch.state = 'paused';
-    else if (event === 'resume' && state === 'paused') batch.state = 'running';
-    else if (event === 'cancel' && (state === 'running' || state === 'paused')) {
+    else if (event === 'resume' && state === 'paused') {
+      batch.state = 'running';
+      this.#drain(batch);
+    } else if (event === 'cancel' && (state === 'running' || state === 'paused')) {
       batch.state = 'cancelled';
       this.#free(batch);
     } else return false;
@@ -104,6 +106,8 @@ export class Model {
   /** @returns whether nothing is pending */
   #drain(batch: ModelBatch): boolean {
     if (batch.items.includes('pending')) return false;
+    // The next job must not run before somebody resumes it.
+    if (batch.manifest === undefined && batch.state === 'paused') return false;
     if (batch.state !== 'cancelled') batch.state = 'completed';
     this.#free(batch);
     return true;

@@ -3,7 +3,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk, packChunk, unpackChunk } from '../../src/ledger/chunk.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import { certificatesOf, LedgerRoom } from './ledger-room.ts';
+import { Plan } from '../../src/ledger/plan.ts';
+import { certificatesOf, jobless, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -73,6 +74,15 @@ describe('a plan', () => {
     expect(await room.redis.zscore(room.ledger.keys.batches, plan.batch)).toBeNull();
   });
 
+  it('is no plan any more once it runs: a late discard takes nothing away', async () => {
+    const plan = await room.plan(certificatesOf(3));
+    await plan.activate();
+    const keys = await room.keysWith(plan.batch);
+    await plan.discard();
+    expect((await room.keysWith(plan.batch)).toSorted()).toEqual(keys.toSorted());
+    expect((await room.batch(plan.batch)).state).toBe('running');
+  });
+
   it('that lacks a chunk runs nothing', async () => {
     const plan = await room.plan(certificatesOf(2 * CHUNK_ITEMS));
     await room.redis.hdel(room.ledger.keys.of(plan.batch).chunks, '0');
@@ -96,6 +106,16 @@ describe('a plan', () => {
     expect(await room.ledger.change(plan.batch, 'cancel')).toEqual({ kind: 'changed', state: 'cancelled' });
     expect(await plan.activate()).toEqual({ kind: 'gone' });
   });
+});
+
+it('has an id that no other has, of 40,000 within one second, and that sorts by age', () => {
+  const planAt = (nowMs: number): string => new Plan(room.redis, room.ledger, { priority: 'bulk' }, nowMs).batch;
+  const nowMs = Date.UTC(2026, 10, 24, 6, 41, 34);
+  const ids = Array.from({ length: 40_000 }, () => planAt(nowMs));
+  expect(new Set(ids).size).toBe(ids.length);
+  expect(ids.filter((id) => !/^20261124-064134-[0-9a-v]{26}$/.test(id))).toEqual([]);
+  const later = planAt(nowMs + 1_000);
+  expect(ids.every((id) => id < later)).toBe(true);
 });
 
 describe('a manifest submitted again', () => {
@@ -126,7 +146,7 @@ describe('a manifest submitted again', () => {
     await room.ledger.change(second, 'cancel');
     // Its item is not settled yet.
     const third = await room.batchOf(items);
-    await room.ledger.cancelItems(second, [0]);
+    await room.ledger.cancelItems(second, jobless(0));
     expect(await room.submit(items)).toEqual({ kind: 'duplicate', batch: third });
   });
 });

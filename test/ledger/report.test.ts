@@ -4,7 +4,7 @@ import { afterAll, expect, it } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
 import { discardDeadLetter, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
 import { REPORT_COLUMNS, reportText } from '../../src/ledger/report-text.ts';
-import type { ReportRow } from '../../src/ledger/report.ts';
+import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
@@ -53,6 +53,35 @@ it('shows an item that was tried again with its last outcome only', async () => 
     [1, 'revoked'],
     [0, 'dead'],
   ]);
+});
+
+it('shows no item twice that is retried and ends again while it is read, and nothing that came since', async () => {
+  const items = certificatesOf(1_005);
+  const batch = await room.batchOf(items);
+  for (const n of [0, 1]) await room.ledger.settle(room.settlement(batch, n, 'dead'));
+  const between = [...items.keys()].slice(2, 1_001);
+  await Promise.all(between.map((n) => room.ledger.settle(room.settlement(batch, n, 'revoked'))));
+  await room.ledger.settle(room.settlement(batch, 1_001, 'dead'));
+  const read: [number, string][] = [];
+  for await (const { ordinal, outcome } of reportRows(room.redis, room.ledger, batch)) {
+    read.push([ordinal, outcome]);
+    if (read.length > 1) continue;
+    // One that the reading is past, and one that is still before it.
+    for (const n of [0, 1_001]) {
+      expect(await reopenDeadLetter(room.redis, room.ledger, batch, n)).toBe('reopened');
+      await room.ledger.settle(room.settlement(batch, n, 'revoked'));
+    }
+    await room.ledger.settle(room.settlement(batch, 1_002, 'revoked'));
+  }
+  const shown = read.toSorted(([a], [b]) => a - b);
+  expect(shown.map(([ordinal]) => ordinal)).toEqual([...items.keys()].slice(0, 1_001));
+  expect(shown.slice(0, 3)).toEqual([
+    [0, 'dead'],
+    [1, 'dead'],
+    [2, 'revoked'],
+  ]);
+  const ends = new Map((await room.rows(batch)).map(({ ordinal, outcome }) => [ordinal, outcome]));
+  expect([0, 1, 1_001, 1_002].map((n) => ends.get(n))).toEqual(['revoked', 'dead', 'revoked', 'revoked']);
 });
 
 it('says so when the ledger and the items disagree', async () => {

@@ -139,6 +139,8 @@ describe('a lost connection', () => {
         if (isCut) (isBack ? after : whileCut).push(performance.now());
       }
     };
+    // From here on it has slots.
+    await member.limiter.take('any');
     const callers = Array.from({ length: 60 }, call);
     await delay(100);
     const back = new Promise<void>((resolve) => {
@@ -172,15 +174,30 @@ describe('a reservation', () => {
 describe("Redis' clock", () => {
   const DAY_MS = 86_400_000;
 
+  const HELD_MS = 1_075;
+
   it.each([
     ['that keeps time', 100, 4, false],
-    ['that drifts, seen after an hour', 3_600_000, 1_800, false],
+    ['that drifts, seen after seconds', 9_000, 13, false],
+    ['that is seen after an outage', 60_000, 4, true],
     ['that went forward', 100, 30, true],
     ['that went back', 100, -5_000, false],
-  ])('%s', (_name, afterMs, byMs, isStep) => {
-    const watch = new ServerClockWatch();
+  ])('%s: begins again', (_name, afterMs, byMs, isBegun) => {
+    const watch = new ServerClockWatch(25);
+    expect(watch.restMs(0)).toBe(HELD_MS);
     watch.observe(DAY_MS + 1, 0, 2);
+    expect(watch.restMs(2)).toBe(HELD_MS);
     watch.observe(DAY_MS + 1 + afterMs + byMs, afterMs, afterMs + 2);
-    expect(watch.isFenceDue).toBe(isStep);
+    const leftMs = Math.max(0, HELD_MS - afterMs);
+    expect(watch.restMs(afterMs + 2)).toBe(isBegun ? HELD_MS : leftMs);
+  });
+
+  it('cannot hide a step behind an answer that took long', () => {
+    const watch = new ServerClockWatch(25);
+    watch.observe(DAY_MS, 0, 1);
+    watch.observe(DAY_MS + 400, 100, 500);
+    expect(watch.restMs(1_500)).toBe(0);
+    watch.observe(DAY_MS + 1_500 + 200, 1_500, 1_501);
+    expect(watch.restMs(1_501)).toBe(HELD_MS);
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { testRedis } from '../support/redis.ts';
-import { SECOND_US, VirtualTime, type Asker, type GivenSlot } from './virtual-time.ts';
+import { SECOND_US, VirtualProcess, VirtualTime, type Asker, type GivenSlot } from './virtual-time.ts';
 
 const keys = testRedis();
 afterAll(() => keys.cleanup());
@@ -57,6 +57,11 @@ const mishap = fc.oneof(
   fc.record({ kind: fc.constant('lose' as const), of: fc.constantFrom(...ALL) }),
   fc.record({ kind: fc.constant('other-server' as const) }),
   fc.record({ kind: fc.constant('clock-forward' as const), byMs: fc.constantFrom(20, 700, 3_600_000) }),
+  fc.record({
+    kind: fc.constant('clock-forward-and-start' as const),
+    byMs: fc.constantFrom(20, 700, 3_600_000),
+    started: fc.subarray(ALL, { minLength: 1 }),
+  }),
   fc.record({ kind: fc.constant('clock-back' as const), byMs: fc.constantFrom(10, 700, 3_000, 3_600_000) }),
 );
 type Event =
@@ -79,29 +84,26 @@ async function check(
   const time = virtualTime();
   const given = new Given();
   let shortestUs = Number.POSITIVE_INFINITY;
-  const process = (account: keyof Paces['account'], egress: keyof Paces['egress']): Asker => ({
-    account,
-    egress,
-    lateMs,
-    accountQps: accounts[account],
-    egressQps: egresses[egress],
+  const processes = ALL.map(({ account, egress }) => {
+    const [accountQps, egressQps] = [accounts[account], egresses[egress]];
+    return new VirtualProcess(time, { account, egress, lateMs, accountQps, egressQps });
   });
-  // The clocks begin behind a fence.
-  for (const [account, egress] of [
-    ['a', 'x'],
-    ['b', 'y'],
-    ['a', 'z'],
-  ] as const)
-    await time.reserve(process(account, egress), 1);
-  time.nowUs += 2 * SECOND_US;
+  const processOf = (account: string, egress: string): VirtualProcess | undefined =>
+    processes.find(({ asker }) => asker.account === account && asker.egress === egress);
+  // They start with the clocks, which begin behind a fence.
+  for (let second = 0; second < 2; second += 1) {
+    for (const process of processes) await process.lookIfDue();
+    time.nowUs += SECOND_US;
+  }
   for (const event of events) {
+    for (const process of processes) await process.lookIfDue();
     switch (event.kind) {
       case 'ask': {
         time.nowUs += event.pauseUs;
-        const by = process(event.account, event.egress);
-        const { slots } = await time.reserve(by, event.count);
+        const by = processOf(event.account, event.egress);
+        const slots = (await by?.reserve(event.count)) ?? [];
         shortestUs = Math.min(shortestUs, ...slots.map((slot) => slot.endUs - slot.fromUs));
-        given.add(by, slots);
+        if (by !== undefined) given.add(by.asker, slots);
         break;
       }
       case 'throttled':
@@ -118,8 +120,10 @@ async function check(
         break;
       case 'clock-forward':
         time.offsetUs += event.byMs * 1000;
-        // Whoever asks first sees it.
-        for (const { account, egress } of ALL) await time.reserve(process(account, egress), 1, 1);
+        break;
+      case 'clock-forward-and-start':
+        time.offsetUs += event.byMs * 1000;
+        for (const { account, egress } of event.started) processOf(account, egress)?.restart();
         break;
     }
   }
@@ -201,6 +205,26 @@ describe('a clock whose last slots are not known', () => {
   });
 });
 
+it('the clock of Redis going forward under a process that has just started does not bring it nearer to the calls before', async () => {
+  const by = { account: 'a', accountQps: 480, egress: 'x', egressQps: 280, lateMs: 25 };
+  const time = virtualTime();
+  const before = new VirtualProcess(time, by);
+  const after = new VirtualProcess(time, by);
+  const given = new Given();
+  const careless = new Given();
+  for (let pulse = 0; pulse < 240; pulse += 1) {
+    time.nowUs += 25_000;
+    // The first one has ended; the second one's first pulse is behind the step.
+    if (pulse === 160) time.offsetUs += 700_000;
+    const slots = pulse < 160 ? await before.reserve(7) : await after.reserve(7);
+    given.add(by, slots);
+    careless.add(by, pulse === 160 ? (await time.reserve(by, 21)).slots : slots);
+  }
+  expect(given.worst('egress x')).toBeLessThanOrEqual(280);
+  expect(given.worst('egress x', time.nowUs - SECOND_US)).toBeGreaterThan(250);
+  expect(careless.worst('egress x')).toBeGreaterThan(280);
+});
+
 /** Slots a second that processes are given that pulse every 25 to 31 ms and always want more. */
 async function rate(time: VirtualTime, processes: readonly Asker[], seconds: number): Promise<number> {
   const startUs = time.nowUs;
@@ -277,8 +301,8 @@ describe('the pace in use', () => {
     await time.reserve(by, 1);
     time.nowUs += 2 * SECOND_US;
     await time.throttled('a', 3_000);
-    expect(await time.reserve(by, 1)).toEqual({ slots: [], waitUs: 2_950_000 });
+    expect(await time.reserve(by, 1)).toMatchObject({ slots: [], waitUs: 2_950_000 });
     await time.throttled('a', 3_600_000);
-    expect(await time.reserve(by, 1)).toEqual({ slots: [], waitUs: 59_950_000 });
+    expect(await time.reserve(by, 1)).toMatchObject({ slots: [], waitUs: 59_950_000 });
   });
 });

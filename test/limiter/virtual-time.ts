@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { limiterKeys } from '../../src/limiter/contract.ts';
 import { markOf } from '../../src/limiter/halt-store.ts';
+import { ServerClockWatch } from '../../src/limiter/pace-store.ts';
 import { reserveLua, throttleLua, type TimeSource } from '../../src/limiter/pace-script.ts';
 import { script } from '../../src/runtime/redis/script.ts';
 
@@ -29,6 +30,39 @@ export interface GivenSlot {
 
 export const SECOND_US = 1_000_000;
 
+/** A process that asks for slots, as `PaceStore` does. */
+export class VirtualProcess {
+  readonly asker: Asker;
+  readonly #time: VirtualTime;
+  #watch: ServerClockWatch;
+  #lookedUs = Number.NEGATIVE_INFINITY;
+
+  constructor(time: VirtualTime, asker: Asker) {
+    this.#time = time;
+    this.asker = asker;
+    this.#watch = new ServerClockWatch(asker.lateMs);
+  }
+
+  /** Another process in its place. */
+  restart(): void {
+    this.#watch = new ServerClockWatch(this.asker.lateMs);
+    this.#lookedUs = Number.NEGATIVE_INFINITY;
+  }
+
+  async reserve(count: number): Promise<GivenSlot[]> {
+    const nowMs = this.#time.nowUs / 1000;
+    const { slots, serverUs } = await this.#time.reserve(this.asker, this.#watch.restMs(nowMs) > 0 ? 0 : count);
+    this.#watch.observe(serverUs / 1000, nowMs, nowMs);
+    this.#lookedUs = this.#time.nowUs;
+    return this.#watch.restMs(nowMs) > 0 ? [] : slots;
+  }
+
+  /** What it does every second. */
+  async lookIfDue(): Promise<void> {
+    if (this.#time.nowUs - this.#lookedUs >= SECOND_US) await this.reserve(0);
+  }
+}
+
 /** The scripts on the real Redis, on a time line of our own. */
 export class VirtualTime {
   readonly #redis: Redis;
@@ -44,7 +78,7 @@ export class VirtualTime {
     this.#prefix = prefix;
   }
 
-  async reserve(asker: Asker, count: number, fence = 0): Promise<{ slots: GivenSlot[]; waitUs: number }> {
+  async reserve(asker: Asker, count: number): Promise<{ slots: GivenSlot[]; waitUs: number; serverUs: number }> {
     const keys = limiterKeys(this.#prefix, asker.account, asker.egress);
     const reply = await reserve(
       this.#redis,
@@ -58,7 +92,6 @@ export class VirtualTime {
         0,
         asker.account,
         asker.egress,
-        fence,
         ...this.#time(),
       ],
     );
@@ -66,7 +99,7 @@ export class VirtualTime {
     for (let at = 4; at + 1 < reply.length; at += 2) {
       slots.push({ fromUs: this.nowUs + (reply[at] ?? 0), endUs: this.nowUs + (reply[at + 1] ?? 0) });
     }
-    return { slots, waitUs: reply[2] ?? 0 };
+    return { slots, waitUs: reply[2] ?? 0, serverUs: reply[3] ?? 0 };
   }
 
   async throttled(account: string, retryAfterMs: number): Promise<void> {

@@ -26,7 +26,7 @@ describe('a CSV header', () => {
   });
 
   it('may lack what is given for the whole manifest', async () => {
-    const { rows } = await read('deviceSn\n0012', { instanceId: 'post-cn-a', caSn: '00aa' });
+    const { rows } = await read('deviceSn\n0012\n', { instanceId: 'post-cn-a', caSn: '00aa' });
     expect(rows).toEqual([{ line: 2, ok: true, certificate: CERTIFICATE }]);
   });
 
@@ -79,7 +79,9 @@ describe('a CSV row', () => {
 
   it('counts lines past blank ones and past line feeds in quotes', async () => {
     const reading = await read(
-      ['note,instanceId,caSn,deviceSn', '"a', '', 'b",i,c,2', '', '\r', '   ', 'x,i,c,8', '"a\r', '",i,c,9'].join('\n'),
+      ['note,instanceId,caSn,deviceSn', '"a', '', 'b",i,c,2', '', '\r', '   ', 'x,i,c,8', '"a\r', '",i,c,9', ''].join(
+        '\n',
+      ),
     );
     expect(reading.fault).toBeUndefined();
     expect(summary(reading)).toEqual(['2: 2', '8: 8', '9: 9']);
@@ -142,6 +144,62 @@ describe('a CSV row', () => {
   });
 });
 
+describe('the last row', () => {
+  const WHOLE = csv('i,c,12', '"i",c,"17"', 'i,c,100003');
+  const cutTo = (bytes: number): string => WHOLE.slice(0, bytes);
+
+  it.each([
+    ['in its last value', csv(OK, 'i,c,1000').slice(0, -1), 3],
+    ['before its last value', csv(OK, 'i,c,').slice(0, -1), 3],
+    ['before all of its values are there', csv(OK, '"i","c"').slice(0, -1), 3],
+    ['in a column that is ignored', 'note,instanceId,caSn,deviceSn,x\n,i,c,1,\n,i,c,2,y', 3],
+    ["after a quote that is another row's", csv('"i","c","1"', 'i,c,2').slice(0, -1), 3],
+    ['behind a row of several lines', 'note,instanceId,caSn,deviceSn\n"a\nb",i,c,1\n"a\nb",i,c,2', 4],
+    ['as the only row', `\uFEFF${csv('i,c,1').slice(0, -1)}`, 2],
+    ['between CRLF and its first blank', `${csv(OK)}i,c,1 `, 3],
+  ])('that is cut %s refuses the manifest, unless that is allowed', async (_, text, line) => {
+    const { fault } = await read(text, { format: 'csv' });
+    expect(fault).toMatch(
+      new RegExp(
+        `^The row that begins on line ${line} is the last and has no line end: .* add a line feed, or --allow-unterminated\\.$`,
+      ),
+    );
+    const allowed = await read(text, { format: 'csv', allowUnended: true });
+    expect(allowed.fault).toBeUndefined();
+    expect(allowed.rows.at(-1)?.line).toBe(line);
+  });
+
+  it.each([
+    ['its quote closes it', csv(OK, '"i",c,"2"').slice(0, -1)],
+    ['its quote closes it over several lines', 'instanceId,caSn,deviceSn,note\ni,c,1,"a\nb"'],
+    ['half of its CRLF is there', `${csv(OK, 'i,c,2').slice(0, -1)}\r`],
+    ['only blanks follow', `${csv(OK, 'i,c,2')} \t`],
+  ])('is whole without a line feed when %s', async (_, text) => {
+    const { rows, fault } = await read(text);
+    expect(fault).toBeUndefined();
+    expect(rows.every(({ ok }) => ok)).toBe(true);
+  });
+
+  it('never becomes another certificate, wherever the manifest is cut', async () => {
+    for (let bytes = 0; bytes < WHOLE.length; bytes += 1) {
+      const { rows, fault } = await read(cutTo(bytes), { format: 'csv' });
+      const serials = fault === undefined ? rows.flatMap((row) => (row.ok ? [row.certificate.deviceSn] : [])) : [];
+      expect(serials.filter((serial) => !['12', '17', '100003'].includes(serial))).toEqual([]);
+    }
+  });
+
+  it.each([
+    [
+      'an escaped quote',
+      csv('i,c,"ab""').slice(0, -1),
+      /^The row that begins on line 2 has a quote that is not closed/,
+    ],
+    ['the header', 'instanceId,caSn,deviceSn', /^The manifest has a header but no rows/],
+  ])('is told as what it is when the cut is behind %s', async (_, text, fault) => {
+    expect((await read(text)).fault).toMatch(fault);
+  });
+});
+
 describe('what is given for the whole manifest', () => {
   const given = { instanceId: 'post-cn-a', caSn: '00aa' };
 
@@ -158,7 +216,7 @@ describe('what is given for the whole manifest', () => {
   });
 
   it('is checked like any value', async () => {
-    expect(summary(await read('deviceSn\n1', { instanceId: 'a ', caSn: 'c' }))).toEqual([
+    expect(summary(await read('deviceSn\n1\n', { instanceId: 'a ', caSn: 'c' }))).toEqual([
       '2: instanceId begins or ends with white space: "a "',
     ]);
   });

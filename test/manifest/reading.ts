@@ -35,7 +35,7 @@ export async function read(text: string | Uint8Array, options?: ReadManifestOpti
 }
 
 /** Lines as a CSV manifest with the usual header, so that row 1 is on line 2. */
-export const csv = (...lines: string[]): string => [HEADER, ...lines].join('\n');
+export const csv = (...lines: string[]): string => [HEADER, ...lines, ''].join('\n');
 
 /** `line: reason` of each faulty row, `line: ok` of the others. */
 export const summary = ({ rows }: Reading): string[] =>

@@ -54,6 +54,10 @@ const FAULTS: readonly (readonly [Fault, object])[] = [
   [{ kind: 'hang' }, late],
   [{ kind: 'answer-lost-after' }, garbled()],
   [
+    { kind: 'code-after', code: 'InternalError' },
+    { kind: 'refused', code: 'InternalError', requestId: anyId },
+  ],
+  [
     { kind: 'throttle', status: 429, retryAfterMs: 300 },
     { ...throttled, status: 429, retryAfterMs: 300 },
   ],

@@ -6,7 +6,7 @@ import { judgeBatch, pauseReason } from '../../src/queue/breaker.ts';
 const NONE: Counts = { accepted: 1_000, revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0 };
 
 function batch(id: string, counts: Counts, resumedAt?: Counts): Batch {
-  const known = { state: 'running', confirmedByAbsence: 0, priority: 'bulk', submittedAt: 0 } as const;
+  const known = { state: 'running', confirmedByAbsence: 0, priority: 'bulk', submittedAt: 0, resumes: 0 } as const;
   return { id, ...known, counts, fed: 1_000, ...(resumedAt !== undefined && { resumedAt }) };
 }
 

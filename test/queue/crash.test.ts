@@ -4,7 +4,7 @@ import type { Certificate } from '../../src/core/certificate.ts';
 import { queueName } from '../../src/queue/contract.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
 import { depart } from '../ledger/ledger-room.ts';
-import { ACCOUNT, certificates, expectAccounted, INSTANCE, Workshop } from './workshop.ts';
+import { ACCOUNT, certificates, expectAccounted, Workshop } from './workshop.ts';
 
 const COUNT = 6;
 let shop: Workshop;
@@ -23,7 +23,9 @@ async function feed(batch: string, items: readonly Certificate[]): Promise<void>
 /** A worker takes the jobs of all items and dies with them; the calls of the first `departed` had left, or were about to. */
 async function die(batch: string, items: readonly Certificate[], departed: number): Promise<void> {
   await feed(batch, items);
-  await shop.ledger.advance(batch, INSTANCE, 1_000, items.length);
+  const [lane] = await shop.ledger.lanes(batch);
+  if (lane === undefined) throw new Error('there is no lane');
+  await shop.ledger.advance(batch, lane, 1_000, items.length);
   const victim = new Worker(queueName(ACCOUNT), undefined, {
     connection: shop.redis,
     prefix: shop.keys.prefix,

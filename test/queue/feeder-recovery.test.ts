@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
+import { reopenDeadLetter, retriesOf } from '../../src/ledger/dead-letters.ts';
 import { JOB_NAME } from '../../src/queue/contract.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
 import { submitSingle } from '../../src/queue/single.ts';
@@ -32,6 +32,16 @@ async function wait({ feeder, pass }: StagedFeeder): Promise<void> {
   }
 }
 
+/** What the run of each item hears that is about to call. */
+async function nextCalls(batch: string, ordinals: readonly number[]): Promise<string[]> {
+  const calls: string[] = [];
+  for (const n of ordinals) {
+    const [retries = 0] = await retriesOf(stage.redis, stage.ledger, batch, [n]);
+    calls.push(await depart(stage.redis, stage.ledger, batch, n, { retries }));
+  }
+  return calls;
+}
+
 describe('jobs that Redis lost', () => {
   it('are fed again when they have been missing for some time; those with a call that left, as perhaps called for', async () => {
     const batch = await withoutRamp(await stage.batchOf(certificatesOf(30)));
@@ -49,8 +59,8 @@ describe('jobs that Redis lost', () => {
     await feeder.feed();
     expect(events).toEqual([{ kind: 'jobs-lost', batch, pending: 18 }]);
     expect(await stage.ordinals(batch)).toEqual(range(30, 12));
-    const unsure = (await stage.jobs()).filter(({ data }) => data.trail?.effectUnknown === true);
-    expect(unsure.map(({ data }) => data.n)).toEqual([12, 20]);
+    // Their jobs tell nothing of it; the ledger does, to the run that is about to call.
+    expect(await nextCalls(batch, [12, 13, 20])).toEqual(['untold', 'none', 'untold']);
     expect((await stage.batch(batch)).fed).toBe(30);
     await stage.work('revoked');
     expect((await stage.batch(batch)).state).toBe('completed');
@@ -123,7 +133,7 @@ describe('jobs that Redis lost', () => {
   it('of a standing batch are fed again, those that were retried too', async () => {
     const items = certificatesOf(4);
     const standing = standingBatchOf(ACCOUNT);
-    for (const item of items) await submitSingle(stage.ledger, stage.queue, ACCOUNT, item, 'urgent');
+    for (const item of items) await submitSingle(stage, stage.queue, ACCOUNT, item, 'urgent');
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
     await reopenDeadLetter(stage.redis, stage.ledger, standing, 0);
@@ -134,7 +144,7 @@ describe('jobs that Redis lost', () => {
     await wait(staged);
     expect(staged.events).toEqual([{ kind: 'jobs-lost', batch: standing, pending: 3 }]);
     expect(await stage.ordinals(standing)).toEqual([0, 2, 3]);
-    for (const { data } of await stage.jobs()) expect(data.trail?.effectUnknown ?? false).toBe(data.n === 3);
+    expect(await nextCalls(standing, [0, 2, 3])).toEqual(['none', 'none', 'untold']);
     await stage.work('revoked');
     expect((await stage.batch(standing)).state).toBe('completed');
     expect(await stage.ledger.adoptedJobs(standing)).toEqual(new Map());
@@ -227,7 +237,8 @@ describe('a cancelled batch', () => {
     await stage.ledger.change(batch, 'cancel');
     for (let round = 0; round < 2; round += 1) await wait(staged);
     expect((await stage.batch(batch)).counts).toMatchObject({ accepted: 30, revoked: 3, cancelled: 26 });
-    expect(await stage.jobs()).toMatchObject([{ id: `${batch}.5`, data: { trail: { effectUnknown: true } } }]);
+    expect(await stage.jobs()).toMatchObject([{ id: `${batch}.5` }]);
+    expect(await nextCalls(batch, [5])).toEqual(['untold']);
     await stage.work('revoked');
     expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 4, cancelled: 26 });
     expect(await stage.ledger.activeBatches()).toEqual([]);

@@ -3,6 +3,7 @@ import { DEFAULT_CAUTION } from '../../src/core/batch.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import type { JobData } from '../../src/queue/contract.ts';
 import { Feeder, type FeederEvent } from '../../src/queue/feeder.ts';
+import type { MayGoOn } from '../../src/queue/lease.ts';
 import { RevokeQueue } from '../../src/queue/revoke-queue.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import { certificatesOf, LedgerRoom, letterOf } from '../ledger/ledger-room.ts';
@@ -16,6 +17,9 @@ export interface FeederSettings {
   readonly caution?: CautionPolicy;
   /** The stage's own when not given. */
   readonly queue?: RevokeQueue;
+  readonly mayGoOn?: MayGoOn;
+  /** Asked besides `halted`. */
+  readonly halts?: (instanceId: string) => boolean;
 }
 
 /** A feeder whose clock and halts the test holds. */
@@ -33,6 +37,7 @@ export class FeederStage extends LedgerRoom {
 
   feeder(settings: FeederSettings): StagedFeeder {
     const { lowWater, owned = ['post-cn-a', 'post-cn-b'], caution = DEFAULT_CAUTION, queue = this.queue } = settings;
+    const { mayGoOn = () => Promise.resolve(true), halts = () => false } = settings;
     const events: FeederEvent[] = [];
     const halted = new Set<string>();
     let nowMs = 0;
@@ -46,7 +51,8 @@ export class FeederStage extends LedgerRoom {
       lowWater,
       caution,
       owns,
-      mayFeed: (instanceId) => owns(instanceId) && !halted.has(instanceId),
+      mayGoOn,
+      mayFeed: (instanceId) => owns(instanceId) && !halted.has(instanceId) && !halts(instanceId),
       monotonicMs: () => nowMs,
       tell: (event) => events.push(event),
     });
@@ -78,7 +84,8 @@ export class FeederStage extends LedgerRoom {
     const held = await this.queue.bull.getJobs(['prioritized', 'waiting'], 0, -1, true);
     const jobs = held.filter((job) => isChosen(job.data as JobData));
     const end = async (job: (typeof jobs)[number]): Promise<void> => {
-      const { batch = '', n = 0, key, instanceId, caSn, deviceSn, history = [] } = job.data as JobData;
+      const { batch = '', n = 0, key, instanceId, caSn, deviceSn } = job.data as JobData;
+      const history = await this.ledger.history(batch, n);
       const letter = { letter: JSON.stringify({ ...letterOf({ instanceId, caSn, deviceSn }), history }) };
       const rest = { ...(outcome === 'dead' && letter), ...(key !== undefined && { jobId: key }) };
       await this.ledger.settle(this.settlement(batch, n, outcome, rest));

@@ -91,7 +91,8 @@ describe('the ramp', () => {
     await reopenDeadLetter(stage.redis, stage.ledger, batch, 0);
     await stage.work('revoked');
     expect(await feeder.feed()).toBe(1);
-    expect(await stage.jobs()).toMatchObject([{ id: `${batch}.0.1`, data: { n: 0, history: [{ attempts: 1 }] } }]);
+    expect(await stage.jobs()).toMatchObject([{ id: `${batch}.0.1`, data: { n: 0 } }]);
+    expect(await stage.ledger.history(batch, 0)).toMatchObject([{ attempts: 1 }]);
     await stage.work('revoked');
     expect(await feeder.feed()).toBe(size - 10);
   });

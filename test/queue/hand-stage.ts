@@ -14,16 +14,19 @@ import { Hand, NEVER_MS, type AnswerKind, type Point, type RunPlan, type World }
 export const MAX_STALLED = 2;
 export const INSTANCES = ['post-cn-a', 'post-cn-b'] as const;
 
-/** Where a feeder dies: before its jobs are in the queue, with some of them in it, or before it has noted that they are. */
-export type FeederDeath = 'before' | 'between' | 'after';
+/**
+ * Where a feeder dies: before its jobs are in the queue, with some of them in it, or before it has noted that they are. One that stalls does so
+ * there, and may go on when much has happened.
+ */
+export type FeederDeath = 'before' | 'between' | 'after' | 'stalls';
 
-/** The queue as a feeder sees it that may die: it never hears of its jobs again. */
+/** The queue as a feeder sees it that may die: it never hears of its jobs again, or only when it goes on. */
 class MortalQueue extends RevokeQueue {
   #death: FeederDeath | undefined;
-  #die: () => void = () => undefined;
+  #die: (goOn: () => void) => void = () => undefined;
 
-  /** Whoever feeds next dies so. @returns what resolves then */
-  untilDeath(death: FeederDeath | undefined): Promise<void> {
+  /** Whoever feeds next dies so. @returns what resolves then, with what has it go on */
+  untilDeath(death?: FeederDeath): Promise<() => void> {
     this.#death = death;
     return new Promise((resolve) => {
       this.#die = resolve;
@@ -32,12 +35,20 @@ class MortalQueue extends RevokeQueue {
 
   override async feed(...[items, priority]: Parameters<RevokeQueue['feed']>): Promise<void> {
     if (items.length === 0) return;
-    if (this.#death === undefined) return super.feed(items, priority);
-    const added = { before: 0, between: Math.ceil(items.length / 2), after: items.length };
-    await super.feed(items.slice(0, added[this.#death]), priority);
-    this.#die();
-    await new Promise(() => undefined);
+    const death = this.#death;
+    if (death === undefined) return super.feed(items, priority);
+    this.#death = undefined;
+    const added = { before: 0, between: Math.ceil(items.length / 2), after: items.length, stalls: items.length };
+    await super.feed(items.slice(0, added[death]), priority);
+    await new Promise<void>((resolve) => this.#die(resolve));
   }
+}
+
+/** A feeder in the middle of a round. */
+interface StalledFeeder {
+  readonly events: FeederEvent[];
+  readonly round: Promise<unknown>;
+  readonly goOn: () => void;
 }
 
 /** `waiting`: ready, or for its time. */
@@ -56,6 +67,7 @@ export class HandStage extends FeederStage {
   readonly standing = standingBatchOf(ACCOUNT);
   readonly #feeding = new MortalQueue(this.connection, this.keys.prefix, ACCOUNT);
   readonly #hands = new Map<string, Hand>();
+  readonly #stalled: StalledFeeder[] = [];
   readonly #worker: Worker;
   #staged = this.#openFeeder();
 
@@ -79,18 +91,39 @@ export class HandStage extends FeederStage {
 
   /** One round, or two of two processes at once; a feeder that dies is followed by another. @returns what they told */
   async feed(feeders: 1 | 2 = 1, death?: FeederDeath): Promise<FeederEvent[]> {
-    const dead = this.#feeding.untilDeath(death).then(() => true);
+    const dead = this.#feeding.untilDeath(death);
     const staged = [this.#staged, ...(feeders === 2 ? [this.#openFeeder(this.queue)] : [])];
     for (const { halted } of staged) {
       halted.clear();
       if (this.world.isHalted) for (const instance of INSTANCES) halted.add(instance);
     }
-    const [isDead] = await Promise.all(
-      staged.map(({ feeder }, at) => Promise.race([feeder.feed().then(() => false), ...(at === 0 ? [dead] : [])])),
+    const rounds = staged.map(async ({ feeder }) => {
+      await feeder.feed();
+      return undefined;
+    });
+    const [goOn] = await Promise.all(
+      rounds.map((round, at) => Promise.race<(() => void) | undefined>([round, ...(at === 0 ? [dead] : [])])),
     );
+    void this.#feeding.untilDeath();
     const events = staged.flatMap((feeder) => feeder.events.splice(0));
-    if (isDead) this.#staged = this.#openFeeder();
+    const [round] = rounds;
+    if (goOn !== undefined && round !== undefined) {
+      if (death === 'stalls') this.#stalled.push({ events: this.#staged.events, round, goOn });
+      this.#staged = this.#openFeeder();
+    }
     return events;
+  }
+
+  get stalledFeeders(): number {
+    return this.#stalled.length;
+  }
+
+  /** A feeder that stalled goes on to the end of its round, with what it read before. @returns what it told */
+  async goOnFeeding(at: number): Promise<FeederEvent[]> {
+    const [one] = this.#stalled.splice(at % this.#stalled.length, 1);
+    one?.goOn();
+    await one?.round;
+    return one?.events.splice(0) ?? [];
   }
 
   /** So much time passes that a cancellation is heard of, and that items without a job have lost it. */
@@ -100,16 +133,21 @@ export class HandStage extends FeederStage {
 
   /** Hands the next job to a process, also one that waits for its time. */
   async take(answers: readonly AnswerKind[] = [], stopAt?: Point, grant: RunPlan['grant'] = 'slot'): Promise<Taken> {
-    const taken = await this.takeIfAny({ answers, grant }, true, stopAt);
+    await this.queue.bull.promoteJobs();
+    const taken = await this.takeIfAny({ answers, grant }, false, stopAt);
     if (taken === undefined) throw new Error('no job is ready');
     return taken;
   }
 
-  /** The same where there is one; `early`: also one that waits for its time. */
+  /** The same where there is one; `early`: also one that waits for its time, after all that are ready, or it could keep them waiting for ever. */
   async takeIfAny(plan: RunPlan, early: boolean, stopAt?: Point): Promise<Taken | undefined> {
-    if (early) await this.queue.bull.promoteJobs();
     const process = `process-${this.#hands.size + 1}`;
-    const job = await this.#worker.getNextJob(process, { block: false });
+    const next = (): Promise<BullJob | undefined> => this.#worker.getNextJob(process, { block: false });
+    let job = await next();
+    if (job === undefined && early) {
+      await this.queue.bull.promoteJobs();
+      job = await next();
+    }
     if (job === undefined) return undefined;
     const hand = new Hand(this, this.world, plan);
     this.#hands.set(process, hand);

@@ -2,6 +2,7 @@ import type { Job as BullJob } from 'bullmq';
 import type { Answer } from '../../src/core/answer.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
 import { BatchStates } from '../../src/queue/batch-states.ts';
 import { ItemLocator } from '../../src/queue/item.ts';
 import { createProcessor, type Pacer, type ProcessorParts, type RevocationClient } from '../../src/queue/processor.ts';
@@ -12,10 +13,10 @@ import { ACCOUNT } from './feeder-stage.ts';
 export const ATTEMPTS = 3;
 
 /**
- * Where a run can be stopped: before it has its slot, when its call is noted but does nothing yet, before the answer is heard,
+ * Where a run can be stopped: before it has its slot, when its call is noted but does nothing yet, before the answer is heard, before it settles,
  * when its trail is written but the job is not moved, and when its item is settled but the job is not done.
  */
-export const POINTS = ['slot', 'sent', 'answered', 'written', 'ended'] as const;
+export const POINTS = ['slot', 'sent', 'answered', 'settling', 'written', 'ended'] as const;
 export type Point = (typeof POINTS)[number];
 
 /** How a call ends; `honest` is by the registry alone: deleted, or not found. */
@@ -58,9 +59,16 @@ export class World {
   /** Probes that were given back. */
   probesAgain = 0;
   isHalted = false;
+  #requests = 0;
 
   constructor(registered: Iterable<string>) {
     this.registered = new Set(registered);
+  }
+
+  /** The API's name for a call: no two have the same. */
+  #requestId(): string {
+    this.#requests += 1;
+    return `R-${this.#requests}`;
   }
 
   /** The call arrives; what it does is done when this returns. */
@@ -70,9 +78,11 @@ export class World {
     if (kind === 'lost-after' || kind === 'garbled-after') this.registered.delete(deviceSn);
     if (kind === 'honest') {
       const isDeleted = this.registered.delete(deviceSn);
-      return isDeleted ? { kind: 'accepted', requestId: 'R' } : refusal('FindDeviceBySnError');
+      const requestId = this.#requestId();
+      return isDeleted ? { kind: 'accepted', requestId } : { ...refusal('FindDeviceBySnError'), requestId };
     }
-    return ANSWER[kind];
+    const answer = ANSWER[kind];
+    return answer.kind === 'refused' ? { ...answer, requestId: this.#requestId() } : answer;
   }
 }
 
@@ -121,7 +131,7 @@ export class Hand {
     this.#states = new BatchStates(stage.ledger);
     const states = this.#states;
     this.#process = createProcessor({
-      ledger: stage.ledger,
+      ledger: this.#ledger(stage.ledger),
       states,
       locator: new ItemLocator(stage.ledger, new ChunkReader(stage.ledger), states, ACCOUNT),
       pacer: this.#pacer(),
@@ -130,6 +140,7 @@ export class Hand {
       refreshCredentials: () => undefined,
       policy: { attempts: ATTEMPTS, notFound: 'already-gone', baseMs: LONG_MS, capMs: LONG_MS },
       owns: () => true,
+      ownerOf: () => undefined,
       random: () => 0.5,
       tell: (event) => {
         if (event.kind === 'defect') world.defects.push(event.error.message);
@@ -186,6 +197,17 @@ export class Hand {
         return moveIt(...args);
       },
     });
+  }
+
+  #ledger(ledger: Ledger): Pick<Ledger, 'depart' | 'history' | 'settle'> {
+    return {
+      depart: (...call) => ledger.depart(...call),
+      history: (...call) => ledger.history(...call),
+      settle: async (settlement) => {
+        await this.#reach('settling');
+        return ledger.settle(settlement);
+      },
+    };
   }
 
   #pacer(): Pacer {

@@ -1,10 +1,12 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import { forgetBatch } from '../../src/ledger/forget.ts';
+import { UNNAMED_RUN } from '../../src/ledger/ledger.ts';
 import { BatchStates } from '../../src/queue/batch-states.ts';
-import { jobIdOf, NO_TRAIL } from '../../src/queue/contract.ts';
-import { ItemLocator, standingBatchOf } from '../../src/queue/item.ts';
-import { certificatesOf, depart, LedgerRoom } from '../ledger/ledger-room.ts';
+import { jobIdOf } from '../../src/queue/contract.ts';
+import { ItemLocator, placedData, standingBatchOf, type Located } from '../../src/queue/item.ts';
+import { certificatesOf, jobless, LedgerRoom } from '../ledger/ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -40,7 +42,7 @@ describe('the item of a job', () => {
     const attempt = { failures: 0, calls: 0, effectUnknown: false };
     expect(located).toEqual({
       kind: 'item',
-      item: { batch, n: 2, certificate: items[2], attempt, history: [], retries: 0 },
+      item: { batch, n: 2, certificate: items[2], attempt, told: '', retries: 0 },
     });
     const again = await locator.locate(start({ v: 1, ...items[2], batch, n: 2 }, 1, jobIdOf(batch, 2, 3)));
     expect(again.item.retries).toBe(3);
@@ -80,7 +82,7 @@ describe('the item of a job', () => {
     const { locator, standing } = open();
     const batch = await room.batchOf(certificatesOf(1));
     await room.ledger.change(batch, 'cancel');
-    await room.ledger.cancelItems(batch, [0]);
+    await room.ledger.cancelItems(batch, jobless(0));
     expect(await forgetBatch(room.redis, room.ledger, batch)).toBe('forgotten');
     const located = await locator.locate(start({ v: 1, ...A, batch, n: 0 }, 1, jobIdOf(batch, 0, 0)));
     expect(located).toMatchObject({
@@ -119,33 +121,56 @@ describe('the item of a job', () => {
   });
 });
 
-describe('a start that nobody wrote down', () => {
-  const trailOf = (starts: number): object => ({ v: 1, ...A, trail: { ...NO_TRAIL, starts, failures: 2, calls: 3 } });
-  it.each([
-    ['the first start', { v: 1, ...A }, 1, false],
-    ['a second one, without a word of the first', { v: 1, ...A }, 2, true],
-    ['one more than is written', trailOf(4), 5, false],
-    ['two more than are written', trailOf(4), 6, true],
-    ['a crash that was noted before', { v: 1, ...A, trail: { starts: 4, effectUnknown: true } }, 5, true],
-  ])('of an item whose call left is told from %s', async (_, data, attemptsStarted, effectUnknown) => {
-    const { locator, standing } = open();
-    const { item: waiting } = await locator.locate(start({ v: 1, ...A }));
-    await depart(room.redis, room.ledger, standing, waiting.n);
-    const { item } = await locator.locate(start({ ...data, batch: standing, n: waiting.n }, attemptsStarted));
-    expect(item.attempt.effectUnknown).toBe(effectUnknown);
-  });
+describe('what a job says that its item has been through', () => {
+  const trail = { failures: 2, calls: 3, effectUnknown: true, run: 'before' };
+  const past = (data: object): Promise<Located> => locator.locate(start({ v: 1, ...A, ...data }, 5));
+  const { locator, standing } = open();
+  const attempt = { failures: 2, calls: 3, effectUnknown: true };
 
-  it('of a job that is new, since Redis lost the one before, is told all the same', async () => {
-    const { locator, standing } = open();
+  it('is what a run wrote down', async () => {
     const { item } = await locator.locate(start({ v: 1, ...A }));
-    expect((await locator.locate(start({ v: 1, ...A }))).item.attempt.effectUnknown).toBe(false);
-    await depart(room.redis, room.ledger, standing, item.n);
-    expect((await locator.locate(start({ v: 1, ...A }))).item.attempt.effectUnknown).toBe(true);
+    expect(await past({ batch: standing, n: item.n, trail })).toMatchObject({ item: { attempt, told: 'before' } });
   });
 
-  it('of an item that only waited says nothing', async () => {
+  it('is read as an older version wrote it, which counted starts: one more than it tells of ended without a word', async () => {
+    const { item } = await locator.locate(start({ v: 1, ...A }));
+    const of = (starts: number): object => ({ batch: standing, n: item.n, trail: { ...attempt, starts } });
+    expect(await past(of(4))).toMatchObject({ item: { attempt, told: UNNAMED_RUN } });
+    expect(await past(of(3))).toMatchObject({ item: { attempt, told: '' } });
+  });
+
+  it('is nothing where the ledger meets it for the first time, or where it is no job of ours', async () => {
+    const nothing = { attempt: FIRST_ATTEMPT, told: '' };
+    expect(await past({ trail })).toMatchObject({ item: nothing });
+    const batch = await room.batchOf([A ?? { instanceId: '', caSn: '', deviceSn: '' }]);
+    expect(await past({ batch, n: 0, trail })).toMatchObject({ item: { ...nothing, batch } });
+    const own = await locator.locate(start({ v: 1, ...A, batch, n: 0, trail }, 5, jobIdOf(batch, 0, 0)));
+    expect(own).toMatchObject({ item: { attempt, batch } });
+  });
+});
+
+describe('the place of a job without a batch', () => {
+  it('goes into its data once, and makes the same item of it again', async () => {
     const { locator } = open();
-    const { item } = await locator.locate(start({ v: 1, ...A }, 2));
-    expect(item.attempt.effectUnknown).toBe(false);
+    for (const [id, data] of Object.entries({ sound: { v: 1, ...A }, text: 'text', other: { v: 1, ...A, n: 3 } })) {
+      const located = await locator.locate(start(data, 1, id));
+      const placed = placedData(data, located);
+      const again = await locator.locate(start(placed, 2, id));
+      expect(again).toEqual(located);
+      expect(placedData(placed, again)).toBeUndefined();
+    }
+  });
+
+  it('is not one that somebody else claims', async () => {
+    const { locator, standing } = open();
+    await locator.locate(start({ v: 1, ...A }, 1, 'theirs'));
+    const refused = { n: 0, key: 'theirs', code: 'malformed-job', message: 'm', data: { v: 1, ...A } };
+    const claims = [refused, { ...refused, key: 'liar-1' }, { ...refused, n: 7, key: 'liar-2' }];
+    for (const [at, claim] of claims.entries()) {
+      const id = `liar-${at}`;
+      const located = await locator.locate(start({ refused: claim }, 1, id));
+      expect(located).toMatchObject({ kind: 'unusable', item: { batch: standing, adoptedFrom: id } });
+      expect(located.item.n).not.toBe(0);
+    }
   });
 });

@@ -14,9 +14,15 @@ beforeEach(async () => {
 afterEach(() => stage.close());
 
 /** One process stands still for longer than its lock, and another one's call has deleted the certificate meanwhile. */
-async function overtake(answers: readonly AnswerKind[], stillAt: Point): Promise<[still: Taken, other: Taken]> {
+async function overtake(
+  answers: readonly AnswerKind[],
+  stillAt: Point,
+  how: 'run' | 'cancel' = 'run',
+): Promise<[still: Taken, other: Taken]> {
   const still = await stage.take(answers, stillAt);
   await stage.loseLock(still.id);
+  // A call of it was under way before, so the other one follows it to its end.
+  if (how === 'cancel') await stage.redis.hset(stage.ledger.keys.of(batch).notes, '0', 'before');
   const other = await stage.take([], 'answered');
   expect(stage.world.registered.size).toBe(0);
   return [still, other];
@@ -45,6 +51,16 @@ it('may be lost to a run that deletes the certificate: a refusal of another call
 it('may be lost to a run that deletes the certificate: it is not cancelled', async () => {
   const [still, other] = await overtake([], 'slot');
   await stage.ledger.change(batch, 'cancel');
+  await stage.goOn(still.process);
+  await expectRevokedBy(other);
+});
+
+it.each<[string, readonly AnswerKind[], 'run' | 'cancel']>([
+  ['dead', ['refused'], 'run'],
+  ['cancelled', [], 'cancel'],
+])('may be lost right before the item is settled: it is not %s', async (_, answers, how) => {
+  if (how === 'cancel') await stage.ledger.change(batch, 'cancel');
+  const [still, other] = await overtake(answers, 'settling', how);
   await stage.goOn(still.process);
   await expectRevokedBy(other);
 });

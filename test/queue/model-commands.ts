@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { requests } from '../ledger/model-commands.ts';
-import { feeding } from './model-feeding.ts';
+import { feeding, lateFeeding } from './model-feeding.ts';
 import { expectAllAs } from './model-judge.ts';
 import { ANSWERS, POINTS, type Point, type RunPlan } from './hand.ts';
 import { MAX_STALLED, type FeederDeath, type HandStage } from './hand-stage.ts';
@@ -68,7 +68,7 @@ export function work(count: number, plan: RunPlan, early: boolean, stopAt?: Poin
           continue;
         }
         job.place = 'active';
-        const run: ModelRun = { job, plan, holds: true };
+        const run: ModelRun = { job, plan, name: real.process, holds: true };
         const rest = life(model, run, stage.standing);
         const isStopped = tell(rest, stopAt);
         expect({ id: real.id, isStopped: real.isStopped }).toEqual({ id: real.id, isStopped });
@@ -119,10 +119,18 @@ export function goOn(at: number): Command {
 
 /** `isLate`: after so long that a cancellation is heard of, and an empty queue is a sign. */
 export function feed(feeders: 1 | 2, isLate: boolean, death?: FeederDeath): Command {
-  const how = `${isLate ? ' late' : ''}${feeders === 2 ? ' by two' : ''}${death === undefined ? '' : `, dies ${death}`}`;
+  const end = death === undefined ? '' : death === 'stalls' ? ', stalls' : `, dies ${death}`;
+  const how = `${isLate ? ' late' : ''}${feeders === 2 ? ' by two' : ''}${end}`;
   return command(`feed${how}`, async (model, stage) => {
     if (isLate) stage.passTime();
     await feeding(model, stage, feeders, death);
+  });
+}
+
+/** A feeder that stalled goes on. */
+export function goOnFeeding(at: number): Command {
+  return command(`go on feeding ${at}`, async (model, stage) => {
+    if (stage.stalledFeeders > 0) await lateFeeding(model, stage, at);
   });
 }
 
@@ -179,7 +187,7 @@ export function commands(): fc.Arbitrary<Command> {
   const early = fc.constantFrom(true, true, false);
   const stop = fc.tuple(fc.constantFrom(...POINTS), fc.constantFrom<Fate>('dies', 'stalls', 'stays'));
   const feeders = fc.constantFrom<1 | 2>(1, 1, 2);
-  const death = fc.constantFrom<FeederDeath>('before', 'between', 'after');
+  const death = fc.constantFrom<FeederDeath>('before', 'between', 'after', 'stalls', 'stalls');
   const fated = (name: string, end: Fate): fc.Arbitrary<Command> =>
     index.map((at) => stopped(name, at, (model, stage, _, one) => meetFate(model, stage, one, end)));
   const works = fc.tuple(count, plan, early).map((args) => work(...args));
@@ -194,7 +202,8 @@ export function commands(): fc.Arbitrary<Command> {
     { weight: 1, arbitrary: fated('die', 'dies') },
     { weight: 1, arbitrary: fated('stall', 'stalls') },
     { weight: 5, arbitrary: feeds },
-    { weight: 2, arbitrary: deaths },
+    { weight: 3, arbitrary: deaths },
+    { weight: 2, arbitrary: index.map(goOnFeeding) },
     { weight: 1, arbitrary: fc.constant(sweep()) },
     { weight: 1, arbitrary: submit.map(request) },
     { weight: 4, arbitrary: reopen.map(request) },

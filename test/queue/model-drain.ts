@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { feed, goOn, sweep, work, type Real } from './model-commands.ts';
+import { feed, goOn, goOnFeeding, sweep, work, type Real } from './model-commands.ts';
 import type { QueueModel } from './model.ts';
 
 /** Far more than any script leaves to do. */
@@ -10,6 +10,7 @@ const HONEST = { answers: [], grant: 'slot' } as const;
 export async function expectDrained(model: QueueModel, real: Real): Promise<void> {
   const { room } = real;
   while (model.stopped.length > 0) await goOn(0).run(model, real);
+  while (room.stalledFeeders > 0) await goOnFeeding(0).run(model, real);
   room.world.isHalted = model.isHalted = false;
   for (let round = 0; round < ROUNDS && !isDone(model); round += 1) {
     for (const batch of model.batches) {

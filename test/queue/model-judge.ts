@@ -27,10 +27,20 @@ export async function expectAllAs(model: QueueModel, stage: HandStage): Promise<
 async function expectSoundItems(model: QueueModel, batch: ModelBatch, stage: HandStage): Promise<void> {
   for (const n of batch.items.keys()) expectTruth(batch, n, model.itemAt(batch.id, n));
   await expectNoneLost(model, batch, stage);
+  if (batch.manifest !== undefined) await expectCounted(model, batch, stage);
   if (batch.letters.size === 0) return;
-  for await (const { n, effectUnknown } of deadLetters(stage.redis, stage.ledger, { batch: batch.id })) {
-    expect({ n, effectUnknown }).toEqual({ n, effectUnknown: model.itemAt(batch.id, n).unsure });
+  for await (const { n, effectUnknown, history } of deadLetters(stage.redis, stage.ledger, { batch: batch.id })) {
+    const { unsure, life } = model.itemAt(batch.id, n);
+    expect({ n, effectUnknown, deaths: history.length }).toEqual({ n, effectUnknown: unsure, deaths: life });
   }
+}
+
+/** What counts as fed is what was handed over: a step of the ramp that counted more would be waited for in vain. */
+async function expectCounted(model: QueueModel, batch: ModelBatch, { ledger }: HandStage): Promise<void> {
+  const [found, lanes] = await Promise.all([ledger.batch(batch.id), ledger.lanes(batch.id)]);
+  const cursors = new Map(lanes.map(({ instanceId, cursor }) => [instanceId, cursor]));
+  const isFed = (n: number): boolean => n < (cursors.get(model.itemAt(batch.id, n).certificate.instanceId) ?? 0);
+  expect(found?.fed).toBe([...batch.items.keys()].filter(isFed).length);
 }
 
 function idsOf(model: QueueModel, place: JobPlace): string[] {
@@ -70,7 +80,7 @@ function expectTruth(batch: ModelBatch, n: number, { ours, unsure }: ModelItem):
       expect(told).toEqual({ ...told, ...(ours && { unsure: true }) });
       break;
     case 'cancelled':
-      expect(told).toEqual({ ...told, ours: false, unsure: false });
+      expect(told).toEqual({ ...told, ours: false });
       break;
     case 'pending':
     case undefined:

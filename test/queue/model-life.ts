@@ -7,55 +7,63 @@ import type { ModelItem, ModelJob, QueueModel } from './model.ts';
 export interface ModelRun {
   readonly job: ModelJob;
   readonly plan: RunPlan;
-  /** It has the job's lock. Without it another process may have the job, and knows that this start is open. */
+  /** No other run has it. */
+  readonly name: string;
+  /** It has the job's lock. Without it another process may have the job. */
   holds: boolean;
 }
 
-/** What this run knows of its item: no more than its job told when it began. */
-interface Trail {
+/** What this run knows of its item: at first, no more than its job tells. */
+interface Known {
   failures: number;
   unsure: boolean;
+  /** The run of whose call its job told when this one began. */
+  readonly told: string;
+  hasNoted: boolean;
+  hasCalled: boolean;
 }
 
 /** A run from its start to its end, as a person would tell it; stops at each point. */
 export function* life(model: QueueModel, run: ModelRun, standing: string): Generator<Point, void> {
   const { job, plan } = run;
   const answers = [...plan.answers];
-  if (!model.adoptJob(standing, job)) return yield* waits(run, job);
+  const { failures, unsure, told } = job;
+  const known: Known = { failures, unsure, told, hasNoted: false, hasCalled: false };
+  // It could not be taken in, and so nothing is written of it.
+  if (!model.adoptJob(standing, job)) return yield* waits(run, known);
   const { item } = job;
-  const known: Trail = { failures: job.failures, unsure: job.unsure };
   let refusals = 0;
-  known.unsure ||= job.isOpen && item.departed;
-  if (!model.isOver(job)) item.unsure ||= known.unsure;
-  job.isOpen = true;
   for (;;) {
-    const before = gate(item, known);
+    const before = yield* gate(model, run, known);
     if (before === 'paused') return yield* waits(run, known);
-    if (before === 'cancelled') return yield* settles(model, run, 'cancelled');
+    if (before === 'ended') return;
     yield 'slot';
     const isProbe = model.isHalted && plan.grant === 'probe';
     if (plan.grant === 'closed' || (model.isHalted && !isProbe)) return yield* waits(run, known);
-    const after = gate(item, known);
-    if (after === 'paused') return yield* waits(run, known);
-    if (after === 'cancelled') return yield* settles(model, run, 'cancelled');
     // Without the lock another process may have the job, and could not know of this call.
     if (!run.holds) return;
     if (model.isOver(job)) return yield* over(model, run);
-    item.departed = true;
+    known.unsure ||= isUntold(run, known);
+    item.note = run.name;
+    known.hasNoted = true;
+    const after = yield* gate(model, run, known);
+    if (after === 'paused') return yield* waits(run, known);
+    if (after === 'ended') return;
+    known.hasCalled = true;
     yield 'sent';
     const answer = call(model, item, answers.shift() ?? 'honest');
     yield 'answered';
     switch (answer) {
       case 'deleted':
         if (isProbe) model.isHalted = false;
-        return yield* settles(model, run, 'revoked');
+        return yield* settles(model, run, known, 'revoked');
       case 'not-found':
         if (isProbe) model.isHalted = false;
         // It was there when the run began; if one of our calls may have taken it away, it did.
-        return yield* settles(model, run, known.unsure ? 'by-absence' : 'already-gone');
+        return yield* settles(model, run, known, known.unsure ? 'by-absence' : 'already-gone');
       case 'refused':
         if (isProbe) model.isHalted = false;
-        return yield* settles(model, run, 'dead');
+        return yield* settles(model, run, known, 'dead');
       case 'throttled':
         return yield* waits(run, known);
       case 'void':
@@ -74,19 +82,35 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
       case 'nonce':
       case 'busy':
       case 'unreachable': {
-        if (answer !== 'nonce' && answer !== 'busy' && answer !== 'unreachable') known.unsure = item.unsure = true;
+        // No connection was made; every other one of them may have arrived, and worked.
+        if (answer !== 'unreachable') known.unsure = true;
         known.failures += 1;
-        if (known.failures >= ATTEMPTS) return yield* settles(model, run, 'dead');
+        if (known.failures >= ATTEMPTS) return yield* settles(model, run, known, 'dead');
         if (answer !== 'nonce') return yield* waits(run, known);
       }
     }
   }
 }
 
+/** Another run has noted a call of the item, and this one cannot know what became of it. */
+function isUntold({ job: { item }, name }: ModelRun, { told }: Known): boolean {
+  return item.note !== undefined && item.note !== name && item.note !== told;
+}
+
 /** A call may be made for an item of a running batch; of a cancelled one only to learn what became of an earlier call. */
-function gate({ at }: ModelItem, { unsure }: Trail): 'go' | 'paused' | 'cancelled' {
-  if (at?.batch.state === 'paused') return 'paused';
-  return at?.batch.state === 'cancelled' && !unsure ? 'cancelled' : 'go';
+function* gate(model: QueueModel, run: ModelRun, known: Known): Generator<Point, 'go' | 'paused' | 'ended'> {
+  const state = run.job.item.at?.batch.state;
+  if (state === 'paused') return 'paused';
+  if (state !== 'cancelled' || (known.hasCalled && known.unsure)) return 'go';
+  yield 'settling';
+  if (!model.isOver(run.job)) {
+    if (!run.holds) return 'ended';
+    known.unsure ||= isUntold(run, known);
+    if (known.unsure) return 'go';
+    model.end(run.job.item, 'cancelled', false);
+  }
+  yield* over(model, run);
+  return 'ended';
 }
 
 function call(
@@ -103,14 +127,25 @@ function call(
   return isThere ? 'deleted' : 'not-found';
 }
 
-/** Without the lock, only what is certainly true is written: the API said that our call did it. */
-function* settles(model: QueueModel, run: ModelRun, outcome: Outcome | 'by-absence'): Generator<Point, void> {
-  const { at } = run.job.item;
-  const byAbsence = outcome === 'by-absence';
-  const isRevoked = outcome === 'revoked' || byAbsence;
-  if (at === undefined || (!run.holds && !isRevoked)) return;
+/** Without the lock, or over the call of another run, only what is certainly true is written: the API said that our call did it. */
+function* settles(
+  model: QueueModel,
+  run: ModelRun,
+  known: Known,
+  outcome: Outcome | 'by-absence',
+): Generator<Point, void> {
+  const { item } = run.job;
+  yield 'settling';
+  const isRevoked = outcome === 'revoked' || outcome === 'by-absence';
+  if (!isRevoked && !model.isOver(run.job)) {
+    if (!run.holds) return;
+    if (!known.unsure && isUntold(run, known)) {
+      known.unsure = true;
+      return yield* settles(model, run, known, outcome === 'already-gone' ? 'by-absence' : outcome);
+    }
+  }
   // Of an item that is tried again as another job, it can only tell a success.
-  if (isRevoked || !model.isOver(run.job)) model.settle(at.batch, at.n, byAbsence ? 'revoked' : outcome, byAbsence);
+  if (isRevoked || !model.isOver(run.job)) model.end(item, outcome, known.unsure);
   yield* over(model, run);
 }
 
@@ -119,9 +154,9 @@ function* over(model: QueueModel, run: ModelRun): Generator<Point, void> {
   if (run.holds) model.jobs.delete(run.job.id);
 }
 
-function* waits(run: ModelRun, { failures, unsure }: Trail): Generator<Point, void> {
+function* waits(run: ModelRun, { failures, unsure, told, hasNoted }: Known): Generator<Point, void> {
   if (!run.holds) return;
-  Object.assign(run.job, { failures, unsure, isOpen: false });
+  Object.assign(run.job, { failures, unsure, told: hasNoted ? run.name : told });
   yield 'written';
   if (run.holds) run.job.place = 'waiting';
 }

@@ -1,3 +1,4 @@
+import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { Model, type ModelBatch } from '../ledger/model.ts';
 import type { JobPlace } from './hand-stage.ts';
@@ -13,9 +14,9 @@ export interface ModelItem {
   life: number;
   /** One of its calls deleted the certificate. */
   ours: boolean;
-  /** A call of it has left, or was about to; after a retry, only where it may have worked. */
-  departed: boolean;
-  /** One of its calls has ended without our knowing how. */
+  /** The run that last noted a call of it; `letter` after a retry where one may have worked. None once it is settled. */
+  note?: string;
+  /** When it was last settled: one of its calls had ended without our knowing how. */
   unsure: boolean;
   /** Redis lost its job. */
   lost: boolean;
@@ -31,8 +32,8 @@ export interface ModelJob {
   failures: number;
   /** What its data tells: one of its calls may have worked. */
   unsure: boolean;
-  /** It was started, and how that ended is not written down. */
-  isOpen: boolean;
+  /** The run of whose call its data tells. */
+  told: string;
   stalls: number;
 }
 
@@ -83,7 +84,7 @@ export class QueueModel extends Model {
     if (reopened === 'reopened') {
       const item = this.itemAt(batch.id, n);
       item.life += 1;
-      item.departed = item.unsure;
+      if (item.unsure) item.note = 'letter';
     }
     return reopened;
   }
@@ -95,8 +96,6 @@ export class QueueModel extends Model {
 
   /** The feeder made a job for the item. */
   feed(id: string, item: ModelItem, life: number): void {
-    // It was handed over before, and what became of that is lost.
-    item.unsure ||= item.departed;
     item.lost = false;
     this.#hold(id, item, life);
   }
@@ -115,8 +114,7 @@ export class QueueModel extends Model {
       job.item.at = { batch, n: adopted.n };
     } else {
       // Its first job was lost, perhaps after a call, and it was added again under its name.
-      job.item = Object.assign(known, { unsure: known.unsure || known.departed, lost: false });
-      job.unsure ||= known.departed;
+      job.item = Object.assign(known, { lost: false });
     }
     return true;
   }
@@ -148,17 +146,26 @@ export class QueueModel extends Model {
   /** BullMQ gave the job up, and the sweeper makes it a dead letter. @returns whether it could */
   sweep(standing: string, job: ModelJob): boolean {
     if (!this.adoptJob(standing, job)) return false;
-    const { at } = job.item;
-    if (!this.isOver(job) && at !== undefined) {
-      job.item.unsure ||= job.item.departed;
-      this.settle(at.batch, at.n, 'dead', false);
+    if (!this.isOver(job)) {
+      const { note } = job.item;
+      this.end(job.item, 'dead', note !== undefined && (note !== job.told || job.unsure));
     }
     this.jobs.delete(job.id);
     return true;
   }
 
+  /** The item is settled, unless it is already; `isUnsure` where a call of it may have worked without an answer that says so. */
+  end(item: ModelItem, outcome: Outcome | 'by-absence', isUnsure: boolean): void {
+    const { at } = item;
+    if (at === undefined || !isPending(item)) return;
+    const byAbsence = outcome === 'by-absence';
+    this.settle(at.batch, at.n, byAbsence ? 'revoked' : outcome, byAbsence);
+    item.unsure = isUnsure;
+    delete item.note;
+  }
+
   #hold(id: string, item: ModelItem, life: number): void {
-    const fresh = { failures: 0, unsure: item.departed, isOpen: false, stalls: 0 };
+    const fresh = { failures: 0, unsure: false, told: '', stalls: 0 };
     this.jobs.set(id, { id, item, life, place: 'waiting', ...fresh });
   }
 }
@@ -168,5 +175,5 @@ export function isPending({ at }: ModelItem): boolean {
 }
 
 function newItem(certificate: Certificate): ModelItem {
-  return { certificate, life: 0, ours: false, departed: false, unsure: false, lost: false };
+  return { certificate, life: 0, ours: false, unsure: false, lost: false };
 }

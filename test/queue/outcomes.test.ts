@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
+import type { Fault } from '../../src/sandbox/fault-plan.ts';
 import { certificates, expectAccounted, INSTANCE, Workshop } from './workshop.ts';
 
 let shop: Workshop;
@@ -42,7 +43,9 @@ it('settles every item by what the API says of it', async () => {
   });
   const letters = await shop.letters(batch);
   expect(letters.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual([5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
-  for (const letter of letters) expect(letter).toMatchObject({ ...items[letter.n], history: [], effectUnknown: false });
+  // A service that failed, and a code that nobody knows, may stand behind a deletion.
+  for (const letter of letters)
+    expect(letter).toMatchObject({ ...items[letter.n], history: [], effectUnknown: letter.n >= 9 });
   expect(events.filter(({ kind }) => kind === 'settled')).toHaveLength(300);
   expect(events.filter((event) => event.kind === 'settled' && event.how === 'drained')).toHaveLength(1);
   expect(events.filter(({ kind }) => kind === 'defect' || kind === 'trouble')).toEqual([]);
@@ -67,6 +70,37 @@ it('counts as revoked, confirmed by absence, what was deleted although its answe
     counts: { revoked: 120, alreadyGone: 0, dead: 0 },
   });
   expect(shop.sandbox.deletedCount - before).toBe(120);
+});
+
+it('counts as revoked what was deleted although the answer blames the service, the nonce, or nothing that we know', async () => {
+  const codes = ['InternalError', 'ServiceUnavailable', 'GatewayTimeout', '500', 'SignatureNonceUsed'];
+  const items = certificates(codes.length * 8);
+  const share = (at: number): string[] => items.slice(at * 8, at * 8 + 8).map(({ deviceSn }) => deviceSn);
+  shop.faults(...codes.map((code, at): Fault => ({ kind: 'code-after', code, deviceSns: share(at) })));
+  const before = shop.sandbox.deletedCount;
+  // A certificate that we deleted must not be dead either.
+  shop.start({ policy: { attempts: 4, notFound: 'dead', baseMs: 1, capMs: 5 } });
+  const batch = await shop.submit(items);
+  const rows = await expectAccounted(shop, batch, items);
+  expect(new Set(rows.map(({ outcome, code }) => `${outcome} ${code}`))).toEqual(
+    new Set(['revoked FindDeviceBySnError']),
+  );
+  expect(shop.sandbox.deletedCount - before).toBe(items.length);
+  expect((await shop.until(batch, () => true)).confirmedByAbsence).toBe(items.length);
+});
+
+it('does not count as revoked what was never registered, because a call before was refused for the rate', async () => {
+  const items = certificates(4);
+  const deviceSns = items.map(({ deviceSn }) => deviceSn);
+  shop.faults(
+    { kind: 'throttle', deviceSns },
+    { kind: 'code', code: 'SystemOverFlow', deviceSns },
+    { kind: 'code', code: 'FindDeviceBySnError', deviceSns, times: 'always' },
+  );
+  const batch = await shop.submit(items);
+  shop.start();
+  const rows = await expectAccounted(shop, batch, items);
+  expect(new Set(rows.map(({ outcome, attempts }) => `${outcome} ${attempts}`))).toEqual(new Set(['already-gone 3']));
 });
 
 it('tries a throttled item again and uses none of its attempts', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { Worker } from 'bullmq';
 import { reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
@@ -39,12 +39,15 @@ it('turns what BullMQ gave up into dead letters, once each, that can be retried'
     items.map((certificate, n) => ({ batch, n, certificate })),
     'bulk',
   );
-  await shop.ledger.advance(batch, 'post-cn-a', 1_000, 3);
+  const [lane] = await shop.ledger.lanes(batch);
+  if (lane === undefined) throw new Error('there is no lane');
+  await shop.ledger.advance(batch, lane, 1_000, 3);
   await shop.addJob({ v: 1, ...foreign });
   await failAll(4);
-  for (const n of [0, 1]) expect(await depart(shop.redis, shop.ledger, batch, n)).toBe('noted');
+  for (const n of [0, 1]) expect(await depart(shop.redis, shop.ledger, batch, n)).toBe('none');
   // One of them was settled by the worker that died with it.
-  await shop.ledger.settle({ batch, n: 2, outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 });
+  const run = { lock: { key: shop.keys.prefix, token: '' }, name: 'dead', told: '' };
+  await shop.ledger.settle({ batch, n: 2, outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1, run });
   const states = new BatchStates(shop.ledger);
   const locator = new ItemLocator(shop.ledger, new ChunkReader(shop.ledger), states, ACCOUNT);
   expect(await sweepFailed(shop.queue, locator, shop.ledger)).toBe(4);
@@ -66,6 +69,28 @@ it('turns what BullMQ gave up into dead letters, once each, that can be retried'
   expect((await shop.until(batch, () => true)).confirmedByAbsence).toBe(1);
 });
 
+it('makes one dead letter of a job, also where its process dies before the job is removed', async () => {
+  const [foreign] = certificates(1);
+  await shop.addJob({ v: 1, ...foreign });
+  await shop.addJob('text');
+  await failAll(2);
+  const states = new BatchStates(shop.ledger);
+  const locator = new ItemLocator(shop.ledger, new ChunkReader(shop.ledger), states, ACCOUNT);
+  const { bull } = shop.queue;
+  for (let death = 0; death < 2; death += 1) {
+    const [job] = await bull.getFailed();
+    if (job === undefined) throw new Error('there is no failed job');
+    const dying = vi.spyOn(bull, 'getFailed').mockResolvedValue([job]);
+    vi.spyOn(job, 'remove').mockRejectedValue(new Error('killed'));
+    await expect(sweepFailed(shop.queue, locator, shop.ledger)).rejects.toThrow('killed');
+    dying.mockRestore();
+    expect(await sweepFailed(shop.queue, locator, shop.ledger)).toBe(2 - death);
+    await shop.addJob('text');
+    await failAll(1);
+  }
+  expect((await shop.until(standingBatchOf(ACCOUNT), () => true)).counts).toMatchObject({ accepted: 3, dead: 3 });
+});
+
 it('is done by the worker itself', async () => {
   const items = certificates(2);
   const batch = await shop.submit(items);
@@ -73,7 +98,9 @@ it('is done by the worker itself', async () => {
     items.map((certificate, n) => ({ batch, n, certificate })),
     'bulk',
   );
-  await shop.ledger.advance(batch, 'post-cn-a', 1_000, 2);
+  const [lane] = await shop.ledger.lanes(batch);
+  if (lane === undefined) throw new Error('there is no lane');
+  await shop.ledger.advance(batch, lane, 1_000, 2);
   await failAll(2);
   const { events } = shop.start();
   const rows = await expectAccounted(shop, batch, items);

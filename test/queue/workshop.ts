@@ -85,6 +85,7 @@ export class Workshop {
       prefix: this.keys.prefix,
       ledger: new Ledger(redis, this.keys.prefix),
       account: { name: ACCOUNT, qps: QPS, instances: [INSTANCE, OTHER_INSTANCE] },
+      ownerOf: () => undefined,
       egress: { id: 'here', qps: QPS },
       lateMs: 200,
       policy: { attempts: 4, notFound: 'already-gone', baseMs: 1, capMs: 5 },

@@ -44,6 +44,11 @@ const CASES: readonly Expected[] = [
   { fault: { kind: 'slow', delayMs: 10 }, seen: { kind: 'resolved', status: 200 }, effect: true },
   { fault: { kind: 'slow', delayMs: 60_000 }, seen: { kind: 'failed', name: 'RequestTimeoutError' }, effect: true },
   { fault: { kind: 'hang' }, seen: { kind: 'failed', name: 'RequestTimeoutError' }, effect: false },
+  {
+    fault: { kind: 'code-after', code: 'InternalError', status: 500 },
+    seen: { kind: 'code', code: 'InternalError', status: 500 },
+    effect: true,
+  },
   { fault: { kind: 'answer-lost-after' }, seen: { kind: 'failed', name: 'SyntaxError' }, effect: true },
   {
     fault: { kind: 'throttle', status: 429, retryAfterMs: 300 },

@@ -72,6 +72,7 @@ export class GivenFleet {
       prefix: KEY_PREFIX,
       ledger: new Ledger(redis, KEY_PREFIX),
       account: { name: 'given', qps, instances: [INSTANCE] },
+      ownerOf: () => undefined,
       egress: { id: 'here', qps },
       // A busy machine needs time.
       lateMs: 100,

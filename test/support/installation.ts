@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import { readPassword, readRecord } from '../../src/runtime/redis/data-directory.ts';
 import { openRedis, type OpenRedis } from '../../src/runtime/redis/open-redis.ts';
+import { socketOf } from '../../src/runtime/redis/private-socket.ts';
 import { isAlive } from '../../src/runtime/redis/process-identity.ts';
 import { startCommand, type CommandOptions, type Ended, type RunningCommand } from './command.ts';
 
@@ -94,7 +95,7 @@ export async function openInstallation(
     async redis() {
       const record = await readRecord(directory);
       if (record === undefined) throw new Error('no embedded Redis has been started here');
-      const where = { options: { path: record.socket, password: await readPassword(directory) } };
+      const where = { options: { path: socketOf(directory), password: await readPassword(directory) } };
       const client = connect(where, 'producer', () => undefined);
       clients.push(client);
       return client;

@@ -12,6 +12,8 @@ export interface RedisProxy {
   down: boolean;
   /** Takes what is sent and passes nothing on, in either direction: a network that swallows. */
   swallow: boolean;
+  /** What is sent with this text arrives, and its reply never does: the connection is cut, and the proxy may be told to do more. */
+  loseReply: { readonly to: string; readonly andThen?: () => void } | undefined;
   close(): Promise<void>;
 }
 
@@ -34,12 +36,22 @@ export async function startRedisProxy(path: string): Promise<RedisProxy> {
         upstream.destroy();
       });
     }
+    let lost: RedisProxy['loseReply'];
     client.on('data', (bytes: Buffer) => {
+      if (proxy.loseReply !== undefined && bytes.includes(proxy.loseReply.to)) {
+        lost = proxy.loseReply;
+        proxy.loseReply = undefined;
+      }
       if (!proxy.swallow) upstream.write(bytes);
     });
     const late: Buffer[] = [];
     upstream.on('data', (bytes: Buffer) => {
       if (proxy.swallow) return;
+      if (lost !== undefined) {
+        client.destroy();
+        lost.andThen?.();
+        return;
+      }
       if (proxy.delayMs === 0 && late.length === 0) return void client.write(bytes);
       // One by one from the front, whichever timer fires: also where the delay has changed, the stream keeps its order.
       late.push(bytes);
@@ -53,6 +65,7 @@ export async function startRedisProxy(path: string): Promise<RedisProxy> {
     port: (server.address() as AddressInfo).port,
     delayMs: 0,
     swallow: false,
+    loseReply: undefined,
     get down() {
       return isDown;
     },

@@ -1,58 +1,88 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { constants } from 'node:fs';
+import { lstat, mkdir, open, readFile, realpath } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
+import { currentUser, hasCode, readOwnFile, replaceOwnFile } from './own-files.ts';
+import { socketForServer, socketRefusal } from './private-socket.ts';
 import { processIdentitySchema } from './process-identity.ts';
 
-/** What is kept beside the data in `server.json`: who wrote it, and how to reach the server while it runs. */
+/** What is kept beside the data in `server.json`: who wrote it, and which process serves it. */
 export type ServerRecord = Readonly<z.infer<typeof recordSchema>>;
 
 const recordSchema = z.object({
-  v: z.literal(1),
+  // Version 1 also named a socket, which could be anywhere; its programs removed the folder of that socket, and must not read what we write.
+  v: z.union([z.literal(1), z.literal(2)]).transform(() => 2 as const),
   writer: z.object({ path: z.string(), flavour: z.enum(['redis', 'valkey']), version: z.string() }),
-  socket: z.string(),
-  /** Absent while the server is stopped. */
+  /** Absent while the server is stopped. In a copy of a directory it is the process of the original. */
   process: processIdentitySchema.exactOptional(),
 });
-
-/** sockaddr_un holds 108 bytes on Linux and 104 on macOS, the last one for the zero byte. */
-const LONGEST_SOCKET_PATH_BYTES = 103;
 
 const TEMPLATE = new URL('../../../config/redis.conf', import.meta.url);
 
 /**
  * Makes the embedded Redis' own folder below the data directory: its mode is set to 0700, which must not happen to a directory that a person
  * shares with other things.
- * @returns the absolute path
+ * @returns its real path: whatever links lead to it, all processes know it by one name
  */
 export async function prepareDirectory(dataDir: string): Promise<string> {
-  const directory = join(resolve(dataDir), 'redis');
+  const given = join(resolve(dataDir), 'redis');
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const { uid, mode } = await lstat(directory);
-    const me = process.getuid?.();
-    if (me !== undefined && me !== 0 && uid !== me) {
-      throw new RedisUnavailable(
-        `${directory} belongs to user ${uid}, and this is user ${me}: run as that user, or give it over with chown -R ${me}, or choose another data directory`,
-      );
-    }
-    if ((mode & 0o777) !== 0o700) await chmod(directory, 0o700);
+    await mkdir(resolve(dataDir), { recursive: true, mode: 0o700 });
+    const directory = join(await realpath(dataDir), 'redis');
+    await makeIfMissing(directory);
+    await closeToOthers(directory);
+    const refusal = socketRefusal(directory);
+    if (refusal !== undefined) throw new Error(refusal);
     return directory;
   } catch (error) {
     if (error instanceof RedisUnavailable) throw error;
     const why = error instanceof Error ? error.message : String(error);
-    throw new RedisUnavailable(`The data directory ${directory} cannot be used (${why}): choose one you can write to`, {
+    throw new RedisUnavailable(`The data directory ${given} cannot be used (${why}): choose one you can write to`, {
       cause: error,
     });
   }
 }
 
+async function makeIfMissing(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: 0o700 });
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error;
+  }
+}
+
+/** Through one handle, so that what is looked at and what is changed are the same. */
+async function closeToOthers(directory: string): Promise<void> {
+  if ((await lstat(directory)).isSymbolicLink()) {
+    throw new RedisUnavailable(
+      `${directory} is a symbolic link, which is not followed: give the folder it leads to as the data directory, without "redis" at its end`,
+    );
+  }
+  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    const { uid, mode } = await handle.stat();
+    const me = currentUser();
+    if (me !== undefined && uid !== me) throw new RedisUnavailable(`${directory} ${notOurs(uid, me)}`);
+    if ((mode & 0o777) !== 0o700) await handle.chmod(0o700);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Root is no exception: what another user has put there would choose what root runs and writes to. */
+function notOurs(uid: number, me: number): string {
+  if (me === 0) {
+    return `belongs to user ${uid}, and this is root: run as that user (sudo -u '#${uid}' certsweep ...), or choose another data directory`;
+  }
+  return `belongs to user ${uid}, and this is user ${me}: run as that user, or give it over with chown -R ${me}, or choose another data directory`;
+}
+
 /** @throws RedisUnavailable when the record is there but cannot be understood */
 export async function readRecord(directory: string): Promise<ServerRecord | undefined> {
   const path = join(directory, 'server.json');
-  const text = await readIfThere(path);
+  const text = await readOwnFile(path);
   if (text === undefined) return undefined;
   try {
     return recordSchema.parse(JSON.parse(text));
@@ -65,35 +95,17 @@ export async function readRecord(directory: string): Promise<ServerRecord | unde
 }
 
 export async function writeRecord(directory: string, record: ServerRecord): Promise<void> {
-  await writeWhole(join(directory, 'server.json'), `${JSON.stringify(record, undefined, 2)}\n`);
+  await replaceOwnFile(join(directory, 'server.json'), `${JSON.stringify(record, undefined, 2)}\n`);
 }
 
 /** The password of this directory's server; made up on first use. Call under the start lock. */
 export async function readPassword(directory: string): Promise<string> {
   const path = join(directory, 'password');
-  const kept = await readIfThere(path);
+  const kept = await readOwnFile(path);
   if (kept !== undefined && kept.trim() !== '') return kept.trim();
   const password = randomBytes(32).toString('base64url');
-  await writeWhole(path, `${password}\n`);
+  await replaceOwnFile(path, `${password}\n`);
   return password;
-}
-
-/**
- * In the directory; when that path is too long for a socket, in a private folder for temporary files. The one before is kept where possible, so
- * that processes that lived through the server's death find the next one.
- */
-export async function chooseSocket(directory: string, before: string | undefined): Promise<string> {
-  const beside = join(directory, 'redis.sock');
-  if (Buffer.byteLength(beside) <= LONGEST_SOCKET_PATH_BYTES) return beside;
-  if (before !== undefined && (await isPrivateFolder(dirname(before)))) return before;
-  const folder = tmpdir();
-  const short = Buffer.byteLength(folder) <= 60 ? folder : '/tmp';
-  return join(await mkdtemp(join(short, 'certsweep-')), 'redis.sock');
-}
-
-/** Removes a socket's private folder after the server has stopped. */
-export async function discardSocket(directory: string, socket: string): Promise<void> {
-  if (dirname(socket) !== directory) await rm(dirname(socket), { recursive: true, force: true });
 }
 
 /**
@@ -103,12 +115,12 @@ export async function discardSocket(directory: string, socket: string): Promise<
  */
 export async function writeConfiguration(
   directory: string,
-  settings: { readonly socket: string; readonly password: string; readonly appendFsync: 'everysec' | 'always' },
+  settings: { readonly password: string; readonly appendFsync: 'everysec' | 'always' },
 ): Promise<string> {
   const own: readonly (readonly [string, string])[] = [
     ['dir', directory],
     ['port', '0'],
-    ['unixsocket', settings.socket],
+    ['unixsocket', socketForServer(directory)],
     ['unixsocketperm', '700'],
     ['requirepass', settings.password],
     ['appendfsync', settings.appendFsync],
@@ -118,7 +130,7 @@ export async function writeConfiguration(
   const lines = own.map(([name, value]) => `${name} ${JSON.stringify(value)}`);
   const path = join(directory, 'redis.conf');
   const head = '# Generated at every start; changes are lost.';
-  await writeWhole(path, [head, await readFile(TEMPLATE, 'utf8'), ...lines, ''].join('\n'));
+  await replaceOwnFile(path, [head, await readFile(TEMPLATE, 'utf8'), ...lines, ''].join('\n'));
   return path;
 }
 
@@ -128,26 +140,6 @@ export function logPath(directory: string): string {
 
 /** The server's last words, for an error message. */
 export async function readLogTail(directory: string): Promise<string> {
-  const text = (await readIfThere(logPath(directory))) ?? '';
+  const text = (await readOwnFile(logPath(directory))) ?? '';
   return text.trim().split('\n').slice(-3).join('; ');
-}
-
-async function isPrivateFolder(path: string): Promise<boolean> {
-  const found = await lstat(path).catch(() => undefined);
-  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o777) === 0o700;
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Old or new, never half: rename(2) replaces in one step. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text, { mode: 0o600 });
-  await rename(`${path}.new`, path);
 }

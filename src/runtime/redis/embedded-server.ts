@@ -1,20 +1,12 @@
 import { spawn } from 'node:child_process';
-import { open } from 'node:fs/promises';
 import type { Redis, RedisOptions } from 'ioredis';
 import { connectOnce } from './connection.ts';
-import {
-  chooseSocket,
-  discardSocket,
-  logPath,
-  readLogTail,
-  readPassword,
-  readRecord,
-  writeConfiguration,
-  writeRecord,
-} from './data-directory.ts';
+import { logPath, readLogTail, readPassword, readRecord, writeConfiguration, writeRecord } from './data-directory.ts';
 import type { ServerRecord } from './data-directory.ts';
 import { describeRedisError, RedisUnavailable } from './describe-error.ts';
-import { identify, isAlive } from './process-identity.ts';
+import { appendToOwnFile, isSameDirectory } from './own-files.ts';
+import { privateSocketOptions, socketOf } from './private-socket.ts';
+import { identify, isAlive, mayWorkIn } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 import { serverEnvironment } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
@@ -56,8 +48,7 @@ export async function adoptServer(
   afterDeath: boolean,
 ): Promise<Running | undefined> {
   const record = await readRecord(directory);
-  if (record === undefined) return undefined;
-  const options: RedisOptions = { path: record.socket, password: await readPassword(directory) };
+  const options = privateSocketOptions(directory, await readPassword(directory));
   const deadline = Date.now() + (afterDeath ? 2_000 : 0);
   const hangs = Date.now() + STOP_MS;
   for (;;) {
@@ -70,8 +61,9 @@ export async function adoptServer(
     // A killed server takes connections and breaks them until its last thread is gone, even after its process seems to be.
     const isDying = connectionBroke(fault);
     if (!isDying && !nobodyListens(fault)) throw unusable(directory, record, fault);
-    // No socket, but a process: it is on its way up or down.
-    const isThere = record.process !== undefined && (await isAlive(record.process));
+    // No socket, but a process: it is on its way up or down. In a copy of a directory the record names the server of the original.
+    const { process: server } = record ?? {};
+    const isThere = server !== undefined && (await isAlive(server)) && (await mayWorkIn(server, directory));
     if (!isDying && !isThere && Date.now() >= deadline) return undefined;
     if (Date.now() >= hangs) throw unusable(directory, record, fault);
     await pause();
@@ -87,15 +79,14 @@ export async function startServer(
 ): Promise<Running> {
   const password = await readPassword(directory);
   const before = await readRecord(directory);
-  const socket = await chooseSocket(directory, before?.socket);
-  const options: RedisOptions = { path: socket, password };
-  const configuration = await writeConfiguration(directory, { socket, password, appendFsync });
+  const options = privateSocketOptions(directory, password);
+  const configuration = await writeConfiguration(directory, { password, appendFsync });
   const { path, flavour, version } = binary;
   const writer = { path, flavour, version };
-  const record: ServerRecord = { v: 1, writer, socket };
+  const record: ServerRecord = { v: 2, writer };
   // The writer changes once the new one has opened the data.
   const begun: ServerRecord = { ...record, writer: before?.writer ?? writer };
-  // Before the spawn and after it: whoever comes after our death must look at this socket, and wait for this process to listen.
+  // Before the spawn and after it: whoever comes after our death must know the writer, and wait for this process to listen.
   await writeRecord(directory, begun);
   const child = await spawnServer(binary, configuration, directory);
   const spawned = child.pid === undefined ? undefined : await identify(child.pid);
@@ -111,7 +102,7 @@ export async function startServer(
     }
     await pause();
   }
-  const ended = child.ended() ?? `it did not listen on ${socket} within ${START_MS} ms`;
+  const ended = child.ended() ?? `it did not listen on ${socketOf(directory)} within ${START_MS} ms`;
   child.kill();
   throw new RedisUnavailable(
     `${binary.path} could not be started in ${directory}: ${ended}. Its log ${logPath(directory)} ends with: ${await readLogTail(directory)}`,
@@ -133,27 +124,40 @@ export async function stopServer(directory: string, running: Running): Promise<v
   }
   const { process: _gone, ...record } = running.record;
   await writeRecord(directory, record);
-  await discardSocket(directory, record.socket);
 }
 
-/** Learns who answers, and records it for whoever comes next. */
+/**
+ * Learns who answers, and records it for whoever comes next.
+ * @throws RedisUnavailable when it is not the server of this very directory: it must be neither used nor stopped, and none started beside it
+ */
 async function introduce(
   directory: string,
   client: Redis,
   options: RedisOptions,
-  record: ServerRecord,
+  record: ServerRecord | undefined,
 ): Promise<Running> {
-  const pid = Number(/^process_id:(\d+)/m.exec(await client.info('server'))?.[1]);
-  const found = await identify(pid);
-  if (found === undefined) {
+  try {
+    const pid = Number(/^process_id:(\d+)/m.exec(await client.info('server'))?.[1]);
+    const [, worksIn = ''] = await client.config('GET', 'dir');
+    const found = await identify(pid);
+    const isHere = found !== undefined && (await mayWorkIn(found, directory));
+    if (!isHere || !(await isSameDirectory(worksIn, directory))) {
+      throw new RedisUnavailable(
+        `The Redis that answers at ${socketOf(directory)} (process ${pid}, in ${worksIn}) is not one that works in ${directory} here. If it runs in another container, give it as redis.url; if the directory is a copy made of hard links, copy its files; or use another data directory`,
+      );
+    }
+    if (record === undefined) {
+      throw new RedisUnavailable(
+        `Redis (process ${pid}) runs in ${directory}, but server.json is gone from there: end it with kill ${pid} and start again`,
+      );
+    }
+    const current: ServerRecord = { ...record, process: found };
+    if (record.process?.startedAt !== found.startedAt) await writeRecord(directory, current);
+    return { client, options, record: current, process: found };
+  } catch (error) {
     client.disconnect();
-    throw new RedisUnavailable(
-      `The Redis of ${directory} (process ${pid}) runs in another container: give it as redis.url, or use another data directory`,
-    );
+    throw error;
   }
-  const current: ServerRecord = { ...record, process: found };
-  if (record.process?.startedAt !== found.startedAt) await writeRecord(directory, current);
-  return { client, options, record: current, process: found };
 }
 
 async function endsWithin(child: Child, ms: number): Promise<boolean> {
@@ -164,7 +168,7 @@ async function endsWithin(child: Child, ms: number): Promise<boolean> {
 
 async function spawnServer(binary: ServerBinary, configuration: string, directory: string): Promise<Child> {
   // What the loader or the configuration parser says before the log is open goes there too.
-  const log = await open(logPath(directory), 'a', 0o600);
+  const log = await appendToOwnFile(logPath(directory));
   try {
     const child = spawn(binary.path, [configuration], {
       cwd: directory,
@@ -196,11 +200,11 @@ function connectionBroke(error: unknown): boolean {
   return /Connection is closed/.test(error.message) || ('code' in error && /ECONNRESET|EPIPE/.test(String(error.code)));
 }
 
-function unusable(directory: string, record: ServerRecord, error: unknown): RedisUnavailable {
+function unusable(directory: string, record: ServerRecord | undefined, error: unknown): RedisUnavailable {
   if (error instanceof RedisUnavailable) return error;
-  const who = record.process === undefined ? '' : ` (process ${record.process.pid})`;
+  const who = record?.process === undefined ? '' : ` (process ${record.process.pid})`;
   return new RedisUnavailable(
-    `The Redis of ${directory}${who} runs but cannot be used: ${describeRedisError(error, record.socket)}. Its log is ${logPath(directory)}; if it hangs, end it with kill and start again`,
+    `The Redis of ${directory}${who} runs but cannot be used: ${describeRedisError(error, socketOf(directory))}. Its log is ${logPath(directory)}; if it hangs, end it with kill and start again`,
     { cause: error },
   );
 }

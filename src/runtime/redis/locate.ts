@@ -5,7 +5,9 @@ import { RedisUnavailable } from './describe-error.ts';
 import type { RedisNotice } from './notice.ts';
 import { inspectBinary, isOlder, OLDEST_VERSION } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
-import { findDebian, inspectUnpacked, unpackRedis } from './unpack-debian.ts';
+import { currentUser } from './own-files.ts';
+import { judgeProgram, refuseFolder } from './trusted-program.ts';
+import { findDebian, unpackedIn, unpackRedis } from './unpack-debian.ts';
 import type { DebianSystem } from './unpack-debian.ts';
 
 /** The server that wrote a data directory, from its record. */
@@ -33,9 +35,14 @@ export async function locateServer(
   const system = on ?? { platform: process.platform, debian: await findDebian() };
   const refused: string[] = [];
   for await (const candidate of candidates(system, writer, notice)) {
-    const reason = refusal(candidate, writer);
-    if (reason === undefined) return candidate;
-    refused.push(`${candidate.path} ${candidate.version} ${reason}`);
+    if (candidate.kind === 'untrusted') {
+      refused.push(`${candidate.path} ${candidate.reason}`);
+      continue;
+    }
+    const { binary } = candidate;
+    const reason = refusal(binary, writer);
+    if (reason === undefined) return binary;
+    refused.push(`${binary.path} ${binary.version} ${reason}`);
   }
   throw new RedisUnavailable(
     `No Redis server may be used here: ${refused.join('; ')}. ${installHint(system)}, or give redis.url of another Redis`,
@@ -55,27 +62,52 @@ export function refusal(candidate: ServerBinary, writer: Writer | undefined): st
   return undefined;
 }
 
+type Candidate =
+  | { readonly kind: 'runs'; readonly binary: ServerBinary }
+  | { readonly kind: 'untrusted'; readonly path: string; readonly reason: string };
+
+interface Look {
+  readonly path: string;
+  readonly libraryPath?: string;
+  /** A person who has it on PATH has chosen it; root's PATH may have been another user's (sudo -E). */
+  readonly isChosen?: boolean;
+}
+
 /** Lazily, since asking a binary for its version costs a process, and unpacking some seconds. Unpacks only when nothing else was found. */
 async function* candidates(
   system: System,
   writer: Writer | undefined,
   notice: (event: RedisNotice) => void,
-): AsyncGenerator<ServerBinary> {
+): AsyncGenerator<Candidate> {
   const { debian } = system;
   const folder = join(cacheFolder(), `redis-${debian?.name ?? system.platform}`);
-  const looks: (() => Promise<ServerBinary | undefined>)[] = pathFolders().flatMap((at) =>
-    NAMES.map((name) => () => inspectBinary(join(at, name))),
-  );
-  if (writer !== undefined) looks.push(() => inspectBinary(writer.path));
-  if (debian !== undefined) looks.push(() => inspectUnpacked(folder));
+  const isChosen = currentUser() !== 0;
+  const looks: Look[] = pathFolders().flatMap((at) => NAMES.map((name) => ({ path: join(at, name), isChosen })));
+  const unpacked = debian && (await unpackedIn(folder));
+  if (writer !== undefined && writer.path !== unpacked?.path) looks.push({ path: writer.path });
+  if (unpacked !== undefined) looks.push(unpacked);
   let found = false;
   for (const look of looks) {
-    const candidate = await look();
+    const candidate = await inspect(look, notice);
     if (candidate === undefined) continue;
     found = true;
     yield candidate;
   }
-  if (!found) yield await unpack(system, folder, notice);
+  if (!found) yield { kind: 'runs', binary: await unpack(system, folder, notice) };
+}
+
+/** Judges the program before it is run, were it only to ask for its version. */
+async function inspect(look: Look, notice: (event: RedisNotice) => void): Promise<Candidate | undefined> {
+  const { path, libraryPath, isChosen = false } = look;
+  if (!isChosen) {
+    const trust = await judgeProgram(path, libraryPath?.split(':') ?? []).catch(() => undefined);
+    // It is not there, or cannot be reached.
+    if (trust === undefined) return undefined;
+    if (trust.kind === 'refused') return { kind: 'untrusted', path, reason: trust.reason };
+    for (const at of trust.groupWritable) notice({ kind: 'group-writable', program: path, ...at });
+  }
+  const binary = await inspectBinary(path, libraryPath);
+  return binary && { kind: 'runs', binary };
 }
 
 async function unpack(system: System, folder: string, notice: (event: RedisNotice) => void): Promise<ServerBinary> {
@@ -84,6 +116,9 @@ async function unpack(system: System, folder: string, notice: (event: RedisNotic
   notice({ kind: 'unpacking', into: folder });
   const startMs = performance.now();
   try {
+    const reason = await refuseFolder(folder);
+    if (reason !== undefined)
+      throw new Error(`a server in there ${reason}, or name another folder with XDG_CACHE_HOME`);
     const binary = await unpackRedis(folder);
     notice({ kind: 'unpacked', into: folder, tookMs: Math.round(performance.now() - startMs) });
     return binary;

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
+import { hasCode, isSameDirectory } from './own-files.ts';
 
 const execute = promisify(execFile);
 
@@ -23,6 +24,22 @@ export async function identify(pid: number): Promise<ProcessIdentity | undefined
 
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   return (await identify(identity.pid))?.startedAt === identity.startedAt;
+}
+
+/** False when the process works in another directory, for certain; only Linux tells. */
+export async function mayWorkIn({ pid }: ProcessIdentity, directory: string): Promise<boolean> {
+  if (process.platform !== 'linux') return true;
+  try {
+    return await isSameDirectory(`/proc/${pid}/cwd`, directory);
+  } catch (error) {
+    // The process of another user does not say.
+    return hasCode(error, 'EACCES') || hasCode(error, 'EPERM');
+  }
+}
+
+/** Names the set of processes whose numbers mean the same, a container's for one; undefined where there is one set only. */
+export async function processNamespace(): Promise<string | undefined> {
+  return process.platform === 'linux' ? readlink('/proc/self/ns/pid') : undefined;
 }
 
 function isSomeone(pid: number): boolean {

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { link, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { link, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
-import { identify, isAlive, processIdentitySchema } from './process-identity.ts';
+import { createOwnFile, hasCode, readOwnFile } from './own-files.ts';
+import { identify, isAlive, processIdentitySchema, processNamespace } from './process-identity.ts';
 
 /*
  * One holder per directory, over all processes, and no holder can leave it locked by dying.
@@ -13,13 +14,25 @@ import { identify, isAlive, processIdentitySchema } from './process-identity.ts'
  * Whoever finds it free, or its holder dead, links n+1: only one can. A plain lock file that is deleted when stale does not work: of two
  * processes that both saw the dead holder, the slower one deletes the lock of the faster.
  */
-const holderSchema = processIdentitySchema.extend({ host: z.string() });
+const holderSchema = processIdentitySchema.extend({
+  host: z.string(),
+  /** Two containers may have the same host name, and processes with the same numbers. */
+  namespace: z.string().exactOptional(),
+  /** Of the directory: a lock that was copied with it is held by nobody. No device, which has another number on each host of a shared volume. */
+  inode: z.string().exactOptional(),
+});
 const contentSchema = z.union([holderSchema, z.strictObject({}).transform(() => undefined)]);
 type Holder = z.infer<typeof holderSchema>;
 
+interface Here {
+  readonly host: string;
+  readonly namespace: string | undefined;
+  readonly inode: string;
+}
+
 const PREFIX = 'start.lock.';
 const POLL_MS = 25;
-/** A holder on another host (a shared volume) cannot be asked whether it lives; it never holds the lock this long. */
+/** A holder on another host or in another container (a shared volume) cannot be asked whether it lives; it never holds the lock this long. */
 const FOREIGN_HOLDER_MS = 120_000;
 
 /**
@@ -44,11 +57,12 @@ async function acquire(directory: string, waitMs: number): Promise<{ path: strin
   const self = await identify(process.pid);
   if (self === undefined)
     throw new RedisUnavailable('This system does not say when a process was started: use redis.url');
-  const mine = JSON.stringify({ ...self, host: hostname() });
+  const here: Here = { host: hostname(), namespace: await processNamespace(), inode: await inodeOf(directory) };
+  const mine = JSON.stringify({ ...self, ...here });
   const deadline = Date.now() + waitMs;
   for (;;) {
     const highest = (await generations(directory)).at(-1) ?? 0;
-    const holder = highest === 0 ? 'free' : await stateOf(join(directory, PREFIX + highest));
+    const holder = highest === 0 ? 'free' : await stateOf(join(directory, PREFIX + highest), here);
     if (holder === 'free' || holder === 'dead') {
       const path = await claim(directory, highest + 1, mine);
       if (path !== undefined) return { path, afterDeath: holder === 'dead' };
@@ -66,11 +80,11 @@ async function acquire(directory: string, waitMs: number): Promise<{ path: strin
 async function claim(directory: string, generation: number, mine: string): Promise<string | undefined> {
   const path = join(directory, PREFIX + generation);
   const draft = join(directory, `start.draft.${randomUUID()}`);
-  await writeFile(draft, mine, { mode: 0o600 });
+  await createOwnFile(draft, mine);
   try {
     await link(draft, path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined;
+    if (hasCode(error, 'EEXIST')) return undefined;
     throw error;
   } finally {
     await rm(draft, { force: true });
@@ -87,7 +101,7 @@ async function claim(directory: string, generation: number, mine: string): Promi
 
 async function release(path: string): Promise<void> {
   const draft = `${path}.free`;
-  await writeFile(draft, '{}', { mode: 0o600 });
+  await createOwnFile(draft, '{}');
   // The number stays: it must never be given out twice.
   await rename(draft, path);
 }
@@ -100,16 +114,27 @@ async function generations(directory: string): Promise<number[]> {
     .toSorted((a, b) => a - b);
 }
 
-async function stateOf(path: string): Promise<Holder | 'free' | 'dead'> {
+async function stateOf(path: string, here: Here): Promise<Holder | 'free' | 'dead'> {
+  const text = await readOwnFile(path);
+  // Gone since the list was read: a higher one exists, and claiming ours will show it.
+  if (text === undefined) return 'free';
+  const holder = contentSchema.parse(JSON.parse(text));
+  if (holder === undefined) return 'free';
+  if (holder.inode !== undefined && holder.inode !== here.inode) return 'free';
+  const isHere = holder.host === here.host && (holder.namespace ?? here.namespace) === here.namespace;
+  const isHeld = isHere ? await isAlive(holder) : (await ageMs(path)) < FOREIGN_HOLDER_MS;
+  return isHeld ? holder : 'dead';
+}
+
+async function ageMs(path: string): Promise<number> {
   try {
-    const holder = contentSchema.parse(JSON.parse(await readFile(path, 'utf8')));
-    if (holder === undefined) return 'free';
-    const alive =
-      holder.host === hostname() ? await isAlive(holder) : Date.now() - (await stat(path)).mtimeMs < FOREIGN_HOLDER_MS;
-    return alive ? holder : 'dead';
+    return Date.now() - (await stat(path)).mtimeMs;
   } catch (error) {
-    // Gone since the list was read: a higher one exists, and claiming ours will show it.
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'free';
+    if (hasCode(error, 'ENOENT')) return Infinity;
     throw error;
   }
+}
+
+async function inodeOf(directory: string): Promise<string> {
+  return String((await stat(directory, { bigint: true })).ino);
 }

@@ -46,9 +46,14 @@ export async function findDebian(): Promise<DebianSystem | undefined> {
   }
 }
 
-/** The server unpacked earlier into the folder, if it is there and runs. */
-export async function inspectUnpacked(folder: string): Promise<ServerBinary | undefined> {
-  return inspectBinary(join(folder, 'usr/bin/redis-server'), await libraryPath(folder));
+/** Where the server is that was unpacked into the folder, and its libraries, if any of them are there. */
+export async function unpackedIn(folder: string): Promise<{ readonly path: string; readonly libraryPath: string }> {
+  return { path: join(folder, 'usr/bin/redis-server'), libraryPath: await libraryPath(folder) };
+}
+
+async function inspectUnpacked(folder: string): Promise<ServerBinary | undefined> {
+  const { path, libraryPath: libraries } = await unpackedIn(folder);
+  return inspectBinary(path, libraries);
 }
 
 /**

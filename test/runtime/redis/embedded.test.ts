@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { connectOnce } from '../../../src/runtime/redis/connection.ts';
 import { readRecord, writeRecord } from '../../../src/runtime/redis/data-directory.ts';
@@ -80,18 +80,6 @@ describe('the embedded Redis', () => {
     const lines = (await readFile(join(folder, 'environment'), 'utf8')).trim().split('\n');
     // The shell adds its own.
     expect(lines.filter((line) => !/^(PWD|OLDPWD|SHLVL|_)=/.test(line))).toEqual(['LANG=C']);
-  });
-
-  it('finds a short place for its socket when the data directory has a long path', async () => {
-    const deep = join(place.dataDir, 'a-rather-long-name-of-a-directory'.repeat(4), 'of-a-fleet-operator');
-    const redis = await place.open(deep);
-    const socket = redis.options.path ?? '';
-    expect(Buffer.byteLength(socket)).toBeLessThanOrEqual(103);
-    expect((await stat(dirname(socket))).mode & 0o777).toBe(0o700);
-    expect(await place.client(redis).ping()).toBe('PONG');
-    await killServer(place.pidOf('started'));
-    // Processes that lived through the death reconnect by themselves, so the place must stay.
-    expect((await place.open(deep)).options.path).toBe(socket);
   });
 
   it('has its data again after kill -9', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -65,6 +65,19 @@ describe('where no server can be had, a person is told how to get one', () => {
     await expect(locating).rejects.toThrow(`unpacking one into ${into} did not work: ENOTDIR`);
     expect(notices).toEqual([{ kind: 'unpacking', into }]);
   });
+
+  it('on a Debian whose cache folder every user can write to', async () => {
+    const cache = join(folder, 'cache');
+    await mkdir(cache);
+    await chmod(cache, 0o777);
+    const locating = locateServer(undefined, () => undefined, {
+      platform: 'linux',
+      debian: { name: 'debian-0-none' },
+    });
+    await expect(locating).rejects.toThrow(
+      `did not work: a server in there is not run, because every user can write to ${cache}: look whether it is still what it was, then chmod o-w ${cache}, or name another folder with XDG_CACHE_HOME`,
+    );
+  });
 });
 
 describe('locateServer', () => {
@@ -82,6 +95,13 @@ describe('locateServer', () => {
     const path = await install('away/valkey-server', 'Valkey server v=8.0.1 sha=0');
     const writer = { path, flavour: 'valkey', version: '8.0.1' } as const;
     expect((await locateServer(writer, () => undefined, elsewhere)).path).toBe(path);
+  });
+
+  it('passes over a recorded server that is gone, whoever may write to where it was', async () => {
+    await mkdir(join(folder, 'open'));
+    await chmod(join(folder, 'open'), 0o777);
+    const writer = { path: join(folder, 'open/redis-server'), flavour: 'redis', version: '7.0.15' } as const;
+    await expect(locateServer(writer, () => undefined, elsewhere)).rejects.toThrow(/^Neither/);
   });
 
   it('passes over a program that is something else', async () => {

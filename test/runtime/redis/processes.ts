@@ -27,7 +27,11 @@ export interface Opener {
 }
 
 /** Compiles the program `opener.ts` with the sources as they are now: a build from before would test yesterday's code. */
-export async function buildOpener(): Promise<{ start(dataDir: string): Opener; discard(): Promise<void> }> {
+export async function buildOpener(): Promise<{
+  /** @param through - a command that runs the program after its own words */
+  start(dataDir: string, through?: readonly string[]): Opener;
+  discard(): Promise<void>;
+}> {
   const folder = await mkdtemp(join(tmpdir(), 'certsweep-opener-'));
   const out = join(folder, 'out');
   const configuration = {
@@ -42,13 +46,14 @@ export async function buildOpener(): Promise<{ start(dataDir: string): Opener; d
   await symlink(join(PROJECT, 'config'), join(out, 'config'));
   await writeFile(join(out, 'package.json'), '{"type":"module"}');
   return {
-    start: (dataDir) => startOpener(join(out, 'test/runtime/redis/opener.js'), dataDir),
+    start: (dataDir, through = []) =>
+      startOpener([...through, process.execPath, join(out, 'test/runtime/redis/opener.js'), dataDir]),
     discard: () => rm(folder, { recursive: true, force: true }),
   };
 }
 
-function startOpener(program: string, dataDir: string): Opener {
-  const child = spawn(process.execPath, [program, dataDir]);
+function startOpener([command = '', ...rest]: readonly string[]): Opener {
+  const child = spawn(command, rest);
   const notices: HeardNotice[] = [];
   const ended = once(child, 'close');
   return {

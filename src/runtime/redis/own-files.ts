@@ -1,0 +1,98 @@
+import { constants } from 'node:fs';
+import { open, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { RedisUnavailable } from './describe-error.ts';
+
+/*
+ * Files of the embedded Redis' own folder. A link that somebody else has put there is never followed, and what somebody else has written there
+ * is never believed: the folder may have been open to others, or come from a backup.
+ */
+
+const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
+
+/** @returns undefined when the file is not there */
+export async function readOwnFile(path: string): Promise<string | undefined> {
+  let file: FileHandle;
+  try {
+    file = await openOwnFile(path, O_RDONLY);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+  try {
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
+/** Replaces the file: old or new, never half, since rename(2) replaces in one step. */
+export async function replaceOwnFile(path: string, text: string): Promise<void> {
+  const draft = `${path}.new`;
+  await rm(draft, { force: true });
+  await createOwnFile(draft, text);
+  await rename(draft, path);
+}
+
+/** @throws EEXIST when something is there already, a link too */
+export async function createOwnFile(path: string, text: string): Promise<void> {
+  const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  try {
+    await file.writeFile(text);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Opens the file for writing at its end, and makes it where it is not there. */
+export function appendToOwnFile(path: string): Promise<FileHandle> {
+  return openOwnFile(path, O_WRONLY | O_APPEND | O_CREAT);
+}
+
+/** The user as whom this process opens and makes files; undefined where there are no users. */
+export function currentUser(): number | undefined {
+  return process.geteuid?.();
+}
+
+async function openOwnFile(path: string, flags: number): Promise<FileHandle> {
+  let file: FileHandle;
+  try {
+    // Without waiting: a named pipe would hold us until somebody opens its other end.
+    file = await open(path, flags | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  } catch (error) {
+    if (!hasCode(error, 'ELOOP') && !hasCode(error, 'EACCES')) throw error;
+    throw new RedisUnavailable(
+      hasCode(error, 'ELOOP')
+        ? `${path} is a symbolic link, which is not followed: remove it, or put the file itself there`
+        : `${path} may not be opened by user ${currentUser()}: remove it, or give it to that user with chown`,
+      { cause: error },
+    );
+  }
+  const found = await file.stat();
+  const me = currentUser();
+  if (found.isFile() && (me === undefined || found.uid === me)) return file;
+  await file.close();
+  throw new RedisUnavailable(
+    found.isFile()
+      ? `${path} belongs to user ${found.uid}, and this is user ${me}: it is not used; remove it, or give it to user ${me} with chown if you know what is in it`
+      : `${path} is not a file: remove it`,
+  );
+}
+
+/**
+ * Whether both paths lead to one directory, by device and inode.
+ * @throws faults of the file system; a path that leads nowhere is none
+ */
+export async function isSameDirectory(one: string, other: string): Promise<boolean> {
+  try {
+    const [a, b] = await Promise.all([one, other].map((path) => stat(path, { bigint: true })));
+    return a?.dev === b?.dev && a?.ino === b?.ino;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
