@@ -35,7 +35,8 @@ describe('no secret is in an answer', () => {
     const answers: Answer[] = [];
     await withClient(optionsFor(sandbox.url, { callDeadlineMs: 200 }), async (client) => {
       for (const kind of FAULT_KINDS) {
-        const extra = kind === 'code' ? { code: 'SignatureDoesNotMatch' } : kind === 'slow' ? { delayMs: 10_000 } : {};
+        const isCode = kind === 'code' || kind === 'code-after';
+        const extra = isCode ? { code: 'SignatureDoesNotMatch' } : kind === 'slow' ? { delayMs: 10_000 } : {};
         const plan = parseFaultPlan({ seed: 1, faults: [{ kind, ...extra }] });
         if (!plan.ok) throw new Error(plan.message);
         sandbox.setPlan(plan.plan);
