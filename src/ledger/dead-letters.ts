@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import { script } from '../runtime/redis/script.ts';
 import { FEED_RANK, type Ledger } from './ledger.ts';
-import { DISCARD, REOPEN, REOPENED, REOPENED_FED } from './scripts.lua.ts';
+import { DISCARD, REOPEN, REOPENED, REOPENED_FED } from './letter-scripts.lua.ts';
 
 /** One life of an item that ended dead. */
 export interface Death {

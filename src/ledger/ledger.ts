@@ -7,7 +7,8 @@ import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-reco
 import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
 import type { Death } from './dead-letters.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
-import { ADOPT, ADVANCE, CANCEL_ITEMS, CHANGE_STATE, DEPART, RESTORE_LANES, SETTLE } from './scripts.lua.ts';
+import { ADVANCE, CHANGE_STATE, RESTORE_LANES } from './batch-scripts.lua.ts';
+import { ADOPT, CANCEL_ITEMS, DEPART, SETTLE } from './item-scripts.lua.ts';
 
 /** One settled item, as it goes into the ledger. */
 export interface Settlement {

@@ -6,7 +6,7 @@ import { script } from '../runtime/redis/script.ts';
 import type { Priority } from './batch-record.ts';
 import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
 import { FEED_RANK, type Ledger } from './ledger.ts';
-import { ACTIVATE, WITHDRAW } from './scripts.lua.ts';
+import { ACTIVATE, WITHDRAW } from './batch-scripts.lua.ts';
 
 /** How long a plan that nobody activates is kept after its last write. */
 const PLAN_TTL_SECONDS = 3_600;

@@ -1,4 +1,4 @@
-import type { Noted } from '../core/decide.ts';
+import { reconcile, type Noted } from '../core/decide.ts';
 import type { DeadLetter } from '../ledger/dead-letters.ts';
 import type { Ledger, Settlement } from '../ledger/ledger.ts';
 import type { Item } from './item.ts';
@@ -22,13 +22,12 @@ type End = Pick<Settlement, 'outcome' | 'code' | 'requestId' | 'letter' | 'byAbs
 export interface Endings {
   readonly settle: (item: Item, wait: JobWait, end: End) => Promise<'ended' | Noted>;
   /** With a dead letter that holds all that is known of it. */
-  readonly settleDead: (
-    item: Item,
-    wait: JobWait,
-    why: Pick<DeadLetter, 'code' | 'message'>,
-    requestId?: string,
-  ) => Promise<'ended' | Noted>;
+  readonly settleDead: (item: Item, wait: JobWait, why: Reason, requestId?: string) => Promise<'ended' | Noted>;
+  /** The same without an answer of the API that could be judged again: the letter alone changes with what the ledger knows. */
+  readonly endDead: (item: Item, wait: JobWait, why: Reason) => Promise<void>;
 }
+
+type Reason = Pick<DeadLetter, 'code' | 'message'>;
 
 export function endingsOf(ledger: Pick<Ledger, 'settle' | 'history'>, tell: (event: SettledEvent) => void): Endings {
   const settle: Endings['settle'] = async (item, wait, end) => {
@@ -63,20 +62,36 @@ export function endingsOf(ledger: Pick<Ledger, 'settle' | 'history'>, tell: (eve
         return 'ended';
     }
   };
+  const settleDead: Endings['settleDead'] = async (item, wait, why, requestId = '') => {
+    const letter = JSON.stringify(await letterOf(ledger, item, why, requestId));
+    return settle(item, wait, { outcome: 'dead', code: why.code, requestId, letter });
+  };
   return {
     settle,
-    async settleDead(item, wait, why, requestId = '') {
-      const letter = JSON.stringify(await letterOf(ledger, item, why, requestId));
-      return settle(item, wait, { outcome: 'dead', code: why.code, requestId, letter });
+    settleDead,
+    async endDead(item, wait, why) {
+      const noted = await settleDead(item, wait, why);
+      if (noted !== 'ended') expectEnded(await settleDead(correct(item, wait, noted), wait, why));
     },
   };
+}
+
+/** @throws where other runs of the item are so busy that their calls were noted twice meanwhile: it is looked at again later */
+export function expectEnded(ended: 'ended' | Noted): void {
+  if (ended !== 'ended') throw new Error('other runs of the item have called meanwhile');
+}
+
+/** The item with its record as the ledger lets it stand. What the run itself has heard needs no proof. */
+export function correct(item: Item, wait: JobWait, noted: Noted): Item {
+  const isOwn = wait.departed && noted === 'none';
+  return isOwn ? item : { ...item, attempt: reconcile(item.attempt, noted) };
 }
 
 /** The letter of an item that ends dead now. */
 export async function letterOf(
   ledger: Pick<Ledger, 'history'>,
   { batch, n, retries, attempt, certificate }: Item,
-  { code, message }: Pick<DeadLetter, 'code' | 'message'>,
+  { code, message }: Reason,
   requestId: string,
 ): Promise<DeadLetter> {
   const history = retries === 0 ? [] : await ledger.history(batch, n);

@@ -14,12 +14,12 @@ import {
 } from '../core/decide.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Limiter } from '../limiter/contract.ts';
-import type { BatchStates } from './batch-states.ts';
-import { JOB_PRIORITY, queueName } from './contract.ts';
+import { JOB_PRIORITY } from './contract.ts';
 import { DepartureNote } from './departure-note.ts';
-import { endingsOf, type SettledEvent } from './endings.ts';
+import { correct, endingsOf, expectEnded, type SettledEvent } from './endings.ts';
+import { createGate, type GateParts, type UnownedEvent } from './gate.ts';
 import type { HostWatch } from './host-watch.ts';
-import type { Item, ItemLocator, Unusable } from './item.ts';
+import type { Item, ItemLocator } from './item.ts';
 import { JobWait } from './job-wait.ts';
 import { KeyRenewal } from './key-renewal.ts';
 
@@ -48,33 +48,23 @@ export type ProcessorEvent =
       readonly message: string;
     }
   | { readonly kind: 'lifted'; readonly instanceId: string }
-  /** Told once: jobs wait for an account that has the instance. */
-  | { readonly kind: 'unowned'; readonly instanceId: string }
+  | UnownedEvent
   | { readonly kind: 'defect'; readonly jobId: string; readonly error: Error };
 
-export interface ProcessorParts {
+export interface ProcessorParts extends Pick<GateParts, 'states' | 'owns' | 'ownerOf'> {
   readonly ledger: Pick<Ledger, 'depart' | 'history' | 'settle'>;
   readonly locator: ItemLocator;
-  readonly states: BatchStates;
   readonly pacer: Pacer;
   readonly host: Pick<HostWatch, 'admit' | 'isHalted' | 'hear' | 'mayEndDead' | 'keeps'>;
   readonly client: RevocationClient;
   /** Calls that begin after it are signed with credentials fetched anew. */
   readonly refreshCredentials: () => void;
   readonly policy: DecidePolicy & BackoffPolicy;
-  /** Whether the account's configuration names the instance. */
-  readonly owns: (instanceId: string) => boolean;
-  /** The account to which the configuration gives the instance. */
-  readonly ownerOf: (instanceId: string) => string | undefined;
   /** In [0, 1). */
   readonly random: () => number;
   readonly tell: (event: ProcessorEvent) => void;
 }
 
-/** How long a job of a paused batch waits before it looks again; spread, so that they do not come back as one. */
-const PAUSED_MS = 5_000;
-/** A job whose instance no account of this configuration has may be known to another worker, after a change of configuration. */
-const NOT_OURS_MS = 5_000;
 /** A job whose batch has gone from Redis since it was found is looked at anew. */
 const NO_BATCH_MS = 2_000;
 const DEFECT_MS = 2_000;
@@ -93,10 +83,10 @@ const THROTTLED_MS = 500;
  * @returns a function that ends normally when the item is settled, and otherwise throws what tells BullMQ that the job waits again
  */
 export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: string) => Promise<void> {
-  const { ledger, locator, states, pacer, host, client, policy, tell } = parts;
+  const { ledger, locator, pacer, host, client, policy, tell } = parts;
   const renewal = new KeyRenewal(parts.refreshCredentials);
-  const { settle, settleDead } = endingsOf(ledger, tell);
-  const unowned = new Set<string>();
+  const endings = endingsOf(ledger, tell);
+  const passGate = createGate({ ...parts, endings });
 
   return async (job, token) => {
     const wait = new JobWait(job, token, parts.random);
@@ -118,7 +108,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const located = await locator.locate(job);
     await wait.remember(located);
     let { item } = located;
-    if (located.kind === 'unusable') return endDead(item, wait, located);
+    if (located.kind === 'unusable') return endings.endDead(item, wait, located);
     const { batch, n, retries } = item;
     const note = new DepartureNote(() => ledger.depart(batch, n, retries, wait.run(located.item)));
     wait.note = note;
@@ -192,27 +182,15 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
 
   function end(item: Item, wait: JobWait, answer: Answer, verdict: Verdict): Promise<'ended' | Noted> {
     const requestId = requestIdOf(answer);
-    if (verdict.kind === 'dead') return settleDead(item, wait, verdict, requestId);
+    if (verdict.kind === 'dead') return endings.settleDead(item, wait, verdict, requestId);
     if (verdict.kind !== 'done') throw new Error(`an item cannot end with the verdict ${verdict.kind}`);
     const { outcome, confirmedBy } = verdict;
-    return settle(item, wait, { outcome, code: codeOf(answer), requestId, byAbsence: confirmedBy === 'absence' });
-  }
-
-  /** @throws where other runs of the item are so busy that their calls were noted twice meanwhile: it is looked at again later */
-  function expectEnded(ended: 'ended' | Noted): void {
-    if (ended !== 'ended') throw new Error('other runs of the item have called meanwhile');
-  }
-
-  /** Without an answer of the API to judge again, the letter alone changes with what the ledger knows. */
-  async function endDead(item: Item, wait: JobWait, why: Pick<Unusable, 'code' | 'message'>): Promise<void> {
-    const noted = await settleDead(item, wait, why);
-    if (noted !== 'ended') expectEnded(await settleDead(correct(item, wait, noted), wait, why));
-  }
-
-  /** The item with its record as the ledger lets it stand. What this run itself has heard needs no proof. */
-  function correct(item: Item, wait: JobWait, noted: Noted): Item {
-    const isOwn = wait.departed && noted === 'none';
-    return isOwn ? item : { ...item, attempt: reconcile(item.attempt, noted) };
+    return endings.settle(item, wait, {
+      outcome,
+      code: codeOf(answer),
+      requestId,
+      byAbsence: confirmedBy === 'absence',
+    });
   }
 
   /** @returns the item as it is now known, where its call may leave; undefined where it needs none any more */
@@ -245,45 +223,9 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
     const failures = item.attempt.failures + (isRedis ? 0 : 1);
     const effectUnknown = item.attempt.effectUnknown || wait.departed;
     const failed = { ...item, attempt: { ...item.attempt, failures, effectUnknown } };
-    if (failures >= policy.attempts) return endDead(failed, wait, { code: 'worker-defect', message: cause.message });
+    if (failures >= policy.attempts)
+      return endings.endDead(failed, wait, { code: 'worker-defect', message: cause.message });
     return wait.until(failed, DEFECT_MS);
-  }
-
-  /**
-   * Whether a call may be made for the item now; settles it as cancelled when its batch is.
-   * @returns the item as it is now known; undefined where it is settled
-   */
-  async function passGate(item: Item, wait: JobWait): Promise<Item | undefined> {
-    if (!parts.owns(item.certificate.instanceId)) return passOn(item, wait);
-    const gate = await states.of(item.batch);
-    if (gate?.state === 'paused') return wait.snooze(item, PAUSED_MS);
-    if (gate?.state !== 'cancelled' || (wait.departed && item.attempt.effectUnknown)) return item;
-    // An item whose call may be on its way, or may have worked, is followed to its end: cancelling it would hide a deletion. The ledger knows.
-    // Calls that were refused changed nothing.
-    const ended = await settle(item, wait, { outcome: 'cancelled', code: '', requestId: '' });
-    if (ended === 'ended') return undefined;
-    const known = correct(item, wait, ended);
-    // With nothing behind it, it can be cancelled after all.
-    return ended === 'none' ? passGate(known, wait) : known;
-  }
-
-  /** The instance is not this account's, or not any more. @returns undefined where the job has nothing more to do */
-  async function passOn(item: Item, wait: JobWait): Promise<undefined> {
-    const { instanceId } = item.certificate;
-    const owner = parts.ownerOf(instanceId);
-    if (item.adoptedFrom !== undefined) {
-      const message =
-        owner === undefined
-          ? `no account of this configuration has the instance ${instanceId}: add it under accounts.<name>.instances, then retry the dead letter`
-          : `the instance ${instanceId} belongs to account ${owner}, and the job was in another one's queue: add it to ${queueName(owner)}, then discard the dead letter`;
-      await endDead(item, wait, { code: 'unknown-instance', message });
-      return undefined;
-    }
-    // The owner's feeder finds the item without a job, and gives it one in its own queue. That a call may have left is in the ledger.
-    if (owner !== undefined) return undefined;
-    if (!unowned.has(instanceId)) tell({ kind: 'unowned', instanceId });
-    unowned.add(instanceId);
-    return wait.snooze(item, NOT_OURS_MS);
   }
 }
 
