@@ -52,7 +52,7 @@ const MUTATIONS = [
   {
     name: 'settling does not look at the bitmap',
     file: 'src/ledger/item-scripts.lua.ts',
-    from: "if redis.call('GETBIT', KEYS[4], n) == 1 then",
+    from: "if (isSuccess and redis.call('SETBIT', KEYS[4], n, 1) or redis.call('GETBIT', KEYS[4], n)) == 1 then",
     to: 'if false then',
     tests: ['test/ledger'],
   },

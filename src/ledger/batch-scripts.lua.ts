@@ -1,3 +1,4 @@
+import { LAYOUT_VERSION } from './layout.ts';
 import { CLOCK, DRAIN, MOVES } from './script-parts.lua.ts';
 
 /**
@@ -20,7 +21,7 @@ if redis.call('HLEN', KEYS[6]) ~= tonumber(ARGV[4]) then return '' end
 local earlier = redis.call('HGET', KEYS[3], ARGV[2])
 if earlier then return earlier end
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[1])
-redis.call('HSET', KEYS[1], 'state', after, 'accepted', ARGV[3], 'fingerprint', ARGV[2], 'submittedAt', now)
+redis.call('HSET', KEYS[1], 'state', after, 'accepted', ARGV[3], 'fingerprint', ARGV[2], 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
 for i = 1, 7 do redis.call('PERSIST', KEYS[i]) end
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[5] * 1e13 + now, ARGV[1])

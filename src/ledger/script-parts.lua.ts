@@ -29,11 +29,11 @@ export const DRAIN = `local function drain(record, active, fingerprints, batch)
 end`;
 
 /**
- * Lua: what the ledger has noted of calls of an item, see `Noted` in core. A call that a version with layout 1 noted has no run's name: the record
- * of such a job tells of it as `unnamed`.
+ * Lua: what the ledger has noted of calls of an item, see `Noted` in core. In a batch that began before layout 2, a call may be noted without the
+ * name of its run: the record of such a job tells of it as `unnamed`.
  */
-export const NOTED = `local function noted(notes, departed, n, run, told)
-  local note = redis.call('HGET', notes, n) or (redis.call('GETBIT', departed, n) == 1 and 'unnamed')
+export const NOTED = `local function noted(layout, notes, departed, n, run, told)
+  local note = redis.call('HGET', notes, n) or (not layout and redis.call('GETBIT', departed, n) == 1 and 'unnamed')
   if not note then return 'none' end
   return (note == run or note == told) and 'told' or 'untold'
 end`;

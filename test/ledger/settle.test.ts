@@ -95,6 +95,7 @@ describe('a call', () => {
 
   it('that a version without names has noted is told of by a record of its own alone', async () => {
     const batch = await room.batchOf(certificatesOf(2));
+    await room.redis.hdel(room.ledger.keys.of(batch).record, 'layout');
     for (const n of [0, 1]) await room.redis.setbit(room.ledger.keys.of(batch).departed, n, 1);
     expect(await room.ledger.haveDeparted(batch, [0, 1])).toEqual([true, true]);
     expect(await depart(room.redis, room.ledger, batch, 0, { told: UNNAMED_RUN })).toBe('told');
