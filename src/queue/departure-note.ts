@@ -1,3 +1,4 @@
+import type { Noted } from '../core/decide.ts';
 import type { Departure } from '../ledger/ledger.ts';
 
 /** A note that is older may have been overtaken: by another run that ended the item or has the job, or by a retry that took the note back. */
@@ -11,7 +12,7 @@ export class DepartureNote {
   readonly #depart: () => Promise<Departure>;
   #begun: { readonly atMs: number; readonly departure: Promise<Departure> } | undefined;
   /** What the ledger knew before this run's first note. */
-  #before: Departure | undefined;
+  #before: Noted | undefined;
 
   constructor(depart: () => Promise<Departure>) {
     this.#depart = depart;
@@ -34,10 +35,10 @@ export class DepartureNote {
     this.#begun = undefined;
   }
 
-  /** Whether the ledger has a note of this run, once it has answered what is under way. */
-  async isThere(): Promise<boolean> {
+  /** What the ledger knew before this run's first note, once it has answered what is under way; undefined where it has none of this run. */
+  async before(): Promise<Noted | undefined> {
     await this.#begun?.departure.catch(() => undefined);
-    return this.#before !== undefined;
+    return this.#before;
   }
 
   async #make(): Promise<Departure> {

@@ -60,14 +60,12 @@ export class EndpointReads {
         const grant = await pacer.take(instanceId, true);
         if (grant.kind === 'closed') return false;
         if (grant.kind === 'halted') continue;
-        if (grant.probe) {
-          // A read is no probe: it needs another permission than the deletion.
-          await pacer.probeAgain(instanceId);
-          return false;
-        }
         leaveOnce();
         this.#sentMs = performance.now();
         const answer = await client.readInstance(instanceId, grant.notAfterMs);
+        // The account or instance is halted, too. A read is no probe of that, since it needs another permission than the deletion: the next
+        // deletion probes. But without a read the outage would keep that deletion away for ever.
+        if (grant.probe) await pacer.probeAgain(instanceId);
         if (answer.kind === 'not-sent' && answer.reason === 'slot-void') continue;
         hear(answer);
         if (answer.kind === 'refused' && blameOf(answer.code) === 'rate') {

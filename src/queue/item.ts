@@ -85,6 +85,8 @@ export class ItemLocator {
 
   /** Its producer named a batch of its own, or one that is no longer in Redis. */
   async #isNoItem({ batch, n }: NonNullable<Job['item']>): Promise<boolean> {
+    // Another account's: its own worker has the item's job.
+    if (batch.startsWith(STANDING_PREFIX) && batch !== this.#standingBatch) return true;
     const gate = await this.#states.of(batch);
     // A standing batch grows all the time; its own count decides, not what we remember of it.
     return gate === undefined || (n >= gate.accepted && !batch.startsWith(STANDING_PREFIX));

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
+import { reconcile } from '../core/decide.ts';
 import type { Run } from '../ledger/ledger.ts';
 import type { JobData, Trail } from './contract.ts';
 import type { DepartureNote } from './departure-note.ts';
@@ -42,6 +43,16 @@ export class JobWait {
     await this.#job.updateData(data);
   }
 
+  /**
+   * The item with its record as the ledger lets it stand. The note of this run hides those before it, also where the run goes no further: what they
+   * told must be in the record from then on.
+   */
+  async corrected(item: Item): Promise<Item> {
+    const before = await this.note?.before();
+    if (before === undefined || (this.departed && before === 'none')) return item;
+    return { ...item, attempt: reconcile(item.attempt, before) };
+  }
+
   /** Waits for about so long: up to half as much again, so that jobs do not come back as one. */
   async snooze(item: Item, ms: number): Promise<never> {
     return this.until(item, ms * (1 + this.#random() / 2));
@@ -80,8 +91,9 @@ export class JobWait {
 
   async #write(item: Item): Promise<void> {
     await this.keepLock();
-    const isNoted = (await this.note?.isThere()) === true;
-    const trail: Trail = { ...item.attempt, run: isNoted ? this.#name : item.told };
+    const before = await this.note?.before();
+    const { attempt } = await this.corrected(item);
+    const trail: Trail = { ...attempt, run: before === undefined ? item.told : this.#name };
     await this.#job.updateData({ ...(this.#job.data as JobData), ...placeOf(item), trail });
   }
 }

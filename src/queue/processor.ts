@@ -134,6 +134,7 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
       if (noted === undefined) return;
 
       item = noted;
+      wait.item = item;
       wait.departed = true;
       const sentMs = performance.now();
       const answer = await client.deleteDeviceCertificate(item.certificate, grant.notAfterMs);
@@ -216,8 +217,8 @@ export function createProcessor(parts: ProcessorParts): (job: BullJob, token?: s
   async function recover(job: BullJob, wait: JobWait, error: unknown): Promise<void> {
     const cause = error instanceof Error ? error : new Error(String(error));
     tell({ kind: 'defect', jobId: job.id ?? '', error: cause });
-    const { item } = wait;
-    if (item === undefined) return wait.again(DEFECT_MS);
+    if (wait.item === undefined) return wait.again(DEFECT_MS);
+    const item = await wait.corrected(wait.item);
     const isRedis =
       cause.name === 'ReplyError' || cause.name === 'AbortError' || cause.name === 'MaxRetriesPerRequestError';
     const failures = item.attempt.failures + (isRedis ? 0 : 1);

@@ -54,14 +54,14 @@ describe('the note of a call', () => {
 
   it('is there only where the ledger took it', async () => {
     const note = noteOf(1);
-    expect(await note.isThere()).toBe(false);
+    expect(await note.before()).toBeUndefined();
     await room.redis.del(lockOf(room).key);
     void note.made();
-    expect(await note.isThere()).toBe(false);
+    expect(await note.before()).toBeUndefined();
     await room.redis.set(lockOf(room).key, lockOf(room).token);
     note.renew();
     void note.made();
-    expect(await note.isThere()).toBe(true);
+    expect(await note.before()).toBe('none');
   });
 
   it('is made anew where it is older than a second, since the item may have ended meanwhile', async () => {

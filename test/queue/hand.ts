@@ -214,8 +214,9 @@ export class Hand {
     const world = this.#world;
     let isProbe = false;
     return {
-      take: async () => {
+      take: async (_instanceId, _urgent, onNear) => {
         await this.#reach('slot');
+        onNear?.();
         isProbe = world.isHalted && this.#plan.grant === 'probe';
         if (this.#plan.grant === 'closed') return { kind: 'closed' };
         if (!world.isHalted || isProbe) return { kind: 'slot', notAfterMs: 0, probe: isProbe };

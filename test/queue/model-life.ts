@@ -38,14 +38,17 @@ export function* life(model: QueueModel, run: ModelRun, standing: string): Gener
     if (before === 'paused') return yield* waits(run, known);
     if (before === 'ended') return;
     yield 'slot';
+    // Its slot is near: the call is noted, also where it does not leave then. Without the lock it is not.
+    if (run.holds && !model.isOver(job)) {
+      known.unsure ||= isUntold(run, known);
+      item.note = run.name;
+      known.hasNoted = true;
+    }
     const isProbe = model.isHalted && plan.grant === 'probe';
     if (plan.grant === 'closed' || (model.isHalted && !isProbe)) return yield* waits(run, known);
     // Without the lock another process may have the job, and could not know of this call.
     if (!run.holds) return;
     if (model.isOver(job)) return yield* over(model, run);
-    known.unsure ||= isUntold(run, known);
-    item.note = run.name;
-    known.hasNoted = true;
     const after = yield* gate(model, run, known);
     if (after === 'paused') return yield* waits(run, known);
     if (after === 'ended') return;

@@ -82,3 +82,41 @@ it('a job that can only end dead makes one dead letter, also where its worker di
   expect((await stage.batch(stage.standing)).counts).toMatchObject({ accepted: 2, dead: 2 });
   expect(await stage.held()).toEqual({ waiting: [], active: [], failed: [] });
 });
+
+it.each(['closed', 'halted'])(
+  'a deletion that nobody wrote down outlives a run that is sent away near its slot: %s',
+  async (how) => {
+    await stage.addJob('one', item);
+    const dead = await stage.take([], 'answered');
+    expect(stage.world.registered.size).toBe(0);
+    await stage.loseLock(dead.id);
+    stage.world.isHalted = how === 'halted';
+    await stage.take([], undefined, how === 'closed' ? 'closed' : 'slot');
+    stage.world.isHalted = false;
+    await stage.take([]);
+    await expectRevoked();
+  },
+);
+
+it('a past that a job made up is not believed after a run that is sent away near its slot', async () => {
+  stage.world.registered.clear();
+  const { n } = await stage.ledger.adopt(stage.standing, 'one', item);
+  const data = { v: 1, ...item, batch: stage.standing, n, trail: { effectUnknown: true } };
+  await stage.queue.bull.add('revoke', data, { jobId: 'forged', removeOnComplete: true });
+  await stage.take([], undefined, 'closed');
+  await stage.take([]);
+  expect((await stage.batch(stage.standing)).counts).toMatchObject({ accepted: 1, revoked: 0, alreadyGone: 1 });
+});
+
+it('a job that names an item of the direct batch of another account is an item of its own', async () => {
+  const theirs = 'direct-other';
+  await stage.ledger.adopt(theirs, 'one', item);
+  await stage.queue.bull.add(
+    'revoke',
+    { v: 1, ...item, batch: theirs, n: 0 },
+    { jobId: 'mine', removeOnComplete: true },
+  );
+  await stage.take([]);
+  expect((await stage.batch(theirs)).counts).toMatchObject({ accepted: 1, revoked: 0, dead: 0 });
+  await expectRevoked();
+});
