@@ -4,7 +4,7 @@ import { connectOnce } from './connection.ts';
 import { logPath, readLogTail, readPassword, readRecord, writeConfiguration, writeRecord } from './data-directory.ts';
 import type { ServerRecord } from './data-directory.ts';
 import { describeRedisError, RedisUnavailable } from './describe-error.ts';
-import { appendToOwnFile, isSameDirectory } from './own-files.ts';
+import { appendToOwnFile, isSameDirectory, refusePlantedData } from './own-files.ts';
 import { privateSocketOptions, socketOf } from './private-socket.ts';
 import { identify, isAlive, mayWorkIn } from './process-identity.ts';
 import type { ProcessIdentity } from './process-identity.ts';
@@ -77,6 +77,7 @@ export async function startServer(
   appendFsync: 'everysec' | 'always',
   connectionName: string,
 ): Promise<Running> {
+  await refusePlantedData(directory);
   const password = await readPassword(directory);
   const before = await readRecord(directory);
   const options = privateSocketOptions(directory, password);

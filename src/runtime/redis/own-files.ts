@@ -1,6 +1,7 @@
-import { constants } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import { RedisUnavailable } from './describe-error.ts';
 
 /*
@@ -77,6 +78,54 @@ async function openOwnFile(path: string, flags: number): Promise<FileHandle> {
       ? `${path} belongs to user ${found.uid}, and this is user ${me}: it is not used; remove it, or give it to user ${me} with chown if you know what is in it`
       : `${path} is not a file: remove it`,
   );
+}
+
+/**
+ * What the server itself opens at its start: it would follow a link, and obey what another user has written there.
+ * @throws RedisUnavailable naming what is not ours alone
+ */
+export async function refusePlantedData(directory: string): Promise<void> {
+  const folder = join(directory, 'appendonlydir');
+  const files = [join(directory, 'dump.rdb')];
+  const found = await lstatIfThere(folder);
+  if (found !== undefined) {
+    if (!found.isDirectory()) throw planted(folder, 'is not a directory', 'put the directory itself there');
+    refuseForeign(folder, found.uid);
+    files.push(...(await readdir(folder)).map((name) => join(folder, name)));
+  }
+  for (const path of files) {
+    const file = await lstatIfThere(path);
+    if (file === undefined) continue;
+    if (!file.isFile()) throw planted(path, 'is not a file', 'put the file itself there');
+    refuseForeign(path, file.uid);
+    // Another directory has the same file, and a server on it would write into ours.
+    if (file.nlink > 1) throw planted(path, 'has a second name (a hard link)', 'copy the data directory with cp -a');
+  }
+}
+
+function refuseForeign(path: string, uid: number): void {
+  const me = currentUser();
+  if (me === undefined || uid === me) return;
+  throw planted(
+    path,
+    `belongs to user ${uid}, and this is user ${me}`,
+    'give it over with chown if you know what is in it',
+  );
+}
+
+function planted(path: string, fault: string, remedy: string): RedisUnavailable {
+  return new RedisUnavailable(
+    `${path} ${fault}, so no Redis is started on it: ${remedy}, or choose another data directory`,
+  );
+}
+
+async function lstatIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
 }
 
 /**
