@@ -134,9 +134,12 @@ function itemOf(certificate: Certificate, place: Place): Item {
 function knownItem({ attemptsStarted }: StartedJob, job: Job, place: Place): Item {
   const { certificate, starts } = job;
   const { run, ...attempt } = job.trail;
-  // A version with layout 1 counted the starts that it told of; one more than those ended without a word.
-  const told = starts !== undefined && starts === attemptsStarted - 1 ? UNNAMED_RUN : run;
-  return { ...place, certificate, attempt, told };
+  if (starts === undefined) return { ...place, certificate, attempt, told: run };
+  // A version with layout 1 counted the starts that it told of; one more than those ended without a word. It took a service that failed to have
+  // done nothing.
+  const effectUnknown = attempt.effectUnknown || attempt.failures > 0;
+  const told = starts === attemptsStarted - 1 ? UNNAMED_RUN : '';
+  return { ...place, certificate, attempt: { ...attempt, effectUnknown }, told };
 }
 
 /** What of an item's place goes into its job. */

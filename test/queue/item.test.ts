@@ -137,6 +137,12 @@ describe('what a job says that its item has been through', () => {
     const of = (starts: number): object => ({ batch: standing, n: item.n, trail: { ...attempt, starts } });
     expect(await past(of(4))).toMatchObject({ item: { attempt, told: UNNAMED_RUN } });
     expect(await past(of(3))).toMatchObject({ item: { attempt, told: '' } });
+    // It took a service that failed to have done nothing.
+    const sure = { ...attempt, effectUnknown: false };
+    const old = (told: object): object => ({ batch: standing, n: item.n, trail: { ...told, starts: 4 } });
+    expect(await past(old(sure))).toMatchObject({ item: { attempt } });
+    const throttled = { ...sure, failures: 0 };
+    expect(await past(old(throttled))).toMatchObject({ item: { attempt: throttled } });
   });
 
   it('is nothing where the ledger meets it for the first time, or where it is no job of ours', async () => {
