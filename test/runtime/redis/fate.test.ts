@@ -1,0 +1,35 @@
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { fateOf } from '../../../src/runtime/redis/fate.ts';
+import { startRedisProxy, type RedisProxy } from '../../support/redis-proxy.ts';
+import { testRedis } from '../../support/redis.ts';
+
+const keys = testRedis();
+let proxy: RedisProxy;
+let redis: Redis;
+beforeEach(async () => {
+  proxy = await startRedisProxy(keys.options.path ?? '');
+  const { path: _direct, ...options } = keys.options;
+  // It tries again when it is told to.
+  const patient = { commandTimeout: 200, retryStrategy: () => 600_000 };
+  redis = new Redis({ ...options, ...patient, host: '127.0.0.1', port: proxy.port, replyMapping: 'legacy' });
+  redis.on('error', () => undefined);
+  await redis.ping();
+});
+afterEach(async () => {
+  redis.disconnect();
+  await proxy.close();
+  await keys.cleanup();
+});
+
+it('is unknown of a command that only its sender has given up: it leaves when the connection is back', async () => {
+  const isLost = new Promise((resolve) => redis.once('reconnecting', resolve));
+  proxy.down = true;
+  await isLost;
+  const key = `${keys.prefix}:late`;
+  expect(await fateOf(redis, () => redis.set(key, 'here'))).toMatchObject({ kind: 'unknown' });
+  expect(await keys.client.get(key)).toBeNull();
+  proxy.down = false;
+  await redis.connect();
+  await expect.poll(() => keys.client.get(key), { timeout: 20_000 }).toBe('here');
+});
