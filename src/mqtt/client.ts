@@ -1,7 +1,8 @@
 import type { Answer } from '../core/answer.ts';
 import type { Certificate } from '../core/certificate.ts';
+import type { AccessKey } from './access-key.ts';
 import { Connections } from './connections.ts';
-import type { AccessKey, CredentialSource } from './credentials.ts';
+import type { CredentialSource } from './credentials.ts';
 import { endpointOf } from './endpoint.ts';
 import { HeardAnswers } from './heard-answers.ts';
 import { DeadlinePassed, Journey } from './journey.ts';

@@ -1,13 +1,7 @@
 import { DefaultCredentialsProvider } from '@alicloud/credentials';
+import type { AccessKey } from './access-key.ts';
 import { redactorFor } from './redact.ts';
 import { hushHttpx } from './sdk.ts';
-
-/** An access key, permanent or, with a token, temporary. */
-export interface AccessKey {
-  readonly accessKeyId: string;
-  readonly accessKeySecret: string;
-  readonly securityToken?: string;
-}
 
 /** Where a client has its key from. */
 export interface CredentialSource {

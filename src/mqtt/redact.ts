@@ -1,4 +1,4 @@
-import type { AccessKey } from './credentials.ts';
+import type { AccessKey } from './access-key.ts';
 
 /** Makes text from outside fit to be logged, kept and shown: no secret, no control character, at most 300 characters. */
 export type Redact = (text: string) => string;

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { randomUUID } from 'node:crypto';
 import type { Agent } from 'node:http';
 import RpcClient from '@alicloud/pop-core';
-import type { AccessKey } from './credentials.ts';
+import type { AccessKey } from './access-key.ts';
 import type { Journey } from './journey.ts';
 
 const API_VERSION = '2020-04-20';
