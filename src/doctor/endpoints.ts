@@ -1,6 +1,6 @@
 import { codeOf, type Answer } from '../core/answer.ts';
 import { blameOf, type Blame } from '../core/code-table.ts';
-import { createDryRunClient, type MqttClient } from '../mqtt/client.ts';
+import { createMqttClient, type MqttClient } from '../mqtt/client.ts';
 import type { CredentialSource } from '../mqtt/credentials.ts';
 import { endpointClockSkewMs } from '../mqtt/endpoint.ts';
 import type { AccountConfig, Config } from '../runtime/config/config.ts';
@@ -34,12 +34,15 @@ export async function checkEndpoint(endpoint: string, config: Config): Promise<C
   return [answers, (isRefused ? fail : warn)('endpoint clock', found, fix)];
 }
 
+/** A check has no way to send a call that changes anything. */
+type ReadOnlyClient = Pick<MqttClient, 'readInstance' | 'close'>;
+
 /** A slot may pass while the first connection is made; the connection is kept, so the next slot does. */
 const SLOTS_TRIED = 3;
 
 /** @returns the answer, or why there was no slot for the read */
 async function readWithinSlot(
-  client: MqttClient,
+  client: ReadOnlyClient,
   account: AccountConfig,
   instanceId: string,
   takeSlot: TakeSlot,
@@ -61,7 +64,7 @@ export async function checkCredentials(
   takeSlot: TakeSlot,
 ): Promise<Check[]> {
   const { localAddress } = config.egress;
-  const client = createDryRunClient({
+  const client: ReadOnlyClient = createMqttClient({
     endpoint: account.endpoint,
     credentials,
     callDeadlineMs: config.callDeadlineMs,

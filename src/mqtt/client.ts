@@ -6,7 +6,7 @@ import type { CredentialSource } from './credentials.ts';
 import { endpointOf } from './endpoint.ts';
 import { HeardAnswers } from './heard-answers.ts';
 import { DeadlinePassed, Journey } from './journey.ts';
-import { describes, echoes, lists, readFailure, readReply, type Proof } from './read-answer.ts';
+import { echoes, lists, readFailure, readReply, type Proof } from './read-answer.ts';
 import { redactorFor, type Redact } from './redact.ts';
 import { Sdk, type SdkCall } from './sdk.ts';
 import { Turnstile } from './turnstile.ts';
@@ -30,9 +30,10 @@ export interface MqttClientOptions {
  */
 export interface MqttClient {
   deleteDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
-  /** `accepted` means the certificate is registered. A read changes nothing: its network faults have effect `none`. */
-  getDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
-  /** A harmless read (one line of the instance's list) that proves credentials and permission. Counts against the quotas. */
+  /**
+   * A harmless read (one line of the instance's list) that proves credentials and permission. Counts against the quotas. It changes nothing:
+   * its network faults have effect `none`.
+   */
   readInstance(instanceId: string, notAfterMs?: number): Promise<Answer>;
   /** Ends every connection: calls under way are cut off, later ones answered with network code `closed`. */
   close(): void;
@@ -46,23 +47,13 @@ interface Call extends SdkCall {
 export function createMqttClient(options: MqttClientOptions): MqttClient {
   const caller = new Caller(options);
   return {
-    deleteDeviceCertificate: (certificate, notAfterMs) =>
+    deleteDeviceCertificate: ({ instanceId, caSn, deviceSn }, notAfterMs) =>
       caller.call(
         {
           action: 'DeleteDeviceCertificate',
           method: 'POST',
-          parameters: parametersOf(certificate),
-          proof: echoes(certificate.deviceSn),
-        },
-        notAfterMs,
-      ),
-    getDeviceCertificate: (certificate, notAfterMs) =>
-      caller.call(
-        {
-          action: 'GetDeviceCertificate',
-          method: 'GET',
-          parameters: parametersOf(certificate),
-          proof: describes(certificate.deviceSn),
+          parameters: { MqttInstanceId: instanceId, CaSn: caSn, DeviceSn: deviceSn },
+          proof: echoes(deviceSn),
         },
         notAfterMs,
       ),
@@ -77,19 +68,6 @@ export function createMqttClient(options: MqttClientOptions): MqttClient {
         notAfterMs,
       ),
     close: () => caller.close(),
-  };
-}
-
-/**
- * The same interface for a rehearsal: `deleteDeviceCertificate` reads the certificate and answers what a delete would
- * have heard. It has no way to send a call that changes anything.
- * @throws Error when the endpoint is no URL of a bare host
- */
-export function createDryRunClient(options: MqttClientOptions): MqttClient {
-  const client = createMqttClient(options);
-  return {
-    ...client,
-    deleteDeviceCertificate: (certificate, notAfterMs) => client.getDeviceCertificate(certificate, notAfterMs),
   };
 }
 
@@ -171,9 +149,3 @@ class Caller {
     return this.#redactor.redact;
   }
 }
-
-const parametersOf = ({ instanceId, caSn, deviceSn }: Certificate): Record<string, string> => ({
-  MqttInstanceId: instanceId,
-  CaSn: caSn,
-  DeviceSn: deviceSn,
-});

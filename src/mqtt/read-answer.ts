@@ -10,14 +10,11 @@ export type Proof = (body: unknown) => string | undefined;
 /** The serial number that was sent must come back: `DeviceSn` beside the request id. */
 export const echoes =
   (deviceSn: string): Proof =>
-  (body) =>
-    faultOfEcho(fieldOf(body, 'DeviceSn'), deviceSn);
-
-/** The same in `Data`, where reads have it. */
-export const describes =
-  (deviceSn: string): Proof =>
-  (body) =>
-    faultOfEcho(fieldOf(fieldOf(body, 'Data'), 'DeviceSn'), deviceSn);
+  (body) => {
+    const echo = fieldOf(body, 'DeviceSn');
+    if (echo === deviceSn) return undefined;
+    return echo === undefined ? 'it names no device' : 'it names another device';
+  };
 
 /** A listing must have its `Data`, however empty. */
 export const lists: Proof = (body) =>
@@ -108,11 +105,6 @@ function retryAfterOf(headers: unknown, code: string): number | undefined {
 
 function parseMs(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-function faultOfEcho(echo: unknown, sent: string): string | undefined {
-  if (echo === sent) return undefined;
-  return echo === undefined ? 'it names no device' : 'it names another device';
 }
 
 /** The SDK's own words for a body that is no JSON object: a bare object named SyntaxError, or a TypeError. */

@@ -12,7 +12,7 @@ const client = createMqttClient(options);
 const certificate = { instanceId, caSn: '01', deviceSn: '02' };
 const answers = [
   await client.readInstance(instanceId),
-  await client.getDeviceCertificate(certificate),
+  await client.readInstance(instanceId),
   await client.deleteDeviceCertificate(certificate),
   await client.deleteDeviceCertificate(certificate),
 ];

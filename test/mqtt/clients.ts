@@ -41,9 +41,8 @@ export const optionsFor = (endpoint: string, rest: Partial<MqttClientOptions> = 
 export async function withClient<T>(
   options: MqttClientOptions,
   use: (client: ReturnType<typeof createMqttClient>) => Promise<T>,
-  create: typeof createMqttClient = createMqttClient,
 ): Promise<T> {
-  const client = create(options);
+  const client = createMqttClient(options);
   try {
     return await use(client);
   } finally {

@@ -42,16 +42,17 @@ describe('on the wire', () => {
       });
     });
     open();
-    await Promise.all([client.deleteDeviceCertificate(CERTIFICATE), client.getDeviceCertificate(CERTIFICATE)]);
+    await Promise.all([client.deleteDeviceCertificate(CERTIFICATE), client.readInstance(CERTIFICATE.instanceId)]);
     const change = seen.find(({ method }) => method === 'POST');
     const read = seen.find(({ method }) => method === 'GET');
     expect(change?.url).toBe('/');
     for (const form of [change?.form, read?.form]) {
       expect(form?.get('SecurityToken')).toBe(KEY.securityToken);
       expect(form?.get('AccessKeyId')).toBe(KEY.accessKeyId);
-      expect(form?.get('DeviceSn')).toBe(CERTIFICATE.deviceSn);
+      expect(form?.get('MqttInstanceId')).toBe(CERTIFICATE.instanceId);
       expect([...(form?.values() ?? [])]).not.toContain('undefined');
     }
+    expect(change?.form?.get('DeviceSn')).toBe(CERTIFICATE.deviceSn);
     expect([...(change?.form?.keys() ?? [])].toSorted()).toEqual([
       'AccessKeyId',
       'Action',
@@ -79,7 +80,7 @@ describe('on the wire', () => {
     });
     const { accessKeyId, accessKeySecret } = KEY;
     open({ credentials: holding({ accessKeyId, accessKeySecret }) });
-    await Promise.all(Array.from({ length: 500 }, () => client.getDeviceCertificate(CERTIFICATE)));
+    await Promise.all(Array.from({ length: 500 }, () => client.readInstance(CERTIFICATE.instanceId)));
     expect(nonces.size).toBe(500);
     expect(tokens).toEqual(new Set([undefined]));
   });
