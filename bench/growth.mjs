@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { Redis } from 'ioredis';
-import { DEFAULT_CAUTION } from '../dist/core/batch.js';
+import { DEFAULT_BREAKER } from '../dist/core/batch.js';
 import { ChunkReader } from '../dist/ledger/chunk-reader.js';
 import { Ledger } from '../dist/ledger/ledger.js';
 import { KEY_PREFIX } from '../dist/queue/contract.js';
@@ -127,7 +127,7 @@ async function feedAlone(batch) {
     chunks: new ChunkReader(ledger),
     queue,
     lowWater: LOW_WATER,
-    caution: DEFAULT_CAUTION,
+    breaker: DEFAULT_BREAKER,
     mayFeed: () => true,
     owns: () => true,
     mayGoOn: () => Promise.resolve(true),

@@ -40,18 +40,18 @@ export function pendingOf(counts: Counts): number {
   return counts.accepted - settledOf(counts);
 }
 
-export interface CautionPolicy {
+export interface BreakerPolicy {
   /** Share of dead items, 0 to 1, above which a batch pauses itself. */
   readonly maxDeadShare: number;
   /** Settled items before the share means anything. */
   readonly minSample: number;
 }
 
-export const DEFAULT_CAUTION: CautionPolicy = { maxDeadShare: 0.05, minSample: 100 };
+export const DEFAULT_BREAKER: BreakerPolicy = { maxDeadShare: 0.05, minSample: 100 };
 /** How far a new batch is fed before the items so far have settled well: 10, then 100, then all. */
 export const RAMP_STEPS: readonly number[] = [10, 100];
 
-export type Caution =
+export type BreakerVerdict =
   | { readonly kind: 'feed'; readonly upTo: number }
   | { readonly kind: 'pause'; readonly settled: number; readonly dead: number };
 
@@ -62,9 +62,9 @@ export type Caution =
  * @param fed - items handed to the queue since the batch began
  * @param resumed - an operator has looked at it: no ramp any more
  */
-export function caution(counts: Counts, fed: number, resumed: boolean, policy: CautionPolicy): Caution {
+export function breakerVerdict(counts: Counts, fed: number, resumed: boolean, policy: BreakerPolicy): BreakerVerdict {
   const settled = settledOf(counts);
-  const pause: Caution = { kind: 'pause', settled, dead: counts.dead };
+  const pause: BreakerVerdict = { kind: 'pause', settled, dead: counts.dead };
   const tooMany = counts.dead > Math.max(1, settled * policy.maxDeadShare);
   if (settled >= policy.minSample && tooMany) return pause;
   for (const step of resumed ? [] : RAMP_STEPS) {

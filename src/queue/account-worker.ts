@@ -1,7 +1,7 @@
 import { Worker, type Job as BullJob } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { BackoffPolicy } from '../core/backoff.ts';
-import type { CautionPolicy } from '../core/batch.ts';
+import type { BreakerPolicy } from '../core/batch.ts';
 import type { DecidePolicy } from '../core/decide.ts';
 import { ChunkReader } from '../ledger/chunk-reader.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -37,7 +37,7 @@ export interface AccountWorkerOptions {
   /** Between two probes of a halt, milliseconds; the limiter's own when not given. */
   readonly probeIntervalMs?: number;
   readonly policy: DecidePolicy & BackoffPolicy;
-  readonly caution: CautionPolicy;
+  readonly breaker: BreakerPolicy;
   readonly client: RevocationClient & ReadingClient & { close(): void };
   readonly refreshCredentials: () => void;
   readonly tell: (event: WorkerEvent) => void;

@@ -1,22 +1,22 @@
-import { caution, type Caution, type CautionPolicy } from '../core/batch.ts';
+import { breakerVerdict, type BreakerVerdict, type BreakerPolicy } from '../core/batch.ts';
 import { countsSinceResume, type Batch } from '../ledger/batch-record.ts';
 import { STANDING_PREFIX } from '../ledger/ledger.ts';
 
 /** How far a batch may be fed, or that it must pause. */
-export function judgeBatch(batch: Batch, policy: CautionPolicy): Caution {
+export function judgeBatch(batch: Batch, policy: BreakerPolicy): BreakerVerdict {
   // A standing batch is no manifest that could be wrong as a whole: one producer's bad jobs must not hold up the others'.
   if (batch.id.startsWith(STANDING_PREFIX)) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
-  return caution(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, policy);
+  return breakerVerdict(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, policy);
 }
 
 /** Whether what was fed so far must settle well before more is. */
-export function isInRamp(batch: Batch, policy: CautionPolicy): boolean {
+export function isInRamp(batch: Batch, policy: BreakerPolicy): boolean {
   const verdict = judgeBatch(batch, policy);
   return verdict.kind === 'feed' && Number.isFinite(verdict.upTo);
 }
 
 /** Why a batch pauses itself, and the operator's next step. */
-export function pauseReason(batch: string, { settled, dead }: Extract<Caution, { kind: 'pause' }>): string {
+export function pauseReason(batch: string, { settled, dead }: Extract<BreakerVerdict, { kind: 'pause' }>): string {
   const share = Math.round((dead / settled) * 1_000) / 10;
   return `${dead} of ${settled} settled items are dead (${share}%): look at certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;
 }

@@ -1,4 +1,4 @@
-import type { CautionPolicy } from '../core/batch.ts';
+import type { BreakerPolicy } from '../core/batch.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../ledger/chunk.ts';
 import { reopenedItemsFed, type DeadLetter } from '../ledger/dead-letters.ts';
@@ -23,7 +23,7 @@ export interface FeederParts extends FeedSource {
   readonly account: { readonly name: string };
   /** Items the queue may hold ready: about ten seconds of work. */
   readonly lowWater: number;
-  readonly caution: CautionPolicy;
+  readonly breaker: BreakerPolicy;
   /** Whether the account has the instance, and no halt is on it. */
   readonly mayFeed: (instanceId: string) => boolean;
   /** Whether the account has the instance, halted or not. */
@@ -96,10 +96,10 @@ export class Feeder {
   }
 
   async #feedBatch(batch: Batch, room: number): Promise<number> {
-    const { redis, ledger, caution, owns, mayGoOn } = this.#parts;
+    const { redis, ledger, breaker, owns, mayGoOn } = this.#parts;
     const lanes = await this.#lostLanes.lanesOf(batch);
     if (lanes === undefined) return 0;
-    if (!isInRamp(batch, caution)) return this.#feedStep(batch, lanes, room, mayGoOn);
+    if (!isInRamp(batch, breaker)) return this.#feedStep(batch, lanes, room, mayGoOn);
     const isShared = lanes.some(({ instanceId }) => !owns(instanceId));
     if (!isShared) return this.#feedRamp(batch.id, room, mayGoOn);
     return inTurn(redis, ledger.keys.of(batch.id).turn, (isMyTurn) => this.#feedRamp(batch.id, room, isMyTurn));
@@ -114,11 +114,11 @@ export class Feeder {
   }
 
   async #feedStep(batch: Batch, lanes: readonly Lane[], room: number, mayGoOn: MayGoOn): Promise<number> {
-    const { ledger, caution } = this.#parts;
+    const { ledger, breaker } = this.#parts;
     // Without any cursor Redis has lost them, and feeding begins again.
     const noted = lanes.some(({ cursor }) => cursor > 0) ? batch.fed : 0;
-    const fedNow = isInRamp(batch, caution) ? noted - (await this.#held(batch, lanes)) : noted;
-    const verdict = judgeBatch({ ...batch, fed: fedNow }, caution);
+    const fedNow = isInRamp(batch, breaker) ? noted - (await this.#held(batch, lanes)) : noted;
+    const verdict = judgeBatch({ ...batch, fed: fedNow }, breaker);
     if (verdict.kind === 'pause') {
       const change = await ledger.change(batch.id, 'pause', pauseReason(batch.id, verdict), batch.resumes);
       if (change.kind !== 'changed') return 0;

@@ -66,7 +66,7 @@ export async function startFleetWorker({ config, redis, environment, log }: Flee
       egress: config.egress,
       lateMs: config.limiter.lateMs,
       policy: { ...config.retry, notFound: config.notFound },
-      caution: config.caution,
+      breaker: config.breaker,
       client: createMqttClient({
         endpoint: account.endpoint,
         credentials,

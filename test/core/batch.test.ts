@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   BATCH_STATES,
-  caution,
-  DEFAULT_CAUTION,
+  breakerVerdict,
+  DEFAULT_BREAKER,
   OUTCOMES,
   pendingOf,
   RAMP_STEPS,
@@ -79,7 +79,7 @@ describe('counts', () => {
   });
 });
 
-describe('caution', () => {
+describe('the breaker', () => {
   it.each([
     [0, 0, 0, { kind: 'feed', upTo: 10 }],
     [10, 9, 9, { kind: 'feed', upTo: 10 }],
@@ -95,7 +95,7 @@ describe('caution', () => {
     [5000, 1000, 50, ALL],
     [5000, 1000, 51, { kind: 'pause', settled: 1000, dead: 51 }],
   ])('of a new batch with %i fed, %i settled, %i of them dead', (fed, all, dead, expected) => {
-    expect(caution(settled(all, dead), fed, false, DEFAULT_CAUTION)).toEqual(expected);
+    expect(breakerVerdict(settled(all, dead), fed, false, DEFAULT_BREAKER)).toEqual(expected);
   });
 
   it.each([
@@ -104,16 +104,18 @@ describe('caution', () => {
     [100, 5, ALL],
     [100, 6, { kind: 'pause', settled: 100, dead: 6 }],
   ])('of a resumed batch with %i settled since, %i of them dead', (all, dead, expected) => {
-    expect(caution(settled(all, dead), all, true, DEFAULT_CAUTION)).toEqual(expected);
+    expect(breakerVerdict(settled(all, dead), all, true, DEFAULT_BREAKER)).toEqual(expected);
   });
 
   it('lets a small batch end: it does not wait for more items than there are', () => {
-    expect(caution(counts({ accepted: 3, revoked: 3 }), 3, false, DEFAULT_CAUTION)).toEqual(ALL);
-    expect(caution(counts({ accepted: 3, dead: 3 }), 3, false, DEFAULT_CAUTION)).toMatchObject({ kind: 'pause' });
+    expect(breakerVerdict(counts({ accepted: 3, revoked: 3 }), 3, false, DEFAULT_BREAKER)).toEqual(ALL);
+    expect(breakerVerdict(counts({ accepted: 3, dead: 3 }), 3, false, DEFAULT_BREAKER)).toMatchObject({
+      kind: 'pause',
+    });
   });
 
   it('has the steps and the share that are documented', () => {
-    expect([RAMP_STEPS, DEFAULT_CAUTION]).toEqual([[10, 100], { maxDeadShare: 0.05, minSample: 100 }]);
+    expect([RAMP_STEPS, DEFAULT_BREAKER]).toEqual([[10, 100], { maxDeadShare: 0.05, minSample: 100 }]);
   });
 
   const policy = fc.record({
@@ -125,7 +127,12 @@ describe('caution', () => {
     fc.assert(
       fc.property(fc.nat(500), fc.nat(500), fc.nat(500), policy, (revoked, gone, cancelled, by) => {
         const all = revoked + gone + cancelled;
-        const verdict = caution(counts({ revoked, alreadyGone: gone, cancelled, accepted: 5000 }), all, false, by);
+        const verdict = breakerVerdict(
+          counts({ revoked, alreadyGone: gone, cancelled, accepted: 5000 }),
+          all,
+          false,
+          by,
+        );
         expect(verdict).toEqual({ kind: 'feed', upTo: all >= 100 ? Infinity : all >= 10 ? 100 : 10 });
       }),
     );
@@ -137,7 +144,7 @@ describe('caution', () => {
         const all = good + dead;
         // At the very share, a rounding may decide.
         fc.pre(Math.abs(dead - all * by.maxDeadShare) > 1e-6 && all >= by.minSample);
-        const verdict = caution(settled(all, dead), all + more, resumed, by);
+        const verdict = breakerVerdict(settled(all, dead), all + more, resumed, by);
         expect(verdict.kind).toBe(dead > 1 && dead > all * by.maxDeadShare ? 'pause' : 'feed');
       }),
     );
@@ -146,7 +153,7 @@ describe('caution', () => {
   it('never stands still: when all that was fed has settled, more is fed or the batch pauses', () => {
     fc.assert(
       fc.property(fc.nat(3000), fc.nat(3000), fc.boolean(), policy, (good, dead, resumed, by) => {
-        const verdict = caution(settled(good + dead, dead), good + dead, resumed, by);
+        const verdict = breakerVerdict(settled(good + dead, dead), good + dead, resumed, by);
         expect(verdict.kind === 'pause' || verdict.upTo > good + dead).toBe(true);
       }),
     );

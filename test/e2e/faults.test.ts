@@ -34,7 +34,7 @@ const PLAN: FaultPlan = {
 it('every kind of fault in one manifest: each item ends once, and revoked is what the cloud deleted', async () => {
   fleet = await openFleet({
     sandbox: { plan: PLAN },
-    settings: { callDeadlineMs: 1_000, caution: { maxDeadShare: 1 } },
+    settings: { callDeadlineMs: 1_000, breaker: { maxDeadShare: 1 } },
   });
   const items = certificates(500);
   await fleet.startWorker();

@@ -19,13 +19,13 @@ const NOISY = { DEBUG: '*', NODE_DEBUG: '' };
 async function openSecretFleet(options: FleetOptions): Promise<Fleet> {
   const opened = await openFleet({
     sandbox: { accounts: [{ ...KEY, instances: [INSTANCE] }], ...options.sandbox },
-    settings: { log: { level: 'trace' }, callDeadlineMs: 1_000, caution: { maxDeadShare: 1 } },
+    settings: { log: { level: 'trace' }, callDeadlineMs: 1_000, breaker: { maxDeadShare: 1 } },
   });
   await opened.configure({
     log: { level: 'trace' },
     callDeadlineMs: 1_000,
     retry: { attempts: 3, baseMs: 50, capMs: 200 },
-    caution: { maxDeadShare: 1 },
+    breaker: { maxDeadShare: 1 },
     accounts: {
       fleet: {
         endpoint: opened.sandbox.url,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { DEFAULT_CAUTION, type Counts } from '../../src/core/batch.ts';
+import { DEFAULT_BREAKER, type Counts } from '../../src/core/batch.ts';
 import type { Batch } from '../../src/ledger/batch-record.ts';
 import { judgeBatch, pauseReason } from '../../src/queue/breaker.ts';
 
@@ -11,7 +11,7 @@ function batch(id: string, counts: Counts, resumedAt?: Counts): Batch {
 }
 
 it('pauses a submitted batch of which too much is dead, and says what to do', () => {
-  const verdict = judgeBatch(batch('20261124-1', { ...NONE, revoked: 300, dead: 100 }), DEFAULT_CAUTION);
+  const verdict = judgeBatch(batch('20261124-1', { ...NONE, revoked: 300, dead: 100 }), DEFAULT_BREAKER);
   expect(verdict).toEqual({ kind: 'pause', settled: 400, dead: 100 });
   if (verdict.kind !== 'pause') throw new Error('not paused');
   expect(pauseReason('20261124-1', verdict)).toBe(
@@ -21,9 +21,9 @@ it('pauses a submitted batch of which too much is dead, and says what to do', ()
 
 it('counts anew from where an operator resumed it', () => {
   const counts = { ...NONE, revoked: 300, dead: 100 };
-  expect(judgeBatch(batch('20261124-1', counts, counts), DEFAULT_CAUTION).kind).toBe('feed');
+  expect(judgeBatch(batch('20261124-1', counts, counts), DEFAULT_BREAKER).kind).toBe('feed');
   const after = { ...counts, revoked: 390, dead: 110 };
-  expect(judgeBatch(batch('20261124-1', after, counts), DEFAULT_CAUTION)).toEqual({
+  expect(judgeBatch(batch('20261124-1', after, counts), DEFAULT_BREAKER)).toEqual({
     kind: 'pause',
     settled: 100,
     dead: 10,
@@ -31,6 +31,6 @@ it('counts anew from where an operator resumed it', () => {
 });
 
 it('never pauses a standing batch: the bad jobs of one producer hold up nobody else', () => {
-  const verdict = judgeBatch(batch('direct-fleet', { ...NONE, dead: 1_000 }), DEFAULT_CAUTION);
+  const verdict = judgeBatch(batch('direct-fleet', { ...NONE, dead: 1_000 }), DEFAULT_BREAKER);
   expect(verdict).toEqual({ kind: 'feed', upTo: Number.POSITIVE_INFINITY });
 });

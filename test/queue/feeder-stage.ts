@@ -1,5 +1,5 @@
-import type { CautionPolicy } from '../../src/core/batch.ts';
-import { DEFAULT_CAUTION } from '../../src/core/batch.ts';
+import type { BreakerPolicy } from '../../src/core/batch.ts';
+import { DEFAULT_BREAKER } from '../../src/core/batch.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import type { JobData } from '../../src/queue/contract.ts';
 import { Feeder, type FeederEvent } from '../../src/queue/feeder.ts';
@@ -14,7 +14,7 @@ export const ACCOUNT = 'fleet';
 export interface FeederSettings {
   readonly lowWater: number;
   readonly owned?: readonly string[];
-  readonly caution?: CautionPolicy;
+  readonly breaker?: BreakerPolicy;
   /** The stage's own when not given. */
   readonly queue?: RevokeQueue;
   readonly mayGoOn?: MayGoOn;
@@ -36,7 +36,7 @@ export class FeederStage extends LedgerRoom {
   readonly queue = new RevokeQueue(this.connection, this.keys.prefix, ACCOUNT);
 
   feeder(settings: FeederSettings): StagedFeeder {
-    const { lowWater, owned = ['post-cn-a', 'post-cn-b'], caution = DEFAULT_CAUTION, queue = this.queue } = settings;
+    const { lowWater, owned = ['post-cn-a', 'post-cn-b'], breaker = DEFAULT_BREAKER, queue = this.queue } = settings;
     const { mayGoOn = () => Promise.resolve(true), halts = () => false } = settings;
     const events: FeederEvent[] = [];
     const halted = new Set<string>();
@@ -49,7 +49,7 @@ export class FeederStage extends LedgerRoom {
       chunks: new ChunkReader(this.ledger),
       queue,
       lowWater,
-      caution,
+      breaker,
       owns,
       mayGoOn,
       mayFeed: (instanceId) => owns(instanceId) && !halted.has(instanceId) && !halts(instanceId),

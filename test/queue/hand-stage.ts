@@ -215,7 +215,7 @@ export class HandStage extends FeederStage {
   }
 
   #openFeeder(queue: RevokeQueue = this.#feeding): StagedFeeder {
-    return this.feeder({ lowWater: 8, caution: { maxDeadShare: 0.5, minSample: 4 }, queue });
+    return this.feeder({ lowWater: 8, breaker: { maxDeadShare: 0.5, minSample: 4 }, queue });
   }
 
   #hand(process: string): Hand {

@@ -22,7 +22,7 @@ it('where reads are judged and deletions fail, each item ends dead after a later
   shop = await Workshop.open({ journal: (call) => void calls.push(call) });
   shop.faults({ kind: 'code', code: 'ServiceUnavailable', times: 'always' });
   const batch = await shop.submit(certificates(100));
-  const { events } = shop.start({ policy: POLICY, caution: { maxDeadShare: 0.05, minSample: 20 } });
+  const { events } = shop.start({ policy: POLICY, breaker: { maxDeadShare: 0.05, minSample: 20 } });
   const { counts } = await shop.until(batch, ({ state }) => state === 'paused');
   expect(counts.revoked).toBe(0);
   expect(counts.dead).toBeGreaterThan(0);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { DEFAULT_CAUTION } from '../../src/core/batch.ts';
+import { DEFAULT_BREAKER } from '../../src/core/batch.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import { reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
 import { CONTRACT_VERSION } from '../../src/queue/contract.ts';
@@ -48,7 +48,7 @@ async function feed(name: string, instances: readonly string[], rounds: number):
     queue,
     account: { name },
     lowWater: 100,
-    caution: DEFAULT_CAUTION,
+    breaker: DEFAULT_BREAKER,
     owns,
     mayFeed: owns,
     mayGoOn: () => Promise.resolve(true),

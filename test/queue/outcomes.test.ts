@@ -171,7 +171,7 @@ it('pauses a batch whose items are dead, and goes on when it is resumed', async 
   const items = certificates(40);
   shop.faults({ kind: 'code', code: 'FindCaBySnError', times: 1 });
   const batch = await shop.submit(items);
-  const { events } = shop.start({ caution: { maxDeadShare: 0.05, minSample: 100 } });
+  const { events } = shop.start({ breaker: { maxDeadShare: 0.05, minSample: 100 } });
   const paused = await shop.until(batch, ({ state }) => state === 'paused');
   // The first step of the ramp was enough.
   expect(paused.counts).toMatchObject({ revoked: 0, dead: 10 });

@@ -89,7 +89,7 @@ export class Workshop {
       egress: { id: 'here', qps: QPS },
       lateMs: 200,
       policy: { attempts: 4, notFound: 'already-gone', baseMs: 1, capMs: 5 },
-      caution: { maxDeadShare: 1, minSample: 100 },
+      breaker: { maxDeadShare: 1, minSample: 100 },
       client: this.client(),
       refreshCredentials: () => undefined,
       tell: (event) => events.push(event),

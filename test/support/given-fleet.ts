@@ -77,7 +77,7 @@ export class GivenFleet {
       // A busy machine needs time.
       lateMs: 100,
       policy: { attempts: 4, notFound: 'already-gone', baseMs: 10, capMs: 50 },
-      caution: { maxDeadShare: 1, minSample: 100 },
+      breaker: { maxDeadShare: 1, minSample: 100 },
       client: createMqttClient({
         endpoint: this.sandbox.url,
         credentials: { get: () => Promise.resolve(ACCOUNT), invalidate: () => undefined },

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { BackoffPolicy } from '../../core/backoff.ts';
-import type { CautionPolicy } from '../../core/batch.ts';
+import type { BreakerPolicy } from '../../core/batch.ts';
 import { endpointOf } from './account-schema.ts';
 import type { ConfigDocument, LOG_LEVELS } from './schema.ts';
 
@@ -25,7 +25,7 @@ export interface Config {
   /** What a certificate becomes that is not registered at the first, clean try. */
   readonly notFound: 'already-gone' | 'dead';
   readonly retry: BackoffPolicy & { readonly attempts: number };
-  readonly caution: CautionPolicy;
+  readonly breaker: BreakerPolicy;
   readonly callDeadlineMs: number;
   readonly limiter: { readonly lateMs: number };
   readonly health: { readonly port?: number };
@@ -85,7 +85,7 @@ export function resolveConfig(
   folder: string,
   environment: Environment,
 ): Config {
-  const { redis, dataDir, egress, notFound, retry, caution, callDeadlineMs, limiter, health, log, accounts } = document;
+  const { redis, dataDir, egress, notFound, retry, breaker, callDeadlineMs, limiter, health, log, accounts } = document;
   const { raisedLimit: _judged, ...address } = egress;
   return {
     source,
@@ -94,7 +94,7 @@ export function resolveConfig(
     egress: address,
     notFound,
     retry,
-    caution,
+    breaker,
     callDeadlineMs,
     limiter,
     health,

@@ -108,7 +108,13 @@ function faultsOf(issue: z.core.$ZodIssue, document: Mapping, merged: Merged): C
   }));
 }
 
+/** Keys of earlier versions, and what they are called now. */
+const RENAMED: ReadonlyMap<string, string> = new Map([['caution', 'breaker']]);
+
 function unknownKeyRemedy(key: string, section: readonly Step[]): string {
+  const renamed = section.length === 0 ? RENAMED.get(key) : undefined;
+  if (renamed !== undefined)
+    return `this key is called ${renamed} now: write ${renamed} in its place, what is below it stays as it is`;
   if (looksSecret(key)) {
     if (section.includes('redis') || /passw|pwd/i.test(key))
       return 'take it out, no secret belongs into this file: give the password in CERTSWEEP_REDIS_URL, redis://:<password>@host:port, or for sentinel and cluster in CERTSWEEP_REDIS_PASSWORD';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEFAULT_CAUTION } from '../../core/batch.ts';
+import { DEFAULT_BREAKER } from '../../core/batch.ts';
 import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS, DEFAULT_LATE_MS } from '../../core/pace.ts';
 import { accountSchema, EVEN_WITH_FAULTS, raisedLimitRemedy } from './account-schema.ts';
 import { redisSchema } from './redis-schema.ts';
@@ -70,16 +70,16 @@ const retry = z
     error: 'give at most what retry.capMs is',
   });
 
-const caution = z.strictObject(
+const breaker = z.strictObject(
   {
     maxDeadShare: z
       .number({ error: 'give a share from 0 to 1, like 0.05 for 5%' })
       .min(0, { error: 'give a share from 0 to 1, like 0.05 for 5%' })
       .max(1, { error: 'give a share from 0 to 1, like 0.05 for 5%' })
-      .default(DEFAULT_CAUTION.maxDeadShare)
+      .default(DEFAULT_BREAKER.maxDeadShare)
       .describe('Share of dead items, 0 to 1, above which a batch pauses itself.'),
     minSample: whole(1, 1_000_000)
-      .default(DEFAULT_CAUTION.minSample)
+      .default(DEFAULT_BREAKER.minSample)
       .describe('Settled items before that share means anything.'),
   },
   { error: 'write maxDeadShare and minSample below it' },
@@ -100,7 +100,7 @@ export const documentSchema = z
         .default('already-gone')
         .describe('What a certificate becomes that is not registered at the first, clean try.'),
       retry: retry.prefault({}).describe('Tries of one item after a fault that may pass; throttling uses none.'),
-      caution: caution.prefault({}).describe('When a batch pauses itself because so many items are dead.'),
+      breaker: breaker.prefault({}).describe('When a batch pauses itself because so many items are dead.'),
       callDeadlineMs: whole(500, 20_000)
         .default(10_000)
         .describe(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_CAUTION } from '../../../src/core/batch.ts';
+import { DEFAULT_BREAKER } from '../../../src/core/batch.ts';
 import { loadConfig } from '../../../src/runtime/config/load-config.ts';
 import { configJsonSchema } from '../../../src/runtime/config/schema.ts';
 
@@ -80,7 +80,7 @@ describe('built-in defaults', () => {
       egress: { id: 'default', qps: 280 },
       notFound: 'already-gone',
       retry: { attempts: 8, baseMs: 500, capMs: 30_000 },
-      caution: DEFAULT_CAUTION,
+      breaker: DEFAULT_BREAKER,
       callDeadlineMs: 10_000,
       limiter: { lateMs: 25 },
       health: {},

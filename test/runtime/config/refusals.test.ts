@@ -27,9 +27,15 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
   ['retry: {baseMs: 600, capMs: 500}', 'retry.baseMs', '600', 'at most what retry.capMs is'],
   ['retry: {capMs: 499}', 'retry.baseMs', '500 by default', 'at most what retry.capMs is'],
   ['retry: {capMs: -1, baseMs: 1}', 'retry.capMs', '-1', 'from 1 to 3600000'],
-  ['caution: {maxDeadShare: 5}', 'caution.maxDeadShare', '5', 'like 0.05 for 5%'],
-  ['caution: {maxDeadShare: 5%}', 'caution.maxDeadShare', '"5%"', 'like 0.05 for 5%'],
-  ['caution: {minSample: 0}', 'caution.minSample', '0', 'from 1 to 1000000'],
+  ['breaker: {maxDeadShare: 5}', 'breaker.maxDeadShare', '5', 'like 0.05 for 5%'],
+  ['breaker: {maxDeadShare: 5%}', 'breaker.maxDeadShare', '"5%"', 'like 0.05 for 5%'],
+  ['breaker: {minSample: 0}', 'breaker.minSample', '0', 'from 1 to 1000000'],
+  [
+    'caution: {maxDeadShare: 0.02}',
+    'caution',
+    'a mapping of 1',
+    'this key is called breaker now: write breaker in its place',
+  ],
   ['callDeadlineMs: 20001', 'callDeadlineMs', '20001', 'from 500 to 20000'],
   ['limiter: {lateMs: 4}', 'limiter.lateMs', '4', 'from 5 to 250'],
   ['limiter: {lateMs: 251}', 'limiter.lateMs', '251', 'from 5 to 250'],
@@ -209,9 +215,9 @@ describe('a file is accepted', () => {
 
   it('with an instance id of 128 bytes, and a share of 0 or 1', async () => {
     const id = 'é'.repeat(64);
-    const config = await loadYaml(`caution: {maxDeadShare: 0}\naccounts: {a: {region: us-west-1, instances: [${id}]}}`);
+    const config = await loadYaml(`breaker: {maxDeadShare: 0}\naccounts: {a: {region: us-west-1, instances: [${id}]}}`);
     expect(config.accounts[0]?.instances).toEqual([id]);
-    expect((await loadYaml('caution: {maxDeadShare: 1}')).caution.maxDeadShare).toBe(1);
+    expect((await loadYaml('breaker: {maxDeadShare: 1}')).breaker.maxDeadShare).toBe(1);
   });
 
   it('that is empty', async () => {
