@@ -13,15 +13,15 @@ import type { ManifestRow } from './manifest/row.ts';
 import { KEY_PREFIX } from './queue/contract.ts';
 import { batchStatus, statusOf, type BatchStatus } from './queue/overview.ts';
 import { RevokeQueue } from './queue/revoke-queue.ts';
-import { submitSingle } from './queue/single.ts';
-import { planManifest } from './queue/submission.ts';
-import { ManifestTally, type Rejection, type Tally } from './queue/tally.ts';
+import { submitDirect } from './queue/submit/direct.ts';
+import { planManifest } from './queue/submit/submission.ts';
+import { ManifestSummarizer, type Rejection, type ManifestSummary } from './queue/submit/manifest-summary.ts';
 
 export type { Certificate } from './core/certificate.ts';
 export type { BatchState } from './core/batch.ts';
 export type { Priority } from './ledger/batch-record.ts';
 export type { BatchStatus } from './queue/overview.ts';
-export type { Rejection } from './queue/tally.ts';
+export type { Rejection } from './queue/submit/manifest-summary.ts';
 export type { JobData } from './queue/contract.ts';
 export { CONTRACT_VERSION, JOB_NAME, JOB_PRIORITY, KEY_PREFIX, queueName } from './queue/contract.ts';
 export { ConfigError } from './runtime/config/faults.ts';
@@ -86,7 +86,7 @@ export interface Producer {
   /**
    * Submits one certificate, or any number of them as one batch. The input is read once, in memory that hardly grows with it:
    * from some 780,000 certificates on, what finds duplicates is in the folder for temporary files, but for 1.4 bytes of each.
-   * When it resolves, the certificates are in Redis and will be revoked. A single certificate joins the standing batch of its account.
+   * When it resolves, the certificates are in Redis and will be revoked. A single certificate joins the direct batch of its account.
    * @throws RedisUnavailable, or the client's error, when Redis does not take them; ScratchUnavailable, when that folder does not.
    * Then nothing was accepted. SubmissionUnknown, when Redis did not answer: then it may have been
    */
@@ -129,12 +129,12 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
   }
 
   async function submitOne(certificate: Certificate, priority: Priority): Promise<Submitted> {
-    const judge = new ManifestTally(ownerOf);
-    const item = judge.judge(rowOf(certificate, 1));
-    judge.close();
+    const summarizer = new ManifestSummarizer(ownerOf);
+    const item = summarizer.add(rowOf(certificate, 1));
+    summarizer.close();
     const account = item === undefined ? undefined : ownerOf(item.instanceId);
-    if (item === undefined || account === undefined) return nothingAccepted(judge.tally);
-    const submitted = await submitSingle({ redis, ledger }, queueOf(account), account, item, priority);
+    if (item === undefined || account === undefined) return nothingAccepted(summarizer.summary);
+    const submitted = await submitDirect({ redis, ledger }, queueOf(account), account, item, priority);
     const { batch } = submitted;
     if (submitted.kind === 'unknown') throw new SubmissionUnknown(batch, submitted.error);
     const { isNew } = submitted;
@@ -151,10 +151,10 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
       ...(reason !== undefined && { reason }),
     };
     const plan = await planManifest(rowsOf(certificates), ownerOf, { redis, ledger }, details);
-    const { accepted, duplicates, rejected, rejections } = plan.tally;
+    const { accepted, duplicates, rejected, rejections } = plan.summary;
     if (accepted === 0 || (rejected > 0 && !skipInvalid)) {
       await plan.discard();
-      return nothingAccepted(plan.tally);
+      return nothingAccepted(plan.summary);
     }
     const activated = await plan.activate();
     switch (activated.kind) {
@@ -188,7 +188,7 @@ function isOne(input: Certificate | Iterable<Certificate> | AsyncIterable<Certif
   return !(Symbol.iterator in input) && !(Symbol.asyncIterator in input);
 }
 
-function nothingAccepted({ duplicates, rejected, rejections }: Tally): Submitted {
+function nothingAccepted({ duplicates, rejected, rejections }: ManifestSummary): Submitted {
   return { batch: null, accepted: 0, duplicates, rejected, rejections };
 }
 

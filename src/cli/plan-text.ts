@@ -1,4 +1,4 @@
-import type { Tally } from '../queue/tally.ts';
+import type { ManifestSummary } from '../queue/submit/manifest-summary.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { count, duration, groupDigits, printable, table } from './terminal.ts';
@@ -7,8 +7,8 @@ import { count, duration, groupDigits, printable, table } from './terminal.ts';
 const SHOWN = 20;
 
 /** The plan of a manifest, for a person: what is in it, what it costs, what is wrong with it. */
-export function describeTally(tally: Tally, config: Config): string {
-  const { accepted, duplicates, rejected, instances } = tally;
+export function describeSummary(summary: ManifestSummary, config: Config): string {
+  const { accepted, duplicates, rejected, instances } = summary;
   const parts = [
     `${count(accepted, 'certificate')} accepted, ${count(duplicates, 'duplicate')} (each done once), ${groupDigits(rejected)} rejected.`,
   ];
@@ -20,8 +20,8 @@ export function describeTally(tally: Tally, config: Config): string {
       ),
     );
   }
-  if (accepted > 0) parts.push(describeCost(tally, config));
-  if (rejected > 0) parts.push(describeRejections(tally));
+  if (accepted > 0) parts.push(describeCost(summary, config));
+  if (rejected > 0) parts.push(describeRejections(summary));
   return parts.join('\n\n');
 }
 
@@ -34,7 +34,7 @@ export function describeUnknown(batch: string, error: unknown): string {
 }
 
 /** Calls, and time at the pace that is configured. */
-function describeCost({ accepted, instances }: Tally, config: Config): string {
+function describeCost({ accepted, instances }: ManifestSummary, config: Config): string {
   const byAccount = new Map<string, number>();
   for (const { account, items } of instances) byAccount.set(account, (byAccount.get(account) ?? 0) + items);
   // Accounts work side by side, but share the source address.
@@ -47,7 +47,7 @@ function describeCost({ accepted, instances }: Tally, config: Config): string {
   return `At least ${count(accepted, 'call')}: about ${duration(seconds)} at ${qps} a second, the pace of ${bound}.`;
 }
 
-function describeRejections({ rejections, rejected }: Tally): string {
+function describeRejections({ rejections, rejected }: ManifestSummary): string {
   const lines = rejections.slice(0, SHOWN).map(({ line, reason }) => `  line ${line}: ${printable(reason)}`);
   const more = rejected - lines.length;
   return ['Rejected:', ...lines, ...(more > 0 ? [`  and ${count(more, 'more row')}`] : [])].join('\n');

@@ -6,11 +6,11 @@ import type { Priority } from '../ledger/batch-record.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import type { ManifestRow } from '../manifest/row.ts';
-import { planManifest, surveyManifest } from '../queue/submission.ts';
-import type { Tally } from '../queue/tally.ts';
+import { planManifest, surveyManifest } from '../queue/submit/submission.ts';
+import type { ManifestSummary } from '../queue/submit/manifest-summary.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { describeTally, describeUnknown } from './plan-text.ts';
+import { describeSummary, describeUnknown } from './plan-text.ts';
 import { configOf, withStore, type CommonOptions, type Store } from './session.ts';
 import { count, groupDigits, printJson, say } from './terminal.ts';
 import { ownersOf, unattended } from './unattended.ts';
@@ -69,14 +69,19 @@ async function submit(manifest: string, options: SubmitOptions): Promise<void> {
   const rows = named(manifest, await openManifest(manifest, options));
   if (!isExecution) {
     const config = await configOf(options);
-    const tally = await surveyManifest(rows, ownerIn(config));
-    describeResult(tally, config, options);
-    refuseIfBad(tally, options);
+    const summary = await surveyManifest(rows, ownerIn(config));
+    describeResult(summary, config, options);
+    refuseIfBad(summary, options);
     if (options.json === true)
-      printJson({ batch: null, accepted: tally.accepted, duplicates: tally.duplicates, rejected: tally.rejected });
+      printJson({
+        batch: null,
+        accepted: summary.accepted,
+        duplicates: summary.duplicates,
+        rejected: summary.rejected,
+      });
     else
       say(
-        `Dry run: nothing was touched. To revoke ${tally.accepted === 1 ? 'it' : 'them'}: the same command with --execute.`,
+        `Dry run: nothing was touched. To revoke ${summary.accepted === 1 ? 'it' : 'them'}: the same command with --execute.`,
       );
     return;
   }
@@ -95,11 +100,11 @@ async function execute(
     ...(reason !== undefined && { reason }),
   };
   const plan = await planManifest(rows, ownerIn(store.config), store, details);
-  const { tally } = plan;
+  const { summary } = plan;
   try {
-    describeResult(tally, store.config, options);
-    refuseIfBad(tally, options);
-    await confirm(tally.accepted, options);
+    describeResult(summary, store.config, options);
+    refuseIfBad(summary, options);
+    await confirm(summary.accepted, options);
   } catch (error) {
     await plan.discard();
     throw error;
@@ -111,7 +116,7 @@ async function execute(
       'The stored plan is no longer there (it is kept for an hour): nothing runs. Submit the manifest again.',
     );
   }
-  const { accepted, duplicates, rejected } = tally;
+  const { accepted, duplicates, rejected } = summary;
   if (result.kind === 'unknown') {
     const { batch, error } = result;
     if (options.json === true) printJson({ batch, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
@@ -178,19 +183,19 @@ function ownerIn(config: Config): (instanceId: string) => string | undefined {
   return (instanceId) => accountOf(config, instanceId)?.name;
 }
 
-function describeResult(tally: Tally, config: Config, options: SubmitOptions): void {
-  if (options.json !== true || tally.rejected > 0) say(describeTally(tally, config));
+function describeResult(summary: ManifestSummary, config: Config, options: SubmitOptions): void {
+  if (options.json !== true || summary.rejected > 0) say(describeSummary(summary, config));
 }
 
-function refuseIfBad(tally: Tally, options: SubmitOptions): void {
-  if (tally.rejected > 0 && options.skipInvalid !== true) {
-    const them = tally.rejected === 1 ? 'it' : 'them';
+function refuseIfBad(summary: ManifestSummary, options: SubmitOptions): void {
+  if (summary.rejected > 0 && options.skipInvalid !== true) {
+    const them = summary.rejected === 1 ? 'it' : 'them';
     throw new CommandEnd(
       EXIT.usage,
-      `The manifest is refused for ${count(tally.rejected, 'bad row')}: mend ${them}, or leave ${them} out with --skip-invalid. Nothing was touched.`,
+      `The manifest is refused for ${count(summary.rejected, 'bad row')}: mend ${them}, or leave ${them} out with --skip-invalid. Nothing was touched.`,
     );
   }
-  if (tally.accepted === 0)
+  if (summary.accepted === 0)
     throw new CommandEnd(EXIT.usage, 'The manifest has no certificate to revoke. Nothing was touched.');
 }
 

@@ -12,7 +12,7 @@ export type BatchEvent = 'activate' | 'pause' | 'resume' | 'cancel' | 'drain' | 
 export const TRANSITIONS: Readonly<Record<BatchState, Partial<Readonly<Record<BatchEvent, BatchState>>>>> = {
   planned: { activate: 'running', cancel: 'cancelled' },
   running: { pause: 'paused', cancel: 'cancelled', drain: 'completed', reopen: 'running' },
-  // A paused batch still settles what was in flight, and that may be its last item. A standing batch stays paused then: its next job would run.
+  // A paused batch still settles what was in flight, and that may be its last item. A direct batch stays paused then: its next job would run.
   paused: { resume: 'running', cancel: 'cancelled', drain: 'completed', reopen: 'paused' },
   completed: { reopen: 'running' },
   cancelled: {},

@@ -4,7 +4,7 @@ import { STANDING_PREFIX } from '../ledger/ledger.ts';
 
 /** How far a batch may be fed, or that it must pause. */
 export function judgeBatch(batch: Batch, policy: BreakerPolicy): BreakerVerdict {
-  // A standing batch is no manifest that could be wrong as a whole: one producer's bad jobs must not hold up the others'.
+  // A direct batch is no manifest that could be wrong as a whole: one producer's bad jobs must not hold up the others'.
   if (batch.id.startsWith(STANDING_PREFIX)) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
   return breakerVerdict(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, policy);
 }

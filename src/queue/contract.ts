@@ -32,7 +32,7 @@ export interface JobData {
   readonly n?: number;
   readonly requestedBy?: string;
   readonly reason?: string;
-  /** What an item of a standing batch was adopted under. */
+  /** What an item of a direct batch was adopted under. */
   readonly key?: string;
   readonly trail?: Trail;
 }
@@ -100,7 +100,7 @@ export function parseJob(data: unknown): ParsedJob {
  * next one make a second letter.
  */
 export interface RefusedJob {
-  /** Its place in the standing batch, and what it was adopted under. */
+  /** Its place in the direct batch, and what it was adopted under. */
   readonly n: number;
   readonly key: string;
   readonly code: string;

@@ -49,12 +49,12 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   expect(late).toMatchObject({ code: 3, stdout: '' });
   expect(late.stderr).toContain(`Batch ${batch} is cancelled: there is nothing to pause.`);
 
-  const standing = await place.run(['cancel', 'direct-fleet']);
-  expect(standing).toMatchObject({ code: 3, stdout: '' });
-  expect(standing.stderr).toContain('pause it');
+  const direct = await place.run(['cancel', 'direct-fleet']);
+  expect(direct).toMatchObject({ code: 3, stdout: '' });
+  expect(direct.stderr).toContain('pause it');
 });
 
-it('a paused batch of single jobs says so also when nothing of it is pending, until it is resumed', async () => {
+it('a paused direct batch says so also when nothing of it is pending, until it is resumed', async () => {
   const ledger = new Ledger(await place.redis(), KEY_PREFIX);
   const [item] = certificates(1);
   if (item === undefined) return;

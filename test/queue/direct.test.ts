@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { CONTRACT_VERSION, JOB_PRIORITY } from '../../src/queue/contract.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
-import { submitSingle } from '../../src/queue/single.ts';
+import { submitDirect } from '../../src/queue/submit/direct.ts';
 import { ACCOUNT, certificates, expectAccounted, expectEmptied, Workshop } from './workshop.ts';
 
 const STANDING = standingBatchOf(ACCOUNT);
@@ -116,7 +116,7 @@ it('makes a dead letter of a job for an instance that nobody has', async () => {
 
 it('takes a single certificate once while it is pending', async () => {
   const [item] = certificates(1) as [Certificate];
-  const submit = () => submitSingle(shop, shop.queue, ACCOUNT, item, 'urgent');
+  const submit = () => submitDirect(shop, shop.queue, ACCOUNT, item, 'urgent');
   const replies = await Promise.all([submit(), submit(), submit()]);
   expect(replies).toMatchObject([{ isNew: true }, { isNew: false }, { isNew: false }]);
   shop.start();
@@ -132,7 +132,7 @@ it('lets urgent certificates overtake bulk ones', async () => {
   const { events } = shop.start({ account: { name: ACCOUNT, qps: 150, instances: ['post-cn-a'] } });
   await shop.until(batch, ({ counts }) => counts.revoked >= 110);
   const urgent = certificates(5);
-  for (const item of urgent) await submitSingle(shop, shop.queue, ACCOUNT, item, 'urgent');
+  for (const item of urgent) await submitDirect(shop, shop.queue, ACCOUNT, item, 'urgent');
   await shop.settled(STANDING, urgent.length);
   const settled = events.flatMap((event) => (event.kind === 'settled' ? [event.settlement] : []));
   const last = settled.findLastIndex((settlement) => settlement.batch === STANDING);

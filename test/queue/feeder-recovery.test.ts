@@ -3,7 +3,7 @@ import type { Certificate } from '../../src/core/certificate.ts';
 import { reopenDeadLetter, retriesOf } from '../../src/ledger/dead-letters.ts';
 import { JOB_NAME } from '../../src/queue/contract.ts';
 import { standingBatchOf } from '../../src/queue/item.ts';
-import { submitSingle } from '../../src/queue/single.ts';
+import { submitDirect } from '../../src/queue/submit/direct.ts';
 import { depart } from '../ledger/ledger-room.ts';
 import { ACCOUNT, certificatesOf, FeederStage, type StagedFeeder } from './feeder-stage.ts';
 
@@ -133,7 +133,7 @@ describe('jobs that Redis lost', () => {
   it('of a standing batch are fed again, those that were retried too', async () => {
     const items = certificatesOf(4);
     const standing = standingBatchOf(ACCOUNT);
-    for (const item of items) await submitSingle(stage, stage.queue, ACCOUNT, item, 'urgent');
+    for (const item of items) await submitDirect(stage, stage.queue, ACCOUNT, item, 'urgent');
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
     await reopenDeadLetter(stage.redis, stage.ledger, standing, 0);

@@ -1,6 +1,6 @@
-import type { Certificate } from '../core/certificate.ts';
-import type { ManifestRow } from '../manifest/row.ts';
-import { SeenCertificates } from '../manifest/seen.ts';
+import type { Certificate } from '../../core/certificate.ts';
+import type { ManifestRow } from '../../manifest/row.ts';
+import { SeenCertificates } from '../../manifest/seen.ts';
 
 /** A row that is no item, and why. `line` counts from 1. */
 export interface Rejection {
@@ -9,7 +9,7 @@ export interface Rejection {
 }
 
 /** What a manifest holds, counted while it is read. */
-export interface Tally {
+export interface ManifestSummary {
   readonly accepted: number;
   /** Rows that name a certificate for a second time; each is done once. */
   readonly duplicates: number;
@@ -29,8 +29,8 @@ export interface InstanceShare {
 /** Rejections kept with their reasons: enough to see what is wrong, and bounded for a manifest that is wrong all over. */
 export const REJECTIONS_KEPT = 100;
 
-/** Judges the rows of one manifest, one by one. Must be closed, also after an error. */
-export class ManifestTally {
+/** Counts the rows of one manifest, one by one, and tells which are new items. Must be closed, also after an error. */
+export class ManifestSummarizer {
   readonly #accountOf: (instanceId: string) => string | undefined;
   readonly #seen = new SeenCertificates();
   readonly #items = new Map<string, { account: string; items: number }>();
@@ -48,7 +48,7 @@ export class ManifestTally {
    * @returns the certificate when the row is a new item
    * @throws ScratchUnavailable
    */
-  judge(row: ManifestRow): Certificate | undefined {
+  add(row: ManifestRow): Certificate | undefined {
     if (!row.ok) return this.#reject(row.line, row.reason);
     const { certificate } = row;
     const { instanceId } = certificate;
@@ -66,7 +66,7 @@ export class ManifestTally {
     return certificate;
   }
 
-  get tally(): Tally {
+  get summary(): ManifestSummary {
     return {
       accepted: this.#accepted,
       duplicates: this.#duplicates,

@@ -1,29 +1,29 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { Certificate } from '../core/certificate.ts';
-import type { Priority } from '../ledger/batch-record.ts';
-import { BeingCancelled, type Ledger } from '../ledger/ledger.ts';
-import { fateOf } from '../runtime/redis/fate.ts';
-import { standingBatchOf } from './item.ts';
-import type { RevokeQueue } from './revoke-queue.ts';
+import type { Certificate } from '../../core/certificate.ts';
+import type { Priority } from '../../ledger/batch-record.ts';
+import { BeingCancelled, type Ledger } from '../../ledger/ledger.ts';
+import { fateOf } from '../../runtime/redis/fate.ts';
+import { standingBatchOf } from '../item.ts';
+import type { RevokeQueue } from '../revoke-queue.ts';
 
 /** `accepted`: it is in the ledger, `isNew` unless it was pending there already. `unknown`: Redis did not answer, it may be there. */
-export type SingleSubmitted =
+export type DirectSubmitted =
   | { readonly kind: 'accepted'; readonly batch: string; readonly isNew: boolean }
   | { readonly kind: 'unknown'; readonly batch: string; readonly error: unknown };
 
 /**
- * Hands one certificate to the account's standing batch and its queue. A certificate that is pending there already is not taken twice.
+ * Hands one certificate to the account's direct batch and its queue. A certificate that is pending there already is not taken twice.
  * The ledger comes first: where the job is not added, since the process died or Redis did not answer, the feeder adds it.
  * @throws Redis' error when it was certainly not taken, and BeingCancelled
  */
-export async function submitSingle(
+export async function submitDirect(
   { redis, ledger }: { readonly redis: Redis; readonly ledger: Ledger },
   queue: RevokeQueue,
   account: string,
   certificate: Certificate,
   priority: Priority,
-): Promise<SingleSubmitted> {
+): Promise<DirectSubmitted> {
   const batch = standingBatchOf(account);
   const key = keyOf(certificate);
   const fate = await fateOf(redis, () => ledger.adopt(batch, key, certificate).catch(cancelled));

@@ -1,13 +1,13 @@
 import type { Redis } from 'ioredis';
-import type { Ledger } from '../ledger/ledger.ts';
-import { Plan, type Activated, type PlanDetails } from '../ledger/plan.ts';
-import type { ManifestRow } from '../manifest/row.ts';
-import { ManifestTally, type Tally } from './tally.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { Plan, type Activated, type PlanDetails } from '../../ledger/plan.ts';
+import type { ManifestRow } from '../../manifest/row.ts';
+import { ManifestSummarizer, type ManifestSummary } from './manifest-summary.ts';
 
 /** A manifest that was read whole and stored, and that runs only once it is activated. */
 export interface Submission {
   readonly batch: string;
-  readonly tally: Tally;
+  readonly summary: ManifestSummary;
   activate(): Promise<Activated>;
   /** Takes every trace of it away, unless it was activated. */
   discard(): Promise<void>;
@@ -22,14 +22,14 @@ type Rows = AsyncIterable<readonly ManifestRow[]>;
 export async function surveyManifest(
   rows: Rows,
   accountOf: (instanceId: string) => string | undefined,
-): Promise<Tally> {
-  const judge = new ManifestTally(accountOf);
+): Promise<ManifestSummary> {
+  const summarizer = new ManifestSummarizer(accountOf);
   try {
-    for await (const batch of rows) for (const row of batch) judge.judge(row);
+    for await (const batch of rows) for (const row of batch) summarizer.add(row);
   } finally {
-    judge.close();
+    summarizer.close();
   }
-  return judge.tally;
+  return summarizer.summary;
 }
 
 /**
@@ -44,11 +44,11 @@ export async function planManifest(
   details: PlanDetails,
 ): Promise<Submission> {
   const plan = new Plan(store.redis, store.ledger, details, Date.now());
-  const judge = new ManifestTally(accountOf);
+  const summarizer = new ManifestSummarizer(accountOf);
   try {
     for await (const batch of rows) {
       for (const row of batch) {
-        const certificate = judge.judge(row);
+        const certificate = summarizer.add(row);
         if (certificate !== undefined) await plan.add(certificate);
       }
     }
@@ -56,11 +56,11 @@ export async function planManifest(
     await plan.discard();
     throw error;
   } finally {
-    judge.close();
+    summarizer.close();
   }
   return {
     batch: plan.batch,
-    tally: judge.tally,
+    summary: summarizer.summary,
     activate: () => plan.activate(),
     discard: () => plan.discard(),
   };

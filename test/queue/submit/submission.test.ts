@@ -1,11 +1,11 @@
 import { afterAll, afterEach, expect, it, vi } from 'vitest';
-import type { Certificate } from '../../src/core/certificate.ts';
-import type { ManifestRow } from '../../src/manifest/row.ts';
-import { ScratchUnavailable } from '../../src/manifest/scratch-file.ts';
-import { SeenCertificates } from '../../src/manifest/seen.ts';
-import { batchStatus, statusOf } from '../../src/queue/overview.ts';
-import { planManifest, surveyManifest, type Submission } from '../../src/queue/submission.ts';
-import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
+import type { Certificate } from '../../../src/core/certificate.ts';
+import type { ManifestRow } from '../../../src/manifest/row.ts';
+import { ScratchUnavailable } from '../../../src/manifest/scratch-file.ts';
+import { SeenCertificates } from '../../../src/manifest/seen.ts';
+import { batchStatus, statusOf } from '../../../src/queue/overview.ts';
+import { planManifest, surveyManifest, type Submission } from '../../../src/queue/submit/submission.ts';
+import { certificatesOf, LedgerRoom } from '../../ledger/ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -31,17 +31,17 @@ it('counts what is accepted, named twice and rejected, the same for a survey and
     ...rowsOf([...items, ...items.slice(0, 7), ...strange]),
     { ok: false, line: 99, reason: 'broken' } as const,
   ];
-  const tally = await surveyManifest(pagesOf(rows), accountOf);
-  expect(tally).toMatchObject({ accepted: 30, duplicates: 7, rejected: 151 });
-  expect(tally.instances).toEqual([
+  const summary = await surveyManifest(pagesOf(rows), accountOf);
+  expect(summary).toMatchObject({ accepted: 30, duplicates: 7, rejected: 151 });
+  expect(summary.instances).toEqual([
     { account: 'fleet', instanceId: 'post-cn-a', items: 10 },
     { account: 'fleet', instanceId: 'post-cn-b', items: 10 },
     { account: 'lab', instanceId: 'post-cn-c', items: 10 },
   ]);
-  expect(tally.rejections).toHaveLength(100);
-  expect(tally.rejections[0]?.reason).toContain('no account of the configuration has the instance "post-cn-nobody"');
+  expect(summary.rejections).toHaveLength(100);
+  expect(summary.rejections[0]?.reason).toContain('no account of the configuration has the instance "post-cn-nobody"');
   const submission = await plan(rows);
-  expect(submission.tally).toEqual(tally);
+  expect(submission.summary).toEqual(summary);
   expect(await submission.activate()).toEqual({ kind: 'running', batch: submission.batch });
   expect(await room.ledger.chunk(submission.batch, 0)).toEqual(items);
   const detail = await batchStatus(room.ledger, submission.batch);
