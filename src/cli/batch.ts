@@ -3,7 +3,7 @@ import { forgetBatch } from '../ledger/forget.ts';
 import { STANDING_PREFIX } from '../ledger/ledger.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
-import { say } from './terminal.ts';
+import { say } from './text/terminal.ts';
 
 type Change = 'pause' | 'resume' | 'cancel';
 

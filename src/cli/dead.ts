@@ -9,7 +9,7 @@ import {
 import { accountOf } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
-import { count, print, printable, printJson, say } from './terminal.ts';
+import { count, print, printable, printJson, say } from './text/terminal.ts';
 
 interface DeadOptions extends CommonOptions {
   readonly batch?: string;

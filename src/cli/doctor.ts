@@ -5,7 +5,7 @@ import { ConfigError } from '../runtime/config/faults.ts';
 import { environment } from '../runtime/environment.ts';
 import { EXIT } from './exit.ts';
 import { configOf, sayNotice, type CommonOptions } from './session.ts';
-import { count, print, printable, printJson, say } from './terminal.ts';
+import { count, print, printable, printJson, say } from './text/terminal.ts';
 
 interface DoctorOptions extends CommonOptions {
   readonly json?: boolean;

@@ -8,14 +8,14 @@ import { describeRedisError, RedisUnavailable } from '../runtime/redis/describe-
 import { VERSION } from '../runtime/version.ts';
 import { addBatchCommands } from './batch.ts';
 import { addDead } from './dead.ts';
-import { addDemo } from './demo.ts';
+import { addDemo } from './demo/demo.ts';
 import { addDoctor } from './doctor.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
 import { addSubmit } from './submit.ts';
-import { say } from './terminal.ts';
+import { say } from './text/terminal.ts';
 import { addWorker } from './worker.ts';
 
 const program = new Command('certsweep')

@@ -9,7 +9,7 @@ import { reportRows } from '../ledger/report.ts';
 import { reportText, type ReportFormat } from '../ledger/report-text.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
-import { say } from './terminal.ts';
+import { say } from './text/terminal.ts';
 
 interface ReportOptions extends CommonOptions {
   readonly format: ReportFormat;

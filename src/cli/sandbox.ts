@@ -12,7 +12,7 @@ import { startSandbox } from '../sandbox/sandbox.ts';
 import type { Latency } from '../sandbox/seeded.ts';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { configOf, type CommonOptions } from './session.ts';
-import { print, printJson, say } from './terminal.ts';
+import { print, printJson, say } from './text/terminal.ts';
 
 interface SandboxOptions extends CommonOptions {
   readonly port: string;

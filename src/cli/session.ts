@@ -10,7 +10,7 @@ import { connect, type RedisRole } from '../runtime/redis/connection.ts';
 import { keepOpen } from '../runtime/redis/keep-open.ts';
 import { describeNotice, type RedisNotice } from '../runtime/redis/notice.ts';
 import { openRedis } from '../runtime/redis/open-redis.ts';
-import { say } from './terminal.ts';
+import { say } from './text/terminal.ts';
 
 /** The options every command has. */
 export interface CommonOptions {

@@ -5,8 +5,8 @@ import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions, type Store } from './session.ts';
-import { describeBatch, describeHalt, describeOverview } from './status-text.ts';
-import { print, printJson } from './terminal.ts';
+import { describeBatch, describeHalt, describeOverview } from './text/status.ts';
+import { print, printJson } from './text/terminal.ts';
 import { ownersOf, unattended } from './unattended.ts';
 
 interface StatusOptions extends CommonOptions {

@@ -10,9 +10,9 @@ import { planManifest, surveyManifest } from '../queue/submit/submission.ts';
 import type { ManifestSummary } from '../queue/submit/manifest-summary.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { describeSummary, describeUnknown } from './plan-text.ts';
+import { describeSummary, describeUnknown } from './text/plan.ts';
 import { configOf, withStore, type CommonOptions, type Store } from './session.ts';
-import { count, groupDigits, printJson, say } from './terminal.ts';
+import { count, groupDigits, printJson, say } from './text/terminal.ts';
 import { ownersOf, unattended } from './unattended.ts';
 import { waitForBatch } from './wait.ts';
 

@@ -3,10 +3,10 @@ import { batchStatus, type BatchDetail } from '../queue/overview.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { Progress } from './progress.ts';
+import { Progress } from './text/progress.ts';
 import type { Store } from './session.ts';
-import { describeHalt } from './status-text.ts';
-import { count, say } from './terminal.ts';
+import { describeHalt } from './text/status.ts';
+import { count, say } from './text/terminal.ts';
 import { ownersOf, unattended } from './unattended.ts';
 
 const LOOK_EVERY_MS = 500;

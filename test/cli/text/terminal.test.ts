@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hasTerminal, type Ended } from '../support/command.ts';
-import { certificates, manifestOf } from '../support/fleet.ts';
-import { openInstallation, type Installation } from '../support/installation.ts';
+import { hasTerminal, type Ended } from '../../support/command.ts';
+import { certificates, manifestOf } from '../../support/fleet.ts';
+import { openInstallation, type Installation } from '../../support/installation.ts';
 
 let place: Installation;
 let manifest: string;

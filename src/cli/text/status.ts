@@ -1,6 +1,6 @@
-import { UNREACHABLE } from '../queue/host-watch.ts';
-import type { AnyHalt } from '../limiter/host-halts.ts';
-import type { BatchDetail, Overview } from '../queue/overview.ts';
+import { UNREACHABLE } from '../../queue/host-watch.ts';
+import type { AnyHalt } from '../../limiter/host-halts.ts';
+import type { BatchDetail, Overview } from '../../queue/overview.ts';
 import { duration, printable, table } from './terminal.ts';
 
 /** A halt, loud and with the next step. */

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { environment } from '../runtime/environment.ts';
-import { openRedis, type OpenRedis } from '../runtime/redis/open-redis.ts';
-import { CommandEnd, EXIT } from './exit.ts';
-import { sayNotice } from './session.ts';
+import { environment } from '../../runtime/environment.ts';
+import { openRedis, type OpenRedis } from '../../runtime/redis/open-redis.ts';
+import { CommandEnd, EXIT } from '../exit.ts';
+import { sayNotice } from '../session.ts';
 
-const COMMAND = fileURLToPath(new URL('./main.js', import.meta.url));
+const COMMAND = fileURLToPath(new URL('../main.js', import.meta.url));
 /** Node with everything loaded is up in half a second; a busy machine may need much longer. */
 const STARTS_WITHIN_MS = 30_000;
 const LEAVES_WITHIN_MS = 5_000;

@@ -1,6 +1,6 @@
-import type { ManifestSummary } from '../queue/submit/manifest-summary.ts';
-import type { Config } from '../runtime/config/config.ts';
-import { describeRedisError } from '../runtime/redis/describe-error.ts';
+import type { ManifestSummary } from '../../queue/submit/manifest-summary.ts';
+import type { Config } from '../../runtime/config/config.ts';
+import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { count, duration, groupDigits, printable, table } from './terminal.ts';
 
 /** Rejected rows shown; the rest is counted. */

@@ -1,10 +1,10 @@
-import { OUTCOMES, type Outcome } from '../core/batch.ts';
-import type { Certificate } from '../core/certificate.ts';
-import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS } from '../core/pace.ts';
-import type { REPORT_COLUMNS } from '../ledger/report-text.ts';
-import type { BatchDetail } from '../queue/overview.ts';
-import type { SandboxReport } from '../sandbox/observations.ts';
-import { count, groupDigits } from './terminal.ts';
+import { OUTCOMES, type Outcome } from '../../core/batch.ts';
+import type { Certificate } from '../../core/certificate.ts';
+import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS } from '../../core/pace.ts';
+import type { REPORT_COLUMNS } from '../../ledger/report-text.ts';
+import type { BatchDetail } from '../../queue/overview.ts';
+import type { SandboxReport } from '../../sandbox/observations.ts';
+import { count, groupDigits } from '../text/terminal.ts';
 
 /** A row of the report, as it stands in the file. */
 export type DemoRow = Readonly<Record<(typeof REPORT_COLUMNS)[number], string>>;
