@@ -1,11 +1,9 @@
 import type { Command } from 'commander';
-import { forgetBatch } from '../ledger/forget.ts';
-import { STANDING_PREFIX } from '../ledger/ledger.ts';
+import { changeBatch, forget, type Change } from '../app/control.ts';
+import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
-import { withStore, type CommonOptions, type Store } from './session.ts';
+import { withStore, type CommonOptions } from './session.ts';
 import { say } from './text/terminal.ts';
-
-type Change = 'pause' | 'resume' | 'cancel';
 
 const COMMANDS: readonly { readonly name: Change; readonly summary: string; readonly done: string }[] = [
   {
@@ -30,7 +28,7 @@ export function addBatchCommands(program: Command): void {
     )
     .argument('<batch>')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
-    .action((batch: string, options: CommonOptions) => withStore(options, (store) => forget(store, batch)));
+    .action((batch: string, options: CommonOptions) => withStore(options, (store) => sayForgotten(store, batch)));
   for (const { name, summary, done } of COMMANDS) {
     program
       .command(name)
@@ -46,8 +44,8 @@ export function addBatchCommands(program: Command): void {
   }
 }
 
-async function forget({ redis, ledger, where }: Store, batch: string): Promise<void> {
-  switch (await forgetBatch(redis, ledger, batch)) {
+async function sayForgotten(store: Store, batch: string): Promise<void> {
+  switch (await forget(store, batch)) {
     case 'forgotten':
       say(`Batch ${batch} is forgotten.`);
       return;
@@ -62,24 +60,23 @@ async function forget({ redis, ledger, where }: Store, batch: string): Promise<v
         `Batch ${batch} has dead letters: certsweep dead list --batch ${batch} shows them. Retry them, or put them aside with certsweep dead discard --batch ${batch}.`,
       );
     case 'no-batch':
-      throw noBatch(batch, where);
+      throw noBatch(batch, store.where);
   }
 }
 
-async function change({ ledger, where }: Store, batch: string, name: Change): Promise<void> {
-  if (name === 'cancel' && batch.startsWith(STANDING_PREFIX)) {
-    throw new CommandEnd(
-      EXIT.refused,
-      `${batch} takes in the jobs that other programs add, so it cannot be cancelled: pause it, and stop them.`,
-    );
-  }
-  const result = await ledger.change(batch, name);
+async function change(store: Store, batch: string, name: Change): Promise<void> {
+  const result = await changeBatch(store, batch, name);
   switch (result.kind) {
     case 'changed':
       return;
+    case 'is-direct':
+      throw new CommandEnd(
+        EXIT.refused,
+        `${batch} takes in the jobs that other programs add, so it cannot be cancelled: pause it, and stop them.`,
+      );
     case 'refused':
       throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: there is nothing to ${name}.`);
     case 'no-batch':
-      throw noBatch(batch, where);
+      throw noBatch(batch, store.where);
   }
 }

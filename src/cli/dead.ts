@@ -1,14 +1,15 @@
 import type { Command } from 'commander';
 import {
-  deadLetters,
-  discardDeadLetter,
-  reopenDeadLetter,
-  type DeadFilter,
+  discardDeadLetters,
+  listDeadLetters,
+  retryDeadLetters,
   type DeadLetterOf,
-} from '../ledger/dead-letters.ts';
-import { accountOf } from '../runtime/config/config.ts';
+  type LetterSelection,
+  type SelectionRefused,
+} from '../app/dead-letters.ts';
+import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
-import { withStore, type CommonOptions, type Store } from './session.ts';
+import { withStore, type CommonOptions } from './session.ts';
 import { count, print, printable, printJson, say } from './text/terminal.ts';
 
 interface DeadOptions extends CommonOptions {
@@ -40,8 +41,10 @@ export function addDead(program: Command): void {
 }
 
 async function list(store: Store, options: DeadOptions): Promise<void> {
+  const result = await listDeadLetters(store, selectionOf(options));
+  if (result.kind === 'no-batch') throw noBatch(result.batch, store.where);
   let found = 0;
-  for await (const letter of letters(store, options)) {
+  for await (const letter of result.letters) {
     found += 1;
     if (options.json === true) printJson(letter);
     else print(describeLetter(letter));
@@ -50,21 +53,9 @@ async function list(store: Store, options: DeadOptions): Promise<void> {
 }
 
 async function retry(store: Store, options: DeadOptions): Promise<void> {
-  refuseUnsaid(options);
-  let retried = 0;
-  let cancelled = 0;
-  let unknown = 0;
-  for await (const { batch, n, instanceId } of letters(store, options)) {
-    // Nobody could work on it: a malformed job, or an instance that is still not configured.
-    if (accountOf(store.config, instanceId) === undefined) {
-      unknown += 1;
-      continue;
-    }
-    const result = await reopenDeadLetter(store.redis, store.ledger, batch, n);
-    if (result === 'reopened') retried += 1;
-    if (result === 'cancelled') cancelled += 1;
-    if (result === 'malformed') unknown += 1;
-  }
+  const result = await retryDeadLetters(store, selectionOf(options));
+  if (result.kind !== 'retried') throw refusal(result, store);
+  const { retried, cancelled, unknown } = result;
   if (options.json === true) printJson({ retried, cancelled, unknown });
   say(`${count(retried, 'dead letter')} will be tried again.`);
   if (cancelled > 0) say(`${count(cancelled, 'letter')} left alone: cancelled batches stay so.`);
@@ -76,38 +67,37 @@ async function retry(store: Store, options: DeadOptions): Promise<void> {
 }
 
 async function discard(store: Store, options: DeadOptions): Promise<void> {
-  refuseUnsaid(options);
-  let discarded = 0;
-  for await (const { batch, n } of letters(store, options)) {
-    if (await discardDeadLetter(store.redis, store.ledger, batch, n)) discarded += 1;
-  }
+  const result = await discardDeadLetters(store, selectionOf(options));
+  if (result.kind !== 'discarded') throw refusal(result, store);
+  const { discarded } = result;
   if (options.json === true) printJson({ discarded });
   say(`${count(discarded, 'dead letter')} discarded.`);
 }
 
-/** Other batches may hold letters that nobody thinks of now; a retry deletes certificates. */
-function refuseUnsaid({ batch, code, instance, all }: DeadOptions): void {
-  const isFiltered = batch !== undefined || code !== undefined || instance !== undefined;
-  if (isFiltered === (all !== true)) return;
-  throw new CommandEnd(
-    EXIT.usage,
-    isFiltered
-      ? '--all means every dead letter of every batch: leave it out, or leave out what narrows it.'
-      : 'Say which dead letters: --batch, --code or --instance narrow them, --all means every one of every batch. certsweep dead list shows them.',
-  );
-}
-
-async function* letters({ redis, ledger, where }: Store, options: DeadOptions): AsyncGenerator<DeadLetterOf> {
-  const { batch, code, instance } = options;
-  if (batch !== undefined && (await ledger.batch(batch)) === undefined) {
-    throw noBatch(batch, where);
-  }
-  const filter: DeadFilter = {
+function selectionOf({ batch, code, instance, all }: DeadOptions): LetterSelection {
+  return {
     ...(batch !== undefined && { batch }),
     ...(code !== undefined && { code }),
     ...(instance !== undefined && { instanceId: instance }),
+    ...(all !== undefined && { all }),
   };
-  yield* deadLetters(redis, ledger, filter);
+}
+
+function refusal(refused: SelectionRefused, { where }: Store): CommandEnd {
+  switch (refused.kind) {
+    case 'contradictory':
+      return new CommandEnd(
+        EXIT.usage,
+        '--all means every dead letter of every batch: leave it out, or leave out what narrows it.',
+      );
+    case 'nothing-selected':
+      return new CommandEnd(
+        EXIT.usage,
+        'Say which dead letters: --batch, --code or --instance narrow them, --all means every one of every batch. certsweep dead list shows them.',
+      );
+    case 'no-batch':
+      return noBatch(refused.batch, where);
+  }
 }
 
 function describeLetter(letter: DeadLetterOf): string {

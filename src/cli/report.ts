@@ -5,14 +5,14 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Option, type Command } from 'commander';
 import { OUTCOMES, type Outcome } from '../core/batch.ts';
-import { reportRows } from '../ledger/report.ts';
-import { reportText, type ReportFormat } from '../ledger/report-text.ts';
+import { reportOf, type ReportRequest } from '../app/report.ts';
+import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
-import { withStore, type CommonOptions, type Store } from './session.ts';
+import { withStore, type CommonOptions } from './session.ts';
 import { say } from './text/terminal.ts';
 
 interface ReportOptions extends CommonOptions {
-  readonly format: ReportFormat;
+  readonly format: ReportRequest['format'];
   readonly outcome?: Outcome;
   readonly out?: string;
 }
@@ -32,20 +32,14 @@ export function addReport(program: Command): void {
     .action((batch: string, options: ReportOptions) => withStore(options, (store) => report(store, batch, options)));
 }
 
-async function report(
-  { redis, ledger, where }: Store,
-  batch: string,
-  { format, outcome, out }: ReportOptions,
-): Promise<void> {
-  if ((await ledger.batch(batch)) === undefined) {
-    throw noBatch(batch, where);
-  }
-  const rows = reportRows(redis, ledger, batch, outcome);
+async function report(store: Store, batch: string, { format, outcome, out }: ReportOptions): Promise<void> {
+  const found = await reportOf(store, { batch, format, ...(outcome !== undefined && { outcome }) });
+  if (found.kind === 'no-batch') throw noBatch(batch, store.where);
   if (out === undefined) {
-    await pipeline(Readable.from(reportText(rows, format)), process.stdout, { end: false });
+    await pipeline(Readable.from(found.text), process.stdout, { end: false });
     return;
   }
-  await writeReport(out, reportText(rows, format));
+  await writeReport(out, found.text);
   say(`Wrote ${out}`);
 }
 

@@ -1,30 +1,13 @@
-import type { Redis } from 'ioredis';
-import { refuseNewerLayout } from '../ledger/layout.ts';
-import { Ledger } from '../ledger/ledger.ts';
-import { KEY_PREFIX } from '../queue/contract.ts';
+import { openStore, type Store } from '../app/store.ts';
 import { loadConfig, type ConfigPlace } from '../runtime/config/load-config.ts';
 import type { Config } from '../runtime/config/config.ts';
-import { redisPlaceOf } from '../runtime/config/redis-place.ts';
 import { environment } from '../runtime/environment.ts';
-import { connect, type RedisRole } from '../runtime/redis/connection.ts';
-import { keepOpen } from '../runtime/redis/keep-open.ts';
 import { describeNotice, type RedisNotice } from '../runtime/redis/notice.ts';
-import { openRedis } from '../runtime/redis/open-redis.ts';
 import { say } from './text/terminal.ts';
 
 /** The options every command has. */
 export interface CommonOptions {
   readonly config?: string;
-}
-
-/** An open store: what most commands work on. */
-export interface Store {
-  readonly config: Config;
-  readonly redis: Redis;
-  readonly ledger: Ledger;
-  readonly prefix: string;
-  /** Which Redis it is, for people. */
-  readonly where: string;
 }
 
 export function configOf(options: CommonOptions): Promise<Config> {
@@ -37,29 +20,11 @@ export function configOf(options: CommonOptions): Promise<Config> {
  * @throws ConfigError, RedisUnavailable, NewerLayout, and what the work throws
  */
 export async function withStore<T>(options: CommonOptions, work: (store: Store) => Promise<T>): Promise<T> {
-  const config = await configOf(options);
-  return withRedis(config, 'producer', sayNotice, (redis, where) =>
-    work({ config, redis, ledger: new Ledger(redis, KEY_PREFIX), prefix: KEY_PREFIX, where }),
-  );
-}
-
-export async function withRedis<T>(
-  config: Config,
-  role: RedisRole,
-  notice: (event: RedisNotice) => void,
-  work: (redis: Redis, where: string) => Promise<T>,
-  onError: (error: Error) => void = () => undefined,
-): Promise<T> {
-  const place = redisPlaceOf(config, environment);
-  // A worker outlives its Redis; whoever waits for an answer is told instead.
-  const open = role === 'worker' ? await keepOpen(place, notice, onError) : await openRedis(place, notice);
-  const redis = connect(open, role, onError);
+  const store = await openStore(await configOf(options), { notice: sayNotice });
   try {
-    await refuseNewerLayout(redis, KEY_PREFIX);
-    return await work(redis, open.describe);
+    return await work(store);
   } finally {
-    redis.disconnect();
-    await open.close();
+    await store.close();
   }
 }
 

@@ -1,13 +1,12 @@
 import type { Command } from 'commander';
-import { STANDING_PREFIX } from '../ledger/ledger.ts';
-import { allHalts, type AnyHalt } from '../limiter/host-halts.ts';
-import { batchStatus, overview, statusOf, type BatchDetail, type Overview } from '../queue/overview.ts';
+import { statusOf } from '../app/overview.ts';
+import { lookAtAll, lookAtBatch, type Condition } from '../app/status.ts';
+import type { Store } from '../app/store.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
-import { withStore, type CommonOptions, type Store } from './session.ts';
-import { describeBatch, describeHalt, describeOverview } from './text/status.ts';
+import { withStore, type CommonOptions } from './session.ts';
+import { describeLook, describeOverview } from './text/status.ts';
 import { print, printJson } from './text/terminal.ts';
-import { ownersOf, unattended } from './unattended.ts';
 
 interface StatusOptions extends CommonOptions {
   readonly json?: boolean;
@@ -15,6 +14,8 @@ interface StatusOptions extends CommonOptions {
 }
 
 const WATCH_EVERY_MS = 1_000;
+
+const EXIT_OF: Readonly<Record<Condition, number>> = { fine: EXIT.ok, held: EXIT.refused, 'some-dead': EXIT.someDead };
 
 export function addStatus(program: Command): void {
   program
@@ -68,40 +69,13 @@ async function watch(store: Store, batch: string | undefined, options: StatusOpt
 }
 
 async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
-  return batch === undefined ? lookAtAll(store) : lookAtBatch(store, batch);
-}
-
-async function lookAtAll({ redis, prefix, ledger, where }: Store): Promise<Look> {
-  const all: Overview = await overview(redis, prefix, ledger);
-  const isHeld = all.halts.length > 0 || all.batches.some(({ state }) => state === 'paused');
-  const json = { batches: all.batches.map(statusOf), halts: all.halts };
-  return { text: describeOverview(all, where), json, exitCode: isHeld ? EXIT.refused : EXIT.ok, isDone: false };
-}
-
-async function lookAtBatch(store: Store, id: string): Promise<Look> {
-  const { config, redis, prefix, ledger } = store;
-  const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), allHalts(redis, prefix), ledger.lanes(id)]);
-  const instances = lanes.map(({ instanceId }) => instanceId);
-  const accounts = ownersOf(config, lanes);
-  const halts = all.filter((halt) =>
-    halt.instanceId === undefined ? accounts.has(halt.account) : instances.includes(halt.instanceId),
-  );
-  if (detail === undefined) throw noBatch(id, store.where);
-  // A standing batch that is paused keeps what comes next waiting.
-  const isDone = detail.pending === 0 && detail.state !== 'planned' && detail.state !== 'paused';
-  const isUnread = !isDone && detail.state !== 'planned' && !id.startsWith(STANDING_PREFIX) && lanes.length === 0;
-  const alone = detail.state === 'running' && !isDone ? await unattended(store, accounts) : [];
-  const lost = isUnread ? [`Redis has lost which instances batch ${id} holds: a worker reads its chunks again.`] : [];
-  const text = [...(isDone ? [] : halts.map(describeHalt)), ...lost, ...alone, describeBatch(detail)].join('\n');
-  return {
-    text,
-    json: statusOf(detail),
-    exitCode: isUnread ? EXIT.refused : exitCodeOf(detail, halts, isDone),
-    isDone,
-  };
-}
-
-function exitCodeOf(detail: BatchDetail, halts: readonly AnyHalt[], isDone: boolean): number {
-  if (!isDone) return halts.length > 0 || detail.state === 'paused' ? EXIT.refused : EXIT.ok;
-  return detail.dead > 0 ? EXIT.someDead : EXIT.ok;
+  if (batch === undefined) {
+    const all = await lookAtAll(store);
+    const json = { batches: all.batches.map(statusOf), halts: all.halts };
+    return { text: describeOverview(all, store.where), json, exitCode: EXIT_OF[all.condition], isDone: false };
+  }
+  const look = await lookAtBatch(store, batch);
+  if (look === undefined) throw noBatch(batch, store.where);
+  const { detail, condition, isDone } = look;
+  return { text: describeLook(look), json: statusOf(detail), exitCode: EXIT_OF[condition], isDone };
 }

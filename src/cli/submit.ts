@@ -2,18 +2,20 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { isCancel, text } from '@clack/prompts';
 import { Option, type Command } from 'commander';
+import { unattendedOf } from '../app/accounts.ts';
+import type { Store } from '../app/store.ts';
+import { checkManifest, submitManifest, type SubmitOutcome } from '../app/submit.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import type { ManifestRow } from '../manifest/row.ts';
-import { planManifest, surveyManifest } from '../queue/submit/submission.ts';
 import type { ManifestSummary } from '../queue/submit/manifest-summary.ts';
-import { accountOf, type Config } from '../runtime/config/config.ts';
+import type { Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { describeSummary, describeUnknown } from './text/plan.ts';
-import { configOf, withStore, type CommonOptions, type Store } from './session.ts';
+import { describeUnattended } from './text/status.ts';
+import { configOf, withStore, type CommonOptions } from './session.ts';
 import { count, groupDigits, printJson, say } from './text/terminal.ts';
-import { ownersOf, unattended } from './unattended.ts';
 import { waitForBatch } from './wait.ts';
 
 interface SubmitOptions extends CommonOptions {
@@ -67,25 +69,19 @@ async function submit(manifest: string, options: SubmitOptions): Promise<void> {
     );
   }
   const rows = named(manifest, await openManifest(manifest, options));
-  if (!isExecution) {
-    const config = await configOf(options);
-    const summary = await surveyManifest(rows, ownerIn(config));
-    describeResult(summary, config, options);
-    refuseIfBad(summary, options);
-    if (options.json === true)
-      printJson({
-        batch: null,
-        accepted: summary.accepted,
-        duplicates: summary.duplicates,
-        rejected: summary.rejected,
-      });
-    else
-      say(
-        `Dry run: nothing was touched. To revoke ${summary.accepted === 1 ? 'it' : 'them'}: the same command with --execute.`,
-      );
-    return;
-  }
-  await withStore(options, (store) => execute(rows, options, store));
+  if (isExecution) await withStore(options, (store) => execute(rows, options, store));
+  else await rehearse(rows, options);
+}
+
+async function rehearse(rows: AsyncIterable<readonly ManifestRow[]>, options: SubmitOptions): Promise<void> {
+  const config = await configOf(options);
+  const { kind, summary } = await checkManifest(config, rows, options.skipInvalid === true);
+  sayPlan(summary, config, options);
+  if (kind !== 'acceptable') throw refusal({ kind, summary }, options);
+  const { accepted, duplicates, rejected } = summary;
+  if (options.json === true) printJson({ batch: null, accepted, duplicates, rejected });
+  else
+    say(`Dry run: nothing was touched. To revoke ${accepted === 1 ? 'it' : 'them'}: the same command with --execute.`);
 }
 
 async function execute(
@@ -93,56 +89,54 @@ async function execute(
   options: SubmitOptions,
   store: Store,
 ): Promise<void> {
-  const { priority, requestedBy, reason } = options;
-  const details = {
+  const { priority, requestedBy, reason, skipInvalid = false } = options;
+  const result = await submitManifest(store, rows, {
     priority,
+    skipInvalid,
     ...(requestedBy !== undefined && { requestedBy }),
     ...(reason !== undefined && { reason }),
-  };
-  const plan = await planManifest(rows, ownerIn(store.config), store, details);
-  const { summary } = plan;
-  try {
-    describeResult(summary, store.config, options);
-    refuseIfBad(summary, options);
-    await confirm(summary.accepted, options);
-  } catch (error) {
-    await plan.discard();
-    throw error;
+    confirm(summary) {
+      sayPlan(summary, store.config, options);
+      return confirmedNumber(summary.accepted, options);
+    },
+  });
+  switch (result.kind) {
+    case 'running':
+    case 'at-work':
+      await sayTaken(result, options, store);
+      return;
+    case 'bad-rows':
+    case 'empty':
+      sayPlan(result.summary, store.config, options);
+      throw refusal(result, options);
+    case 'unconfirmed':
+      throw refusal(result, options);
+    case 'gone':
+      throw new CommandEnd(
+        EXIT.refused,
+        'The stored plan is no longer there (it is kept for an hour): nothing runs. Submit the manifest again.',
+      );
+    case 'unknown': {
+      const { batch, rejected, error } = result;
+      if (options.json === true) printJson({ batch, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
+      throw new CommandEnd(EXIT.unknown, describeUnknown(batch, error));
+    }
   }
-  const result = await plan.activate();
-  if (result.kind === 'gone') {
-    throw new CommandEnd(
-      EXIT.refused,
-      'The stored plan is no longer there (it is kept for an hour): nothing runs. Submit the manifest again.',
-    );
-  }
-  const { accepted, duplicates, rejected } = summary;
-  if (result.kind === 'unknown') {
-    const { batch, error } = result;
-    if (options.json === true) printJson({ batch, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
-    throw new CommandEnd(EXIT.unknown, describeUnknown(batch, error));
-  }
-  const isNew = result.kind === 'running';
-  if (options.json === true) {
-    printJson({
-      batch: result.batch,
-      accepted: isNew ? accepted : 0,
-      duplicates: isNew ? duplicates : duplicates + accepted,
-      rejected,
-    });
-  }
-  if (isNew)
-    say(
-      `Batch ${result.batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${result.batch} shows how it goes.`,
-    );
-  else say(`This manifest is at work already, as batch ${result.batch}: nothing was added.`);
-  if (options.wait === true) await waitForBatch(store, result.batch);
-  // It runs, whether or not Redis tells who works on it.
-  else for (const line of await unattendedOf(store, result.batch).catch(() => [])) say(line);
 }
 
-async function unattendedOf(store: Store, batch: string): Promise<string[]> {
-  return unattended(store, ownersOf(store.config, await store.ledger.lanes(batch)));
+async function sayTaken(
+  { kind, submitted }: Extract<SubmitOutcome, { readonly kind: 'running' | 'at-work' }>,
+  options: SubmitOptions,
+  store: Store,
+): Promise<void> {
+  const { batch, accepted, duplicates, rejected } = submitted;
+  if (options.json === true) printJson({ batch, accepted, duplicates, rejected });
+  if (kind === 'running')
+    say(`Batch ${batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${batch} shows how it goes.`);
+  else say(`This manifest is at work already, as batch ${batch}: nothing was added.`);
+  if (options.wait === true) await waitForBatch(store, batch);
+  // It runs, whether or not Redis tells who works on it.
+  else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));
 }
 
 async function openManifest(manifest: string, options: SubmitOptions): Promise<AsyncIterable<readonly ManifestRow[]>> {
@@ -179,35 +173,39 @@ async function* named(
   }
 }
 
-function ownerIn(config: Config): (instanceId: string) => string | undefined {
-  return (instanceId) => accountOf(config, instanceId)?.name;
-}
-
-function describeResult(summary: ManifestSummary, config: Config, options: SubmitOptions): void {
+function sayPlan(summary: ManifestSummary, config: Config, options: SubmitOptions): void {
   if (options.json !== true || summary.rejected > 0) say(describeSummary(summary, config));
 }
 
-function refuseIfBad(summary: ManifestSummary, options: SubmitOptions): void {
-  if (summary.rejected > 0 && options.skipInvalid !== true) {
-    const them = summary.rejected === 1 ? 'it' : 'them';
-    throw new CommandEnd(
-      EXIT.usage,
-      `The manifest is refused for ${count(summary.rejected, 'bad row')}: mend ${them}, or leave ${them} out with --skip-invalid. Nothing was touched.`,
-    );
+function refusal(
+  refused: Extract<SubmitOutcome, { readonly kind: 'bad-rows' | 'empty' | 'unconfirmed' }>,
+  { confirm }: SubmitOptions,
+): CommandEnd {
+  const { accepted, rejected } = refused.summary;
+  switch (refused.kind) {
+    case 'bad-rows': {
+      const them = rejected === 1 ? 'it' : 'them';
+      return new CommandEnd(
+        EXIT.usage,
+        `The manifest is refused for ${count(rejected, 'bad row')}: mend ${them}, or leave ${them} out with --skip-invalid. Nothing was touched.`,
+      );
+    }
+    case 'empty':
+      return new CommandEnd(EXIT.usage, 'The manifest has no certificate to revoke. Nothing was touched.');
+    case 'unconfirmed':
+      return new CommandEnd(
+        EXIT.refused,
+        confirm === undefined
+          ? `That is not ${accepted}. Nothing was touched.`
+          : `--confirm ${confirm} is not the number of certificates, which is ${accepted}. Nothing was touched.`,
+      );
   }
-  if (summary.accepted === 0)
-    throw new CommandEnd(EXIT.usage, 'The manifest has no certificate to revoke. Nothing was touched.');
 }
 
-async function confirm(accepted: number, options: SubmitOptions): Promise<void> {
-  if (options.yes === true) return;
-  if (options.confirm !== undefined) {
-    if (options.confirm === accepted) return;
-    throw new CommandEnd(
-      EXIT.refused,
-      `--confirm ${options.confirm} is not the number of certificates, which is ${accepted}. Nothing was touched.`,
-    );
-  }
+/** The number that the operator gives, on the command line or when asked. */
+async function confirmedNumber(accepted: number, options: SubmitOptions): Promise<number> {
+  if (options.yes === true) return accepted;
+  if (options.confirm !== undefined) return options.confirm;
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new CommandEnd(
       EXIT.refused,
@@ -219,9 +217,8 @@ async function confirm(accepted: number, options: SubmitOptions): Promise<void> 
     output: process.stderr,
   });
   if (isCancel(answer)) throw new CommandEnd(EXIT.interrupted, 'Interrupted. Nothing was touched.');
-  if (answer?.replaceAll(',', '').trim() !== String(accepted)) {
-    throw new CommandEnd(EXIT.refused, `That is not ${accepted}. Nothing was touched.`);
-  }
+  const typed = answer?.replaceAll(',', '').trim() ?? '';
+  return /^[1-9]\d*$/.test(typed) ? Number(typed) : Number.NaN;
 }
 
 function wholeNumber(value: string): number {

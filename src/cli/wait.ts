@@ -1,13 +1,13 @@
-import { readHalts } from '../limiter/halt-store.ts';
-import { batchStatus, type BatchDetail } from '../queue/overview.ts';
+import { ownersOf } from '../app/accounts.ts';
+import type { BatchDetail } from '../app/overview.ts';
+import { lookWhileWaiting } from '../app/status.ts';
+import type { Store } from '../app/store.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { Progress } from './text/progress.ts';
-import type { Store } from './session.ts';
-import { describeHalt } from './text/status.ts';
+import { describeHalt, describeUnattended } from './text/status.ts';
 import { count, say } from './text/terminal.ts';
-import { ownersOf, unattended } from './unattended.ts';
 
 const LOOK_EVERY_MS = 500;
 
@@ -23,20 +23,21 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
   try {
     const owners = ownersOf(store.config, await store.ledger.lanes(batch));
     for (;;) {
-      const detail = await batchStatus(store.ledger, batch);
-      if (detail === undefined)
+      const look = await lookWhileWaiting(store, batch, owners);
+      if (look.kind === 'gone')
         throw new CommandEnd(
           EXIT.refused,
           `Batch ${batch} is gone from Redis. Submit its manifest again: what is done is not done twice.`,
         );
+      const { detail } = look;
       progress.show(detail);
-      if (detail.pending === 0 && detail.state !== 'planned') {
+      if (look.kind === 'settled') {
         progress.end();
         return endOf(detail);
       }
-      for (const halt of await readHalts(store.redis, store.prefix)) tellOnce(describeHalt(halt));
-      for (const line of await unattended(store, owners)) tellOnce(line);
-      if (detail.state === 'paused') {
+      for (const halt of look.halts) tellOnce(describeHalt(halt));
+      for (const account of look.unattended) tellOnce(describeUnattended(account));
+      if (look.kind === 'paused') {
         progress.end();
         throw new CommandEnd(
           EXIT.refused,

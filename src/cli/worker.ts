@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { openConnection } from '../app/store.ts';
 import type { FleetWorker } from '../queue/fleet-worker.ts';
 import { WorkerConflict } from '../queue/worker-registry.ts';
 import type { Config } from '../runtime/config/config.ts';
@@ -13,7 +14,7 @@ import { onLeaveSignal, type LeaveSignal } from '../runtime/shutdown.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { Redis } from 'ioredis';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
-import { configOf, withRedis, type CommonOptions } from './session.ts';
+import { configOf, type CommonOptions } from './session.ts';
 
 /** After the first signal the process is gone within so long, whatever hangs; a supervisor should wait a little longer before it kills. */
 const LEAVE_WITHIN_MS = 10_000;
@@ -36,13 +37,15 @@ export function addWorker(program: Command): void {
       const leave = onLeaveSignal();
       void leaveInTime(leave.wait, log);
       try {
-        await withRedis(
-          config,
-          'worker',
-          (event) => log.info({ event: `redis-${event.kind}`, message: describeNotice(event) }),
-          (redis) => work(config, redis, log, leave.wait),
-          (error) => log.warn({ event: 'redis-connection', message: describeRedisError(error) }),
-        );
+        const open = await openConnection(config, 'worker', {
+          notice: (event) => log.info({ event: `redis-${event.kind}`, message: describeNotice(event) }),
+          onError: (error) => log.warn({ event: 'redis-connection', message: describeRedisError(error) }),
+        });
+        try {
+          await work(config, open.redis, log, leave.wait);
+        } finally {
+          await open.close();
+        }
       } finally {
         leave.forget();
       }

@@ -1,5 +1,5 @@
 import type { Certificate } from '../../src/core/certificate.ts';
-import type { BatchDetail } from '../../src/queue/overview.ts';
+import type { BatchDetail } from '../../src/app/overview.ts';
 import type { FaultPlan } from '../../src/sandbox/fault-plan.ts';
 import type { Caps } from '../support/pace-oracle.ts';
 import { EGRESSES, type Rig, type RigWorker } from '../support/rig.ts';

@@ -4,7 +4,7 @@ import type { Certificate } from '../../src/core/certificate.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import type { ReportRow } from '../../src/ledger/report.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
-import { batchStatus, type BatchDetail } from '../../src/queue/overview.ts';
+import { batchStatus, type BatchDetail } from '../../src/app/overview.ts';
 import { generateCertificates } from '../../src/sandbox/generate.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import type { CommandOptions, RunningCommand } from './command.ts';

@@ -9,7 +9,7 @@ import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { createMqttClient } from '../../src/mqtt/client.ts';
 import { startAccountWorker, type AccountWorker } from '../../src/queue/account-worker.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
-import { batchStatus, type BatchDetail } from '../../src/queue/overview.ts';
+import { batchStatus, type BatchDetail } from '../../src/app/overview.ts';
 import { loadConfig } from '../../src/runtime/config/load-config.ts';
 import { redisPlaceOf } from '../../src/runtime/config/redis-place.ts';
 import { connect, type RedisRole } from '../../src/runtime/redis/connection.ts';

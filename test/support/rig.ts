@@ -6,7 +6,7 @@ import type { Certificate } from '../../src/core/certificate.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import type { ReportRow } from '../../src/ledger/report.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
-import { batchStatus, type BatchDetail } from '../../src/queue/overview.ts';
+import { batchStatus, type BatchDetail } from '../../src/app/overview.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import type { FaultPlan } from '../../src/sandbox/fault-plan.ts';
 import type { JournaledCall } from '../../src/sandbox/journal.ts';

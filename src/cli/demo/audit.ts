@@ -2,7 +2,7 @@ import { OUTCOMES, type Outcome } from '../../core/batch.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS } from '../../core/pace.ts';
 import type { REPORT_COLUMNS } from '../../ledger/report-text.ts';
-import type { BatchDetail } from '../../queue/overview.ts';
+import type { BatchDetail } from '../../app/overview.ts';
 import type { SandboxReport } from '../../sandbox/observations.ts';
 import { count, groupDigits } from '../text/terminal.ts';
 

@@ -9,7 +9,7 @@ import type { Certificate } from '../../core/certificate.ts';
 import { DEFAULT_EGRESS_QPS, etaSeconds } from '../../core/pace.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { KEY_PREFIX } from '../../queue/contract.ts';
-import { batchStatus, type BatchDetail } from '../../queue/overview.ts';
+import { batchStatus, type BatchDetail } from '../../app/overview.ts';
 import { connect } from '../../runtime/redis/connection.ts';
 import { onLeaveSignal } from '../../runtime/shutdown.ts';
 import { generateCertificates } from '../../sandbox/generate.ts';

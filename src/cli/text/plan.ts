@@ -1,3 +1,4 @@
+import { estimate } from '../../app/estimate.ts';
 import type { ManifestSummary } from '../../queue/submit/manifest-summary.ts';
 import type { Config } from '../../runtime/config/config.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
@@ -34,17 +35,10 @@ export function describeUnknown(batch: string, error: unknown): string {
 }
 
 /** Calls, and time at the pace that is configured. */
-function describeCost({ accepted, instances }: ManifestSummary, config: Config): string {
-  const byAccount = new Map<string, number>();
-  for (const { account, items } of instances) byAccount.set(account, (byAccount.get(account) ?? 0) + items);
-  // Accounts work side by side, but share the source address.
-  const accountSeconds = [...byAccount].map(
-    ([name, items]) => items / (config.accounts.find((account) => account.name === name)?.qps ?? 1),
-  );
-  const seconds = Math.max(accepted / config.egress.qps, ...accountSeconds);
-  const bound = accepted / config.egress.qps === seconds ? `egress ${config.egress.id}` : 'the account';
-  const qps = Math.round(accepted / seconds);
-  return `At least ${count(accepted, 'call')}: about ${duration(seconds)} at ${qps} a second, the pace of ${bound}.`;
+function describeCost(summary: ManifestSummary, config: Config): string {
+  const { seconds, qps, bound } = estimate(summary, config);
+  const pacer = bound === 'egress' ? `egress ${config.egress.id}` : 'the account';
+  return `At least ${count(summary.accepted, 'call')}: about ${duration(seconds)} at ${qps} a second, the pace of ${pacer}.`;
 }
 
 function describeRejections({ rejections, rejected }: ManifestSummary): string {

@@ -1,4 +1,4 @@
-import type { BatchDetail } from '../../queue/overview.ts';
+import type { BatchDetail } from '../../app/overview.ts';
 import { duration, groupDigits, say } from './terminal.ts';
 
 /** Off a terminal one plain line in so many milliseconds, so that a log stays readable. */

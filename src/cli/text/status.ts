@@ -1,6 +1,7 @@
 import { UNREACHABLE } from '../../queue/host-watch.ts';
 import type { AnyHalt } from '../../limiter/host-halts.ts';
-import type { BatchDetail, Overview } from '../../queue/overview.ts';
+import type { BatchDetail, Overview } from '../../app/overview.ts';
+import type { BatchLook } from '../../app/status.ts';
 import { duration, printable, table } from './terminal.ts';
 
 /** A halt, loud and with the next step. */
@@ -19,8 +20,24 @@ export function describeHalt(halt: AnyHalt): string {
   return `HALTED ${where} since ${since}: ${why}. Its items wait; mend the cause, and a probe every 30 s lifts the halt. certsweep doctor helps to find it.`;
 }
 
+/** The batch, below what stands in its way. */
+export function describeLook({ detail, halts, lanesLost, unattended }: BatchLook): string {
+  const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker reads its chunks again.`;
+  return [
+    ...halts.map(describeHalt),
+    ...(lanesLost ? [lost] : []),
+    ...unattended.map(describeUnattended),
+    describeBatch(detail),
+  ].join('\n');
+}
+
+/** An account that has no worker. */
+export function describeUnattended(account: string): string {
+  return `No worker of account ${account} is to be seen: nothing of it is revoked until certsweep worker runs.`;
+}
+
 /** The batch as lines of `name  value`. */
-export function describeBatch(detail: BatchDetail): string {
+function describeBatch(detail: BatchDetail): string {
   const { etaSeconds, confirmedByAbsence } = detail;
   const rows: [string, string | number | undefined][] = [
     ['batch', detail.batch],

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { auditDemo, type DemoRow } from '../../../src/cli/demo/audit.ts';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import type { BatchDetail } from '../../../src/queue/overview.ts';
+import type { BatchDetail } from '../../../src/app/overview.ts';
 import { identify } from '../../../src/runtime/redis/process-identity.ts';
 import { generateCertificates } from '../../../src/sandbox/generate.ts';
 import type { SandboxReport } from '../../../src/sandbox/observations.ts';

@@ -3,7 +3,7 @@ import type { Certificate } from '../../../src/core/certificate.ts';
 import type { ManifestRow } from '../../../src/manifest/row.ts';
 import { ScratchUnavailable } from '../../../src/manifest/scratch-file.ts';
 import { SeenCertificates } from '../../../src/manifest/seen.ts';
-import { batchStatus, statusOf } from '../../../src/queue/overview.ts';
+import { batchStatus, statusOf } from '../../../src/app/overview.ts';
 import { planManifest, surveyManifest, type Submission } from '../../../src/queue/submit/submission.ts';
 import { certificatesOf, LedgerRoom } from '../../ledger/ledger-room.ts';
 

@@ -1,0 +1,26 @@
+import type { BatchState } from '../core/batch.ts';
+import { forgetBatch, type Forgotten } from '../ledger/forget.ts';
+import { STANDING_PREFIX } from '../ledger/ledger.ts';
+import type { Store } from './store.ts';
+
+/** What an operator does to a batch. */
+export type Change = 'pause' | 'resume' | 'cancel';
+
+export type ChangeOutcome =
+  | { readonly kind: 'changed' }
+  /** In this state the change has no meaning. */
+  | { readonly kind: 'refused'; readonly state: BatchState }
+  /** A direct batch takes in the jobs that other programs add: it cannot be cancelled while they do. */
+  | { readonly kind: 'is-direct' }
+  | { readonly kind: 'no-batch' };
+
+/** Pauses, resumes or cancels a batch; the workers hear of it within a second. */
+export async function changeBatch({ ledger }: Store, batch: string, change: Change): Promise<ChangeOutcome> {
+  if (change === 'cancel' && batch.startsWith(STANDING_PREFIX)) return { kind: 'is-direct' };
+  return ledger.change(batch, change);
+}
+
+/** Takes a finished batch out of Redis, its report included. */
+export async function forget({ redis, ledger }: Store, batch: string): Promise<Forgotten> {
+  return forgetBatch(redis, ledger, batch);
+}

@@ -1,0 +1,95 @@
+import type { BatchState } from '../core/batch.ts';
+import { STANDING_PREFIX } from '../ledger/ledger.ts';
+import { readHalts, type Halt } from '../limiter/halt-store.ts';
+import { allHalts, type AnyHalt } from '../limiter/host-halts.ts';
+import { ownersOf, unattended } from './accounts.ts';
+import { batchStatus, overview, type BatchDetail, type Overview } from './overview.ts';
+import type { Store } from './store.ts';
+
+/** `held`: something is halted, paused or lost, and goes on only when that ends. `some-dead`: it is done, with dead items. */
+export type Condition = 'fine' | 'held' | 'some-dead';
+
+/** All batches and halts at one moment. */
+export interface OverviewLook extends Overview {
+  readonly condition: Condition;
+}
+
+/** A batch at one moment, with what stands in its way. */
+export interface BatchLook {
+  readonly detail: BatchDetail;
+  readonly condition: Condition;
+  /** Nothing of it is pending, and nothing will be unless somebody adds to it or retries. */
+  readonly isDone: boolean;
+  /** What stops some of its items; none once it is done. */
+  readonly halts: readonly AnyHalt[];
+  /** Redis has lost which instances it holds: a worker reads its chunks again. */
+  readonly lanesLost: boolean;
+  /** The accounts of its items that no worker works for, while it should run. */
+  readonly unattended: readonly string[];
+}
+
+export async function lookAtAll({ redis, prefix, ledger }: Store): Promise<OverviewLook> {
+  const all = await overview(redis, prefix, ledger);
+  const isHeld = all.halts.length > 0 || all.batches.some(({ state }) => state === 'paused');
+  return { ...all, condition: isHeld ? 'held' : 'fine' };
+}
+
+/** Undefined when there is no such batch. */
+export async function lookAtBatch(store: Store, id: string): Promise<BatchLook | undefined> {
+  const { config, redis, prefix, ledger } = store;
+  const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), allHalts(redis, prefix), ledger.lanes(id)]);
+  if (detail === undefined) return undefined;
+  const isDone = isDrained(detail, 'paused');
+  const accounts = ownersOf(config, lanes);
+  const instances = new Set(lanes.map(({ instanceId }) => instanceId));
+  const stopsIt = ({ account, instanceId }: AnyHalt): boolean =>
+    instanceId === undefined ? accounts.has(account) : instances.has(instanceId);
+  const halts = isDone ? [] : all.filter(stopsIt);
+  const lanesLost = !isDone && detail.state !== 'planned' && !id.startsWith(STANDING_PREFIX) && lanes.length === 0;
+  return {
+    detail,
+    condition: conditionOf(detail, isDone, halts.length > 0 || lanesLost),
+    isDone,
+    halts,
+    lanesLost,
+    unattended: detail.state === 'running' && !isDone ? await unattended(store, accounts) : [],
+  };
+}
+
+/** What somebody sees who waits for the end of a batch. */
+export type WaitLook =
+  /** Every item is settled. */
+  | { readonly kind: 'settled'; readonly detail: BatchDetail }
+  /** It goes on, or, `paused`, only when it is resumed: nobody should wait for that. */
+  | {
+      readonly kind: 'goes-on' | 'paused';
+      readonly detail: BatchDetail;
+      /** Of all accounts. */
+      readonly halts: readonly Halt[];
+      readonly unattended: readonly string[];
+    }
+  /** Redis has it no longer. */
+  | { readonly kind: 'gone' };
+
+/** @param accounts - those of its items */
+export async function lookWhileWaiting(store: Store, batch: string, accounts: ReadonlySet<string>): Promise<WaitLook> {
+  const detail = await batchStatus(store.ledger, batch);
+  if (detail === undefined) return { kind: 'gone' };
+  if (isDrained(detail)) return { kind: 'settled', detail };
+  return {
+    kind: detail.state === 'paused' ? 'paused' : 'goes-on',
+    detail,
+    halts: await readHalts(store.redis, store.prefix),
+    unattended: await unattended(store, accounts),
+  };
+}
+
+/** @param other - a state in which it is not done either: a direct batch that is paused keeps what comes next waiting */
+function isDrained({ pending, state }: BatchDetail, other?: BatchState): boolean {
+  return pending === 0 && state !== 'planned' && state !== other;
+}
+
+function conditionOf({ state, dead }: BatchDetail, isDone: boolean, isStopped: boolean): Condition {
+  if (isDone) return dead > 0 ? 'some-dead' : 'fine';
+  return isStopped || state === 'paused' ? 'held' : 'fine';
+}

@@ -1,0 +1,78 @@
+import type { Redis } from 'ioredis';
+import { refuseNewerLayout } from '../ledger/layout.ts';
+import { Ledger } from '../ledger/ledger.ts';
+import { KEY_PREFIX } from '../queue/contract.ts';
+import type { Config } from '../runtime/config/config.ts';
+import { redisPlaceOf } from '../runtime/config/redis-place.ts';
+import { environment } from '../runtime/environment.ts';
+import { connect, type RedisRole } from '../runtime/redis/connection.ts';
+import { keepOpen } from '../runtime/redis/keep-open.ts';
+import type { RedisNotice } from '../runtime/redis/notice.ts';
+import { openRedis } from '../runtime/redis/open-redis.ts';
+
+/** An open store: what everything works on that a user can ask for. */
+export interface Store {
+  readonly config: Config;
+  readonly redis: Redis;
+  readonly ledger: Ledger;
+  readonly prefix: string;
+  /** Which Redis it is, for people. */
+  readonly where: string;
+}
+
+/** Who is told what happens to Redis while it is open. */
+export interface RedisListeners {
+  /** Hears what the embedded Redis does on its way up and down. */
+  readonly notice: (event: RedisNotice) => void;
+  /** Hears the errors of the connection. Default: nobody. */
+  readonly onError?: (error: Error) => void;
+}
+
+/** An open Redis with one connection. */
+export interface OpenConnection {
+  readonly redis: Redis;
+  /** Which Redis it is, for people. */
+  readonly where: string;
+  /** Ends the connection, and an embedded Redis that nobody else uses. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens Redis as the configuration says.
+ * @throws RedisUnavailable, or NewerLayout where a newer version works on it; then nothing stays open
+ */
+export async function openConnection(
+  config: Config,
+  role: RedisRole,
+  { notice, onError = () => undefined }: RedisListeners,
+): Promise<OpenConnection> {
+  const place = redisPlaceOf(config, environment);
+  // A worker outlives its Redis; a producer, which waits for an answer, is told instead.
+  const open = role === 'worker' ? await keepOpen(place, notice, onError) : await openRedis(place, notice);
+  const redis = connect(open, role, onError);
+  const close = async (): Promise<void> => {
+    redis.disconnect();
+    await open.close();
+  };
+  try {
+    await refuseNewerLayout(redis, KEY_PREFIX);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { redis, where: open.describe, close };
+}
+
+/**
+ * Opens the store that the configuration names.
+ * @throws RedisUnavailable within seconds, or NewerLayout; then nothing stays open
+ */
+export async function openStore(
+  config: Config,
+  listeners: RedisListeners,
+): Promise<Store & Pick<OpenConnection, 'close'>> {
+  const open = await openConnection(config, 'producer', listeners);
+  const { redis, where } = open;
+  const ledger = new Ledger(redis, KEY_PREFIX);
+  return { config, redis, ledger, prefix: KEY_PREFIX, where, close: () => open.close() };
+}

@@ -1,0 +1,103 @@
+import type { PlanDetails } from '../ledger/plan.ts';
+import type { ManifestRow } from '../manifest/row.ts';
+import type { ManifestSummary, Rejection } from '../queue/submit/manifest-summary.ts';
+import { planManifest, surveyManifest } from '../queue/submit/submission.ts';
+import type { Config } from '../runtime/config/config.ts';
+import { ownerIn } from './accounts.ts';
+import type { Store } from './store.ts';
+
+type Rows = AsyncIterable<readonly ManifestRow[]>;
+
+/** What became of a submission. */
+export interface Submitted {
+  /** Where the certificates are; null when none was accepted. */
+  readonly batch: string | null;
+  /** Certificates that will be revoked. */
+  readonly accepted: number;
+  /** Named twice, or pending already from an earlier submission: not accepted again. */
+  readonly duplicates: number;
+  /** Invalid ones. Without `skipInvalid` a single one refuses the whole submission. */
+  readonly rejected: number;
+  /** The first hundred of them; `line` is the position in the input, from 1. */
+  readonly rejections: readonly Rejection[];
+}
+
+/** Whether a manifest may run. `bad-rows`: it has some, and was not to be taken without them. `empty`: there is nothing to revoke. */
+export type ManifestCheck = { readonly kind: 'acceptable' | 'bad-rows' | 'empty'; readonly summary: ManifestSummary };
+
+export interface SubmitRequest extends PlanDetails {
+  /** Leave bad rows out, instead of refusing the manifest for them. */
+  readonly skipInvalid?: boolean;
+  /**
+   * Asked once the manifest is read whole and acceptable: how many certificates the operator means to revoke. Another number than the manifest's
+   * refuses it, and so does an error. Without it, nobody is asked.
+   */
+  readonly confirm?: (summary: ManifestSummary) => Promise<number>;
+}
+
+/** How a submission ends. Only after `running`, `at-work` and `unknown` may a certificate be revoked. */
+export type SubmitOutcome =
+  | { readonly kind: 'running'; readonly submitted: Submitted & { readonly batch: string } }
+  /** The same is at work already, as that batch: nothing was added. */
+  | { readonly kind: 'at-work'; readonly submitted: Submitted & { readonly batch: string } }
+  | { readonly kind: 'bad-rows'; readonly summary: ManifestSummary }
+  | { readonly kind: 'empty'; readonly summary: ManifestSummary }
+  /** The operator named another number than the manifest's. */
+  | { readonly kind: 'unconfirmed'; readonly confirmed: number; readonly summary: ManifestSummary }
+  /** Redis lost what was stored before it ran, or it waited for more than an hour. */
+  | { readonly kind: 'gone' }
+  /** Redis did not answer: it may run, now or later. */
+  | { readonly kind: 'unknown'; readonly batch: string; readonly rejected: number; readonly error: unknown };
+
+/**
+ * Reads a manifest whole and says whether it may run; touches nothing.
+ * @throws what the reader throws, and ScratchUnavailable
+ */
+export async function checkManifest(config: Config, rows: Rows, skipInvalid: boolean): Promise<ManifestCheck> {
+  return judge(await surveyManifest(rows, ownerIn(config)), skipInvalid);
+}
+
+/**
+ * Reads a manifest whole, checks it, has it confirmed and makes it a running batch.
+ * @throws what the reader, `confirm` or Redis throws, and ScratchUnavailable: then nothing was accepted
+ */
+export async function submitManifest(store: Store, rows: Rows, request: SubmitRequest): Promise<SubmitOutcome> {
+  const { skipInvalid = false, confirm, ...details } = request;
+  const plan = await planManifest(rows, ownerIn(store.config), store, details);
+  const { summary } = plan;
+  let mayRun = false;
+  try {
+    const check = judge(summary, skipInvalid);
+    if (check.kind !== 'acceptable') return { kind: check.kind, summary };
+    const confirmed = confirm === undefined ? summary.accepted : await confirm(summary);
+    if (confirmed !== summary.accepted) return { kind: 'unconfirmed', confirmed, summary };
+    mayRun = true;
+  } finally {
+    if (!mayRun) await plan.discard();
+  }
+  const activated = await plan.activate();
+  const { accepted, duplicates, rejected, rejections } = summary;
+  switch (activated.kind) {
+    case 'running':
+      return { kind: 'running', submitted: { batch: activated.batch, accepted, duplicates, rejected, rejections } };
+    case 'duplicate': {
+      const submitted = {
+        batch: activated.batch,
+        accepted: 0,
+        duplicates: duplicates + accepted,
+        rejected,
+        rejections,
+      };
+      return { kind: 'at-work', submitted };
+    }
+    case 'unknown':
+      return { kind: 'unknown', batch: activated.batch, rejected, error: activated.error };
+    case 'gone':
+      return { kind: 'gone' };
+  }
+}
+
+function judge(summary: ManifestSummary, skipInvalid: boolean): ManifestCheck {
+  if (summary.rejected > 0 && !skipInvalid) return { kind: 'bad-rows', summary };
+  return { kind: summary.accepted === 0 ? 'empty' : 'acceptable', summary };
+}
