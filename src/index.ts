@@ -1,9 +1,8 @@
 import { batchStatus, statusOf, type BatchStatus } from './app/overview.ts';
 import { openStore } from './app/store.ts';
 import { DirectSubmitter } from './app/submit-direct.ts';
-import { submitManifest, type SubmitOutcome, type Submitted } from './app/submit.ts';
+import { submitManifest, type Priority, type SubmitOutcome, type Submitted } from './app/submit.ts';
 import type { Certificate } from './core/certificate.ts';
-import type { Priority } from './ledger/batch-record.ts';
 import { rowOfObject, rowsOfObjects } from './manifest/objects.ts';
 import { loadConfig } from './runtime/config/load-config.ts';
 import { environment } from './runtime/environment.ts';
@@ -11,14 +10,12 @@ import { describeRedisError } from './runtime/redis/describe-error.ts';
 
 export type { Certificate } from './core/certificate.ts';
 export type { BatchState } from './core/batch.ts';
-export type { Priority } from './ledger/batch-record.ts';
 export type { BatchStatus } from './app/overview.ts';
-export type { Submitted } from './app/submit.ts';
-export type { Rejection } from './queue/submit/manifest-summary.ts';
+export type { Priority, Rejection, Submitted } from './app/submit.ts';
 export type { JobData } from './queue/contract.ts';
 export { CONTRACT_VERSION, JOB_NAME, JOB_PRIORITY, KEY_PREFIX, queueName } from './queue/contract.ts';
 export { ConfigError } from './runtime/config/faults.ts';
-export { NewerLayout } from './ledger/layout.ts';
+export { NewerLayout } from './app/store.ts';
 export { ScratchUnavailable } from './manifest/scratch-file.ts';
 export { RedisUnavailable } from './runtime/redis/describe-error.ts';
 

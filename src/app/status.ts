@@ -6,6 +6,9 @@ import { ownersOf, unattended } from './accounts.ts';
 import { batchStatus, overview, type BatchDetail, type Overview } from './overview.ts';
 import type { Store } from './store.ts';
 
+export { UNREACHABLE } from '../queue/host-watch.ts';
+export type { AnyHalt } from '../limiter/host-halts.ts';
+
 /** `held`: something is halted, paused or lost, and goes on only when that ends. `some-dead`: it is done, with dead items. */
 export type Condition = 'fine' | 'held' | 'some-dead';
 

@@ -10,6 +10,8 @@ import { keepOpen } from '../runtime/redis/keep-open.ts';
 import type { RedisNotice } from '../runtime/redis/notice.ts';
 import { openRedis } from '../runtime/redis/open-redis.ts';
 
+export { NewerLayout } from '../ledger/layout.ts';
+
 /** An open store: what everything works on that a user can ask for. */
 export interface Store {
   readonly config: Config;

@@ -6,6 +6,9 @@ import type { Config } from '../runtime/config/config.ts';
 import { ownerIn } from './accounts.ts';
 import type { Store } from './store.ts';
 
+export type { Priority } from '../ledger/batch-record.ts';
+export type { ManifestSummary, Rejection } from '../queue/submit/manifest-summary.ts';
+
 type Rows = AsyncIterable<readonly ManifestRow[]>;
 
 /** What became of a submission. */

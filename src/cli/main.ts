@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { NewerLayout } from '../ledger/layout.ts';
+import { NewerLayout } from '../app/store.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { ScratchUnavailable } from '../manifest/scratch-file.ts';
 import { ConfigError } from '../runtime/config/faults.ts';

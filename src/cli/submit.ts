@@ -4,12 +4,16 @@ import { isCancel, text } from '@clack/prompts';
 import { Option, type Command } from 'commander';
 import { unattendedOf } from '../app/accounts.ts';
 import type { Store } from '../app/store.ts';
-import { checkManifest, submitManifest, type SubmitOutcome } from '../app/submit.ts';
-import type { Priority } from '../ledger/batch-record.ts';
+import {
+  checkManifest,
+  submitManifest,
+  type ManifestSummary,
+  type Priority,
+  type SubmitOutcome,
+} from '../app/submit.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import type { ManifestRow } from '../manifest/row.ts';
-import type { ManifestSummary } from '../queue/submit/manifest-summary.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { describeSummary, describeUnknown } from './text/plan.ts';

@@ -1,5 +1,5 @@
 import { estimate } from '../../app/estimate.ts';
-import type { ManifestSummary } from '../../queue/submit/manifest-summary.ts';
+import type { ManifestSummary } from '../../app/submit.ts';
 import type { Config } from '../../runtime/config/config.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { count, duration, groupDigits, printable, table } from './terminal.ts';

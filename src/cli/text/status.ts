@@ -1,7 +1,5 @@
-import { UNREACHABLE } from '../../queue/host-watch.ts';
-import type { AnyHalt } from '../../limiter/host-halts.ts';
 import type { BatchDetail, Overview } from '../../app/overview.ts';
-import type { BatchLook } from '../../app/status.ts';
+import { UNREACHABLE, type AnyHalt, type BatchLook } from '../../app/status.ts';
 import { duration, printable, table } from './terminal.ts';
 
 /** A halt, loud and with the next step. */
