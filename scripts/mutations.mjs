@@ -155,7 +155,7 @@ const MUTATIONS = [
     tests: ['test/queue/overtaken.test.ts'],
   },
   {
-    name: 'a paused batch of single jobs is completed by its last settle',
+    name: 'a paused direct batch is completed by its last settle',
     file: 'src/ledger/script-parts.lua.ts',
     from: "if f[6] == 'paused' and not f[7] then return 'settled' end",
     to: '',
