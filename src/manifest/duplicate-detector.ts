@@ -9,11 +9,11 @@ const SHARDS = 16;
 const MOST_SLOTS = 65_536;
 
 /**
- * The certificates met so far, to find duplicates among millions. Keeps 128 bits of a SHA-256 in place of the text: among ten
+ * Finds duplicates among millions of certificates. Keeps 128 bits of a SHA-256 in place of the text: among ten
  * million certificates two different ones look alike with a chance of 1 in 10^24. Up to some 780,000 they are in memory, in
  * 16 MB; what is more goes to a file in the folder for temporary files, 22 bytes each, of which 1.4 stay in memory.
  */
-export class SeenCertificates {
+export class DuplicateDetector {
   readonly #file: ScratchFile;
   readonly #shards: readonly DigestSet[];
   readonly #digest = new Uint32Array(DIGEST_WORDS);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ScratchUnavailable } from '../../src/manifest/scratch-file.ts';
-import { SeenCertificates } from '../../src/manifest/seen.ts';
+import { DuplicateDetector } from '../../src/manifest/duplicate-detector.ts';
 import { generateCertificates } from '../../src/sandbox/generate.ts';
 
 const CA = { instanceId: 'post-cn-a', caSn: '00aa' };
@@ -12,10 +12,10 @@ const CA = { instanceId: 'post-cn-a', caSn: '00aa' };
 const SMALLEST = { mostSlots: 16 };
 
 function withSeen(
-  options: ConstructorParameters<typeof SeenCertificates>[0],
-  work: (seen: SeenCertificates) => void,
+  options: ConstructorParameters<typeof DuplicateDetector>[0],
+  work: (seen: DuplicateDetector) => void,
 ): void {
-  const seen = new SeenCertificates(options);
+  const seen = new DuplicateDetector(options);
   try {
     work(seen);
   } finally {
@@ -23,7 +23,7 @@ function withSeen(
   }
 }
 
-describe('SeenCertificates', () => {
+describe('DuplicateDetector', () => {
   it.each([
     ['in memory', {}],
     ['in memory and in a file', SMALLEST],

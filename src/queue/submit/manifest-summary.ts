@@ -1,6 +1,6 @@
 import type { Certificate } from '../../core/certificate.ts';
 import type { ManifestRow } from '../../manifest/row.ts';
-import { SeenCertificates } from '../../manifest/seen.ts';
+import { DuplicateDetector } from '../../manifest/duplicate-detector.ts';
 
 /** A row that is no item, and why. `line` counts from 1. */
 export interface Rejection {
@@ -29,19 +29,29 @@ export interface InstanceShare {
 /** Rejections kept with their reasons: enough to see what is wrong, and bounded for a manifest that is wrong all over. */
 export const REJECTIONS_KEPT = 100;
 
+/** What finds the duplicates of a manifest. */
+export type Duplicates = Pick<DuplicateDetector, 'add' | 'close'>;
+
 /** Counts the rows of one manifest, one by one, and tells which are new items. Must be closed, also after an error. */
 export class ManifestSummarizer {
   readonly #accountOf: (instanceId: string) => string | undefined;
-  readonly #seen = new SeenCertificates();
+  readonly #duplicateDetector: Duplicates;
   readonly #items = new Map<string, { account: string; items: number }>();
   readonly #rejections: Rejection[] = [];
   #accepted = 0;
   #duplicates = 0;
   #rejected = 0;
 
-  /** @param accountOf - the name of the account that has the instance */
-  constructor(accountOf: (instanceId: string) => string | undefined) {
+  /**
+   * @param accountOf - the name of the account that has the instance
+   * @param duplicateDetector - of this manifest alone; closed with the summarizer
+   */
+  constructor(
+    accountOf: (instanceId: string) => string | undefined,
+    duplicateDetector: Duplicates = new DuplicateDetector(),
+  ) {
     this.#accountOf = accountOf;
+    this.#duplicateDetector = duplicateDetector;
   }
 
   /**
@@ -57,7 +67,7 @@ export class ManifestSummarizer {
       const reason = `no account of the configuration has the instance ${JSON.stringify(instanceId)}: add it under accounts.<name>.instances`;
       return this.#reject(row.line, reason);
     }
-    if (!this.#seen.add(certificate)) {
+    if (!this.#duplicateDetector.add(certificate)) {
       this.#duplicates += 1;
       return undefined;
     }
@@ -78,7 +88,7 @@ export class ManifestSummarizer {
 
   /** What was counted stays. */
   close(): void {
-    this.#seen.close();
+    this.#duplicateDetector.close();
   }
 
   #open(instanceId: string): { account: string; items: number } | undefined {

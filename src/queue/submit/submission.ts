@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { Plan, type Activated, type PlanDetails } from '../../ledger/plan.ts';
 import type { ManifestRow } from '../../manifest/row.ts';
-import { ManifestSummarizer, type ManifestSummary } from './manifest-summary.ts';
+import { ManifestSummarizer, type Duplicates, type ManifestSummary } from './manifest-summary.ts';
 
 /** A manifest that was read whole and stored, and that runs only once it is activated. */
 export interface Submission {
@@ -17,13 +17,15 @@ type Rows = AsyncIterable<readonly ManifestRow[]>;
 
 /**
  * Reads a manifest to its end and counts; touches nothing.
+ * @param duplicates - other than the default for tests
  * @throws what the reader throws, and ScratchUnavailable
  */
 export async function surveyManifest(
   rows: Rows,
   accountOf: (instanceId: string) => string | undefined,
+  duplicates?: Duplicates,
 ): Promise<ManifestSummary> {
-  const summarizer = new ManifestSummarizer(accountOf);
+  const summarizer = new ManifestSummarizer(accountOf, duplicates);
   try {
     for await (const batch of rows) for (const row of batch) summarizer.add(row);
   } finally {
@@ -35,6 +37,7 @@ export async function surveyManifest(
 /**
  * Reads a manifest once, storing its items as a plan on the way, so that memory hardly grows with it. Nothing of it can run before
  * `activate`; a plan whose submitter dies goes away by itself.
+ * @param duplicates - other than the default for tests
  * @throws what the reader or Redis throws, or ScratchUnavailable, after the plan was discarded
  */
 export async function planManifest(
@@ -42,9 +45,10 @@ export async function planManifest(
   accountOf: (instanceId: string) => string | undefined,
   store: { readonly redis: Redis; readonly ledger: Ledger },
   details: PlanDetails,
+  duplicates?: Duplicates,
 ): Promise<Submission> {
   const plan = new Plan(store.redis, store.ledger, details, Date.now());
-  const summarizer = new ManifestSummarizer(accountOf);
+  const summarizer = new ManifestSummarizer(accountOf, duplicates);
   try {
     for await (const batch of rows) {
       for (const row of batch) {

@@ -1,15 +1,14 @@
-import { afterAll, afterEach, expect, it, vi } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { ManifestRow } from '../../../src/manifest/row.ts';
 import { ScratchUnavailable } from '../../../src/manifest/scratch-file.ts';
-import { SeenCertificates } from '../../../src/manifest/seen.ts';
 import { batchStatus, statusOf } from '../../../src/app/overview.ts';
+import type { Duplicates } from '../../../src/queue/submit/manifest-summary.ts';
 import { planManifest, surveyManifest, type Submission } from '../../../src/queue/submit/submission.ts';
 import { certificatesOf, LedgerRoom } from '../../ledger/ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
-afterEach(() => vi.restoreAllMocks());
 
 const accountOf = (instanceId: string): string | undefined =>
   ({ 'post-cn-a': 'fleet', 'post-cn-b': 'fleet', 'post-cn-c': 'lab' })[instanceId];
@@ -21,8 +20,10 @@ async function* pagesOf(rows: readonly ManifestRow[], failure?: Error): AsyncGen
   if (failure !== undefined) throw failure;
 }
 
-const plan = (rows: readonly ManifestRow[], failure?: Error): Promise<Submission> =>
-  planManifest(pagesOf(rows, failure), accountOf, { redis: room.redis, ledger: room.ledger }, { priority: 'bulk' });
+const plan = (rows: readonly ManifestRow[], failure?: Error, duplicates?: Duplicates): Promise<Submission> => {
+  const { redis, ledger } = room;
+  return planManifest(pagesOf(rows, failure), accountOf, { redis, ledger }, { priority: 'bulk' }, duplicates);
+};
 
 it('counts what is accepted, named twice and rejected, the same for a survey and a plan', async () => {
   const items = certificatesOf(30, ['post-cn-a', 'post-cn-b', 'post-cn-c']);
@@ -72,26 +73,30 @@ it('leaves nothing behind when there is no room to find duplicates in', async ()
   const before = await room.keysWith('');
   const failure = new ScratchUnavailable('/scratch', new Error('full'));
   let added = 0;
-  vi.spyOn(SeenCertificates.prototype, 'add').mockImplementation(() => {
-    added += 1;
-    // Two chunks are written or on their way by then.
-    if (added > 2_500) throw failure;
-    return true;
-  });
-  await expect(plan(rowsOf(certificatesOf(2_600)))).rejects.toBe(failure);
+  const full: Duplicates = {
+    add() {
+      added += 1;
+      // Two chunks are written or on their way by then.
+      if (added > 2_500) throw failure;
+      return true;
+    },
+    close: () => undefined,
+  };
+  await expect(plan(rowsOf(certificatesOf(2_600)), undefined, full)).rejects.toBe(failure);
   expect((await room.keysWith('')).toSorted()).toEqual(before.toSorted());
 });
 
 it('gives the room back in which it found duplicates, however it ends', async () => {
-  const close = vi.spyOn(SeenCertificates.prototype, 'close');
+  let closed = 0;
+  const duplicates: Duplicates = { add: () => true, close: () => void (closed += 1) };
   const rows = rowsOf(certificatesOf(3));
   const failure = new Error('the file is gone');
-  await surveyManifest(pagesOf(rows), accountOf);
-  expect(close).toHaveBeenCalledTimes(1);
-  await expect(surveyManifest(pagesOf(rows, failure), accountOf)).rejects.toBe(failure);
-  expect(close).toHaveBeenCalledTimes(2);
-  await (await plan(rows)).discard();
-  expect(close).toHaveBeenCalledTimes(3);
-  await expect(plan(rows, failure)).rejects.toBe(failure);
-  expect(close).toHaveBeenCalledTimes(4);
+  await surveyManifest(pagesOf(rows), accountOf, duplicates);
+  expect(closed).toBe(1);
+  await expect(surveyManifest(pagesOf(rows, failure), accountOf, duplicates)).rejects.toBe(failure);
+  expect(closed).toBe(2);
+  await (await plan(rows, undefined, duplicates)).discard();
+  expect(closed).toBe(3);
+  await expect(plan(rows, failure, duplicates)).rejects.toBe(failure);
+  expect(closed).toBe(4);
 });
