@@ -13,6 +13,7 @@ import type { Latency } from '../sandbox/seeded.ts';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { configOf, type CommonOptions } from './session.ts';
 import { print, printJson, say } from './text/terminal.ts';
+import { wholeNumber } from './whole-number.ts';
 
 interface SandboxOptions extends CommonOptions {
   readonly port: string;
@@ -142,9 +143,4 @@ function parseLatency(text: string): Latency {
   if (median !== undefined && p99 !== undefined)
     return { kind: 'lognormal', medianMs: Number(median), p99Ms: Number(p99) };
   return { kind: 'fixed', ms: wholeNumber('--latency', text) };
-}
-
-function wholeNumber(option: string, text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new CommandEnd(EXIT.usage, `${option} ${text} is not a whole number.`);
 }

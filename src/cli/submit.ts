@@ -21,6 +21,7 @@ import { describeUnattended } from './text/status.ts';
 import { configOf, withStore, type CommonOptions } from './session.ts';
 import { count, groupDigits, printJson, say } from './text/terminal.ts';
 import { waitForBatch } from './wait.ts';
+import { wholeNumber } from './whole-number.ts';
 
 interface SubmitOptions extends CommonOptions {
   readonly execute?: boolean;
@@ -47,7 +48,9 @@ export function addSubmit(program: Command): void {
     .argument('<manifest>', 'a .csv or .ndjson file, or - for standard input')
     .option('--execute', 'store the batch and have the workers revoke it')
     .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
-    .option('--confirm <n>', 'confirm the number of certificates without being asked', wholeNumber)
+    .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
+      wholeNumber('--confirm', value),
+    )
     .option('--wait', 'wait until every item is settled, showing progress on stderr')
     .addOption(new Option('--priority <p>', 'urgent runs before bulk').choices(['urgent', 'bulk']).default('bulk'))
     .option('--instance <id>', 'instance of every row that names none')
@@ -223,9 +226,4 @@ async function confirmedNumber(accepted: number, options: SubmitOptions): Promis
   if (isCancel(answer)) throw new CommandEnd(EXIT.interrupted, 'Interrupted. Nothing was touched.');
   const typed = answer?.replaceAll(',', '').trim() ?? '';
   return /^[1-9]\d*$/.test(typed) ? Number(typed) : Number.NaN;
-}
-
-function wholeNumber(value: string): number {
-  if (!/^\d{1,15}$/.test(value)) throw new CommandEnd(EXIT.usage, `--confirm ${value} is not a whole number.`);
-  return Number(value);
 }

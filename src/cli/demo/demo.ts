@@ -19,14 +19,15 @@ import { auditDemo, describeDemo, type DemoRow } from './audit.ts';
 import { CommandEnd, EXIT } from '../exit.ts';
 import { Progress } from '../text/progress.ts';
 import { SANDBOX_ACCOUNT } from '../sandbox.ts';
-import { groupDigits, print, say } from '../text/terminal.ts';
+import { print, say } from '../text/terminal.ts';
+import { wholeNumber } from '../whole-number.ts';
 
 interface DemoOptions {
   readonly count: number;
   readonly out: string;
 }
 
-const MOST = 100_000;
+const COUNTS = { least: 1, most: 100_000 };
 const REPORT = 'certsweep-demo-report.csv';
 const LOG_LINES = 20;
 const LOOK_EVERY_MS = 250;
@@ -46,7 +47,7 @@ export function addDemo(program: Command): void {
     .description(
       'Starts a private Redis, a sandbox that misbehaves on purpose and a worker, submits a generated manifest, and checks that every certificate is accounted for. It needs no account and touches none, and leaves nothing but the report. Exit code 1 when the accounting does not add up.',
     )
-    .option('--count <n>', 'certificates to revoke', wholeNumber, 5_000)
+    .option('--count <n>', 'certificates to revoke', (value: string) => wholeNumber('--count', value, COUNTS), 5_000)
     .option('--out <dir>', 'folder for the report', '.')
     .action(demo);
 }
@@ -184,10 +185,4 @@ async function refuseUnwritable(folder: string): Promise<void> {
     const why = error instanceof Error ? error.message : String(error);
     throw new CommandEnd(EXIT.usage, `The report cannot be written into ${folder} (${why}): give another with --out.`);
   }
-}
-
-function wholeNumber(value: string): number {
-  const number = Number(value);
-  if (/^\d+$/.test(value) && number >= 1 && number <= MOST) return number;
-  throw new CommandEnd(EXIT.usage, `--count ${value} is not a whole number from 1 to ${groupDigits(MOST)}.`);
 }
