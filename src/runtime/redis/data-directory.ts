@@ -4,7 +4,7 @@ import { lstat, mkdir, open, readFile, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
-import { currentUser, hasCode, readOwnFile, replaceOwnFile } from './own-files.ts';
+import { currentUser, hasCode, isTorn, parseOwnFile, readOwnFile, replaceOwnFile } from './own-files.ts';
 import { socketForServer, socketRefusal } from './private-socket.ts';
 import { processIdentitySchema } from './process-identity.ts';
 
@@ -79,19 +79,17 @@ function notOurs(uid: number, me: number): string {
   return `belongs to user ${uid}, and this is user ${me}: run as that user, or give it over with chown -R ${me}, or choose another data directory`;
 }
 
-/** @throws RedisUnavailable when the record is there but cannot be understood */
+/**
+ * @returns undefined when there is none. One that a power cut has torn is none either: its process is dead, and a server judges by itself whether
+ * it can read the data
+ * @throws RedisUnavailable when this version does not understand it
+ */
 export async function readRecord(directory: string): Promise<ServerRecord | undefined> {
   const path = join(directory, 'server.json');
   const text = await readOwnFile(path);
   if (text === undefined) return undefined;
-  try {
-    return recordSchema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new RedisUnavailable(
-      `${path} was not written by this version: use the version of certsweep that wrote it, or another data directory`,
-      { cause: error },
-    );
-  }
+  const content = parseOwnFile(path, text, recordSchema);
+  return content.kind === 'torn' ? undefined : content.value;
 }
 
 export async function writeRecord(directory: string, record: ServerRecord): Promise<void> {
@@ -102,7 +100,7 @@ export async function writeRecord(directory: string, record: ServerRecord): Prom
 export async function readPassword(directory: string): Promise<string> {
   const path = join(directory, 'password');
   const kept = await readOwnFile(path);
-  if (kept !== undefined && kept.trim() !== '') return kept.trim();
+  if (kept !== undefined && !isTorn(kept)) return kept.trim();
   const password = randomBytes(32).toString('base64url');
   await replaceOwnFile(path, `${password}\n`);
   return password;

@@ -2,6 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
 
 /*
@@ -27,19 +28,41 @@ export async function readOwnFile(path: string): Promise<string | undefined> {
   }
 }
 
-/** Replaces the file: old or new, never half, since rename(2) replaces in one step. */
+/** What one of our files of JSON says. `torn`: nothing, since a power cut came before its text was on disk. */
+export type Content<T> = { readonly kind: 'whole'; readonly value: T } | { readonly kind: 'torn' };
+
+/** @throws RedisUnavailable when it says what this version does not understand */
+export function parseOwnFile<T>(path: string, text: string, schema: z.ZodType<T>): Content<T> {
+  if (isTorn(text)) return { kind: 'torn' };
+  try {
+    return { kind: 'whole', value: schema.parse(JSON.parse(text)) };
+  } catch (error) {
+    throw new RedisUnavailable(
+      `${path} was not written by this version: use the version of certsweep that wrote it, or another data directory`,
+      { cause: error },
+    );
+  }
+}
+
+/** Empty, or with the length of what was to be written and only zeros: so file systems show a file whose text a power cut has taken. */
+export function isTorn(text: string): boolean {
+  return text.replaceAll('\0', '').trim() === '';
+}
+
+/** Replaces the file: old or new, never half. rename(2) replaces in one step, and a power cut finds the new text on disk before it. */
 export async function replaceOwnFile(path: string, text: string): Promise<void> {
   const draft = `${path}.new`;
   await rm(draft, { force: true });
-  await createOwnFile(draft, text);
+  await createOwnFile(draft, text, { toDisk: true });
   await rename(draft, path);
 }
 
 /** @throws EEXIST when something is there already, a link too */
-export async function createOwnFile(path: string, text: string): Promise<void> {
+export async function createOwnFile(path: string, text: string, { toDisk = false } = {}): Promise<void> {
   const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     await file.writeFile(text);
+    if (toDisk) await file.sync();
   } finally {
     await file.close();
   }
