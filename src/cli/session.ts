@@ -43,20 +43,24 @@ export async function withStore<T>(options: CommonOptions, work: (store: Store) 
   );
 }
 
+/** @param work - a worker also hears when its Redis has gone for good */
 export async function withRedis<T>(
   config: Config,
   role: RedisRole,
   notice: (event: RedisNotice) => void,
-  work: (redis: Redis, where: string) => Promise<T>,
+  work: (redis: Redis, where: string, gone: Promise<Error>) => Promise<T>,
   onError: (error: Error) => void = () => undefined,
 ): Promise<T> {
   const place = redisPlaceOf(config, environment);
-  // A worker outlives its Redis; whoever waits for an answer is told instead.
-  const open = role === 'worker' ? await keepOpen(place, notice, onError) : await openRedis(place, notice);
+  // A worker outlives its Redis; who waits for an answer is told instead.
+  const open =
+    role === 'worker'
+      ? await keepOpen(place, notice, onError)
+      : { ...(await openRedis(place, notice)), gone: new Promise<never>(() => undefined) };
   const redis = connect(open, role, onError);
   try {
     await refuseNewerLayout(redis, KEY_PREFIX);
-    return await work(redis, open.describe);
+    return await work(redis, open.describe, open.gone);
   } finally {
     redis.disconnect();
     await open.close();

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, readFile, realpath } from 'node:fs/promises';
+import { lstat, mkdir, open, readFile, realpath, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
 import { currentUser, hasCode, isTorn, parseOwnFile, readOwnFile, replaceOwnFile } from './own-files.ts';
-import { socketForServer, socketRefusal } from './private-socket.ts';
+import { FOLDER_ONLY, openAgain, type OwnFolder } from './own-folder.ts';
+import { SOCKET_NAME, socketRefusal } from './private-socket.ts';
 import { processIdentitySchema } from './process-identity.ts';
 
 /** What is kept beside the data in `server.json`: who wrote it, and which process serves it. */
@@ -19,23 +19,22 @@ const recordSchema = z.object({
   process: processIdentitySchema.exactOptional(),
 });
 
+const LOG_NAME = 'redis.log';
 const TEMPLATE = new URL('../../../config/redis.conf', import.meta.url);
 
 /**
  * Makes the embedded Redis' own folder below the data directory: its mode is set to 0700, which must not happen to a directory that a person
  * shares with other things.
- * @returns its real path: whatever links lead to it, all processes know it by one name
  */
-export async function prepareDirectory(dataDir: string): Promise<string> {
+export async function prepareDirectory(dataDir: string): Promise<OwnFolder> {
   const given = join(resolve(dataDir), 'redis');
   try {
     await mkdir(resolve(dataDir), { recursive: true, mode: 0o700 });
     const directory = join(await realpath(dataDir), 'redis');
     await makeIfMissing(directory);
-    await closeToOthers(directory);
     const refusal = socketRefusal(directory);
     if (refusal !== undefined) throw new Error(refusal);
-    return directory;
+    return await openFirst(directory);
   } catch (error) {
     if (error instanceof RedisUnavailable) throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -53,19 +52,32 @@ async function makeIfMissing(directory: string): Promise<void> {
   }
 }
 
-/** Through one handle, so that what is looked at and what is changed are the same. */
-async function closeToOthers(directory: string): Promise<void> {
+/**
+ * The folder that was prepared before, whatever the data directory's path leads to by now.
+ * @throws FolderMoved
+ */
+export async function findAgain(folder: OwnFolder): Promise<OwnFolder> {
+  const handle = await openAgain(folder);
+  return closeToOthers(handle, folder.path);
+}
+
+async function openFirst(directory: string): Promise<OwnFolder> {
   if ((await lstat(directory)).isSymbolicLink()) {
     throw new RedisUnavailable(
       `${directory} is a symbolic link, which is not followed: give the folder it leads to as the data directory, without "redis" at its end`,
     );
   }
-  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  return closeToOthers(await open(directory, FOLDER_ONLY), directory);
+}
+
+/** Through one handle, so that what is looked at and what is changed are the same. */
+async function closeToOthers(handle: FileHandle, path: string): Promise<OwnFolder> {
   try {
-    const { uid, mode } = await handle.stat();
+    const { uid, mode, dev: device, ino: inode } = await handle.stat({ bigint: true });
     const me = currentUser();
-    if (me !== undefined && uid !== me) throw new RedisUnavailable(`${directory} ${notOurs(uid, me)}`);
-    if ((mode & 0o777) !== 0o700) await handle.chmod(0o700);
+    if (me !== undefined && Number(uid) !== me) throw new RedisUnavailable(`${path} ${notOurs(Number(uid), me)}`);
+    if ((Number(mode) & 0o777) !== 0o700) await handle.chmod(0o700);
+    return { path, device, inode };
   } finally {
     await handle.close();
   }
@@ -108,7 +120,8 @@ export async function readPassword(directory: string): Promise<string> {
 
 /**
  * Writes the server's configuration: the documented template, then what belongs to this directory; in redis.conf the last word counts. The
- * password is in this file, mode 0600, because the command line can be read by everyone.
+ * password is in this file, mode 0600, because the command line can be read by everyone. No path in it leads elsewhere when the directory is
+ * moved: a server that ends removes its socket by the name it was given, and another may listen where the directory was.
  * @returns its path
  */
 export async function writeConfiguration(
@@ -116,24 +129,24 @@ export async function writeConfiguration(
   settings: { readonly password: string; readonly appendFsync: 'everysec' | 'always' },
 ): Promise<string> {
   const own: readonly (readonly [string, string])[] = [
-    ['dir', directory],
+    ['dir', '.'],
     ['port', '0'],
-    ['unixsocket', socketForServer(directory)],
+    ['unixsocket', SOCKET_NAME],
     ['unixsocketperm', '700'],
     ['requirepass', settings.password],
     ['appendfsync', settings.appendFsync],
-    ['logfile', logPath(directory)],
+    ['logfile', LOG_NAME],
     ['daemonize', 'no'],
   ];
   const lines = own.map(([name, value]) => `${name} ${JSON.stringify(value)}`);
   const path = join(directory, 'redis.conf');
-  const head = '# Generated at every start; changes are lost.';
+  const head = '# Generated at every start; changes are lost. For a server that is started in this folder.';
   await replaceOwnFile(path, [head, await readFile(TEMPLATE, 'utf8'), ...lines, ''].join('\n'));
   return path;
 }
 
 export function logPath(directory: string): string {
-  return join(directory, 'redis.log');
+  return join(directory, LOG_NAME);
 }
 
 /** The server's last words, for an error message. */

@@ -11,6 +11,7 @@ export type RedisNotice =
   | { readonly kind: 'loading' }
   | { readonly kind: 'lost'; readonly pid: number }
   | { readonly kind: 'left-running'; readonly pid: number; readonly clients: number }
+  | { readonly kind: 'left-behind'; readonly pid: number; readonly directory: string }
   | { readonly kind: 'stopped'; readonly pid: number };
 
 /** One sentence for a log or a terminal. */
@@ -34,6 +35,8 @@ export function describeNotice(notice: RedisNotice): string {
       return `The connection to Redis (process ${notice.pid}) was lost`;
     case 'left-running':
       return `Redis (process ${notice.pid}) keeps running: ${notice.clients} other connection(s) use it`;
+    case 'left-behind':
+      return `Redis (process ${notice.pid}) keeps running: its folder ${notice.directory} was moved, and the next command on where it is now stops it. Or end it with kill ${notice.pid}`;
     case 'stopped':
       return `Redis (process ${notice.pid}) was stopped and its data is on disk`;
   }

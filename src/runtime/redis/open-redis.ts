@@ -4,7 +4,7 @@ import { keyOwner } from './cluster.ts';
 import type { RedisNode } from './cluster.ts';
 import { CONNECTION_NAME, connectOnce, waitWhileLoading } from './connection.ts';
 import type { RedisTarget } from './connection.ts';
-import { logPath, prepareDirectory, readLogTail, readRecord } from './data-directory.ts';
+import { findAgain, logPath, prepareDirectory, readLogTail, readRecord } from './data-directory.ts';
 import { describeRedisError, RedisUnavailable } from './describe-error.ts';
 import { adoptServer, startServer, stopServer } from './embedded-server.ts';
 import type { Running } from './embedded-server.ts';
@@ -12,6 +12,8 @@ import { givenByCluster, givenBySentinel, givenByUrl } from './given-redis.ts';
 import type { ClusterPlace, GivenRedis, SentinelPlace } from './given-redis.ts';
 import { locateServer } from './locate.ts';
 import type { RedisNotice } from './notice.ts';
+import { leadsTo, type OwnFolder } from './own-folder.ts';
+import { isAlive } from './process-identity.ts';
 import { withStartLock } from './start-lock.ts';
 
 /** A Redis that answers. Close it after the connections made from it. */
@@ -21,6 +23,8 @@ export interface OpenRedis extends RedisTarget {
   readonly options: RedisOptions;
   /** For people; without the password. */
   readonly describe: string;
+  /** Only of an embedded one. */
+  readonly folder?: OwnFolder;
   /** An embedded server that nobody else uses is stopped, its data on disk. May be called twice. */
   close(): Promise<void>;
 }
@@ -42,14 +46,20 @@ const LOCK_WAIT_MS = 60_000;
 /**
  * Opens the given Redis, or adopts or starts the private one of the data directory.
  * @param notice - hears what is done on the way; also later, `lost` when the embedded server goes away
- * @throws RedisUnavailable with a message for a person: within 5 s when a given Redis does not answer
+ * @param again - the folder that was opened before: no other one is opened, whatever the data directory's path leads to by now
+ * @throws RedisUnavailable with a message for a person: within 5 s when a given Redis does not answer; FolderMoved when `again` is gone
  */
-export async function openRedis(where: RedisPlace, notice: (event: RedisNotice) => void): Promise<OpenRedis> {
+export async function openRedis(
+  where: RedisPlace,
+  notice: (event: RedisNotice) => void,
+  again?: OwnFolder,
+): Promise<OpenRedis> {
   const { url, sentinel, cluster } = where;
   if (url !== undefined) return openGiven(givenByUrl(url), notice);
   if (sentinel !== undefined) return openGiven(givenBySentinel(sentinel), notice);
   if (cluster !== undefined) return openGiven(givenByCluster(cluster), notice);
-  return openEmbedded(where, notice);
+  const folder = again === undefined ? await prepareDirectory(where.dataDir) : await findAgain(again);
+  return openEmbedded(folder, where.appendFsync ?? 'everysec', notice);
 }
 
 async function openGiven(given: GivenRedis, notice: (event: RedisNotice) => void): Promise<OpenRedis> {
@@ -83,15 +93,19 @@ async function askNodes(nodes: readonly RedisNode[], options: RedisOptions): Pro
   await Promise.any(nodes.map(ask));
 }
 
-async function openEmbedded(where: RedisPlace, notice: (event: RedisNotice) => void): Promise<OpenRedis> {
-  const directory = await prepareDirectory(where.dataDir);
+async function openEmbedded(
+  folder: OwnFolder,
+  appendFsync: 'everysec' | 'always',
+  notice: (event: RedisNotice) => void,
+): Promise<OpenRedis> {
+  const directory = folder.path;
   // One connection per opening tells other processes that the server is in use; its name tells it from the ordinary ones.
   const presence = `${CONNECTION_NAME}:${randomBytes(4).toString('hex')}`;
-  const running = await join(directory, presence, where.appendFsync ?? 'everysec', notice);
+  const running = await join(folder, presence, appendFsync, notice);
   const { client, options } = running;
   try {
     await waitWhileLoading(client, () => notice({ kind: 'loading' }));
-    if (where.appendFsync === 'always') await client.config('SET', 'appendfsync', 'always');
+    if (appendFsync === 'always') await client.config('SET', 'appendfsync', 'always');
   } catch (error) {
     client.disconnect();
     throw new RedisUnavailable(
@@ -111,18 +125,20 @@ async function openEmbedded(where: RedisPlace, notice: (event: RedisNotice) => v
     kind: 'embedded',
     options,
     describe: `embedded Redis in ${directory}`,
-    close: () => (closing ??= leave(directory, running, presence, notice)),
+    folder,
+    close: () => (closing ??= leave(folder, running, presence, notice)),
   };
 }
 
 async function join(
-  directory: string,
+  folder: OwnFolder,
   presence: string,
   appendFsync: 'everysec' | 'always',
   notice: (event: RedisNotice) => void,
 ): Promise<Running> {
+  const directory = folder.path;
   const adopt = async (lock: { readonly afterDeath: boolean }) => {
-    const adopted = await adoptServer(directory, presence, lock.afterDeath);
+    const adopted = await adoptServer(folder, presence, lock.afterDeath);
     if (adopted !== undefined) notice({ kind: 'adopted', pid: adopted.process.pid });
     return adopted;
   };
@@ -135,7 +151,7 @@ async function join(
     if (other !== undefined) return other;
     notice({ kind: 'starting', binary, directory });
     const startMs = performance.now();
-    const started = await startServer(directory, binary, appendFsync, presence);
+    const started = await startServer(folder, binary, appendFsync, presence);
     notice({ kind: 'started', pid: started.process.pid, tookMs: Math.round(performance.now() - startMs) });
     return started;
   });
@@ -143,15 +159,23 @@ async function join(
 
 /** Under the lock, so that nobody adopts the server between counting its users and stopping it. */
 async function leave(
-  directory: string,
+  folder: OwnFolder,
   running: Running,
   presence: string,
   notice: (event: RedisNotice) => void,
 ): Promise<void> {
+  const directory = folder.path;
+  if (!(await leadsTo(directory, folder))) {
+    // What is there now, and its lock, are none of ours.
+    running.client.disconnect();
+    const { pid } = running.process;
+    if (await isAlive(running.process)) notice({ kind: 'left-behind', pid, directory });
+    return;
+  }
   await withStartLock(directory, LOCK_WAIT_MS, async (lock) => {
     running.client.disconnect();
-    // Asked anew: the server may have died since, and another process may have started the next one.
-    const current = await adoptServer(directory, presence, lock.afterDeath);
+    // Asked again: the server may have died since, and another process may have started the next one.
+    const current = await adoptServer(folder, presence, lock.afterDeath);
     if (current === undefined) return;
     const { pid } = current.process;
     try {

@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs';
-import { lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
@@ -147,20 +147,6 @@ async function lstatIfThere(path: string): Promise<Stats | undefined> {
     return await lstat(path);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Whether both paths lead to one directory, by device and inode.
- * @throws faults of the file system; a path that leads nowhere is none
- */
-export async function isSameDirectory(one: string, other: string): Promise<boolean> {
-  try {
-    const [a, b] = await Promise.all([one, other].map((path) => stat(path, { bigint: true })));
-    return a?.dev === b?.dev && a?.ino === b?.ino;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false;
     throw error;
   }
 }

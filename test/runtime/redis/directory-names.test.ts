@@ -95,7 +95,7 @@ describe('a copy of a directory', () => {
   it('is not locked by who holds the lock of the original', async () => {
     const original = join(place.dataDir, 'real');
     const copy = join(place.dataDir, 'copy');
-    const directory = await prepareDirectory(original);
+    const { path: directory } = await prepareDirectory(original);
     await withStartLock(directory, 1_000, async () => {
       await execute('cp', ['-a', original, copy]);
       expect(await withStartLock(join(copy, 'redis'), 1_000, () => Promise.resolve('held'))).toBe('held');

@@ -111,9 +111,10 @@ describe('the embedded Redis', () => {
 
     const starting = place.notices.find((event) => event.kind === 'starting');
     if (starting?.kind !== 'starting') throw new Error('not started');
-    const slowly = [join(place.dataDir, 'redis/redis.conf'), '--key-load-delay', '300'];
+    const slowly = ['redis.conf', '--key-load-delay', '300'];
     const { path, libraryPath } = starting.binary;
-    const child = spawn(path, slowly, { stdio: 'ignore', env: serverEnvironment(libraryPath) });
+    const cwd = join(place.dataDir, 'redis');
+    const child = spawn(path, slowly, { cwd, stdio: 'ignore', env: serverEnvironment(libraryPath) });
     const control = await vi.waitFor(() => connectOnce(first.options, 5_000), { timeout: 30_000, interval: 20 });
     const heard: RedisNotice[] = [];
     const second = await openRedis({ dataDir: place.dataDir }, (event) => {

@@ -80,7 +80,7 @@ describe.runIf(process.platform === 'linux')('under a data directory with a long
   });
 
   it('the lock of another container holds, though its process cannot be seen', async () => {
-    const directory = await prepareDirectory(deep);
+    const { path: directory } = await prepareDirectory(deep);
     const holder = { pid: 4_194_305, startedAt: 'a while ago', host: hostname(), namespace: 'pid:[1]' };
     await writeFile(join(directory, 'start.lock.1'), JSON.stringify(holder), { mode: 0o600 });
     await expect(withStartLock(directory, 100, () => Promise.resolve())).rejects.toThrow('for more than 100 ms');
