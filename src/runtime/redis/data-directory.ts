@@ -4,9 +4,11 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
 import { currentUser, hasCode, isTorn, parseOwnFile, readOwnFile, replaceOwnFile } from './own-files.ts';
+import type { RedisNotice } from './notice.ts';
 import { FOLDER_ONLY, openAgain, type OwnFolder } from './own-folder.ts';
 import { SOCKET_NAME, socketRefusal } from './private-socket.ts';
 import { processIdentitySchema } from './process-identity.ts';
+import { judgeFolder } from './trusted-program.ts';
 
 /** What is kept beside the data in `server.json`: who wrote it, and which process serves it. */
 export type ServerRecord = Readonly<z.infer<typeof recordSchema>>;
@@ -25,10 +27,15 @@ const TEMPLATE = new URL('../../../config/redis.conf', import.meta.url);
 /**
  * Makes the embedded Redis' own folder below the data directory: its mode is set to 0700, which must not happen to a directory that a person
  * shares with other things.
+ * @param notice - hears what the members of a group could exchange
  */
-export async function prepareDirectory(dataDir: string): Promise<OwnFolder> {
+export async function prepareDirectory(
+  dataDir: string,
+  notice: (event: RedisNotice) => void = () => undefined,
+): Promise<OwnFolder> {
   const given = join(resolve(dataDir), 'redis');
   try {
+    if (currentUser() === 0) await refuseWayOfOthers(resolve(dataDir), notice);
     await mkdir(resolve(dataDir), { recursive: true, mode: 0o700 });
     const directory = join(await realpath(dataDir), 'redis');
     await makeIfMissing(directory);
@@ -42,6 +49,23 @@ export async function prepareDirectory(dataDir: string): Promise<OwnFolder> {
       cause: error,
     });
   }
+}
+
+/**
+ * Who can exchange a part of the way chooses in which folder root makes and changes files, and which file the server is started with. Another
+ * user's choice of a place is that user's own.
+ */
+async function refuseWayOfOthers(dataDir: string, notice: (event: RedisNotice) => void): Promise<void> {
+  const trust = await judgeFolder(dataDir);
+  if (trust.kind === 'trusted') {
+    for (const at of trust.groupWritable) notice({ kind: 'group-writable', thing: dataDir, ...at });
+    return;
+  }
+  const { because, remedy, owner } = trust.weakness;
+  const instead = owner === undefined ? remedy : `run as that user (sudo -u '#${owner}' certsweep ...)`;
+  throw new RedisUnavailable(
+    `The data directory ${dataDir} is not used by root, because ${because}: ${instead}, or choose another data directory`,
+  );
 }
 
 async function makeIfMissing(directory: string): Promise<void> {

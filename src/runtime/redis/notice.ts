@@ -4,7 +4,7 @@ import type { ServerBinary } from './server-binary.ts';
 export type RedisNotice =
   | { readonly kind: 'unpacking'; readonly into: string }
   | { readonly kind: 'unpacked'; readonly into: string; readonly tookMs: number }
-  | { readonly kind: 'group-writable'; readonly program: string; readonly path: string; readonly gid: number }
+  | { readonly kind: 'group-writable'; readonly thing: string; readonly path: string; readonly gid: number }
   | { readonly kind: 'starting'; readonly binary: ServerBinary; readonly directory: string }
   | { readonly kind: 'started'; readonly pid: number; readonly tookMs: number }
   | { readonly kind: 'adopted'; readonly pid: number }
@@ -22,7 +22,7 @@ export function describeNotice(notice: RedisNotice): string {
     case 'unpacked':
       return `Unpacked redis-server into ${notice.into} in ${notice.tookMs} ms`;
     case 'group-writable':
-      return `${notice.program} can be replaced by the members of group ${notice.gid}, who may write to ${notice.path}: chmod g-w ${notice.path}`;
+      return `${notice.thing} can be replaced by the members of group ${notice.gid}, who may write to ${notice.path}: chmod g-w ${notice.path}`;
     case 'starting':
       return `Starting ${notice.binary.path} ${notice.binary.version} in ${notice.directory}`;
     case 'started':

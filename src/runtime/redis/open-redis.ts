@@ -58,7 +58,7 @@ export async function openRedis(
   if (url !== undefined) return openGiven(givenByUrl(url), notice);
   if (sentinel !== undefined) return openGiven(givenBySentinel(sentinel), notice);
   if (cluster !== undefined) return openGiven(givenByCluster(cluster), notice);
-  const folder = again === undefined ? await prepareDirectory(where.dataDir) : await findAgain(again);
+  const folder = again === undefined ? await prepareDirectory(where.dataDir, notice) : await findAgain(again);
   return openEmbedded(folder, where.appendFsync ?? 'everysec', notice);
 }
 
