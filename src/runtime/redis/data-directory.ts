@@ -37,7 +37,8 @@ export async function prepareDirectory(
   try {
     if (currentUser() === 0) await refuseWayOfOthers(resolve(dataDir), notice);
     await mkdir(resolve(dataDir), { recursive: true, mode: 0o700 });
-    const directory = join(await realpath(dataDir), 'redis');
+    // Resolved here too: behind a link, or what is not there, the system takes ".." for another folder.
+    const directory = join(await realpath(resolve(dataDir)), 'redis');
     await makeIfMissing(directory);
     const refusal = socketRefusal(directory);
     if (refusal !== undefined) throw new Error(refusal);

@@ -132,7 +132,7 @@ export async function stopServer(directory: string, running: Running): Promise<v
 }
 
 /**
- * Learns who answers, and records it for whoever comes next.
+ * Learns who answers, and records it for who comes next.
  * @throws RedisUnavailable when it is not the server of this very directory: it must be neither used nor stopped, and none started beside it
  */
 async function introduce(
@@ -147,7 +147,10 @@ async function introduce(
     const [, worksIn = ''] = await client.config('GET', 'dir');
     const found = await identify(pid);
     const isHere = found !== undefined && (await mayWorkIn(found, folder));
-    if (!isHere || !(await leadsTo(worksIn, folder))) {
+    // A server does not say a path over 1,024 bytes; only Linux has such, and there its process has told.
+    if (!isHere || (worksIn !== '' && !(await leadsTo(worksIn, folder)))) {
+      // One that was killed since it answered is nowhere, and breaks the connection.
+      await client.ping();
       throw new RedisUnavailable(
         `The Redis that answers at ${socketOf(directory)} (process ${pid}, in ${worksIn}) is not one that works in ${directory} here. If it runs in another container, give it as redis.url; if the directory is a copy made of hard links, copy its files; or use another data directory`,
       );
@@ -217,7 +220,11 @@ function nobodyListens(error: unknown): boolean {
 
 function connectionBroke(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return /Connection is closed/.test(error.message) || ('code' in error && /ECONNRESET|EPIPE/.test(String(error.code)));
+  // The second is said of a command that was under way.
+  return (
+    /Connection is closed|max retries per request/.test(error.message) ||
+    ('code' in error && /ECONNRESET|EPIPE/.test(String(error.code)))
+  );
 }
 
 function unusable(directory: string, record: ServerRecord | undefined, error: unknown): RedisUnavailable {

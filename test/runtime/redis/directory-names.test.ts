@@ -42,6 +42,14 @@ describe('one directory under two names', () => {
   });
 });
 
+it('a path with ".." in it leads to one folder, also behind a link', async () => {
+  await mkdir(join(place.dataDir, 'far/away'), { recursive: true });
+  await symlink(join(place.dataDir, 'far/away'), join(place.dataDir, 'link'));
+  await place.open(`${place.dataDir}/link/../data`);
+  expect(existsSync(join(place.dataDir, 'data/redis/server.json'))).toBe(true);
+  expect(existsSync(join(place.dataDir, 'far/data'))).toBe(false);
+});
+
 describe('a copy of a directory', () => {
   let program: Awaited<ReturnType<typeof buildOpener>>;
   beforeAll(async () => {

@@ -47,6 +47,20 @@ describe.runIf(process.platform === 'linux')('under a data directory with a long
     expect(await readdir(join(deep, 'redis'))).not.toContain('redis.sock');
   });
 
+  it('of more bytes than a server can say, its server is used all the same', async () => {
+    const deeper = join(deep, ...Array<string>(6).fill('d'.repeat(200)));
+    await place.open(deeper);
+    await (await place.open(deeper)).close();
+    await place.opened[0]?.close();
+    expect(place.notices.map(({ kind }) => kind)).toEqual([
+      'starting',
+      'started',
+      'adopted',
+      'left-running',
+      'stopped',
+    ]);
+  });
+
   it('a connection from before a death finds the next server', async () => {
     const first = await place.open(deep, 'always');
     const client = place.client(first);
