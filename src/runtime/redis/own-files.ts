@@ -1,7 +1,7 @@
 import { constants, type Stats } from 'node:fs';
 import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
 
@@ -9,6 +9,14 @@ import { RedisUnavailable } from './describe-error.ts';
  * Files of the embedded Redis' own folder. A link that somebody else has put there is never followed, and what somebody else has written there
  * is never believed: the folder may have been open to others, or come from a backup.
  */
+
+/** There is no room for one of these files. */
+export class OwnDiskFull extends RedisUnavailable {
+  constructor(path: string, cause: unknown) {
+    const code = hasCode(cause, 'EDQUOT') ? 'EDQUOT, the quota of this user' : 'ENOSPC';
+    super(`There is no room left in ${dirname(path)} (${code}): free space on its disk`, { cause });
+  }
+}
 
 const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
@@ -57,12 +65,29 @@ export async function replaceOwnFile(path: string, text: string): Promise<void> 
   await rename(draft, path);
 }
 
-/** @throws EEXIST when something is there already, a link too */
+/** @throws EEXIST when something is there already, a link too; OwnDiskFull, and then nothing is left of it */
 export async function createOwnFile(path: string, text: string, { toDisk = false } = {}): Promise<void> {
-  const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
-    await file.writeFile(text);
-    if (toDisk) await file.sync();
+    const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      await file.writeFile(text);
+      if (toDisk) await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (!hasCode(error, 'ENOSPC') && !hasCode(error, 'EDQUOT')) throw error;
+    await rm(path, { force: true });
+    throw new OwnDiskFull(path, error);
+  }
+}
+
+/** Writes over a file of ours where no other can be made: what it says may not be longer than before. */
+export async function overwriteOwnFile(path: string, text: string): Promise<void> {
+  const file = await openOwnFile(path, O_WRONLY);
+  try {
+    const { size } = await file.stat();
+    await file.write(text.padEnd(size), 0);
   } finally {
     await file.close();
   }

@@ -4,7 +4,7 @@ import { hostname, uptime } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RedisUnavailable } from './describe-error.ts';
-import { createOwnFile, hasCode, parseOwnFile, readOwnFile } from './own-files.ts';
+import { createOwnFile, hasCode, OwnDiskFull, overwriteOwnFile, parseOwnFile, readOwnFile } from './own-files.ts';
 import { identify, isAlive, processIdentitySchema, processNamespace } from './process-identity.ts';
 
 /*
@@ -107,9 +107,15 @@ async function claim(directory: string, generation: number, mine: string): Promi
 
 async function release(directory: string, path: string): Promise<void> {
   const draft = draftIn(directory);
-  await createOwnFile(draft, '{}');
   // The number stays: it must never be given out twice.
-  await rename(draft, path);
+  try {
+    await createOwnFile(draft, '{}');
+    await rename(draft, path);
+  } catch (error) {
+    if (!(error instanceof OwnDiskFull)) throw error;
+    // This process may live for long, and must not hold the lock for as long as the disk is full.
+    await overwriteOwnFile(path, '{}');
+  }
 }
 
 function draftIn(directory: string): string {

@@ -29,15 +29,15 @@ describe('a worker whose server dies', () => {
     await mkdir(first);
     await mkdir(second);
     await symlink(first, fleet.dataDir);
-    const items = certificates(600);
+    const items = certificates(200);
     const batch = await fleet.submit(items);
     const worker = await fleet.startWorker();
-    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBeGreaterThan(100), 20_000);
+    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBeGreaterThan(20), 20_000);
 
     await symlink(second, join(fleet.folder, 'next'));
     await rename(join(fleet.folder, 'next'), fleet.dataDir);
     await killServer(await serverIn(first));
-    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBe(items.length), 20_000);
+    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBe(items.length), 40_000);
     expect(await readdir(second)).toEqual([]);
     worker.kill('SIGTERM');
     expect(await worker.ended).toMatchObject({ code: 0 });
@@ -46,7 +46,7 @@ describe('a worker whose server dies', () => {
     await rename(join(fleet.folder, 'next'), fleet.dataDir);
     await fleet.holdRedis();
     await expectAccounted(fleet, batch, items);
-  });
+  }, 120_000);
 
   /** Has the directory moved away under a worker, and then its server killed. @returns how the worker ended */
   async function movedAway(inItsPlace: () => Promise<unknown>) {
