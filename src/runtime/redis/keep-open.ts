@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisNotice } from './notice.ts';
 import { openRedis, type OpenRedis, type RedisPlace } from './open-redis.ts';
-import { FolderMoved, type OwnFolder } from './own-folder.ts';
+import { FolderMoved, type OwnFolder } from './embedded/own-folder.ts';
 
 /** A Redis that is opened again whenever it goes away. */
 export interface KeptRedis extends OpenRedis {

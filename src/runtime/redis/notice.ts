@@ -1,4 +1,4 @@
-import type { ServerBinary } from './server-binary.ts';
+import type { ServerBinary } from './embedded/server-binary.ts';
 
 /** What happened to the embedded Redis on its way up or down; the caller logs it, or shows it to a person. */
 export type RedisNotice =

@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { connect } from '../../../src/runtime/redis/connection.ts';
-import { readRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { identify } from '../../../src/runtime/redis/process-identity.ts';
-import { certificates, expectAccounted, openFleet, type Fleet } from '../../support/fleet.ts';
+import { connect } from '../../../../src/runtime/redis/connection.ts';
+import { readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { identify } from '../../../../src/runtime/redis/embedded/process-identity.ts';
+import { certificates, expectAccounted, openFleet, type Fleet } from '../../../support/fleet.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 
 /*

@@ -1,9 +1,9 @@
 import { readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { prepareDirectory, readRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { withStartLock } from '../../../src/runtime/redis/start-lock.ts';
-import { openInstallation, type Installation } from '../../support/installation.ts';
+import { prepareDirectory, readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { withStartLock } from '../../../../src/runtime/redis/embedded/start-lock.ts';
+import { openInstallation, type Installation } from '../../../support/installation.ts';
 
 /*
  * What a power cut leaves of files that were made just before it: their names, and nothing in them.

@@ -4,10 +4,10 @@ import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { prepareDirectory, readRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { identify } from '../../../src/runtime/redis/process-identity.ts';
-import { withStartLock } from '../../../src/runtime/redis/start-lock.ts';
-import { openInstallation, settingsOf, type Installation } from '../../support/installation.ts';
+import { prepareDirectory, readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { identify } from '../../../../src/runtime/redis/embedded/process-identity.ts';
+import { withStartLock } from '../../../../src/runtime/redis/embedded/start-lock.ts';
+import { openInstallation, settingsOf, type Installation } from '../../../support/installation.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 import { buildOpener } from './processes.ts';
 

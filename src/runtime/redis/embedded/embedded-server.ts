@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { open, type FileHandle } from 'node:fs/promises';
 import type { Redis, RedisOptions } from 'ioredis';
-import { connectOnce } from './connection.ts';
+import { connectOnce } from '../connection.ts';
+import { describeRedisError, RedisUnavailable } from '../describe-error.ts';
 import { logPath, readLogTail, readPassword, readRecord, writeConfiguration, writeRecord } from './data-directory.ts';
 import type { ServerRecord } from './data-directory.ts';
-import { describeRedisError, RedisUnavailable } from './describe-error.ts';
 import { appendToOwnFile, refusePlantedData } from './own-files.ts';
 import { leadsTo, openAgain, type OwnFolder } from './own-folder.ts';
 import { privateSocketOptions, socketOf } from './private-socket.ts';

@@ -3,7 +3,7 @@ import { createConnection, Socket } from 'node:net';
 import { join } from 'node:path';
 import { AbstractConnector } from 'ioredis';
 import type { RedisOptions } from 'ioredis';
-import { RedisUnavailable } from './describe-error.ts';
+import { RedisUnavailable } from '../describe-error.ts';
 import { currentUser } from './own-files.ts';
 import { FOLDER_ONLY, FolderMoved, isFolder, leadsNowhere, type OwnFolder } from './own-folder.ts';
 

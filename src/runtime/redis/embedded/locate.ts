@@ -1,8 +1,8 @@
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { environment } from '../environment.ts';
-import { RedisUnavailable } from './describe-error.ts';
-import type { RedisNotice } from './notice.ts';
+import { environment } from '../../environment.ts';
+import { RedisUnavailable } from '../describe-error.ts';
+import type { RedisNotice } from '../notice.ts';
 import { inspectBinary, isOlder, OLDEST_VERSION } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
 import { currentUser } from './own-files.ts';

@@ -3,9 +3,9 @@ import { chmod, chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promi
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { connect } from '../../../src/runtime/redis/connection.ts';
-import { prepareDirectory, readRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { withStartLock } from '../../../src/runtime/redis/start-lock.ts';
+import { connect } from '../../../../src/runtime/redis/connection.ts';
+import { prepareDirectory, readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { withStartLock } from '../../../../src/runtime/redis/embedded/start-lock.ts';
 import { isRoot, listenAt, NOBODY } from './another-user.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 import { buildOpener } from './processes.ts';

@@ -1,7 +1,7 @@
 import { chmod, chown, lchown, mkdir, readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openInstallation, settingsOf, type Installation } from '../../support/installation.ts';
+import { openInstallation, settingsOf, type Installation } from '../../../support/installation.ts';
 import { isRoot, NOBODY } from './another-user.ts';
 import { useEmbeddedPlace } from './embedded-place.ts';
 

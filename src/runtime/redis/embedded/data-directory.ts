@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readFile, realpath, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { RedisUnavailable } from './describe-error.ts';
+import { RedisUnavailable } from '../describe-error.ts';
+import type { RedisNotice } from '../notice.ts';
 import { currentUser, hasCode, isTorn, parseOwnFile, readOwnFile, replaceOwnFile } from './own-files.ts';
-import type { RedisNotice } from './notice.ts';
 import { FOLDER_ONLY, openAgain, type OwnFolder } from './own-folder.ts';
 import { SOCKET_NAME, socketRefusal } from './private-socket.ts';
 import { processIdentitySchema } from './process-identity.ts';
@@ -22,7 +22,7 @@ const recordSchema = z.object({
 });
 
 const LOG_NAME = 'redis.log';
-const TEMPLATE = new URL('../../../config/redis.conf', import.meta.url);
+const TEMPLATE = new URL('../../../../config/redis.conf', import.meta.url);
 
 /**
  * Makes the embedded Redis' own folder below the data directory: its mode is set to 0700, which must not happen to a directory that a person

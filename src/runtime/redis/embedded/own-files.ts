@@ -3,7 +3,7 @@ import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { z } from 'zod';
-import { RedisUnavailable } from './describe-error.ts';
+import { RedisUnavailable } from '../describe-error.ts';
 
 /*
  * Files of the embedded Redis' own folder. A link that somebody else has put there is never followed, and what somebody else has written there

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { prepareDirectory } from '../../../src/runtime/redis/data-directory.ts';
+import { prepareDirectory } from '../../../../src/runtime/redis/embedded/data-directory.ts';
 import { useEmbeddedPlace } from './embedded-place.ts';
 
 const place = useEmbeddedPlace();

@@ -3,7 +3,7 @@ import { link, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname, uptime } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { RedisUnavailable } from './describe-error.ts';
+import { RedisUnavailable } from '../describe-error.ts';
 import { createOwnFile, hasCode, OwnDiskFull, overwriteOwnFile, parseOwnFile, readOwnFile } from './own-files.ts';
 import { identify, isAlive, processIdentitySchema, processNamespace } from './process-identity.ts';
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
-import { RedisUnavailable } from './describe-error.ts';
+import { RedisUnavailable } from '../describe-error.ts';
 import { hasCode } from './own-files.ts';
 
 /** The embedded Redis' own folder as it was first opened. Links are turned and folders are moved, so it is known by device and inode. */

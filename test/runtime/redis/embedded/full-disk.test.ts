@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isRoot } from './another-user.ts';
 
-const DIST = fileURLToPath(new URL('../../../dist', import.meta.url));
+const DIST = fileURLToPath(new URL('../../../../dist', import.meta.url));
 const hasMounts = isRoot && process.platform === 'linux' && spawnSync('unshare', ['-m', 'true']).status === 0;
 
 describe.runIf(hasMounts)('on a disk that is full', () => {
@@ -49,7 +49,7 @@ describe.runIf(hasMounts)('on a disk that is full', () => {
 
   it('the start lock is given back by a process that lives on', () => {
     const said = onSmallDisk(`
-      import { withStartLock } from '${DIST}/runtime/redis/start-lock.js';
+      import { withStartLock } from '${DIST}/runtime/redis/embedded/start-lock.js';
       mkdirSync(directory, { mode: 0o700 });
       await withStartLock(directory, 1_000, async () => fill());
       console.log(readdirSync(directory));
