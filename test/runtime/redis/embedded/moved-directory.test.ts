@@ -15,7 +15,14 @@ let fleet: Fleet;
 beforeEach(async () => {
   fleet = await openFleet({ sandbox: { latency: { kind: 'fixed', ms: 40 } } });
 });
-afterEach(() => fleet.remove());
+afterEach(async () => {
+  // Where a test fails, a server may run in a folder that the fleet does not know.
+  for (const name of ['first', 'moved']) {
+    const server = await serverIn(join(fleet.folder, name)).catch(() => undefined);
+    if (server !== undefined && (await identify(server)) !== undefined) await killServer(server);
+  }
+  await fleet.remove();
+});
 
 async function serverIn(dataDir: string): Promise<number> {
   const pid = (await readRecord(join(dataDir, 'redis')))?.process?.pid;
