@@ -35,6 +35,8 @@ export interface OpenConnection {
   readonly redis: Redis;
   /** Which Redis it is, for people. */
   readonly where: string;
+  /** Resolves, for a worker, with why its Redis does not come back. */
+  readonly gone: Promise<Error>;
   /** Ends the connection, and an embedded Redis that nobody else uses. */
   close(): Promise<void>;
 }
@@ -50,7 +52,10 @@ export async function openConnection(
 ): Promise<OpenConnection> {
   const place = redisPlaceOf(config, environment);
   // A worker outlives its Redis; a producer, which waits for an answer, is told instead.
-  const open = role === 'worker' ? await keepOpen(place, notice, onError) : await openRedis(place, notice);
+  const open =
+    role === 'worker'
+      ? await keepOpen(place, notice, onError)
+      : { ...(await openRedis(place, notice)), gone: new Promise<never>(() => undefined) };
   const redis = connect(open, role, onError);
   const close = async (): Promise<void> => {
     redis.disconnect();
@@ -62,7 +67,7 @@ export async function openConnection(
     await close();
     throw error;
   }
-  return { redis, where: open.describe, close };
+  return { redis, where: open.describe, gone: open.gone, close };
 }
 
 /**

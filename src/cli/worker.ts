@@ -14,6 +14,7 @@ import { onLeaveSignal, type LeaveSignal } from '../runtime/shutdown.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { Redis } from 'ioredis';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
+import { say } from './text/terminal.ts';
 import { configOf, type CommonOptions } from './session.ts';
 
 /** After the first signal the process is gone within so long, whatever hangs; a supervisor should wait a little longer before it kills. */
@@ -21,6 +22,8 @@ const LEAVE_WITHIN_MS = 10_000;
 /** Calls under way may take so long of it to end. */
 const DRAIN_DEADLINE_MS = 8_000;
 const LIVE_EVERY_MS = 1_000;
+const SILENT =
+  'The worker fell silent although jobs are ready, even after its queue connection was made again: start it again.';
 
 export function addWorker(program: Command): void {
   program
@@ -42,7 +45,7 @@ export function addWorker(program: Command): void {
           onError: (error) => log.warn({ event: 'redis-connection', message: describeRedisError(error) }),
         });
         try {
-          await work(config, open.redis, log, leave.wait);
+          await work({ config, redis: open.redis, gone: open.gone, log, leave: leave.wait });
         } finally {
           await open.close();
         }
@@ -59,17 +62,27 @@ async function leaveInTime(told: Promise<LeaveSignal>, log: Logger): Promise<voi
   endAnyway(log);
 }
 
-/** The last resort, where closing waits for what does not come. */
-function endAnyway(log: Logger): void {
+/** The last resort, where closing waits for what does not come. A person still hears of the trouble. */
+function endAnyway(log: Logger, trouble?: string): void {
   const end = (): void => {
     const message = 'Closing took too long. What was in hand is taken up by other workers when its locks have run out.';
     log.warn({ event: 'worker-left', message });
+    if (trouble !== undefined) say(trouble);
     process.exit();
   };
   setTimeout(end, LEAVE_WITHIN_MS).unref();
 }
 
-async function work(config: Config, redis: Redis, log: Logger, leave: Promise<LeaveSignal>): Promise<void> {
+interface Surroundings {
+  readonly config: Config;
+  readonly redis: Redis;
+  /** Resolves with why the Redis does not come back. */
+  readonly gone: Promise<Error>;
+  readonly log: Logger;
+  readonly leave: Promise<LeaveSignal>;
+}
+
+async function work({ config, redis, gone, log, leave }: Surroundings): Promise<void> {
   await refuseUnsafeRedis(redis, log);
   // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
   const { startFleetWorker } = await import('../queue/fleet-worker.ts');
@@ -81,20 +94,12 @@ async function work(config: Config, redis: Redis, log: Logger, leave: Promise<Le
     health = await openHealth(config, worker);
     const accounts = config.accounts.map(({ name, qps, endpoint }) => ({ name, qps, endpoint }));
     log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
-    const reason = await reasonToLeave(worker, leave);
+    const { reason, trouble } = await reasonToLeave(worker, leave, gone);
     log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
-    if (reason === 'must-leave') {
+    if (trouble !== undefined) {
       process.exitCode = EXIT.refused;
-      endAnyway(log);
-      throw new CommandEnd(EXIT.refused, worker.mustLeaveBecause ?? '');
-    }
-    if (reason === 'silent') {
-      process.exitCode = EXIT.refused;
-      endAnyway(log);
-      throw new CommandEnd(
-        EXIT.refused,
-        'The worker fell silent although jobs are ready, even after its queue connection was made anew: start it again.',
-      );
+      endAnyway(log, trouble);
+      throw new CommandEnd(EXIT.refused, trouble);
     }
   } finally {
     await worker.close(DRAIN_DEADLINE_MS);
@@ -115,17 +120,27 @@ async function openHealth({ health: { port } }: Config, worker: FleetWorker): Pr
   });
 }
 
-type ReasonToLeave = LeaveSignal | 'silent' | 'must-leave';
+interface ReasonToLeave {
+  readonly reason: LeaveSignal | 'silent' | 'must-leave' | 'redis-gone';
+  /** What a person is told; undefined where one has asked for it. */
+  readonly trouble?: string;
+}
 
-async function reasonToLeave(worker: FleetWorker, leave: Promise<LeaveSignal>): Promise<ReasonToLeave> {
+async function reasonToLeave(
+  worker: FleetWorker,
+  leave: Promise<LeaveSignal>,
+  gone: Promise<Error>,
+): Promise<ReasonToLeave> {
   let watch: NodeJS.Timeout | undefined;
   const trouble = new Promise<ReasonToLeave>((resolve) => {
     watch = setInterval(() => {
-      if (worker.mustLeaveBecause !== undefined) resolve('must-leave');
-      else if (!worker.isLive) resolve('silent');
+      if (worker.mustLeaveBecause !== undefined) resolve({ reason: 'must-leave', trouble: worker.mustLeaveBecause });
+      else if (!worker.isLive) resolve({ reason: 'silent', trouble: SILENT });
     }, LIVE_EVERY_MS);
   });
-  const reason = await Promise.race([leave, trouble]);
+  const asked = leave.then((signal): ReasonToLeave => ({ reason: signal }));
+  const lost = gone.then(({ message }): ReasonToLeave => ({ reason: 'redis-gone', trouble: message }));
+  const reason = await Promise.race([asked, trouble, lost]);
   clearInterval(watch);
   return reason;
 }

@@ -4,7 +4,7 @@ import { certificates, expectAccounted, openFleet, type Fleet } from '../support
 let fleet: Fleet;
 afterEach(() => fleet.remove());
 
-it('a worker starts its embedded Redis again after a kill -9, and nothing is lost', async () => {
+it('a worker starts its embedded Redis again after a kill -9, and every item ends', async () => {
   fleet = await openFleet({ sandbox: { latency: { kind: 'fixed', ms: 40 } } });
   const items = certificates(600);
   const batch = await fleet.submit(items);
@@ -14,7 +14,7 @@ it('a worker starts its embedded Redis again after a kill -9, and nothing is los
   expect(fleet.sandbox.deletedCount).toBeLessThan(items.length);
   process.kill(killed ?? 0, 'SIGKILL');
 
-  // A kill -9 of Redis alone loses nothing that it has acknowledged: the operating system still has it.
+  // What it has acknowledged the operating system still has, but for what waited for an fsync under way: that is called for again.
   await expectAccounted(fleet, batch, items);
   expect(fleet.sandbox.deletedCount).toBe(items.length);
   const pid = await fleet.serverPid();

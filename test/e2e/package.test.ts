@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { z } from 'zod';
-import { readPassword } from '../../src/runtime/redis/data-directory.ts';
-import { socketOf } from '../../src/runtime/redis/private-socket.ts';
+import { readPassword } from '../../src/runtime/redis/embedded/data-directory.ts';
+import { socketOf } from '../../src/runtime/redis/embedded/private-socket.ts';
 import { openFleet, type Fleet } from '../support/fleet.ts';
 import { INSTANCE } from '../support/installation.ts';
 

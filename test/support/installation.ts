@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { connect } from '../../src/runtime/redis/connection.ts';
-import { readPassword, readRecord } from '../../src/runtime/redis/data-directory.ts';
+import { readPassword, readRecord } from '../../src/runtime/redis/embedded/data-directory.ts';
 import { openRedis, type OpenRedis } from '../../src/runtime/redis/open-redis.ts';
-import { socketOf } from '../../src/runtime/redis/private-socket.ts';
-import { isAlive } from '../../src/runtime/redis/process-identity.ts';
+import { socketOf } from '../../src/runtime/redis/embedded/private-socket.ts';
+import { isAlive } from '../../src/runtime/redis/embedded/process-identity.ts';
 import { startCommand, type CommandOptions, type Ended, type RunningCommand } from './command.ts';
 
 /** A user's folder: a configuration, a data directory with its own embedded Redis, and the commands run on them. */

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { vi } from 'vitest';
-import { locateServer } from '../../src/runtime/redis/locate.ts';
-import { serverEnvironment, type ServerBinary } from '../../src/runtime/redis/server-binary.ts';
+import { locateServer } from '../../src/runtime/redis/embedded/locate.ts';
+import { serverEnvironment, type ServerBinary } from '../../src/runtime/redis/embedded/server-binary.ts';
 
 /** One server of a topology, on loopback. */
 export interface TopologyServer {

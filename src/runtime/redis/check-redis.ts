@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { isCluster, keyOwner } from './cluster.ts';
-import { isOlder, OLDEST_VERSION } from './server-binary.ts';
+import { isOlder, OLDEST_VERSION } from './embedded/server-binary.ts';
 
 export interface RedisFault {
   /** `refuse`: a worker does not start on it, since data would be lost silently or nothing would work. */

@@ -1,12 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisNotice } from './notice.ts';
 import { openRedis, type OpenRedis, type RedisPlace } from './open-redis.ts';
+import { FolderMoved, type OwnFolder } from './embedded/own-folder.ts';
+
+/** A Redis that is opened again whenever it goes away. */
+export interface KeptRedis extends OpenRedis {
+  /** Resolves with why, once it cannot be opened again: its data is not where it was. */
+  readonly gone: Promise<FolderMoved>;
+}
 
 const TRY_EVERY_MS = 1_000;
 
 /**
- * Opens Redis like `openRedis`, and opens it anew whenever the embedded server goes away: its users only wait for it, so nobody else would start
- * it again. The next server listens where the one before did, and connections made from the answer find it by themselves.
+ * Opens Redis like `openRedis`, and opens it again whenever the embedded server goes away: its users only wait for it, so nobody else would start
+ * it again. The next server works in the same folder and listens where the one before did, also where the data directory's path leads elsewhere
+ * by then, as after a switch of a link; connections made from the answer find it by themselves.
  * @param notice - hears of every server
  * @param onTrouble - hears why the server could not be started again; it is tried until `close`
  * @throws RedisUnavailable when it cannot be opened the first time
@@ -15,22 +23,29 @@ export async function keepOpen(
   where: RedisPlace,
   notice: (event: RedisNotice) => void,
   onTrouble: (error: Error) => void,
-): Promise<OpenRedis> {
+): Promise<KeptRedis> {
   const stopping = new AbortController();
   const { signal } = stopping;
   let isLost = false;
   let reopening: Promise<void> | undefined;
+  let tellGone: (why: FolderMoved) => void = () => undefined;
+  const gone = new Promise<FolderMoved>((resolve) => (tellGone = resolve));
   let current = await openOne();
+  const { folder } = current.redis;
 
-  async function openOne(): Promise<{ readonly redis: OpenRedis; retire(): Promise<void> }> {
+  async function openOne(again?: OwnFolder): Promise<{ readonly redis: OpenRedis; retire(): Promise<void> }> {
     let isRetired = false;
-    const redis = await openRedis(where, (event) => {
-      if (isRetired) return;
-      notice(event);
-      if (event.kind !== 'lost' || signal.aborted) return;
-      isLost = true;
-      reopening ??= reopen();
-    });
+    const redis = await openRedis(
+      where,
+      (event) => {
+        if (isRetired) return;
+        notice(event);
+        if (event.kind !== 'lost' || signal.aborted) return;
+        isLost = true;
+        reopening ??= reopen();
+      },
+      again,
+    );
     return {
       redis,
       retire() {
@@ -45,10 +60,11 @@ export async function keepOpen(
       isLost = false;
       try {
         const before = current;
-        current = await openOne();
-        // Only now: whoever is in the server's list of clients keeps others from stopping it.
+        current = await openOne(folder);
+        // Only now: who is in the server's list of clients keeps others from stopping it.
         await before.retire();
       } catch (error) {
+        if (error instanceof FolderMoved) return tellGone(error);
         isLost = true;
         onTrouble(error instanceof Error ? error : new Error(String(error)));
         await delay(TRY_EVERY_MS, undefined, { signal }).catch(() => undefined);
@@ -59,6 +75,7 @@ export async function keepOpen(
 
   return {
     ...current.redis,
+    gone,
     async close() {
       stopping.abort();
       await reopening;

@@ -1,16 +1,17 @@
-import type { ServerBinary } from './server-binary.ts';
+import type { ServerBinary } from './embedded/server-binary.ts';
 
 /** What happened to the embedded Redis on its way up or down; the caller logs it, or shows it to a person. */
 export type RedisNotice =
   | { readonly kind: 'unpacking'; readonly into: string }
   | { readonly kind: 'unpacked'; readonly into: string; readonly tookMs: number }
-  | { readonly kind: 'group-writable'; readonly program: string; readonly path: string; readonly gid: number }
+  | { readonly kind: 'group-writable'; readonly thing: string; readonly path: string; readonly gid: number }
   | { readonly kind: 'starting'; readonly binary: ServerBinary; readonly directory: string }
   | { readonly kind: 'started'; readonly pid: number; readonly tookMs: number }
   | { readonly kind: 'adopted'; readonly pid: number }
   | { readonly kind: 'loading' }
   | { readonly kind: 'lost'; readonly pid: number }
   | { readonly kind: 'left-running'; readonly pid: number; readonly clients: number }
+  | { readonly kind: 'left-behind'; readonly pid: number; readonly directory: string }
   | { readonly kind: 'stopped'; readonly pid: number };
 
 /** One sentence for a log or a terminal. */
@@ -21,7 +22,7 @@ export function describeNotice(notice: RedisNotice): string {
     case 'unpacked':
       return `Unpacked redis-server into ${notice.into} in ${notice.tookMs} ms`;
     case 'group-writable':
-      return `${notice.program} can be replaced by the members of group ${notice.gid}, who may write to ${notice.path}: chmod g-w ${notice.path}`;
+      return `${notice.thing} can be replaced by the members of group ${notice.gid}, who may write to ${notice.path}: chmod g-w ${notice.path}`;
     case 'starting':
       return `Starting ${notice.binary.path} ${notice.binary.version} in ${notice.directory}`;
     case 'started':
@@ -34,6 +35,8 @@ export function describeNotice(notice: RedisNotice): string {
       return `The connection to Redis (process ${notice.pid}) was lost`;
     case 'left-running':
       return `Redis (process ${notice.pid}) keeps running: ${notice.clients} other connection(s) use it`;
+    case 'left-behind':
+      return `Redis (process ${notice.pid}) keeps running: its folder ${notice.directory} was moved, and the next command on where it is now stops it. Or end it with kill ${notice.pid}`;
     case 'stopped':
       return `Redis (process ${notice.pid}) was stopped and its data is on disk`;
   }

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { auditDemo, type DemoRow } from '../../../src/cli/demo/audit.ts';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { BatchDetail } from '../../../src/app/overview.ts';
-import { identify } from '../../../src/runtime/redis/process-identity.ts';
+import { identify } from '../../../src/runtime/redis/embedded/process-identity.ts';
 import { generateCertificates } from '../../../src/sandbox/generate.ts';
 import type { SandboxReport } from '../../../src/sandbox/observations.ts';
 import { hasTerminal, startCommand, type CommandOptions, type RunningCommand } from '../../support/command.ts';

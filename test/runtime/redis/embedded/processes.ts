@@ -13,7 +13,7 @@ const noticeSchema = z.object({ kind: z.string(), pid: z.number().exactOptional(
 type HeardNotice = z.infer<typeof noticeSchema>;
 
 const execute = promisify(execFile);
-const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
+const PROJECT = fileURLToPath(new URL('../../../..', import.meta.url));
 
 /** Another process that opens a data directory. */
 export interface Opener {
@@ -37,7 +37,7 @@ export async function buildOpener(): Promise<{
   const configuration = {
     extends: join(PROJECT, 'tsconfig.json'),
     compilerOptions: { rootDir: PROJECT, outDir: out, declaration: false },
-    files: [join(PROJECT, 'test/runtime/redis/opener.ts')],
+    files: [join(PROJECT, 'test/runtime/redis/embedded/opener.ts')],
     include: [],
   };
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(configuration));
@@ -47,7 +47,7 @@ export async function buildOpener(): Promise<{
   await writeFile(join(out, 'package.json'), '{"type":"module"}');
   return {
     start: (dataDir, through = []) =>
-      startOpener([...through, process.execPath, join(out, 'test/runtime/redis/opener.js'), dataDir]),
+      startOpener([...through, process.execPath, join(out, 'test/runtime/redis/embedded/opener.js'), dataDir]),
     discard: () => rm(folder, { recursive: true, force: true }),
   };
 }

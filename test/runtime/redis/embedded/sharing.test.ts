@@ -1,8 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { identify, isAlive } from '../../../src/runtime/redis/process-identity.ts';
+import { readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { identify, isAlive } from '../../../../src/runtime/redis/embedded/process-identity.ts';
 import { useEmbeddedPlace } from './embedded-place.ts';
 import { buildOpener } from './processes.ts';
 import type { Opener } from './processes.ts';

@@ -3,11 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { retryDelayMs } from '../../../src/runtime/redis/connection.ts';
-import { locateServer, refusal } from '../../../src/runtime/redis/locate.ts';
-import type { Writer } from '../../../src/runtime/redis/locate.ts';
-import type { RedisNotice } from '../../../src/runtime/redis/notice.ts';
-import { isOlder } from '../../../src/runtime/redis/server-binary.ts';
+import { locateServer, refusal } from '../../../../src/runtime/redis/embedded/locate.ts';
+import type { Writer } from '../../../../src/runtime/redis/embedded/locate.ts';
+import type { RedisNotice } from '../../../../src/runtime/redis/notice.ts';
+import { isOlder } from '../../../../src/runtime/redis/embedded/server-binary.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -141,11 +140,5 @@ describe('versions', () => {
         expect(isOlder(a.join('.'), b.join('.'))).toBe(order < 0);
       }),
     );
-  });
-});
-
-describe('retryDelayMs', () => {
-  it('grows from 50 ms and never passes a second, so that workers are back soon after Redis is', () => {
-    expect([1, 2, 3, 4, 5, 6, 7, 100_000].map(retryDelayMs)).toEqual([50, 100, 200, 400, 800, 1_000, 1_000, 1_000]);
   });
 });

@@ -2,11 +2,19 @@ import { lstat, readdir, readlink, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { currentUser, hasCode } from './own-files.ts';
 
-/** Whether a program may be run without having been chosen by the person who runs us. */
+/** Whether what is at a path is chosen by root and this user alone. */
 export type Trust =
   | { readonly kind: 'trusted'; readonly groupWritable: readonly GroupWritable[] }
-  /** Completes "<program> ..."; says which path, and what to do. */
-  | { readonly kind: 'refused'; readonly reason: string };
+  | { readonly kind: 'refused'; readonly weakness: Weakness };
+
+/** A part of the way that somebody else can put something else into. */
+export interface Weakness {
+  /** Names the path. */
+  readonly because: string;
+  readonly remedy: string;
+  /** Whom it belongs to, where that is the fault. */
+  readonly owner?: number;
+}
 
 /** What the members of a group could put something else into. */
 export interface GroupWritable {
@@ -30,28 +38,30 @@ export async function judgeProgram(program: string, libraryFolders: readonly str
   for (const folder of libraryFolders.filter((name) => name !== ''))
     paths.push(...(await readdir(folder)).map((name) => join(folder, name)));
   for (const path of paths) {
-    const reason = await walk(resolve(path), seen, groupWritable);
-    if (reason !== undefined) return { kind: 'refused', reason };
+    const weakness = await walk(resolve(path), seen, groupWritable);
+    if (weakness !== undefined) return { kind: 'refused', weakness };
   }
   return { kind: 'trusted', groupWritable: [...groupWritable.values()] };
 }
 
-/**
- * Judges the folder that something is to be put into, as far as it is there already.
- * @returns why not, as in `Trust`
- */
-export async function refuseFolder(path: string): Promise<string | undefined> {
+/** Judges the way to a folder, as far as it is there already: what is not is made by us. */
+export async function judgeFolder(path: string): Promise<Trust> {
+  const groupWritable = new Map<string, GroupWritable>();
   try {
-    return await walk(resolve(path), new Set(), new Map());
+    const weakness = await walk(resolve(path), new Set(), groupWritable);
+    if (weakness !== undefined) return { kind: 'refused', weakness };
   } catch (error) {
-    // What is not there yet is made by us.
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
+    if (!hasCode(error, 'ENOENT')) throw error;
   }
+  return { kind: 'trusted', groupWritable: [...groupWritable.values()] };
 }
 
-/** Every step of the way, links included: whoever can replace one of them chooses what is run. */
-async function walk(path: string, seen: Set<string>, groupWritable: Map<string, GroupWritable>) {
+/** Every step of the way, links included: who can replace one of them chooses where it leads. */
+async function walk(
+  path: string,
+  seen: Set<string>,
+  groupWritable: Map<string, GroupWritable>,
+): Promise<Weakness | undefined> {
   let reached = '/';
   let links = 0;
   const ahead = ['', ...names(path)];
@@ -60,8 +70,8 @@ async function walk(path: string, seen: Set<string>, groupWritable: Map<string, 
     const found = await lstat(next);
     if (!seen.has(next)) {
       seen.add(next);
-      const reason = judge(next, found);
-      if (reason !== undefined) return reason;
+      const weakness = judge(next, found);
+      if (weakness !== undefined) return weakness;
       // The mode of a link means nothing; in a folder like /tmp only the owner of what lies there can replace it.
       if (!found.isSymbolicLink() && (found.mode & 0o020) !== 0 && !isSharedByRoot(found))
         groupWritable.set(next, { path: next, gid: found.gid });
@@ -71,7 +81,8 @@ async function walk(path: string, seen: Set<string>, groupWritable: Map<string, 
       continue;
     }
     links += 1;
-    if (links > MOST_LINKS) return `is behind too many symbolic links, ${next} for one`;
+    if (links > MOST_LINKS)
+      return { because: `it is behind too many symbolic links, ${next} for one`, remedy: 'name it by its own path' };
     const target = await readlink(next);
     ahead.unshift(...names(target));
     reached = target.startsWith('/') ? '/' : dirname(next);
@@ -81,13 +92,17 @@ async function walk(path: string, seen: Set<string>, groupWritable: Map<string, 
 
 type Found = Awaited<ReturnType<typeof lstat>>;
 
-function judge(path: string, found: Found): string | undefined {
+function judge(path: string, found: Found): Weakness | undefined {
   const me = currentUser();
   if (me === undefined) return undefined;
-  if (found.uid !== 0 && found.uid !== me)
-    return `is not run, because ${path} belongs to user ${found.uid}, neither to root nor to this user (${me}): give it to one of the two with chown`;
+  const owner = Number(found.uid);
+  if (owner !== 0 && owner !== me) {
+    const because = `${path} belongs to user ${owner}, neither to root nor to this user (${me})`;
+    return { because, remedy: 'give it to one of the two with chown', owner };
+  }
   if (found.isSymbolicLink() || (Number(found.mode) & 0o002) === 0 || isSharedByRoot(found)) return undefined;
-  return `is not run, because every user can write to ${path}: look whether it is still what it was, then chmod o-w ${path}`;
+  const remedy = `look whether it is still what it was, then chmod o-w ${path}`;
+  return { because: `every user can write to ${path}`, remedy };
 }
 
 /** Like /tmp: everyone may add to it, and nobody may touch what belongs to another. */

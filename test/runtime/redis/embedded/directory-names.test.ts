@@ -4,10 +4,10 @@ import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { prepareDirectory, readRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { identify } from '../../../src/runtime/redis/process-identity.ts';
-import { withStartLock } from '../../../src/runtime/redis/start-lock.ts';
-import { openInstallation, settingsOf, type Installation } from '../../support/installation.ts';
+import { prepareDirectory, readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { identify } from '../../../../src/runtime/redis/embedded/process-identity.ts';
+import { withStartLock } from '../../../../src/runtime/redis/embedded/start-lock.ts';
+import { openInstallation, settingsOf, type Installation } from '../../../support/installation.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 import { buildOpener } from './processes.ts';
 
@@ -40,6 +40,14 @@ describe('one directory under two names', () => {
     expect(await identify(place.pidOf('left-running'))).toBeUndefined();
     expect(await place.client(await place.open(dataDir)).get('batch')).toBe('accepted');
   });
+});
+
+it('a path with ".." in it leads to one folder, also behind a link', async () => {
+  await mkdir(join(place.dataDir, 'far/away'), { recursive: true });
+  await symlink(join(place.dataDir, 'far/away'), join(place.dataDir, 'link'));
+  await place.open(`${place.dataDir}/link/../data`);
+  expect(existsSync(join(place.dataDir, 'data/redis/server.json'))).toBe(true);
+  expect(existsSync(join(place.dataDir, 'far/data'))).toBe(false);
 });
 
 describe('a copy of a directory', () => {
@@ -95,7 +103,7 @@ describe('a copy of a directory', () => {
   it('is not locked by who holds the lock of the original', async () => {
     const original = join(place.dataDir, 'real');
     const copy = join(place.dataDir, 'copy');
-    const directory = await prepareDirectory(original);
+    const { path: directory } = await prepareDirectory(original);
     await withStartLock(directory, 1_000, async () => {
       await execute('cp', ['-a', original, copy]);
       expect(await withStartLock(join(copy, 'redis'), 1_000, () => Promise.resolve('held'))).toBe('held');

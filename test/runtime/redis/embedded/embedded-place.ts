@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
-import { connect } from '../../../src/runtime/redis/connection.ts';
-import type { RedisNotice } from '../../../src/runtime/redis/notice.ts';
-import { openRedis } from '../../../src/runtime/redis/open-redis.ts';
-import type { OpenRedis } from '../../../src/runtime/redis/open-redis.ts';
-import { identify } from '../../../src/runtime/redis/process-identity.ts';
+import { connect } from '../../../../src/runtime/redis/connection.ts';
+import type { RedisNotice } from '../../../../src/runtime/redis/notice.ts';
+import { openRedis } from '../../../../src/runtime/redis/open-redis.ts';
+import type { OpenRedis } from '../../../../src/runtime/redis/open-redis.ts';
+import { identify } from '../../../../src/runtime/redis/embedded/process-identity.ts';
 
 /** A data directory of its own for each test, and all that the test opens in it; closed and removed after it. */
 export interface EmbeddedPlace {

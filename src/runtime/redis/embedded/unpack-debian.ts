@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { environment } from '../environment.ts';
+import { environment } from '../../environment.ts';
 import { inspectBinary } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
 

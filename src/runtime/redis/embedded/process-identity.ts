@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { readFile, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { hasCode, isSameDirectory } from './own-files.ts';
+import { hasCode } from './own-files.ts';
+import { leadsTo, type OwnFolder } from './own-folder.ts';
 
 const execute = promisify(execFile);
 
@@ -26,11 +27,11 @@ export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   return (await identify(identity.pid))?.startedAt === identity.startedAt;
 }
 
-/** False when the process works in another directory, for certain; only Linux tells. */
-export async function mayWorkIn({ pid }: ProcessIdentity, directory: string): Promise<boolean> {
+/** False when the process works in another folder, for certain; only Linux tells. */
+export async function mayWorkIn({ pid }: ProcessIdentity, folder: OwnFolder): Promise<boolean> {
   if (process.platform !== 'linux') return true;
   try {
-    return await isSameDirectory(`/proc/${pid}/cwd`, directory);
+    return await leadsTo(`/proc/${pid}/cwd`, folder);
   } catch (error) {
     // The process of another user does not say.
     return hasCode(error, 'EACCES') || hasCode(error, 'EPERM');

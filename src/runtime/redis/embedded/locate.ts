@@ -1,12 +1,12 @@
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { environment } from '../environment.ts';
-import { RedisUnavailable } from './describe-error.ts';
-import type { RedisNotice } from './notice.ts';
+import { environment } from '../../environment.ts';
+import { RedisUnavailable } from '../describe-error.ts';
+import type { RedisNotice } from '../notice.ts';
 import { inspectBinary, isOlder, OLDEST_VERSION } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
 import { currentUser } from './own-files.ts';
-import { judgeProgram, refuseFolder } from './trusted-program.ts';
+import { judgeFolder, judgeProgram, type Weakness } from './trusted-program.ts';
 import { findDebian, unpackedIn, unpackRedis } from './unpack-debian.ts';
 import type { DebianSystem } from './unpack-debian.ts';
 
@@ -103,11 +103,15 @@ async function inspect(look: Look, notice: (event: RedisNotice) => void): Promis
     const trust = await judgeProgram(path, libraryPath?.split(':') ?? []).catch(() => undefined);
     // It is not there, or cannot be reached.
     if (trust === undefined) return undefined;
-    if (trust.kind === 'refused') return { kind: 'untrusted', path, reason: trust.reason };
-    for (const at of trust.groupWritable) notice({ kind: 'group-writable', program: path, ...at });
+    if (trust.kind === 'refused') return { kind: 'untrusted', path, reason: notRun(trust.weakness) };
+    for (const at of trust.groupWritable) notice({ kind: 'group-writable', thing: path, ...at });
   }
   const binary = await inspectBinary(path, libraryPath);
   return binary && { kind: 'runs', binary };
+}
+
+function notRun({ because, remedy }: Weakness): string {
+  return `is not run, because ${because}: ${remedy}`;
 }
 
 async function unpack(system: System, folder: string, notice: (event: RedisNotice) => void): Promise<ServerBinary> {
@@ -116,9 +120,9 @@ async function unpack(system: System, folder: string, notice: (event: RedisNotic
   notice({ kind: 'unpacking', into: folder });
   const startMs = performance.now();
   try {
-    const reason = await refuseFolder(folder);
-    if (reason !== undefined)
-      throw new Error(`a server in there ${reason}, or name another folder with XDG_CACHE_HOME`);
+    const trust = await judgeFolder(folder);
+    if (trust.kind === 'refused')
+      throw new Error(`a server in there ${notRun(trust.weakness)}, or name another folder with XDG_CACHE_HOME`);
     const binary = await unpackRedis(folder);
     notice({ kind: 'unpacked', into: folder, tookMs: Math.round(performance.now() - startMs) });
     return binary;

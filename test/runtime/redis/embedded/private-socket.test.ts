@@ -3,9 +3,9 @@ import { chmod, chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promi
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { connect } from '../../../src/runtime/redis/connection.ts';
-import { prepareDirectory, readRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { withStartLock } from '../../../src/runtime/redis/start-lock.ts';
+import { connect } from '../../../../src/runtime/redis/connection.ts';
+import { prepareDirectory, readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { withStartLock } from '../../../../src/runtime/redis/embedded/start-lock.ts';
 import { isRoot, listenAt, NOBODY } from './another-user.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 import { buildOpener } from './processes.ts';
@@ -47,6 +47,20 @@ describe.runIf(process.platform === 'linux')('under a data directory with a long
     expect(await readdir(join(deep, 'redis'))).not.toContain('redis.sock');
   });
 
+  it('of more bytes than a server can say, its server is used all the same', async () => {
+    const deeper = join(deep, ...Array<string>(6).fill('d'.repeat(200)));
+    await place.open(deeper);
+    await (await place.open(deeper)).close();
+    await place.opened[0]?.close();
+    expect(place.notices.map(({ kind }) => kind)).toEqual([
+      'starting',
+      'started',
+      'adopted',
+      'left-running',
+      'stopped',
+    ]);
+  });
+
   it('a connection from before a death finds the next server', async () => {
     const first = await place.open(deep, 'always');
     const client = place.client(first);
@@ -80,7 +94,7 @@ describe.runIf(process.platform === 'linux')('under a data directory with a long
   });
 
   it('the lock of another container holds, though its process cannot be seen', async () => {
-    const directory = await prepareDirectory(deep);
+    const { path: directory } = await prepareDirectory(deep);
     const holder = { pid: 4_194_305, startedAt: 'a while ago', host: hostname(), namespace: 'pid:[1]' };
     await writeFile(join(directory, 'start.lock.1'), JSON.stringify(holder), { mode: 0o600 });
     await expect(withStartLock(directory, 100, () => Promise.resolve())).rejects.toThrow('for more than 100 ms');

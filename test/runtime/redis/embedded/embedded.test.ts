@@ -2,13 +2,13 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
-import { connectOnce } from '../../../src/runtime/redis/connection.ts';
-import { readRecord, writeRecord } from '../../../src/runtime/redis/data-directory.ts';
-import { locateServer } from '../../../src/runtime/redis/locate.ts';
-import type { RedisNotice } from '../../../src/runtime/redis/notice.ts';
-import { openRedis } from '../../../src/runtime/redis/open-redis.ts';
-import { identify } from '../../../src/runtime/redis/process-identity.ts';
-import { serverEnvironment } from '../../../src/runtime/redis/server-binary.ts';
+import { connectOnce } from '../../../../src/runtime/redis/connection.ts';
+import { readRecord, writeRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { locateServer } from '../../../../src/runtime/redis/embedded/locate.ts';
+import type { RedisNotice } from '../../../../src/runtime/redis/notice.ts';
+import { openRedis } from '../../../../src/runtime/redis/open-redis.ts';
+import { identify } from '../../../../src/runtime/redis/embedded/process-identity.ts';
+import { serverEnvironment } from '../../../../src/runtime/redis/embedded/server-binary.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 
 const place = useEmbeddedPlace();
@@ -111,9 +111,10 @@ describe('the embedded Redis', () => {
 
     const starting = place.notices.find((event) => event.kind === 'starting');
     if (starting?.kind !== 'starting') throw new Error('not started');
-    const slowly = [join(place.dataDir, 'redis/redis.conf'), '--key-load-delay', '300'];
+    const slowly = ['redis.conf', '--key-load-delay', '300'];
     const { path, libraryPath } = starting.binary;
-    const child = spawn(path, slowly, { stdio: 'ignore', env: serverEnvironment(libraryPath) });
+    const cwd = join(place.dataDir, 'redis');
+    const child = spawn(path, slowly, { cwd, stdio: 'ignore', env: serverEnvironment(libraryPath) });
     const control = await vi.waitFor(() => connectOnce(first.options, 5_000), { timeout: 30_000, interval: 20 });
     const heard: RedisNotice[] = [];
     const second = await openRedis({ dataDir: place.dataDir }, (event) => {

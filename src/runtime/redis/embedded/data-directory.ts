@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, readFile, realpath } from 'node:fs/promises';
+import { lstat, mkdir, open, readFile, realpath, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { RedisUnavailable } from './describe-error.ts';
-import { currentUser, hasCode, readOwnFile, replaceOwnFile } from './own-files.ts';
-import { socketForServer, socketRefusal } from './private-socket.ts';
+import { RedisUnavailable } from '../describe-error.ts';
+import type { RedisNotice } from '../notice.ts';
+import { currentUser, hasCode, isTorn, parseOwnFile, readOwnFile, replaceOwnFile } from './own-files.ts';
+import { FOLDER_ONLY, openAgain, type OwnFolder } from './own-folder.ts';
+import { SOCKET_NAME, socketRefusal } from './private-socket.ts';
 import { processIdentitySchema } from './process-identity.ts';
+import { judgeFolder } from './trusted-program.ts';
 
 /** What is kept beside the data in `server.json`: who wrote it, and which process serves it. */
 export type ServerRecord = Readonly<z.infer<typeof recordSchema>>;
@@ -19,23 +21,28 @@ const recordSchema = z.object({
   process: processIdentitySchema.exactOptional(),
 });
 
-const TEMPLATE = new URL('../../../config/redis.conf', import.meta.url);
+const LOG_NAME = 'redis.log';
+const TEMPLATE = new URL('../../../../config/redis.conf', import.meta.url);
 
 /**
  * Makes the embedded Redis' own folder below the data directory: its mode is set to 0700, which must not happen to a directory that a person
  * shares with other things.
- * @returns its real path: whatever links lead to it, all processes know it by one name
+ * @param notice - hears what the members of a group could exchange
  */
-export async function prepareDirectory(dataDir: string): Promise<string> {
+export async function prepareDirectory(
+  dataDir: string,
+  notice: (event: RedisNotice) => void = () => undefined,
+): Promise<OwnFolder> {
   const given = join(resolve(dataDir), 'redis');
   try {
+    if (currentUser() === 0) await refuseWayOfOthers(resolve(dataDir), notice);
     await mkdir(resolve(dataDir), { recursive: true, mode: 0o700 });
-    const directory = join(await realpath(dataDir), 'redis');
+    // Resolved here too: behind a link, or what is not there, the system takes ".." for another folder.
+    const directory = join(await realpath(resolve(dataDir)), 'redis');
     await makeIfMissing(directory);
-    await closeToOthers(directory);
     const refusal = socketRefusal(directory);
     if (refusal !== undefined) throw new Error(refusal);
-    return directory;
+    return await openFirst(directory);
   } catch (error) {
     if (error instanceof RedisUnavailable) throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -43,6 +50,23 @@ export async function prepareDirectory(dataDir: string): Promise<string> {
       cause: error,
     });
   }
+}
+
+/**
+ * Who can exchange a part of the way chooses in which folder root makes and changes files, and which file the server is started with. Another
+ * user's choice of a place is that user's own.
+ */
+async function refuseWayOfOthers(dataDir: string, notice: (event: RedisNotice) => void): Promise<void> {
+  const trust = await judgeFolder(dataDir);
+  if (trust.kind === 'trusted') {
+    for (const at of trust.groupWritable) notice({ kind: 'group-writable', thing: dataDir, ...at });
+    return;
+  }
+  const { because, remedy, owner } = trust.weakness;
+  const instead = owner === undefined ? remedy : `run as that user (sudo -u '#${owner}' certsweep ...)`;
+  throw new RedisUnavailable(
+    `The data directory ${dataDir} is not used by root, because ${because}: ${instead}, or choose another data directory`,
+  );
 }
 
 async function makeIfMissing(directory: string): Promise<void> {
@@ -53,19 +77,32 @@ async function makeIfMissing(directory: string): Promise<void> {
   }
 }
 
-/** Through one handle, so that what is looked at and what is changed are the same. */
-async function closeToOthers(directory: string): Promise<void> {
+/**
+ * The folder that was prepared before, whatever the data directory's path leads to by now.
+ * @throws FolderMoved
+ */
+export async function findAgain(folder: OwnFolder): Promise<OwnFolder> {
+  const handle = await openAgain(folder);
+  return closeToOthers(handle, folder.path);
+}
+
+async function openFirst(directory: string): Promise<OwnFolder> {
   if ((await lstat(directory)).isSymbolicLink()) {
     throw new RedisUnavailable(
       `${directory} is a symbolic link, which is not followed: give the folder it leads to as the data directory, without "redis" at its end`,
     );
   }
-  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  return closeToOthers(await open(directory, FOLDER_ONLY), directory);
+}
+
+/** Through one handle, so that what is looked at and what is changed are the same. */
+async function closeToOthers(handle: FileHandle, path: string): Promise<OwnFolder> {
   try {
-    const { uid, mode } = await handle.stat();
+    const { uid, mode, dev: device, ino: inode } = await handle.stat({ bigint: true });
     const me = currentUser();
-    if (me !== undefined && uid !== me) throw new RedisUnavailable(`${directory} ${notOurs(uid, me)}`);
-    if ((mode & 0o777) !== 0o700) await handle.chmod(0o700);
+    if (me !== undefined && Number(uid) !== me) throw new RedisUnavailable(`${path} ${notOurs(Number(uid), me)}`);
+    if ((Number(mode) & 0o777) !== 0o700) await handle.chmod(0o700);
+    return { path, device, inode };
   } finally {
     await handle.close();
   }
@@ -79,19 +116,17 @@ function notOurs(uid: number, me: number): string {
   return `belongs to user ${uid}, and this is user ${me}: run as that user, or give it over with chown -R ${me}, or choose another data directory`;
 }
 
-/** @throws RedisUnavailable when the record is there but cannot be understood */
+/**
+ * @returns undefined when there is none. One that a power cut has torn is none either: its process is dead, and a server judges by itself whether
+ * it can read the data
+ * @throws RedisUnavailable when this version does not understand it
+ */
 export async function readRecord(directory: string): Promise<ServerRecord | undefined> {
   const path = join(directory, 'server.json');
   const text = await readOwnFile(path);
   if (text === undefined) return undefined;
-  try {
-    return recordSchema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new RedisUnavailable(
-      `${path} was not written by this version: use the version of certsweep that wrote it, or another data directory`,
-      { cause: error },
-    );
-  }
+  const content = parseOwnFile(path, text, recordSchema);
+  return content.kind === 'torn' ? undefined : content.value;
 }
 
 export async function writeRecord(directory: string, record: ServerRecord): Promise<void> {
@@ -102,7 +137,7 @@ export async function writeRecord(directory: string, record: ServerRecord): Prom
 export async function readPassword(directory: string): Promise<string> {
   const path = join(directory, 'password');
   const kept = await readOwnFile(path);
-  if (kept !== undefined && kept.trim() !== '') return kept.trim();
+  if (kept !== undefined && !isTorn(kept)) return kept.trim();
   const password = randomBytes(32).toString('base64url');
   await replaceOwnFile(path, `${password}\n`);
   return password;
@@ -110,7 +145,8 @@ export async function readPassword(directory: string): Promise<string> {
 
 /**
  * Writes the server's configuration: the documented template, then what belongs to this directory; in redis.conf the last word counts. The
- * password is in this file, mode 0600, because the command line can be read by everyone.
+ * password is in this file, mode 0600, because the command line can be read by everyone. No path in it leads elsewhere when the directory is
+ * moved: a server that ends removes its socket by the name it was given, and another may listen where the directory was.
  * @returns its path
  */
 export async function writeConfiguration(
@@ -118,24 +154,24 @@ export async function writeConfiguration(
   settings: { readonly password: string; readonly appendFsync: 'everysec' | 'always' },
 ): Promise<string> {
   const own: readonly (readonly [string, string])[] = [
-    ['dir', directory],
+    ['dir', '.'],
     ['port', '0'],
-    ['unixsocket', socketForServer(directory)],
+    ['unixsocket', SOCKET_NAME],
     ['unixsocketperm', '700'],
     ['requirepass', settings.password],
     ['appendfsync', settings.appendFsync],
-    ['logfile', logPath(directory)],
+    ['logfile', LOG_NAME],
     ['daemonize', 'no'],
   ];
   const lines = own.map(([name, value]) => `${name} ${JSON.stringify(value)}`);
   const path = join(directory, 'redis.conf');
-  const head = '# Generated at every start; changes are lost.';
+  const head = '# Generated at every start; changes are lost. For a server that is started in this folder.';
   await replaceOwnFile(path, [head, await readFile(TEMPLATE, 'utf8'), ...lines, ''].join('\n'));
   return path;
 }
 
 export function logPath(directory: string): string {
-  return join(directory, 'redis.log');
+  return join(directory, LOG_NAME);
 }
 
 /** The server's last words, for an error message. */

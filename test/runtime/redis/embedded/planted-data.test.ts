@@ -2,7 +2,7 @@ import { chown, link, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { refusePlantedData } from '../../../src/runtime/redis/own-files.ts';
+import { refusePlantedData } from '../../../../src/runtime/redis/embedded/own-files.ts';
 import { isRoot, NOBODY } from './another-user.ts';
 
 let directory: string;

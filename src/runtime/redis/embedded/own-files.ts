@@ -1,13 +1,22 @@
 import { constants, type Stats } from 'node:fs';
-import { lstat, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
-import { RedisUnavailable } from './describe-error.ts';
+import { dirname, join } from 'node:path';
+import type { z } from 'zod';
+import { RedisUnavailable } from '../describe-error.ts';
 
 /*
  * Files of the embedded Redis' own folder. A link that somebody else has put there is never followed, and what somebody else has written there
  * is never believed: the folder may have been open to others, or come from a backup.
  */
+
+/** There is no room for one of these files. */
+export class OwnDiskFull extends RedisUnavailable {
+  constructor(path: string, cause: unknown) {
+    const code = hasCode(cause, 'EDQUOT') ? 'EDQUOT, the quota of this user' : 'ENOSPC';
+    super(`There is no room left in ${dirname(path)} (${code}): free space on its disk`, { cause });
+  }
+}
 
 const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = constants;
 
@@ -27,19 +36,58 @@ export async function readOwnFile(path: string): Promise<string | undefined> {
   }
 }
 
-/** Replaces the file: old or new, never half, since rename(2) replaces in one step. */
+/** What one of our files of JSON says. `torn`: nothing, since a power cut came before its text was on disk. */
+export type Content<T> = { readonly kind: 'whole'; readonly value: T } | { readonly kind: 'torn' };
+
+/** @throws RedisUnavailable when it says what this version does not understand */
+export function parseOwnFile<T>(path: string, text: string, schema: z.ZodType<T>): Content<T> {
+  if (isTorn(text)) return { kind: 'torn' };
+  try {
+    return { kind: 'whole', value: schema.parse(JSON.parse(text)) };
+  } catch (error) {
+    throw new RedisUnavailable(
+      `${path} was not written by this version: use the version of certsweep that wrote it, or another data directory`,
+      { cause: error },
+    );
+  }
+}
+
+/** Empty, or with the length of what was to be written and only zeros: so file systems show a file whose text a power cut has taken. */
+export function isTorn(text: string): boolean {
+  return text.replaceAll('\0', '').trim() === '';
+}
+
+/** Replaces the file: old or new, never half. rename(2) replaces in one step, and a power cut finds the new text on disk before it. */
 export async function replaceOwnFile(path: string, text: string): Promise<void> {
   const draft = `${path}.new`;
   await rm(draft, { force: true });
-  await createOwnFile(draft, text);
+  await createOwnFile(draft, text, { toDisk: true });
   await rename(draft, path);
 }
 
-/** @throws EEXIST when something is there already, a link too */
-export async function createOwnFile(path: string, text: string): Promise<void> {
-  const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+/** @throws EEXIST when something is there already, a link too; OwnDiskFull, and then nothing is left of it */
+export async function createOwnFile(path: string, text: string, { toDisk = false } = {}): Promise<void> {
   try {
-    await file.writeFile(text);
+    const file = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      await file.writeFile(text);
+      if (toDisk) await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (!hasCode(error, 'ENOSPC') && !hasCode(error, 'EDQUOT')) throw error;
+    await rm(path, { force: true });
+    throw new OwnDiskFull(path, error);
+  }
+}
+
+/** Writes over a file of ours where no other can be made: what it says may not be longer than before. */
+export async function overwriteOwnFile(path: string, text: string): Promise<void> {
+  const file = await openOwnFile(path, O_WRONLY);
+  try {
+    const { size } = await file.stat();
+    await file.write(text.padEnd(size), 0);
   } finally {
     await file.close();
   }
@@ -124,20 +172,6 @@ async function lstatIfThere(path: string): Promise<Stats | undefined> {
     return await lstat(path);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Whether both paths lead to one directory, by device and inode.
- * @throws faults of the file system; a path that leads nowhere is none
- */
-export async function isSameDirectory(one: string, other: string): Promise<boolean> {
-  try {
-    const [a, b] = await Promise.all([one, other].map((path) => stat(path, { bigint: true })));
-    return a?.dev === b?.dev && a?.ino === b?.ino;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return false;
     throw error;
   }
 }

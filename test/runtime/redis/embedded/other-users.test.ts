@@ -2,9 +2,9 @@ import { chmod, chown, mkdir, readFile, stat, symlink, writeFile } from 'node:fs
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { prepareDirectory } from '../../../src/runtime/redis/data-directory.ts';
-import { findDebian } from '../../../src/runtime/redis/unpack-debian.ts';
-import { openInstallation, type Installation } from '../../support/installation.ts';
+import { prepareDirectory } from '../../../../src/runtime/redis/embedded/data-directory.ts';
+import { findDebian } from '../../../../src/runtime/redis/embedded/unpack-debian.ts';
+import { openInstallation, type Installation } from '../../../support/installation.ts';
 import { isRoot, NOBODY } from './another-user.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
 
