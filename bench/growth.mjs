@@ -12,19 +12,20 @@ import { Redis } from 'ioredis';
 import { DEFAULT_BREAKER } from '../dist/core/batch.js';
 import { ChunkReader } from '../dist/ledger/chunk-reader.js';
 import { Ledger } from '../dist/ledger/ledger.js';
+import { reportItems } from '../dist/ledger/report-items.js';
 import { KEY_PREFIX } from '../dist/queue/contract.js';
-import { Feeder } from '../dist/queue/feeder.js';
-import { RevokeQueue } from '../dist/queue/revoke-queue.js';
+import { Feeder } from '../dist/queue/feed/feeder.js';
+import { AccountQueues } from '../dist/queue/queues.js';
 import { openRedis as openEmbedded } from '../dist/runtime/redis/open-redis.js';
-import { COMMAND, openRedis, residentPeakKb, startStack, usedMemory, writeManifest } from './stack.mjs';
+import { COMMAND, INSTANCE, openRedis, residentPeakKb, startStack, usedMemory, writeManifest } from './stack.mjs';
 import { plotRow } from './chart.mjs';
 import { medianOfEach } from './median.mjs';
 
 const FIRST_EXPONENT = 4;
 /** Ten seconds of the default pace, as a worker has it. */
 const LOW_WATER = 4_800;
-/** Items settled in one go, as many as a busy worker has under way. */
-const SETTLE_AT_ONCE = 500;
+/** Items settled in one step: as many as a fast worker ends between two pulses. */
+const SETTLE_AT_ONCE = 50;
 /** As `startStack` names it. */
 const ACCOUNT = 'bench';
 const SELF = fileURLToPath(import.meta.url);
@@ -119,13 +120,13 @@ async function feedAlone(batch) {
     maxRetriesPerRequest: null,
   });
   const ledger = new Ledger(redis, KEY_PREFIX);
-  const queue = new RevokeQueue(redis, KEY_PREFIX, ACCOUNT);
+  const queues = new AccountQueues(redis, KEY_PREFIX, ACCOUNT);
   const feeder = new Feeder({
-    account: { name: ACCOUNT },
+    account: { name: ACCOUNT, instances: [INSTANCE] },
     redis,
     ledger,
     chunks: new ChunkReader(ledger),
-    queue,
+    queues,
     lowWater: LOW_WATER,
     breaker: DEFAULT_BREAKER,
     mayFeed: () => true,
@@ -144,7 +145,7 @@ async function feedAlone(batch) {
     const count = await feeder.feed();
     feedMs += performance.now() - roundStartMs;
     queueBytes = Math.max(queueBytes, (await usedMemory(redis)) - before);
-    await queue.bull.drain();
+    await queues.blocks.bulk.drain();
     await settle(ledger, batch, fed, count);
     fed += count;
   }
@@ -152,7 +153,7 @@ async function feedAlone(batch) {
   const state = await ledger.batch(batch);
   if (state.counts.revoked !== accepted) throw new Error(`settled ${state.counts.revoked} of ${accepted}`);
   const ledgerBytes = await redis.memory('USAGE', `${KEY_PREFIX}:batch:${batch}:ledger`, 'SAMPLES', '0');
-  await queue.close();
+  await queues.close();
   redis.disconnect();
   return {
     feedMicros: round((feedMs * 1_000) / accepted, 1),
@@ -164,22 +165,15 @@ async function feedAlone(batch) {
 }
 
 async function settle(ledger, batch, from, count) {
-  const run = { lock: { key: '{certsweep}:free', token: '' }, name: '', told: '' };
+  const run = { kind: 'job', lockKey: '{certsweep}:free', token: 'none' };
+  const attempt = { failures: 0, calls: 1, effectUnknown: false };
+  const revoked = { kind: 'settle', outcome: 'revoked', code: 'OK', attempt, isUncalled: false };
   for (let done = 0; done < count; done += SETTLE_AT_ONCE) {
-    const ordinals = Array.from({ length: Math.min(SETTLE_AT_ONCE, count - done) }, (_, index) => from + done + index);
-    await Promise.all(
-      ordinals.map((n) =>
-        ledger.settle({
-          batch,
-          n,
-          outcome: 'revoked',
-          code: '',
-          requestId: randomUUID().toUpperCase(),
-          attempts: 1,
-          run,
-        }),
-      ),
-    );
+    const reports = Array.from({ length: Math.min(SETTLE_AT_ONCE, count - done) }, (_, index) => {
+      const end = { ...revoked, requestId: randomUUID().toUpperCase() };
+      return { n: from + done + index, instanceId: INSTANCE, run, end };
+    });
+    await reportItems(ledger.redis, ledger.keys, batch, reports);
   }
 }
 

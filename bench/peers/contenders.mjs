@@ -4,6 +4,8 @@ const bull = (name, title) => ({ name, title, kind: 'bullmq', program: `${name}.
 /** `kind` is where the work waits: in BullMQ, in a list on disk, or in certsweep. */
 export const CONTENDERS = [
   { name: 'certsweep', title: 'certsweep', kind: 'certsweep' },
+  // For what it costs; its pace is nobody's.
+  { ...bull('bare', 'BullMQ and the SDK, no limiter'), isUnlimited: true },
   bull('bullmq-490-per-1000', "BullMQ's limiter, 490 per 1000 ms"),
   bull('bullmq-49-per-100', "BullMQ's limiter, 49 per 100 ms"),
   bull('bottleneck-cluster-mintime', 'Bottleneck clustered, minTime'),

@@ -18,12 +18,15 @@ const NO_EGRESS_QUOTA = ['--egress-qps', '1000000'];
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** @param enforce - whether the sandbox throttles above the cloud's 500 a second */
-export async function install(contender, { processes, count, enforce = false }) {
+/**
+ * @param enforce - whether the sandbox throttles above the cloud's 500 a second
+ * @param cap - of certsweep; the others have theirs in their programs
+ */
+export async function install(contender, { processes, count, enforce = false, cap = CAP, latencyMs = LATENCY_MS }) {
   const stack = await startStack({
-    latency: String(LATENCY_MS),
-    accountQps: CAP,
-    egressQps: CAP,
+    latency: String(latencyMs),
+    accountQps: cap,
+    egressQps: cap,
     sandbox: enforce ? NO_EGRESS_QUOTA : ['--no-enforce'],
   });
   const { folder } = stack;

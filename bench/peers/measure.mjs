@@ -8,6 +8,8 @@ import { leavesOf, treeCpuMs } from './processes.mjs';
 const PACE_COUNT = CAP * 10;
 const OTHER_COUNT = CAP * 7;
 const WAITING_COUNT = 20_000;
+const CEILING_COUNT = 40_000;
+const LIFTED_CAP = 10_000;
 /** Cut off at both ends of a pace run: certsweep's ramp (10, 100, all) and everybody's start; the tail, where no work waits. */
 const WARM_MS = 4_000;
 const TAIL_MS = 1_000;
@@ -47,6 +49,24 @@ export async function measurePace(contender, processes) {
       unseen: PACE_COUNT - seen.certificates.called,
       /** Above zero the send times are not all there, and this run does not count. */
       sendsMissing: seen.calls - sends.length,
+    };
+  });
+}
+
+/** With nothing to wait for: what one process can do, and what a certificate costs then. Only for those that no cap of their own holds back. */
+export async function measureCeiling(contender) {
+  const setup = { processes: 1, count: CEILING_COUNT, cap: LIFTED_CAP, latencyMs: 0 };
+  return run(contender, setup, async (installation) => {
+    installation.begin();
+    const start = await costsAt(installation, CEILING_COUNT * FROM);
+    const end = await costsAt(installation, CEILING_COUNT * TO);
+    const calls = end.calls - start.calls;
+    const each = (name, digits = 3) => round((end[name] - start[name]) / calls, digits);
+    return {
+      perSecond: Math.round((calls * 1_000) / (end.atMs - start.atMs)),
+      ceilingCpuMs: each('cpuMs'),
+      ceilingRedisCpuMs: each('redisCpuMs'),
+      ceilingRedisCommands: each('commands', 1),
     };
   });
 }
@@ -124,6 +144,7 @@ async function costsAt(installation, calls) {
   const seen = await until(installation, (report) => report.calls >= calls);
   const stats = await installation.redis.info('stats');
   return {
+    atMs: performance.now(),
     calls: seen.calls,
     cpuMs: installation.pids().reduce((sum, pid) => sum + treeCpuMs(pid), 0),
     redisCpuMs: treeCpuMs(installation.redisPid),

@@ -1,11 +1,18 @@
 // npm run bench:peers [-- --quick] [-- <contender> ...]: every contender under the same conditions; prints, keeps the numbers in bench/results, and writes
-// docs/benchmarks-peers.md with its charts. `--report <file>` writes the page anew from kept numbers.
+// docs/benchmarks-peers.md with its charts. `--report <file>` writes the page again from kept numbers.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { CONTENDERS } from './contenders.mjs';
 import { CAP, LATENCY_MS } from './installation.mjs';
-import { measureCredential, measureKill, measurePace, measureThrottled, measureWaiting } from './measure.mjs';
+import {
+  measureCeiling,
+  measureCredential,
+  measureKill,
+  measurePace,
+  measureThrottled,
+  measureWaiting,
+} from './measure.mjs';
 import { writeReport } from './report.mjs';
 
 const { values: options, positionals: names } = parseArgs({
@@ -46,6 +53,9 @@ async function measureAll() {
   // Round after round, so that a noisy quarter of an hour does not fall on one contender alone.
   for (let repetition = 0; repetition < repetitions; repetition += 1) {
     for (const contender of chosen) {
+      if (contender.kind === 'certsweep' || contender.isUnlimited) {
+        await keep(contender, 'ceiling', 1, () => measureCeiling(contender));
+      }
       for (const processes of results.processes) {
         await keep(contender, 'pace', processes, () => measurePace(contender, processes));
       }

@@ -1,5 +1,5 @@
 import type { Lane } from '../ledger/ledger.ts';
-import { unfedAccounts } from '../queue/feeding.ts';
+import { unfedAccounts } from '../queue/feeding-lease.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
 import type { Store } from './store.ts';
 

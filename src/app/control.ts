@@ -1,6 +1,6 @@
 import type { BatchState } from '../core/batch.ts';
 import { forgetBatch, type Forgotten } from '../ledger/forget.ts';
-import { STANDING_PREFIX } from '../ledger/ledger.ts';
+import { DIRECT_PREFIX } from '../ledger/ledger.ts';
 import type { Store } from './store.ts';
 
 /** What an operator does to a batch. */
@@ -16,7 +16,7 @@ export type ChangeOutcome =
 
 /** Pauses, resumes or cancels a batch; the workers hear of it within a second. */
 export async function changeBatch({ ledger }: Store, batch: string, change: Change): Promise<ChangeOutcome> {
-  if (change === 'cancel' && batch.startsWith(STANDING_PREFIX)) return { kind: 'is-direct' };
+  if (change === 'cancel' && batch.startsWith(DIRECT_PREFIX)) return { kind: 'is-direct' };
   return ledger.change(batch, change);
 }
 

@@ -3,7 +3,7 @@ import { pendingOf, type BatchState } from '../core/batch.ts';
 import { etaSeconds } from '../core/pace.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { allHalts, type AnyHalt } from '../limiter/host-halts.ts';
+import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
 
 /** A batch as `status --json` prints it; other programs depend on its names. */
 export interface BatchStatus {

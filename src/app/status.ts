@@ -1,13 +1,13 @@
 import type { BatchState } from '../core/batch.ts';
-import { STANDING_PREFIX } from '../ledger/ledger.ts';
-import { readHalts, type Halt } from '../limiter/halt-store.ts';
-import { allHalts, type AnyHalt } from '../limiter/host-halts.ts';
+import { DIRECT_PREFIX } from '../ledger/ledger.ts';
+import { readHalts, type Halt } from '../limiter/halts/halt-store.ts';
+import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
 import { ownersOf, unattended } from './accounts.ts';
 import { batchStatus, overview, type BatchDetail, type Overview } from './overview.ts';
 import type { Store } from './store.ts';
 
-export { UNREACHABLE } from '../queue/host-watch.ts';
-export type { AnyHalt } from '../limiter/host-halts.ts';
+export { UNREACHABLE } from '../queue/process/host-watch.ts';
+export type { AnyHalt } from '../limiter/halts/host-halts.ts';
 
 /** `held`: something is halted, paused or lost, and goes on only when that ends. `some-dead`: it is done, with dead items. */
 export type Condition = 'fine' | 'held' | 'some-dead';
@@ -48,7 +48,7 @@ export async function lookAtBatch(store: Store, id: string): Promise<BatchLook |
   const stopsIt = ({ account, instanceId }: AnyHalt): boolean =>
     instanceId === undefined ? accounts.has(account) : instances.has(instanceId);
   const halts = isDone ? [] : all.filter(stopsIt);
-  const lanesLost = !isDone && detail.state !== 'planned' && !id.startsWith(STANDING_PREFIX) && lanes.length === 0;
+  const lanesLost = !isDone && detail.state !== 'planned' && !id.startsWith(DIRECT_PREFIX) && lanes.length === 0;
   return {
     detail,
     condition: conditionOf(detail, isDone, halts.length > 0 || lanesLost),

@@ -1,6 +1,6 @@
 import type { Priority } from '../ledger/batch-record.ts';
 import type { ManifestRow } from '../manifest/row.ts';
-import { RevokeQueue } from '../queue/revoke-queue.ts';
+import { AccountQueues } from '../queue/queues.ts';
 import { submitDirect } from '../queue/submit/direct.ts';
 import { ManifestSummarizer } from '../queue/submit/manifest-summary.ts';
 import { ownerIn } from './accounts.ts';
@@ -16,7 +16,7 @@ export type DirectOutcome = Extract<SubmitOutcome, { readonly kind: 'running' | 
  */
 export class DirectSubmitter {
   readonly #store: Store;
-  readonly #queues = new Map<string, RevokeQueue>();
+  readonly #queues = new Map<string, AccountQueues>();
 
   /** @param store - stays open when this is closed */
   constructor(store: Store) {
@@ -43,10 +43,10 @@ export class DirectSubmitter {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
   }
 
-  #queueOf(account: string): RevokeQueue {
+  #queueOf(account: string): AccountQueues {
     const known = this.#queues.get(account);
     if (known !== undefined) return known;
-    const queue = new RevokeQueue(this.#store.redis, this.#store.prefix, account);
+    const queue = new AccountQueues(this.#store.redis, this.#store.prefix, account);
     this.#queues.set(account, queue);
     return queue;
   }

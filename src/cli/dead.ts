@@ -101,8 +101,8 @@ function refusal(refused: SelectionRefused, { where }: Store): CommandEnd {
 }
 
 function describeLetter(letter: DeadLetterOf): string {
-  const { batch, n, instanceId, caSn, deviceSn, code, message, attempts, at, history } = letter;
+  const { batch, n, instanceId, caSn, deviceSn, code, message, calls, at, history } = letter;
   const what = `${batch} #${n}  ${instanceId} ${caSn} ${deviceSn}`;
   const lives = history.length === 0 ? '' : `, died ${history.length + 1} times`;
-  return `${printable(what)}\n  ${printable(code)}: ${printable(message)} (${count(attempts, 'call')}${lives}, ${new Date(at).toISOString()})`;
+  return `${printable(what)}\n  ${printable(code)}: ${printable(message)} (${count(calls, 'call')}${lives}, ${new Date(at).toISOString()})`;
 }

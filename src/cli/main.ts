@@ -1,44 +1,14 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { NewerLayout } from '../app/store.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { ScratchUnavailable } from '../manifest/scratch-file.ts';
 import { ConfigError } from '../runtime/config/faults.ts';
 import { describeRedisError, RedisUnavailable } from '../runtime/redis/describe-error.ts';
-import { VERSION } from '../runtime/version.ts';
-import { addBatchCommands } from './batch.ts';
-import { addDead } from './dead.ts';
-import { addDemo } from './demo/demo.ts';
-import { addDoctor } from './doctor.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { addReport } from './report.ts';
-import { addSandbox } from './sandbox.ts';
-import { addStatus } from './status.ts';
-import { addSubmit } from './submit.ts';
+import { createProgram } from './program.ts';
 import { say } from './text/terminal.ts';
-import { addWorker } from './worker.ts';
 
-const program = new Command('certsweep')
-  .description('Revokes device certificates of ApsaraMQ for MQTT in bulk, never over a quota.')
-  .version(VERSION, '-V, --version', 'print the version')
-  .helpOption('-h, --help', 'print this help')
-  .helpCommand(false)
-  .showHelpAfterError('(certsweep --help shows what there is)')
-  .exitOverride();
-
-for (const add of [
-  addSubmit,
-  addWorker,
-  addStatus,
-  addReport,
-  addDead,
-  addBatchCommands,
-  addDoctor,
-  addSandbox,
-  addDemo,
-]) {
-  add(program);
-}
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Whatever reads our output may stop reading (`| head`): that is no error. Data that is lost is one.
   if (error.code === 'EPIPE') process.exit(EXIT.ok);
@@ -49,7 +19,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => undefined);
 
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { openConnection } from '../app/store.ts';
-import type { FleetWorker } from '../queue/fleet-worker.ts';
-import { WorkerConflict } from '../queue/worker-registry.ts';
+import type { Worker } from '../queue/worker/worker.ts';
+import { WorkerConflict } from '../queue/worker/worker-registry.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { missingCredentials } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
@@ -85,8 +85,8 @@ interface Surroundings {
 async function work({ config, redis, gone, log, leave }: Surroundings): Promise<void> {
   await refuseUnsafeRedis(redis, log);
   // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
-  const { startFleetWorker } = await import('../queue/fleet-worker.ts');
-  const worker = await startFleetWorker({ config, redis, environment, log }).catch((error: unknown) => {
+  const { startWorker } = await import('../queue/worker/worker.ts');
+  const worker = await startWorker({ config, redis, environment, log }).catch((error: unknown) => {
     throw error instanceof WorkerConflict ? new CommandEnd(EXIT.refused, error.message) : error;
   });
   let health: HealthPort | undefined;
@@ -108,7 +108,7 @@ async function work({ config, redis, gone, log, leave }: Surroundings): Promise<
   }
 }
 
-async function openHealth({ health: { port } }: Config, worker: FleetWorker): Promise<HealthPort | undefined> {
+async function openHealth({ health: { port } }: Config, worker: Worker): Promise<HealthPort | undefined> {
   if (port === undefined) return undefined;
   const questions = {
     isLive: () => worker.isLive,
@@ -127,7 +127,7 @@ interface ReasonToLeave {
 }
 
 async function reasonToLeave(
-  worker: FleetWorker,
+  worker: Worker,
   leave: Promise<LeaveSignal>,
   gone: Promise<Error>,
 ): Promise<ReasonToLeave> {

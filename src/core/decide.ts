@@ -1,7 +1,7 @@
 import { codeOf, effectUnknown, type Answer, type Refused } from './answer.ts';
 import { blameOf } from './code-table.ts';
 
-/** What an item has been through before the present answer. Kept in its job, so that it survives the process; the ledger says whether it is true. */
+/** What an item has been through before the present answer. The ledger keeps it, so that it survives the process. */
 export interface Attempt {
   /** Tries that ended in a `retry` verdict. */
   readonly failures: number;
@@ -137,21 +137,3 @@ export function recordAttempt(attempt: Attempt, answer: Answer, verdict: Verdict
 }
 
 export const FIRST_ATTEMPT: Attempt = { failures: 0, calls: 0, effectUnknown: false };
-
-/**
- * What the ledger has noted of calls that left for an item: `none`; `told`, which its record tells of; `untold`, by a run whose end is in no
- * record, since it crashed, or since another job stands for the same item.
- */
-export type Noted = 'none' | 'told' | 'untold';
-
-/** The record as it may be believed. One of calls that the ledger never noted was made up. */
-export function reconcile(attempt: Attempt, noted: Noted): Attempt {
-  switch (noted) {
-    case 'none':
-      return FIRST_ATTEMPT;
-    case 'told':
-      return attempt;
-    case 'untold':
-      return { ...attempt, effectUnknown: true };
-  }
-}

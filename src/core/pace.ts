@@ -3,8 +3,13 @@
  * slot, so the slots of 1000 + lateMs milliseconds, not of 1000, must be at most `qps`.
  */
 export const DEFAULT_LATE_MS = 25;
-/** Slots are given at most so far ahead, milliseconds. */
-export const HORIZON_MS = 50;
+/**
+ * A process has at most so much of the pace in hand, milliseconds: slots whose moment has not come, and whose calls are noted. So much a killed one
+ * leaves noted without a call.
+ */
+export const IN_HAND_MS = 25;
+/** The furthest that a slot is ever given ahead, milliseconds: eight processes that share a pace take turns, each with what it may have in hand. */
+export const HORIZON_MS = 200;
 /** Distance between two pulses of a process, milliseconds. */
 export const PULSE_MS = 25;
 
@@ -22,6 +27,11 @@ export function spacingMs(qps: number, lateMs: number): number {
 /** The most slots one pulse may ask for: what the pace allows between two pulses, at least one. */
 export function slotsPerPulse(qps: number): number {
   return Math.max(1, Math.ceil((qps * PULSE_MS) / 1000));
+}
+
+/** The most slots that a process may have in hand whose moment has not come. */
+export function mostInHand(qps: number): number {
+  return Math.max(1, Math.ceil((qps * IN_HAND_MS) / 1000));
 }
 
 /** The most events in any half-open window [t, t + windowMs). Times in milliseconds, in any order. */

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { refuseNewerLayout } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
-import { readHalts, type Halt } from '../limiter/halt-store.ts';
-import { readHostHalts } from '../limiter/host-halts.ts';
+import { readHalts, type Halt } from '../limiter/halts/halt-store.ts';
+import { readHostHalts } from '../limiter/halts/host-halts.ts';
 import type { CredentialSource } from '../mqtt/credentials.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
 import { missingCredentials, type AccountConfig, type Config, type Environment } from '../runtime/config/config.ts';

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS } from '../core/pace.ts';
-import { readPace, type Pace } from '../limiter/pace-store.ts';
+import { readPace, type Pace } from '../limiter/pace/read-pace.ts';
 import { KEY_PREFIX, queueName } from '../queue/contract.ts';
 import type { AccountConfig, Config } from '../runtime/config/config.ts';
 import { ok, warn, type Check } from './check.ts';

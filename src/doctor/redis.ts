@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { AnyHalt } from '../limiter/host-halts.ts';
+import type { AnyHalt } from '../limiter/halts/host-halts.ts';
 import { checkRedis } from '../runtime/redis/check-redis.ts';
 import { keyOwner } from '../runtime/redis/cluster.ts';
 import { fail, ok, warn, type Check } from './check.ts';

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { Limiter } from '../limiter/contract.ts';
-import type { Halt } from '../limiter/halt-store.ts';
+import type { Halt } from '../limiter/halts/halt-store.ts';
 import { openLimiter } from '../limiter/limiter.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
 import type { AccountConfig, Config } from '../runtime/config/config.ts';
@@ -38,12 +38,13 @@ export function openSlots(
       const slots = opened.get(account.name) ?? slotsOf(account);
       // Whoever still waits then is told "closed".
       const timer = setTimeout(() => void slots.close(), WAIT_MS);
-      const grant = await slots.take(NO_INSTANCE, true).finally(() => clearTimeout(timer));
+      const grant = await slots.take({ instanceId: NO_INSTANCE, isUrgent: true }).finally(() => clearTimeout(timer));
       switch (grant.kind) {
         case 'slot':
           return grant;
         case 'halted':
           return 'the account was halted just now';
+        case 'refused':
         case 'closed':
           return `no slot within ${WAIT_MS / 1_000} s: workers use them all, or the account is held by a throttling answer`;
       }

@@ -22,6 +22,8 @@ export interface Batch {
   readonly resumedAt?: Counts;
   /** How often an operator has resumed it. */
   readonly resumes: number;
+  /** Of the version that wrote it; 1 where that wrote none. */
+  readonly layout: number;
 }
 
 /** The field of the record, and of the JSON of `status`, that counts an outcome. */
@@ -53,6 +55,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     submittedAt: number('submittedAt'),
     fed: number('fed'),
     resumes: number('resumes'),
+    layout: Number(hash['layout'] ?? 1),
     ...(hash['completedAt'] !== undefined && { completedAt: number('completedAt') }),
     ...(hash['requestedBy'] !== undefined && { requestedBy: hash['requestedBy'] }),
     ...(hash['reason'] !== undefined && { reason: hash['reason'] }),

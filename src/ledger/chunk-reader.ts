@@ -1,6 +1,6 @@
 import type { Certificate } from '../core/certificate.ts';
 import { CHUNK_ITEMS, chunkOf } from './chunk.ts';
-import { STANDING_PREFIX, type Ledger } from './ledger.ts';
+import { DIRECT_PREFIX, type AdoptedItem, type Ledger } from './ledger.ts';
 
 /** Reads chunks through a small cache: neighbours in time are neighbours in a chunk. */
 export class ChunkReader {
@@ -15,8 +15,20 @@ export class ChunkReader {
 
   /** The certificate that an ordinal stands for. */
   async certificate(batch: string, n: number): Promise<Certificate | undefined> {
-    if (batch.startsWith(STANDING_PREFIX)) return this.#ledger.adoptedCertificate(batch, n);
+    if (batch.startsWith(DIRECT_PREFIX)) return this.#ledger.adoptedCertificate(batch, n);
     return (await this.chunk(batch, chunkOf(n)))?.[n % CHUNK_ITEMS];
+  }
+
+  /** The same, with what a direct item was adopted under, which is free again when the item has ended. */
+  async item(batch: string, n: number): Promise<AdoptedItem | undefined> {
+    if (!batch.startsWith(DIRECT_PREFIX)) {
+      const certificate = await this.certificate(batch, n);
+      return certificate === undefined ? undefined : { certificate };
+    }
+    const adopted = await this.#ledger.adoptedItem(batch, n);
+    if (adopted === undefined || adopted.key !== undefined) return adopted;
+    const [key] = [...(await this.#ledger.adoptedJobs(batch))].find(([, ordinal]) => ordinal === n) ?? [];
+    return { ...adopted, ...(key !== undefined && { key }) };
   }
 
   async chunk(batch: string, chunk: number): Promise<Certificate[] | undefined> {

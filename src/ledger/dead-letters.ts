@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
+import { blameOf, mayHaveDone } from '../core/code-table.ts';
 import { script } from '../runtime/redis/script.ts';
 import { FEED_RANK, type Ledger } from './ledger.ts';
-import { DISCARD, REOPEN, REOPENED, REOPENED_FED } from './letter-scripts.lua.ts';
+import { DISCARD, REOPEN } from './letter-scripts.lua.ts';
 
 /** One life of an item that ended dead. */
 export interface Death {
@@ -10,7 +11,7 @@ export interface Death {
   readonly message: string;
   readonly requestId: string;
   /** HTTP calls made. */
-  readonly attempts: number;
+  readonly calls: number;
   /** Unix milliseconds. */
   readonly at: number;
 }
@@ -33,10 +34,11 @@ export interface DeadFilter {
   readonly instanceId?: string;
 }
 
+/** A code of ours, in lower case: no answer of the API stands behind it. */
+const OWN_CODE = /^[a-z]/;
+
 const reopenScript = script<number>(REOPEN);
 const discardScript = script<number>(DISCARD);
-const reopenedScript = script<string[]>(REOPENED);
-const fedScript = script<null>(REOPENED_FED);
 
 /** Letters read from Redis at once. */
 const PAGE = 500;
@@ -69,12 +71,19 @@ export type Reopened = 'reopened' | 'gone' | 'cancelled' | 'malformed';
 
 const REPLIES: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone', [-1]: 'cancelled', [-2]: 'malformed' };
 
-/** Makes a dead item pending again; the feeder gives it a job, with its history. */
+/** Makes a dead item pending again: it waits, with its history, and goes on at once. */
 export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
   const of = ledger.keys.of(batch);
-  const letters = [of.dead, of.reopened, of.superseded, of.departed, of.retries, of.notes, of.history];
-  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, ...letters];
-  return REPLIES[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk])] ?? 'gone';
+  const value = await redis.hget(of.dead, String(n));
+  if (value === null) return 'gone';
+  const { instanceId, code } = parseLetter(value);
+  const waiting = ledger.keys.waiting(instanceId);
+  // Layout 1 took a service that failed to have done nothing, and its letters say so.
+  const isFormer = value.includes('"attempts":') && !value.includes('"calls":');
+  const isDoubtful = isFormer && mayHaveDone(blameOf(code)) && !OWN_CODE.test(code);
+  const about = [of.dead, of.superseded, of.attempts, of.history, waiting];
+  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, ...about];
+  return REPLIES[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk, isDoubtful ? 1 : 0])] ?? 'gone';
 }
 
 /** Puts a letter aside; the item stays counted as dead. @returns false when it is gone already */
@@ -83,52 +92,16 @@ export async function discardDeadLetter(redis: Redis, ledger: Ledger, batch: str
   return (await discardScript(redis, [of.ledger, of.dead], [n])) === 1;
 }
 
-/** Reopened items of a batch that no job stands for yet, at most some hundred, each with how often it was retried. */
-export async function reopenedItems(
-  redis: Redis,
-  ledger: Ledger,
-  batch: string,
-): Promise<{ n: number; letter: DeadLetter; retries: number }[]> {
-  const of = ledger.keys.of(batch);
-  const page = await reopenedScript(redis, [of.reopened, of.retries], [PAGE]);
-  const items: { n: number; letter: DeadLetter; retries: number }[] = [];
-  for (let index = 0; index + 2 < page.length; index += 3) {
-    const letter = JSON.parse(page[index + 1] ?? '') as DeadLetter;
-    items.push({ n: Number(page[index]), letter, retries: Number(page[index + 2]) });
-  }
-  return items;
-}
-
-/** All of them, however many: those that lie in wait rather than being lost. */
-export async function reopenedOrdinals(redis: Redis, ledger: Ledger, batch: string): Promise<ReadonlySet<number>> {
-  return new Set((await redis.hkeys(ledger.keys.of(batch).reopened)).map(Number));
-}
-
-/** How often each of the items was retried. */
-export async function retriesOf(
-  redis: Redis,
-  ledger: Ledger,
-  batch: string,
-  ordinals: readonly number[],
-): Promise<number[]> {
-  if (ordinals.length === 0) return [];
-  const known = await redis.hmget(ledger.keys.of(batch).retries, ...ordinals.map(String));
-  return known.map((retries) => Number(retries ?? 0));
-}
-
-/** Jobs stand for the items now. What was retried again since, by another feeder's job, still waits for the next one. */
-export async function reopenedItemsFed(
-  redis: Redis,
-  ledger: Ledger,
-  batch: string,
-  items: readonly { readonly n: number; readonly retries: number }[],
-): Promise<void> {
-  const of = ledger.keys.of(batch);
-  const lives = items.flatMap(({ n, retries }) => [n, retries]);
-  if (items.length > 0) await fedScript(redis, [of.reopened, of.retries], lives);
-}
-
 function parseLetter(value: string): DeadLetter {
   // The ledger entry stands before it.
-  return JSON.parse(value.slice(value.indexOf(' ') + 1)) as DeadLetter;
+  return withCalls(JSON.parse(value.slice(value.indexOf(' ') + 1)) as StoredLetter);
+}
+
+/** As versions before layout 3 wrote it, with `attempts` for `calls`. */
+type StoredDeath = Omit<Death, 'calls'> & { readonly calls?: number; readonly attempts?: number };
+type StoredLetter = Omit<DeadLetter, 'calls' | 'history'> & StoredDeath & { readonly history: readonly StoredDeath[] };
+
+function withCalls({ calls, attempts, history, ...letter }: StoredLetter): DeadLetter {
+  const deaths = history.map(({ calls: of, attempts: former, ...death }) => ({ ...death, calls: of ?? former ?? 0 }));
+  return { ...letter, calls: calls ?? attempts ?? 0, history: deaths };
 }

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import { script } from '../runtime/redis/script.ts';
-import { STANDING_PREFIX, type Ledger } from './ledger.ts';
+import { DIRECT_PREFIX, type Ledger } from './ledger.ts';
 
-/** `refused`: it has items pending, or it is a standing batch, which goes on for ever. `has-letters`: nobody has dealt with its dead letters. */
+/** `refused`: it has items pending, or it is a direct batch, which goes on for ever. `has-letters`: nobody has dealt with its dead letters. */
 export type Forgotten = 'forgotten' | 'refused' | 'has-letters' | 'no-batch';
 
 /** KEYS batches record dead others...; ARGV batch. One step, so that no dead letter is retried in between. */
@@ -19,7 +19,7 @@ const forgetScript = script<Forgotten>(FORGET);
 
 /** Takes a finished batch out of Redis, its report included. */
 export async function forgetBatch(redis: Redis, ledger: Ledger, batch: string): Promise<Forgotten> {
-  if (batch.startsWith(STANDING_PREFIX)) return 'refused';
+  if (batch.startsWith(DIRECT_PREFIX)) return 'refused';
   const { record, dead, ...others } = ledger.keys.of(batch);
   return forgetScript(redis, [ledger.keys.batches, record, dead, ...Object.values(others)], [batch]);
 }

@@ -1,130 +1,245 @@
 import { LAYOUT_VERSION } from './layout.ts';
-import { CLOCK, DRAIN, MOVES, NOTED } from './script-parts.lua.ts';
+import { ATTEMPTS, BITS, CLOCK, DRAIN, MOVES } from './script-parts.lua.ts';
 
 /**
- * Gives a job that belongs to no batch its place in a standing batch; the same job gets the same place again. A job id that stands for another
+ * Gives a job that belongs to no batch its place in a direct batch; the same job gets the same place again. A job id that stands for another
  * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard.
  * KEYS record batches active adopted chunks; ARGV batch jobId certificate rank.
- * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the standing batch is cancelled and not yet drained: going on would
+ * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the direct batch is cancelled and not yet drained: going on would
  * revive what was cancelled.
  */
 export const ADOPT = `${MOVES}
 ${CLOCK}
-local key = ARGV[2]
-local known = redis.call('HGET', KEYS[4], key)
-if known and redis.call('HGET', KEYS[5], known) ~= ARGV[3] then
-  key = key .. '#' .. redis.sha1hex(ARGV[3])
-  known = redis.call('HGET', KEYS[4], key)
+local record, batches, active, adopted, chunks = unpack(KEYS)
+local batch, key, certificate, rank = unpack(ARGV)
+local known = redis.call('HGET', adopted, key)
+-- Its key stands behind the certificate, but for what a version before layout 3 wrote.
+local opened = string.sub(certificate, 1, -2)
+local function isSame(kept) return kept == certificate or kept and string.sub(kept, 1, #opened + 1) == opened .. ',' end
+if known and not isSame(redis.call('HGET', chunks, known)) then
+  key = key .. '#' .. redis.sha1hex(certificate)
+  known = redis.call('HGET', adopted, key)
 end
 if known then return { tonumber(known), 0, key } end
-local f = redis.call('HMGET', KEYS[1], 'state', 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
+local f = redis.call('HMGET', record, 'state', 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
 local state = f[1]
 if state == 'cancelled' and f[2] - (f[3] or 0) - (f[4] or 0) - (f[5] or 0) - (f[6] or 0) > 0 then return { -1, 0 } end
-local n = redis.call('HINCRBY', KEYS[1], 'accepted', 1) - 1
+local n = redis.call('HINCRBY', record, 'accepted', 1) - 1
 if not state then
-  redis.call('HSET', KEYS[1], 'submittedAt', now, 'priority', 'urgent', 'layout', ${LAYOUT_VERSION})
-  redis.call('ZADD', KEYS[2], now, ARGV[1])
+  redis.call('HSET', record, 'submittedAt', now, 'priority', 'urgent', 'layout', ${LAYOUT_VERSION})
+  redis.call('ZADD', batches, now, batch)
 end
-redis.call('HSET', KEYS[1], 'state', state and moves.reopen[state] or 'running')
-redis.call('HDEL', KEYS[1], 'completedAt')
-redis.call('HINCRBY', KEYS[1], 'fed', 1)
-redis.call('HSET', KEYS[4], key, n)
-redis.call('HSET', KEYS[5], n, ARGV[3])
-redis.call('ZADD', KEYS[3], 'NX', ARGV[4] * 1e13 + now, ARGV[1])
+redis.call('HSET', record, 'state', state and moves.reopen[state] or 'running')
+redis.call('HDEL', record, 'completedAt')
+redis.call('HINCRBY', record, 'fed', 1)
+redis.call('HSET', adopted, key, n)
+redis.call('HSET', chunks, n, opened .. ',"key":' .. cjson.encode(key) .. '}')
+redis.call('ZADD', active, 'NX', rank * 1e13 + now, batch)
 return { n, 1, key }`;
 
 /**
- * Notes that a call of the item is about to leave, unless it is settled, or was and is retried since, or the job's lock is not the caller's.
- * The note stands until the item is settled.
- * KEYS record notes settled retries lock departed; ARGV n retries token run told. Replies a `Departure`, see the ledger.
+ * What became of some items of one batch since the last time, in one step: settled, or to wait, or given back to their job.
+ *
+ * Who may say so: a success counts whichever run has heard it. Everything else may have become untrue, since another run may have called
+ * meanwhile: of an item that was called for it counts only while the note of the call is this run's, and of any other (`isUncalled`) while no live
+ * job has noted one and the item does not wait, or waits under this run's claim.
+ *
+ * KEYS record active fingerprints settled ledger dead adopted attempts history waiting...;
+ * ARGV batch items, JSON: each has n, run, waiting (index of its instance's key from 1), of a claim its score, and
+ * - kind `settle` with outcome code requestId calls absence, and where they apply letter (JSON without its end), key;
+ * - kind `wait` with delayMs, and where a call was made failures calls unknown;
+ * - kind `release` with failures calls unknown.
+ * Replies for each item `settled`, `already` (by another run), `unknown` (no such item), `waiting`, `released` or `overtaken`, and at last whether
+ * the batch is `drained`.
  */
-export const DEPART = `${NOTED}
-local layout = redis.call('HGET', KEYS[1], 'layout')
-if not layout and redis.call('EXISTS', KEYS[1]) == 0 then return 'no-batch' end
-if redis.call('GET', KEYS[5]) ~= ARGV[3] then return 'lock-lost' end
-if redis.call('GETBIT', KEYS[3], ARGV[1]) == 1 then return 'settled' end
-if tonumber(ARGV[2]) < tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or 0) then return 'settled' end
-local before = noted(layout, KEYS[2], KEYS[6], ARGV[1], ARGV[4], ARGV[5])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[4])
-return before`;
+export const REPORT_ITEMS = `${DRAIN}
+${ATTEMPTS}
+${BITS}
+${CLOCK}
+local record, active, fingerprints, settled, ledger, dead, adopted, attempts, history = unpack(KEYS)
+local batch, items = ARGV[1], cjson.decode(ARGV[2])
+local FIELD = { revoked = 'revoked', ['already-gone'] = 'alreadyGone', dead = 'dead', cancelled = 'cancelled' }
+local f = redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', 'completedAt')
+local ordinals = {}
+for at, item in ipairs(items) do ordinals[at] = item.n end
+local bits = bitsOf(settled, ordinals)
+local texts = redis.call('HMGET', attempts, unpack(ordinals))
+local known, isSettled = {}, {}
+for at, item in ipairs(items) do
+  known[item.n] = known[item.n] or parseAttempt(texts[at])
+  isSettled[item.n] = bits[at] == 1
+end
 
-/**
- * KEYS record active fingerprints settled ledger dead adopted retries lock notes departed;
- * ARGV batch n outcome countField code requestId attempts byAbsence letter jobId retries token run told doubt isHeard.
- * Replies a `Settled`, see the ledger.
- */
-export const SETTLE = `${DRAIN}
-${NOTED}
-local n = tonumber(ARGV[2])
-local f = redis.call('HMGET', KEYS[1], 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', 'layout')
-if n >= tonumber(f[1] or 0) then return 'unknown' end
--- The job predates the last retry: accept only a revocation.
-local isOld = ARGV[11] ~= '' and tonumber(ARGV[11]) < tonumber(redis.call('HGET', KEYS[8], n) or 0)
-if isOld and ARGV[3] ~= 'revoked' then return 'already' end
--- A success is one by whichever run. Anything else may have become untrue: another run's call may have worked meanwhile.
-local isSuccess = ARGV[3] == 'revoked'
-if (isSuccess and redis.call('SETBIT', KEYS[4], n, 1) or redis.call('GETBIT', KEYS[4], n)) == 1 then
-  -- Clients send a script again when its reply was lost: what this very run has settled is told again.
-  local entries = ARGV[13] == '' and {} or redis.call('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 200)
-  for _, entry in ipairs(entries) do
-    local field = {}
-    for at = 1, #entry[2], 2 do field[entry[2][at]] = entry[2][at + 1] end
-    if field.n == ARGV[2] and (field.run == ARGV[13] or ARGV[6] ~= '' and field.requestId == ARGV[6]) then
-      return drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
+-- Clients send a script again when its reply was lost: what this very run has settled is told again.
+local told
+local function isOurs(item)
+  if not told then
+    told = {}
+    for _, entry in ipairs(redis.call('XREVRANGE', ledger, '+', '-', 'COUNT', 200)) do
+      local fields = entry[2]
+      if fields[1] == 'n' then
+        local field = {}
+        for at = 1, #fields, 2 do field[fields[at]] = fields[at + 1] end
+        told[field.n .. ' ' .. (field.requestId ~= '' and field.requestId or field.run or '-')] = true
+      else
+        for _, row in ipairs(cjson.decode(fields[2])) do told[string.format('%d %s', row[1], row[2])] = true end
+      end
     end
   end
-  return 'already'
+  return told[string.format('%d %s', item.n, item.requestId ~= '' and item.requestId or item.run)]
 end
-if not isSuccess then
-  if (redis.call('GET', KEYS[9]) or '') ~= ARGV[12] then return 'lock-lost' end
-  local calls = noted(f[6], KEYS[10], KEYS[11], n, ARGV[13], ARGV[14])
-  local doubt = ARGV[15] == '1'
-  -- A record of calls that were never noted was made up.
-  if calls == 'none' and ARGV[16] == '0' and (doubt or tonumber(ARGV[7]) > 0) then return calls end
-  if calls == 'untold' and not doubt then return calls end
-  if doubt and ARGV[3] == 'cancelled' then return calls end
-  redis.call('SETBIT', KEYS[4], n, 1)
+
+local replies, counts, absences, rows, bitsToSet, gone, toSet, freed, freedOf = {}, {}, 0, {}, {}, {}, {}, {}, {}
+local isTold = false
+local function settle(item, attempt)
+  isSettled[item.n] = true
+  counts[item.outcome] = (counts[item.outcome] or 0) + 1
+  if item.absence then absences = absences + 1 end
+  bitsToSet[#bitsToSet + 1] = 'SET'
+  bitsToSet[#bitsToSet + 1] = 'u1'
+  bitsToSet[#bitsToSet + 1] = item.n
+  bitsToSet[#bitsToSet + 1] = 1
+  if texts then gone[#gone + 1] = item.n end
+  if item.key then freed[#freed + 1], freedOf[#freedOf + 1] = item.key, item.n end
+  if item.score then redis.call('ZREM', KEYS[9 + item.waiting], batch .. ' ' .. item.n) end
+  if item.requestId ~= '' and item.outcome ~= 'dead' then
+    local list = rows[item.outcome] or {}
+    rows[item.outcome] = list
+    local isPlain = item.calls == 1 and item.code == 'OK'
+    list[#list + 1] = isPlain and { item.n, item.requestId } or { item.n, item.requestId, item.calls, item.code }
+    return
+  end
+  local entry = { 'n', item.n, 'outcome', item.outcome, 'code', item.code, 'requestId', item.requestId, 'attempts', item.calls }
+  if item.requestId == '' and item.run ~= '' then
+    entry[11], entry[12] = 'run', item.run
+  end
+  local id = redis.call('XADD', ledger, '*', unpack(entry))
+  if item.letter then
+    local past = redis.call('HGET', history, item.n) or '[]'
+    redis.call('HSET', dead, item.n, string.format('%s %s,"effectUnknown":%s,"history":%s}', id, item.letter, tostring(attempt.unknown or item.unknown == true), past))
+  end
 end
-redis.call('HDEL', KEYS[10], n)
-redis.call('HINCRBY', KEYS[1], ARGV[4], 1)
-if ARGV[8] == '1' then redis.call('HINCRBY', KEYS[1], 'confirmedByAbsence', 1) end
-local entry = { 'n', n, 'outcome', ARGV[3], 'code', ARGV[5], 'requestId', ARGV[6], 'attempts', ARGV[7] }
-if ARGV[6] == '' and ARGV[13] ~= '' then
-  entry[11], entry[12] = 'run', ARGV[13]
+
+-- Whether nobody else may have a call of the item on its way.
+local function isFree(item, attempt)
+  if attempt.run ~= '' and isLive(attempt.run) then return false end
+  return tonumber(redis.call('ZSCORE', KEYS[9 + item.waiting], batch .. ' ' .. item.n) or nil) == item.score
 end
-local id = redis.call('XADD', KEYS[5], '*', unpack(entry))
-if ARGV[9] ~= '' then redis.call('HSET', KEYS[6], n, id .. ' ' .. ARGV[9]) end
-if ARGV[10] ~= '' then redis.call('HDEL', KEYS[7], ARGV[10]) end
-local pending = f[1] - (f[2] or 0) - (f[3] or 0) - (f[4] or 0) - (f[5] or 0) - 1
-return pending > 0 and 'settled' or drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])`;
+
+for at, item in ipairs(items) do
+  local attempt = known[item.n]
+  local isOwn = attempt.run == item.run
+  if item.n >= tonumber(f[1] or 0) then
+    replies[at] = 'unknown'
+  elseif isSettled[item.n] then
+    replies[at] = item.kind == 'settle' and isOurs(item) and 'settled' or 'already'
+    isTold = isTold or replies[at] == 'settled'
+    if item.score then redis.call('ZREM', KEYS[9 + item.waiting], batch .. ' ' .. item.n) end
+  elseif item.kind == 'settle' and item.outcome == 'revoked' then
+    settle(item, attempt)
+    replies[at] = 'settled'
+  elseif not isOwn and not (item.isUncalled and isFree(item, attempt)) then
+    replies[at] = 'overtaken'
+  elseif item.kind == 'settle' then
+    if not isOwn and attempt.run ~= '' then assumeCrashed(attempt) end
+    if item.outcome == 'cancelled' and (attempt.unknown or item.unknown) then
+      replies[at] = 'overtaken'
+    else
+      settle(item, attempt)
+      replies[at] = 'settled'
+    end
+  else
+    if not isOwn and attempt.run ~= '' then assumeCrashed(attempt) end
+    if item.failures then
+      attempt.failures, attempt.calls, attempt.unknown = item.failures, item.calls, attempt.unknown or item.unknown
+    end
+    attempt.run = ''
+    if isTrivial(attempt) then gone[#gone + 1] = item.n
+    else
+      toSet[#toSet + 1] = item.n
+      toSet[#toSet + 1] = attemptText(attempt)
+    end
+    if item.kind == 'wait' then
+      redis.call('ZADD', KEYS[9 + item.waiting], now + item.delayMs, batch .. ' ' .. item.n)
+      replies[at] = 'waiting'
+    else
+      replies[at] = 'released'
+    end
+  end
+end
+
+if #toSet > 0 then redis.call('HSET', attempts, unpack(toSet)) end
+if #gone > 0 then redis.call('HDEL', attempts, unpack(gone)) end
+if #freed > 0 then
+  -- An item whose dead letter was retried is not what its key stands for now.
+  local held, free = redis.call('HMGET', adopted, unpack(freed)), {}
+  for at, key in ipairs(freed) do if tonumber(held[at] or -1) == freedOf[at] then free[#free + 1] = key end end
+  if #free > 0 then redis.call('HDEL', adopted, unpack(free)) end
+end
+local ended = #bitsToSet / 4
+if ended > 0 then redis.call('BITFIELD', settled, unpack(bitsToSet)) end
+for outcome, list in pairs(rows) do redis.call('XADD', ledger, '*', outcome, cjson.encode(list)) end
+for outcome, count in pairs(counts) do redis.call('HINCRBY', record, FIELD[outcome], count) end
+if absences > 0 then redis.call('HINCRBY', record, 'confirmedByAbsence', absences) end
+local pending = (f[1] or 0) - (f[2] or 0) - (f[3] or 0) - (f[4] or 0) - (f[5] or 0) - ended
+local drained = isTold and f[6] and 'drained' or ''
+replies[#replies + 1] = ended > 0 and pending <= 0 and drain(record, active, fingerprints, batch) or drained
+return replies`;
 
 /**
- * Settles as cancelled every item of a list that is not settled, has no job, and of which no call was noted. In one step with the look at its jobs:
- * a feeder or a producer may add one at any time.
- * KEYS record active fingerprints settled ledger notes departed adopted job...; ARGV batch evenIfCalled, then for each item n, the key that it was
- * adopted under, and how many of the jobs are its own.
+ * Settles as cancelled every item of a list of which no call may have worked; the batch must be cancelled. Whatever has the item learns of it
+ * before it calls.
+ * KEYS record active fingerprints settled ledger attempts adopted; ARGV batch evenIfCalled items, JSON: each { n, key }.
  * Replies how many.
  */
 export const CANCEL_ITEMS = `${DRAIN}
-${NOTED}
-local f = redis.call('HMGET', KEYS[1], 'state', 'layout')
-if f[1] ~= 'cancelled' then return 0 end
-local count, job = 0, 9
-for at = 3, #ARGV, 3 do
-  local n, key, jobs = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
-  local isFree = ARGV[2] == '1' or noted(f[2], KEYS[6], KEYS[7], n, '', '') == 'none'
-  for own = job, job + jobs - 1 do isFree = isFree and redis.call('EXISTS', KEYS[own]) == 0 end
-  job = job + jobs
-  if isFree and redis.call('SETBIT', KEYS[4], n, 1) == 0 then
-    count = count + 1
-    redis.call('XADD', KEYS[5], '*', 'n', n, 'outcome', 'cancelled', 'code', '', 'requestId', '', 'attempts', 0)
-    redis.call('HDEL', KEYS[6], n)
+${ATTEMPTS}
+${BITS}
+local record, active, fingerprints, settled, ledger, attempts, adopted = unpack(KEYS)
+local batch, evenIfCalled, items = ARGV[1], ARGV[2] == '1', cjson.decode(ARGV[3])
+if redis.call('HGET', record, 'state') ~= 'cancelled' then return 0 end
+local ordinals = {}
+for at, item in ipairs(items) do ordinals[at] = item[1] end
+local bits = bitsOf(settled, ordinals)
+local texts = redis.call('HMGET', attempts, unpack(ordinals))
+local rows, bitsToSet, freed, gone, listed = {}, {}, {}, {}, {}
+for at, item in ipairs(items) do
+  local attempt = parseAttempt(texts[at])
+  local isFree = evenIfCalled or (attempt.run == '' and not attempt.unknown)
+  if bits[at] == 0 and isFree and not listed[item[1]] then
+    listed[item[1]] = true
+    rows[#rows + 1] = { item[1], '', 0, '' }
+    for _, word in ipairs({ 'SET', 'u1', item[1], 1 }) do bitsToSet[#bitsToSet + 1] = word end
+    if texts[at] then gone[#gone + 1] = item[1] end
     -- So that its producer may have the certificate taken in again.
-    if key ~= '' then redis.call('HDEL', KEYS[8], key) end
+    if item[2] then freed[#freed + 1] = item[2] end
   end
 end
-if count > 0 then
-  redis.call('HINCRBY', KEYS[1], 'cancelled', count)
-  drain(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
-end
-return count`;
+if #rows == 0 then return 0 end
+redis.call('BITFIELD', settled, unpack(bitsToSet))
+if #gone > 0 then redis.call('HDEL', attempts, unpack(gone)) end
+if #freed > 0 then redis.call('HDEL', adopted, unpack(freed)) end
+redis.call('XADD', ledger, '*', 'cancelled', cjson.encode(rows))
+redis.call('HINCRBY', record, 'cancelled', #rows)
+drain(record, active, fingerprints, batch)
+return #rows`;
+
+/**
+ * Takes over what a version before layout 3 knew of an item, unless that was done: its note of a call, and what its job says of its past.
+ * KEYS record attempts notes departed settled history retries; ARGV n failures calls unknown run deaths.
+ */
+export const TAKE_OVER = `${ATTEMPTS}
+local record, attempts, notes, departed, settled, history, retries = unpack(KEYS)
+local n, failures, calls, unknown, run = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5]
+local layout = redis.call('HGET', record, 'layout')
+if tonumber(layout or 1) >= 3 or redis.call('GETBIT', settled, n) == 1 then return end
+-- Layout 1 kept earlier deaths in the job. What was never retried has none.
+if ARGV[6] ~= '' and redis.call('HEXISTS', retries, n) == 1 then redis.call('HSETNX', history, n, ARGV[6]) end
+if redis.call('HEXISTS', attempts, n) == 1 then return end
+local note = redis.call('HGET', notes, n) or (not layout and redis.call('GETBIT', departed, n) == 1 and 'unnamed')
+redis.call('HDEL', notes, n)
+if not layout then redis.call('SETBIT', departed, n, 0) end
+-- A record of calls that were never noted was made up.
+if not note then return end
+if note ~= run then unknown = true end
+redis.call('HSET', attempts, n, attemptText({ failures = failures, calls = calls, unknown = unknown, crashes = 0, run = '' }))`;

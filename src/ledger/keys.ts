@@ -8,6 +8,8 @@ export interface LedgerKeys {
   readonly fingerprints: string;
   /** Counter: goes up when halts or batch states change, so that every process looks anew. */
   readonly signals: string;
+  /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may go on. */
+  waiting(instanceId: string): string;
   /** The keys of one batch. */
   of(batch: string): BatchKeys;
 }
@@ -23,26 +25,28 @@ export interface BatchKeys {
   readonly cursors: string;
   /** Bitmap: one bit for each settled item. */
   readonly settled: string;
-  /** Hash: ordinal of an item that is not settled to the name of the run that last noted a call of it. */
-  readonly notes: string;
-  /** Bitmap: what versions with layout 1 had in place of `notes`, without a name. */
-  readonly departed: string;
+  /** Hash: ordinal of an item that is not settled to its attempt record. */
+  readonly attempts: string;
   /** Stream: the outcomes, in the order they came. */
   readonly ledger: string;
   /** Hash: ordinal to the dead letter. */
   readonly dead: string;
-  /** Hash: ordinal to the dead letter of an item that is to be tried again and has no job yet. */
-  readonly reopened: string;
   /** Hash: ordinal to the deaths of an item whose dead letter was retried. */
   readonly history: string;
-  /** Hash: ordinal to how often its dead letter was retried. */
-  readonly retries: string;
   /** Set: ledger entries that no longer count, since their item was reopened. */
   readonly superseded: string;
   /** Hash, standing batches only: job id to the ordinal it was adopted as. */
   readonly adopted: string;
   /** String: which process feeds the batch now, while it is in its ramp and shared by accounts. */
   readonly turn: string;
+  /** Hash, layout 2: ordinal to the run that last noted a call. */
+  readonly notes: string;
+  /** Bitmap, layout 1: whether a call was noted. */
+  readonly departed: string;
+  /** Hash, up to layout 2: ordinal to the dead letter of a retried item that has no job yet. */
+  readonly reopened: string;
+  /** Hash, up to layout 2: ordinal to how often its dead letter was retried. */
+  readonly retries: string;
 }
 
 /** @param prefix - with a hash tag, like `{certsweep}` */
@@ -52,22 +56,24 @@ export function ledgerKeys(prefix: string): LedgerKeys {
     active: `${prefix}:active`,
     fingerprints: `${prefix}:fingerprints`,
     signals: `${prefix}:signals`,
+    waiting: (instanceId) => `${prefix}:waiting:${encodeURIComponent(instanceId)}`,
     of: (batch) => ({
       record: `${prefix}:batch:${batch}`,
       chunks: `${prefix}:batch:${batch}:chunks`,
       lanes: `${prefix}:batch:${batch}:lanes`,
       cursors: `${prefix}:batch:${batch}:cursors`,
       settled: `${prefix}:batch:${batch}:settled`,
-      notes: `${prefix}:batch:${batch}:notes`,
-      departed: `${prefix}:batch:${batch}:departed`,
+      attempts: `${prefix}:batch:${batch}:attempts`,
       ledger: `${prefix}:batch:${batch}:ledger`,
       dead: `${prefix}:batch:${batch}:dead`,
-      reopened: `${prefix}:batch:${batch}:reopened`,
       history: `${prefix}:batch:${batch}:history`,
-      retries: `${prefix}:batch:${batch}:retries`,
       superseded: `${prefix}:batch:${batch}:superseded`,
       adopted: `${prefix}:batch:${batch}:adopted`,
       turn: `${prefix}:batch:${batch}:turn`,
+      notes: `${prefix}:batch:${batch}:notes`,
+      departed: `${prefix}:batch:${batch}:departed`,
+      reopened: `${prefix}:batch:${batch}:reopened`,
+      retries: `${prefix}:batch:${batch}:retries`,
     }),
   };
 }

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
  * Which meaning the keys in Redis have for this version; one more with each change that an older version would read wrongly. The first version
  * wrote no number and reads none.
  */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 export function layoutKey(prefix: string): string {
   return `${prefix}:layout`;

@@ -1,65 +1,32 @@
 import type { Redis } from 'ioredis';
-import type { BatchEvent, BatchState, Outcome } from '../core/batch.ts';
+import type { BatchEvent, BatchState } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
-import type { Noted } from '../core/decide.ts';
+import type { Attempt } from '../core/decide.ts';
 import { script } from '../runtime/redis/script.ts';
-import { COUNT_FIELD, parseBatch, type Batch, type Priority } from './batch-record.ts';
+import { parseBatch, type Batch, type Priority } from './batch-record.ts';
 import { CHUNK_ITEMS, unpackChunk, type ChunkRanges } from './chunk.ts';
-import type { Death } from './dead-letters.ts';
+import { outcomesOf } from './entries.ts';
 import { ledgerKeys, type LedgerKeys } from './keys.ts';
 import { ADVANCE, CHANGE_STATE, RESTORE_LANES } from './batch-scripts.lua.ts';
-import { ADOPT, CANCEL_ITEMS, DEPART, SETTLE } from './item-scripts.lua.ts';
-
-/** One settled item, as it goes into the ledger. */
-export interface Settlement {
-  readonly batch: string;
-  readonly n: number;
-  readonly outcome: Outcome;
-  /** The API's code, or one of ours in lower case; empty when there was no call. */
-  readonly code: string;
-  readonly requestId: string;
-  /** HTTP calls made. */
-  readonly attempts: number;
-  /** `revoked` because the certificate was no longer there after a lost answer. */
-  readonly byAbsence?: boolean;
-  /** With `dead`: what the dead letter keeps. */
-  readonly letter?: string;
-  /** The job, where the item was adopted from one. */
-  readonly jobId?: string;
-  /** Retries of the item when its job was made: of what is tried again since, as another job, it can only tell a success. */
-  readonly retries?: number;
-  readonly run: Run;
-  /** A call may have worked although no answer said so. */
-  readonly doubt?: boolean;
-  /** The run has made calls of its own, so that what it says rests on more than the item's record. */
-  readonly isHeard?: boolean;
-}
-
-/**
- * `already`: another run settled it, nothing changed. `drained`: settled, and it was the batch's last. `unknown`: no such item. `lock-lost`: the job
- * is no longer the run's, nothing changed. A `Noted` says that nothing changed either: the calls that the ledger knows of are not those that the
- * settlement rests on.
- */
-export type Settled = 'settled' | 'drained' | 'already' | 'unknown' | 'lock-lost' | Noted;
-
-/**
- * A `Noted`: the call may leave, and what was noted before it. `settled`: the item was settled meanwhile, so there is nothing to call for; if it is
- * retried, as another job. `lock-lost`: another run has the job, or will have it.
- */
-export type Departure = Noted | 'settled' | 'lock-lost' | 'no-batch';
+import { ADOPT, CANCEL_ITEMS, TAKE_OVER } from './item-scripts.lua.ts';
 
 export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
   | { readonly kind: 'refused'; readonly state: BatchState }
   | { readonly kind: 'no-batch' };
 
-/** An item that had no job a moment ago. */
-export interface JoblessItem {
+/** An item that a cancelled batch may end with. */
+export interface CancelledItem {
   readonly n: number;
   /** What it was adopted under. */
   readonly key?: string;
-  /** Where its job would be in Redis, under each id that it may have. */
-  readonly jobKeys: readonly string[];
+}
+
+/** An item of a direct batch. */
+export interface AdoptedItem {
+  readonly certificate: Certificate;
+  /** What it was adopted under; absent where a version before layout 3 adopted it. */
+  readonly key?: string;
 }
 
 /** How an instance's items of a batch are found and how far they have been fed. */
@@ -70,30 +37,14 @@ export interface Lane {
   readonly cursor: number;
 }
 
-/** BullMQ's lock of a job, as the run knows it that took the job; the token is empty for one that needs the job to have no lock. */
-export interface JobLock {
-  readonly key: string;
-  readonly token: string;
-}
-
-/** One run of a job. */
-export interface Run {
-  readonly lock: JobLock;
-  /** Stands in the notes that it makes; no other run has the same. Empty where it makes none. */
-  readonly name: string;
-  /** The run whose note the item's record tells of; empty where it tells of none. */
-  readonly told: string;
-}
-
-/** The `told` of a record that a version with layout 1 wrote: its notes had no names. */
-export const UNNAMED_RUN = 'unnamed';
-
-const settleScript = script<Settled>(SETTLE);
 const cancelScript = script<number>(CANCEL_ITEMS);
 const changeScript = script<string>(CHANGE_STATE);
 const adoptScript = script<[number, number, string]>(ADOPT);
-const departScript = script<Departure>(DEPART);
+const takeOverScript = script<null>(TAKE_OVER);
 const advanceScript = script<number>(ADVANCE);
+/** The `run` of a job that a version with layout 1 wrote: its notes had no names. */
+export const UNNAMED_RUN = 'unnamed';
+
 const restoreScript = script<null>(RESTORE_LANES);
 /** Milliseconds since 1970 by the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>("local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)");
@@ -101,10 +52,15 @@ const nowScript = script<number>("local time = redis.call('TIME') return time[1]
 /** Urgent batches are fed before bulk ones. */
 export const FEED_RANK: Readonly<Record<Priority, number>> = { urgent: 0, bulk: 1 };
 
-/** A standing batch takes in the jobs that belong to none; its name begins so. */
-export const STANDING_PREFIX = 'direct-';
+/** A direct batch takes in the jobs that belong to none; its name begins so. */
+export const DIRECT_PREFIX = 'direct-';
 
-/** Thrown where a standing batch takes nothing in. */
+/** The batch of an account that takes in the jobs that belong to none. */
+export function directBatchOf(account: string): string {
+  return `${DIRECT_PREFIX}${account}`;
+}
+
+/** Thrown where a direct batch takes nothing in. */
 export class BeingCancelled extends Error {
   override readonly name = 'BeingCancelled';
 
@@ -116,94 +72,79 @@ export class BeingCancelled extends Error {
 /** The durable record of batches, their items and outcomes. Every method is one step in Redis. */
 export class Ledger {
   readonly keys: LedgerKeys;
-  readonly #redis: Redis;
+  readonly redis: Redis;
 
   constructor(redis: Redis, prefix: string) {
-    this.#redis = redis;
+    this.redis = redis;
     this.keys = ledgerKeys(prefix);
-  }
-
-  /** Settles an item once; a second time is a no-op, so a crash after it cannot count twice. */
-  async settle(item: Settlement): Promise<Settled> {
-    const { active, fingerprints } = this.keys;
-    const of = this.keys.of(item.batch);
-    const { batch, n, outcome, code, requestId, attempts, letter = '', jobId = '', retries = '' } = item;
-    const { run, doubt = false, isHeard = false } = item;
-    const about = [of.record, active, fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.retries];
-    const byAbsence = item.byAbsence === true ? 1 : 0;
-    const end = [outcome, COUNT_FIELD[outcome], code, requestId, attempts, byAbsence];
-    return settleScript(
-      this.#redis,
-      [...about, run.lock.key, of.notes, of.departed],
-      [batch, n, ...end, letter, jobId, retries, run.lock.token, run.name, run.told, doubt ? 1 : 0, isHeard ? 1 : 0],
-    );
   }
 
   /** The first item at or after `from`, the beginning of a chunk, that is not settled; behind the last one when all are. */
   async nextOpen(batch: string, from: number): Promise<number> {
     // Without any bit, Redis answers 0 whatever the beginning.
-    return Math.max(from, await this.#redis.bitpos(this.keys.of(batch).settled, 0, from / 8));
+    return Math.max(from, await this.redis.bitpos(this.keys.of(batch).settled, 0, from / 8));
   }
 
-  /**
-   * Notes that a call of the item is about to leave, so that the next run of it knows after a crash. Only the run that has the job may: the one
-   * that takes the job over has looked at the note by then, and would take the other's deletion for nobody's.
-   */
-  async depart(batch: string, n: number, retries: number, { lock, name, told }: Run): Promise<Departure> {
-    const { record, notes, departed, settled, retries: known } = this.keys.of(batch);
-    const keys = [record, notes, settled, known, lock.key, departed];
-    return departScript(this.#redis, keys, [n, retries, lock.token, name, told]);
+  /** How often a version before layout 3 retried the item's dead letter. */
+  async formerRetries(batch: string, n: number): Promise<number> {
+    return Number((await this.redis.hget(this.keys.of(batch).retries, String(n))) ?? 0);
   }
 
-  /** Of each item that is not settled, whether a call of it may have left. */
-  async haveDeparted(batch: string, ordinals: readonly number[]): Promise<boolean[]> {
+  /** Of each item, whether a version before layout 3 noted a call of it that has not been taken over. */
+  async notedBefore(batch: string, ordinals: readonly number[]): Promise<boolean[]> {
     if (ordinals.length === 0) return [];
     const { notes, departed } = this.keys.of(batch);
     const bits = ordinals.flatMap((n) => ['GET', 'u1', n]).slice(1);
     const [names, unnamed] = await Promise.all([
-      this.#redis.hmget(notes, ...ordinals.map(String)),
-      this.#redis.bitfield_ro(departed, 'GET', ...bits),
+      this.redis.hmget(notes, ...ordinals.map(String)),
+      this.redis.bitfield_ro(departed, 'GET', ...bits),
     ]);
     return ordinals.map((_, at) => names[at] !== null || unnamed[at] === 1);
   }
 
-  /** What a retried item died of before, the oldest death first. */
-  async history(batch: string, n: number): Promise<readonly Death[]> {
-    const text = await this.#redis.hget(this.keys.of(batch).history, String(n));
-    return text === null ? [] : (JSON.parse(text) as Death[]);
+  /**
+   * Takes over what an older version knew of an item, where nothing is known of it yet: its note of a call, and what its job says of its past.
+   * @param run - the run whose call the job tells of
+   * @param deaths - of a retried item, those that its job tells of, as JSON; empty where it tells of none
+   */
+  async takeOver(batch: string, n: number, attempt: Attempt, run: string, deaths = ''): Promise<void> {
+    const { record, attempts, notes, departed, settled, history, retries } = this.keys.of(batch);
+    const { failures, calls, effectUnknown } = attempt;
+    const args = [n, failures, calls, effectUnknown ? 1 : 0, run, deaths];
+    await takeOverScript(this.redis, [record, attempts, notes, departed, settled, history, retries], args);
   }
 
   /** Which items of a chunk are settled, by their position in it. */
   async settledOfChunk(batch: string, chunk: number): Promise<(position: number) => boolean> {
     // A chunk's bits fill whole bytes, since CHUNK_ITEMS is a multiple of 8.
     const from = (chunk * CHUNK_ITEMS) / 8;
-    const bits = await this.#redis.getrangeBuffer(this.keys.of(batch).settled, from, from + CHUNK_ITEMS / 8 - 1);
+    const bits = await this.redis.getrangeBuffer(this.keys.of(batch).settled, from, from + CHUNK_ITEMS / 8 - 1);
     return (position) => ((bits[position >> 3] ?? 0) & (0x80 >> (position & 7))) !== 0;
   }
 
   async batch(id: string): Promise<Batch | undefined> {
-    return parseBatch(id, await this.#redis.hgetall(this.keys.of(id).record));
+    return parseBatch(id, await this.redis.hgetall(this.keys.of(id).record));
   }
 
   /** Every batch, the newest first. One whose plan has expired is forgotten on the way. */
   async batches(): Promise<Batch[]> {
-    const ids = await this.#redis.zrevrange(this.keys.batches, 0, -1);
+    const ids = await this.redis.zrevrange(this.keys.batches, 0, -1);
     const found = await Promise.all(ids.map((id) => this.batch(id)));
     const gone = ids.filter((_, index) => found[index] === undefined);
-    if (gone.length > 0) await this.#redis.zrem(this.keys.batches, ...gone);
+    if (gone.length > 0) await this.redis.zrem(this.keys.batches, ...gone);
     return found.filter((batch) => batch !== undefined);
   }
 
   /** Batches with items pending, in the order in which they are to be fed. */
   async activeBatches(): Promise<Batch[]> {
-    const ids = await this.#redis.zrange(this.keys.active, '0', '-1');
+    const ids = await this.redis.zrange(this.keys.active, '0', '-1');
     const found = await Promise.all(ids.map((id) => this.batch(id)));
     return found.filter((batch) => batch !== undefined);
   }
 
   async lanes(batch: string): Promise<Lane[]> {
     const of = this.keys.of(batch);
-    const [lanes, cursors] = await Promise.all([this.#redis.hgetall(of.lanes), this.#redis.hgetall(of.cursors)]);
+    const [lanes, cursors] = await Promise.all([this.redis.hgetall(of.lanes), this.redis.hgetall(of.cursors)]);
     return Object.entries(lanes).map(([instanceId, chunks]) => ({
       instanceId,
       chunks: JSON.parse(chunks) as ChunkRanges,
@@ -211,11 +152,16 @@ export class Ledger {
     }));
   }
 
+  /** The ordinal from which an instance's items are to be fed. */
+  async cursor(batch: string, instanceId: string): Promise<number> {
+    return Number((await this.redis.hget(this.keys.of(batch).cursors, instanceId)) ?? 0);
+  }
+
   /** Writes the lanes of a batch that has none. */
   async restoreLanes(batch: string, lanes: ReadonlyMap<string, ChunkRanges>): Promise<void> {
     const of = this.keys.of(batch);
     const args = [...lanes].flatMap(([instanceId, chunks]) => [instanceId, JSON.stringify(chunks)]);
-    await restoreScript(this.#redis, [of.record, of.lanes], args);
+    await restoreScript(this.redis, [of.record, of.lanes], args);
   }
 
   /**
@@ -224,26 +170,33 @@ export class Ledger {
    */
   async advance(batch: string, { instanceId, cursor }: Lane, to: number, count: number): Promise<boolean> {
     const of = this.keys.of(batch);
-    return (await advanceScript(this.#redis, [of.record, of.cursors], [instanceId, cursor, to, count])) === 1;
+    return (await advanceScript(this.redis, [of.record, of.cursors], [instanceId, cursor, to, count])) === 1;
   }
 
   /** The certificates of a chunk; undefined when there is no such chunk. */
   async chunk(batch: string, chunk: number): Promise<Certificate[] | undefined> {
-    const packed = await this.#redis.hgetBuffer(this.keys.of(batch).chunks, String(chunk));
+    const packed = await this.redis.hgetBuffer(this.keys.of(batch).chunks, String(chunk));
     return packed === null ? undefined : unpackChunk(packed);
   }
 
-  /** The certificate of one item of a standing batch, as its job named it; undefined when there is none. */
+  /** The certificate of one item of a direct batch, as its job named it; undefined when there is none. */
   async adoptedCertificate(batch: string, n: number): Promise<Certificate | undefined> {
-    const text = await this.#redis.hget(this.keys.of(batch).chunks, String(n));
-    return text === null ? undefined : (JSON.parse(text) as Certificate);
+    return (await this.adoptedItem(batch, n))?.certificate;
+  }
+
+  /** The same, with what the item was adopted under where that is known. */
+  async adoptedItem(batch: string, n: number): Promise<AdoptedItem | undefined> {
+    const text = await this.redis.hget(this.keys.of(batch).chunks, String(n));
+    if (text === null) return undefined;
+    const { key, ...certificate } = JSON.parse(text) as Certificate & { readonly key?: string };
+    return { certificate, ...(key !== undefined && { key }) };
   }
 
   /**
-   * Gives a job that belongs to no batch its ordinal in a standing batch. The same job id with the same certificate gets the same ordinal
+   * Gives a job that belongs to no batch its ordinal in a direct batch. The same job id with the same certificate gets the same ordinal
    * again, until it is settled.
    * @returns `isNew` false when the job is there already; `key` is what it is adopted under: the job id, unless that stands for another certificate
-   * @throws BeingCancelled while the standing batch is cancelled and some of it is not settled yet
+   * @throws BeingCancelled while the direct batch is cancelled and some of it is not settled yet
    */
   async adopt(
     batch: string,
@@ -254,21 +207,21 @@ export class Ledger {
     const keys = [of.record, this.keys.batches, this.keys.active, of.adopted, of.chunks];
     const { instanceId, caSn, deviceSn } = certificate;
     const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk];
-    const [n, isNew, key] = await adoptScript(this.#redis, keys, args);
+    const [n, isNew, key] = await adoptScript(this.redis, keys, args);
     if (n < 0) throw new BeingCancelled(batch);
     return { n, isNew: isNew === 1, key };
   }
 
-  /** Whether the job has that place in a standing batch, or had it before the item was settled. */
+  /** Whether the job has that place in a direct batch, or had it before the item was settled. */
   async isAdoptedAs(batch: string, key: string, n: number): Promise<boolean> {
     const { adopted, settled } = this.keys.of(batch);
-    const [known, isSettled] = await Promise.all([this.#redis.hget(adopted, key), this.#redis.getbit(settled, n)]);
+    const [known, isSettled] = await Promise.all([this.redis.hget(adopted, key), this.redis.getbit(settled, n)]);
     return known === null ? isSettled === 1 : Number(known) === n;
   }
 
-  /** The jobs a standing batch has adopted and not settled. */
+  /** The jobs a direct batch has adopted and not settled. */
   async adoptedJobs(batch: string): Promise<ReadonlyMap<string, number>> {
-    const jobs = await this.#redis.hgetall(this.keys.of(batch).adopted);
+    const jobs = await this.redis.hgetall(this.keys.of(batch).adopted);
     return new Map(Object.entries(jobs).map(([jobId, n]) => [jobId, Number(n)]));
   }
 
@@ -284,7 +237,7 @@ export class Ledger {
   ): Promise<StateChange> {
     const { signals, fingerprints, active } = this.keys;
     const keys = [this.keys.of(batch).record, signals, fingerprints, active];
-    const state = await changeScript(this.#redis, keys, [event, reason, batch, resumes ?? '']);
+    const state = await changeScript(this.redis, keys, [event, reason, batch, resumes ?? '']);
     if (state === '') return { kind: 'no-batch' };
     return state.startsWith('!')
       ? { kind: 'refused', state: state.slice(1) as BatchState }
@@ -292,40 +245,38 @@ export class Ledger {
   }
 
   /**
-   * Settles as cancelled those of the items that have no job and of which no call was noted; their batch must be cancelled.
+   * Settles as cancelled those of the items of which no call may have worked; their batch must be cancelled.
    * @param evenIfCalled - where nobody can say any more what certificate an item is
    * @returns how many
    */
-  async cancelItems(batch: string, items: readonly JoblessItem[], evenIfCalled = false): Promise<number> {
+  async cancelItems(batch: string, items: readonly CancelledItem[], evenIfCalled = false): Promise<number> {
     if (items.length === 0) return 0;
     const of = this.keys.of(batch);
     const { active, fingerprints } = this.keys;
-    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.notes, of.departed, of.adopted];
-    return cancelScript(
-      this.#redis,
-      [...keys, ...items.flatMap(({ jobKeys }) => jobKeys)],
-      [batch, evenIfCalled ? 1 : 0, ...items.flatMap(({ n, key = '', jobKeys }) => [n, key, jobKeys.length])],
-    );
+    const keys = [of.record, active, fingerprints, of.settled, of.ledger, of.attempts, of.adopted];
+    const rows = JSON.stringify(items.map(({ n, key }) => (key === undefined ? [n] : [n, key])));
+    return cancelScript(this.redis, keys, [batch, evenIfCalled ? 1 : 0, rows]);
   }
 
   /**
    * Outcomes a second over the last ten seconds, from the ledger itself.
-   * A fast batch is measured over its last 2,000 outcomes, so that the question stays cheap.
+   * A fast batch is measured over its last 2,000 entries, so that the question stays cheap.
    */
   async ratePerSecond(batch: string, windowMs = 10_000): Promise<number> {
-    const nowMs = await nowScript(this.#redis, [this.keys.of(batch).record], []);
+    const nowMs = await nowScript(this.redis, [this.keys.of(batch).record], []);
     const from = nowMs - windowMs;
-    const entries = await this.#redis.xrevrange(this.keys.of(batch).ledger, '+', `${from}`, 'COUNT', RATE_SAMPLE);
+    const entries = await this.redis.xrevrange(this.keys.of(batch).ledger, '+', `${from}`, 'COUNT', RATE_SAMPLE);
     const oldest = entries.at(-1)?.[0];
     if (oldest === undefined) return 0;
+    const outcomes = entries.reduce((sum, [, fields]) => sum + outcomesOf(fields).length, 0);
     const sinceMs =
       entries.length < RATE_SAMPLE ? await this.#sinceMs(batch, nowMs, windowMs) : nowMs - Number.parseInt(oldest, 10);
-    return (entries.length * 1_000) / Math.max(sinceMs, 1_000);
+    return (outcomes * 1_000) / Math.max(sinceMs, 1_000);
   }
 
   /** A batch younger than the window is measured over its own age. */
   async #sinceMs(batch: string, nowMs: number, windowMs: number): Promise<number> {
-    const submittedAt = Number((await this.#redis.hget(this.keys.of(batch).record, 'submittedAt')) ?? 0);
+    const submittedAt = Number((await this.redis.hget(this.keys.of(batch).record, 'submittedAt')) ?? 0);
     return Math.min(windowMs, nowMs - submittedAt);
   }
 }

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
-import { outcomeNamed } from './batch-record.ts';
 import { ChunkReader } from './chunk-reader.ts';
+import { outcomesOf } from './entries.ts';
 import type { Ledger } from './ledger.ts';
 
 /** One line of a report: an item's end. */
@@ -11,6 +11,7 @@ export interface ReportRow extends Certificate {
   readonly outcome: Outcome;
   readonly code: string;
   readonly requestId: string;
+  /** HTTP calls made. */
   readonly attempts: number;
   /** ISO 8601, UTC, from the clock of Redis. */
   readonly settledAt: string;
@@ -40,19 +41,19 @@ export async function* reportRows(
     const entries = await redis.xrange(of.ledger, from, end[0], 'COUNT', PAGE);
     const superseded = await supersededOf(redis, of.superseded, entries);
     for (const [id, fields] of entries) {
-      const entry = readEntry(fields);
-      if (entry === undefined || superseded.has(id)) continue;
-      if (only !== undefined && entry.outcome !== only) continue;
-      const certificate = await chunks.certificate(batch, entry.n);
-      if (certificate === undefined) {
-        throw new Error(
-          `batch ${batch} has an outcome for item ${entry.n} but not the item: its chunks are no longer whole`,
-        );
-      }
-      const { instanceId, caSn, deviceSn } = certificate;
-      const { n: ordinal, outcome, code, requestId, attempts } = entry;
+      if (superseded.has(id)) continue;
       const settledAt = new Date(Number.parseInt(id, 10)).toISOString();
-      yield { ordinal, instanceId, caSn, deviceSn, outcome, code, requestId, attempts, settledAt };
+      for (const { n: ordinal, outcome, code, requestId, calls } of outcomesOf(fields)) {
+        if (only !== undefined && outcome !== only) continue;
+        const certificate = await chunks.certificate(batch, ordinal);
+        if (certificate === undefined) {
+          throw new Error(
+            `batch ${batch} has an outcome for item ${ordinal} but not the item: its chunks are no longer whole`,
+          );
+        }
+        const { instanceId, caSn, deviceSn } = certificate;
+        yield { ordinal, instanceId, caSn, deviceSn, outcome, code, requestId, attempts: calls, settledAt };
+      }
     }
     const last = entries.at(-1)?.[0];
     if (last === undefined || entries.length < PAGE) return;
@@ -68,28 +69,4 @@ async function supersededOf(redis: Redis, key: string, entries: readonly StreamE
   const ids = entries.map(([id]) => id);
   const isSuperseded = await redis.smismember(key, ...ids);
   return new Set(ids.filter((_, at) => isSuperseded[at] === 1));
-}
-
-interface Entry {
-  readonly n: number;
-  readonly outcome: Outcome;
-  readonly code: string;
-  readonly requestId: string;
-  readonly attempts: number;
-}
-
-/** Undefined for the notes between outcomes: an item reopened, a letter discarded. */
-function readEntry(fields: readonly string[]): Entry | undefined {
-  const value = new Map<string, string>();
-  for (let index = 0; index + 1 < fields.length; index += 2) value.set(fields[index] ?? '', fields[index + 1] ?? '');
-  const outcome = outcomeNamed(value.get('outcome') ?? '');
-  if (outcome === undefined) return undefined;
-  const text = (field: string): string => value.get(field) ?? '';
-  return {
-    n: Number(text('n')),
-    outcome,
-    code: text('code'),
-    requestId: text('requestId'),
-    attempts: Number(text('attempts')),
-  };
 }

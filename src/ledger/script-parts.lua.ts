@@ -29,13 +29,39 @@ export const DRAIN = `local function drain(record, active, fingerprints, batch)
 end`;
 
 /**
- * Lua: what the ledger has noted of calls of an item, see `Noted` in core. In a batch that began before layout 2, a call may be noted without the
- * name of its run: the record of such a job tells of it as `unnamed`.
+ * Lua: an item's attempt record, the one place that tells what an item has been through, as
+ * `<failures> <calls> <effect unknown> <crashes> <run>`. `run` has noted a call and not yet told how it ended; empty where none has.
+ * A job's run is `<key of its lock> <token>`, and lives while the lock holds that token; a run without a job is one word, and lives for as long as
+ * its claim, which its reader checks.
  */
-export const NOTED = `local function noted(layout, notes, departed, n, run, told)
-  local note = redis.call('HGET', notes, n) or (not layout and redis.call('GETBIT', departed, n) == 1 and 'unnamed')
-  if not note then return 'none' end
-  return (note == run or note == told) and 'told' or 'untold'
+export const ATTEMPTS = `local function parseAttempt(text)
+  local failures, calls, unknown, crashes, run = string.match(text or '', '^(%d+) (%d+) ([01]) (%d+) (.*)$')
+  return { failures = tonumber(failures or 0), calls = tonumber(calls or 0), unknown = unknown == '1', crashes = tonumber(crashes or 0), run = run or '' }
+end
+local function attemptText(a)
+  return string.format('%d %d %d %d %s', a.failures, a.calls, a.unknown and 1 or 0, a.crashes, a.run)
+end
+local function isTrivial(a)
+  return a.failures == 0 and a.calls == 0 and not a.unknown and a.crashes == 0 and a.run == ''
+end
+local function isLive(run)
+  local lock, token = string.match(run, '^(.+) (%S+)$')
+  return lock ~= nil and redis.call('GET', lock) == token
+end
+-- A run that has ended without a word may have called.
+local function assumeCrashed(a)
+  a.unknown, a.crashes, a.run = true, a.crashes + 1, ''
+end`;
+
+/** Lua: the bits of a bitmap, one command for all. */
+export const BITS = `local function bitsOf(key, ordinals)
+  local args = {}
+  for _, n in ipairs(ordinals) do
+    args[#args + 1] = 'GET'
+    args[#args + 1] = 'u1'
+    args[#args + 1] = n
+  end
+  return redis.call('BITFIELD_RO', key, unpack(args))
 end`;
 
 function movesByEvent(): Record<BatchEvent, Record<string, string>> {

@@ -12,10 +12,12 @@ export interface LimiterOptions {
   readonly lateMs: number;
   /** Between two probes of a halt, milliseconds; 30 s when not given. */
   readonly probeIntervalMs?: number;
-  /** The shared counter of signals has another value, also on its first reading: halts or batch states are to be read anew. */
+  /** The shared counter of signals has another value, also on its first reading: halts or batch states are to be read again. */
   onSignals?(version: number): void;
   /** At most one of a kind in ten seconds. */
   onNotice?(notice: LimiterNotice): void;
+  /** A pulse has just asked Redis for slots: what else is to be written can share the wake-up. */
+  onPulse?(): void;
 }
 
 /** What costs pace; counts are since the last notice of the kind. */
@@ -27,9 +29,61 @@ export type LimiterNotice =
   /** No slots are given until it answers; `message` is Redis' or the network's own. */
   | { readonly kind: 'redis-unavailable'; readonly count: number; readonly message: string };
 
-export type Grant =
-  /** Call before `notAfterMs` (of `performance.now()`) or not at all: take another slot instead. `probe`: the one call that tests a halt. */
-  | { readonly kind: 'slot'; readonly notAfterMs: number; readonly probe: boolean }
+/**
+ * What is to hold of a call, and to be noted of it, in the same step that gives it its slot. Owned here; the ledger's is one.
+ * `Verdict` has the kind `go` where the call may be made.
+ */
+export interface CallNotes<Call, Verdict extends { readonly kind: string }> {
+  /** Defines `openCalls(request, firstKey, nowMs, claimMs)`, which replies verdicts, the callable ones' indexes, and `note(count)`. */
+  readonly lua: string;
+  /** How long a noted claim lasts, milliseconds. */
+  readonly claimMs: number;
+  /** @param back - noted before, and certainly not made */
+  request(
+    calls: readonly (Call | undefined)[],
+    back: readonly Call[],
+  ): { readonly keys: readonly string[]; readonly json: string };
+  read(verdict: string): Verdict;
+  /** The call was noted; where it rests on a claim, that ends at `claimEndMs` of Redis' clock. */
+  noted(call: Call, claimEndMs: number): void;
+}
+
+export interface CallRequest<Call> {
+  readonly instanceId: string;
+  readonly isUrgent: boolean;
+  /** Undefined for a call that nothing is noted of. */
+  readonly call?: Call;
+}
+
+/**
+ * What an answer tells of the account: `proved` access, `throttled`, `halt` (every call of the scope would fail the same way), `void` (nothing left),
+ * or nothing of these.
+ */
+export type CallReport =
+  | { readonly kind: 'proved' | 'void' | 'nothing' }
+  | { readonly kind: 'throttled'; readonly retryAfterMs: number }
+  | { readonly kind: 'halt'; readonly scope: HaltScope; readonly code: string; readonly message: string };
+
+/** What a report changed for all processes. */
+export type Reported = 'halted' | 'lifted' | 'nothing';
+
+/** The right to make one call. */
+export interface SlotGrant<Verdict> {
+  readonly kind: 'slot';
+  /** Call before it (of `performance.now()`) or not at all: take another slot instead. */
+  readonly notAfterMs: number;
+  /** The one call that tests a halt. */
+  readonly isProbe: boolean;
+  /** What the notes say of the call; undefined where there are none. */
+  readonly verdict: Verdict | undefined;
+  /** To be called once, with what came of the call. Resolves when all processes can know, and at the latest after two seconds; never rejects. */
+  report(report: CallReport): Promise<Reported>;
+}
+
+export type Grant<Verdict> =
+  | SlotGrant<Verdict>
+  /** By the notes: no call may be made. */
+  | { readonly kind: 'refused'; readonly verdict: Verdict }
   | {
       readonly kind: 'halted';
       readonly scope: HaltScope;
@@ -44,31 +98,22 @@ export type Grant =
  * Gives the right to call, one call at a time, to the callers of one account in one process. None of it throws or rejects: while Redis is
  * unreachable there are no slots, hence no calls.
  */
-export interface Limiter {
+export interface Limiter<Call = never, Verdict extends { readonly kind: string } = never> {
   /** Callers that wait for a slot. */
   readonly waiting: number;
-  /**
-   * Resolves at the slot's moment, not before it; first come, first served, urgent callers ahead of the others.
-   * @param onNear - mostly called some milliseconds before: what must be done between the wait and the call can begin. It promises no slot, and
-   * where there is no time it is not called.
-   */
-  take(instanceId: string, urgent?: boolean, onNear?: () => void): Promise<Grant>;
-  /** The API throttled a call: slows the account in all processes, and stops it for `retryAfterMs` (at most 60 s). */
-  throttled(retryAfterMs: number): Promise<void>;
-  /** Every call of the scope would fail the same way: stops it in all processes. True where it was not marked before and now is. */
+  /** The account is stopped in all processes, as far as this one knows. */
+  readonly isHalted: boolean;
+  /** What may be called for of the instance, as far as this process knows: anything, one call that probes its halt, or nothing. */
+  admits(instanceId: string): 'all' | 'probe' | 'none';
+  /** Resolves at the slot's moment or up to 20 ms later; first come, first served, urgent callers ahead of the others. */
+  take(request: CallRequest<Call>): Promise<Grant<Verdict>>;
+  /** Stops the scope in all processes. True where it was not marked before and now is. */
   halt(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean>;
-  /**
-   * The instance's probe, given out by this limiter, succeeded: ends its halt and the account's, and says whether a mark was there. Does nothing
-   * where none is out; calls that were on their way when the halt began prove nothing.
-   */
-  lift(instanceId: string): Promise<boolean>;
-  /** The instance's probe, given out by this limiter, has told nothing: the next caller of any process may probe in its place. */
-  probeAgain(instanceId: string): Promise<void>;
   /** Waiting callers get `closed`, and so does everyone after. */
   close(): Promise<void>;
 }
 
-/** The limiter's keys. `signals` is a counter that whoever changes halts or batch states increments. */
+/** The limiter's keys. `signals` is a counter that goes up with each change of a halt or a batch's state. */
 export interface LimiterKeys {
   readonly account: string;
   readonly egress: string;

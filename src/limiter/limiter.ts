@@ -1,105 +1,130 @@
 import type { HaltScope } from '../core/decide.ts';
-import { PULSE_MS } from '../core/pace.ts';
-import type { Grant, Limiter, LimiterOptions } from './contract.ts';
-import { openHaltStore, type HaltStore } from './halt-store.ts';
-import { HaltView } from './halt-view.ts';
+import type { CallNotes, CallReport, CallRequest, Grant, Limiter, LimiterOptions, Reported } from './contract.ts';
+import { AccountHalts } from './halts/account-halts.ts';
 import { noted } from './noted.ts';
 import { NoticeBoard } from './notice-board.ts';
-import { openPaceStore, type PaceStore, type Reservation } from './pace-store.ts';
-import { PulseLoop, SlotCredit } from './pulse-loop.ts';
-import { SlotShelf } from './slot-shelf.ts';
-import { WaitingLine, type Caller, type Lane } from './waiting-line.ts';
+import { openPaceStore, type PaceStore } from './pace/pace-store.ts';
+import { SlotQueue, type Caller } from './pace/slot-queue.ts';
+import type { Rank } from './pace/wait-queue.ts';
 
-/** Between two probes of a halt, where nothing else is given, milliseconds. */
-export const PROBE_INTERVAL_MS = 30_000;
 /** Without an answer that told the signals counter and Redis' time for so long, they are read. */
 const SIGNALS_POLL_MS = 1_000;
-/** Between two tries while Redis is unreachable or refuses. */
-const RETRY_MS = 250;
+/** Nothing is noted. */
+const NO_NOTES: CallNotes<never, never> = {
+  lua: `local function openCalls(request)
+  local verdicts, callable = {}, {}
+  for at in ipairs(request.calls) do verdicts[at], callable[at] = 'go', at end
+  return verdicts, callable, function() end
+end`,
+  claimMs: 0,
+  request: (calls) => ({ keys: [], json: JSON.stringify({ calls: calls.map(() => 0) }) }),
+  read: () => {
+    throw new Error('nothing is noted');
+  },
+  noted: () => undefined,
+};
 
-/** Starts a limiter; it makes use of the connection and leaves it open. */
-export function openLimiter(options: LimiterOptions): Limiter {
-  return new SlotLimiter(options);
+interface Waiting<Call, Verdict> extends Caller<Call> {
+  /** Of one that is to probe: what stands for the probe. */
+  readonly probeMark?: string;
+  readonly resolve: (grant: Grant<Verdict>) => void;
 }
 
-class SlotLimiter implements Limiter {
+/** Starts a limiter; it makes use of the connection and leaves it open. */
+export function openLimiter(options: LimiterOptions): Limiter;
+/** @param notes - what is noted of calls in the step that gives them their slots */
+export function openLimiter<Call, Verdict extends { readonly kind: string }>(
+  options: LimiterOptions,
+  notes: CallNotes<Call, Verdict>,
+): Limiter<Call, Verdict>;
+export function openLimiter<Call, Verdict extends { readonly kind: string }>(
+  options: LimiterOptions,
+  notes: CallNotes<Call, Verdict> = NO_NOTES,
+): Limiter<Call, Verdict> {
+  return new SlotLimiter(options, notes);
+}
+
+class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Limiter<Call, Verdict> {
   readonly #options: LimiterOptions;
   readonly #pace: PaceStore;
-  readonly #haltStore: HaltStore;
-  readonly #halts: HaltView;
-  readonly #line = new WaitingLine();
-  readonly #shelf = new SlotShelf(() => this.#serve());
-  readonly #pulses: PulseLoop;
+  readonly #halts: AccountHalts;
+  readonly #queue: SlotQueue<Call, Verdict, Waiting<Call, Verdict>>;
   readonly #notices: NoticeBoard;
-  readonly #credit: SlotCredit;
-  readonly #probeIntervalMs: number;
   readonly #poll: NodeJS.Timeout;
-  /** What stands for the probes that this limiter gave out and that have not been answered, by instance. */
-  readonly #probing = new Map<string, string>();
   #signals: number | undefined;
   #heardAtMs = Number.NEGATIVE_INFINITY;
-  /** Counts losses of the connection: what was reserved before one is void. */
-  #losses = 0;
   #isClosed = false;
 
-  constructor(options: LimiterOptions) {
+  constructor(options: LimiterOptions, notes: CallNotes<Call, Verdict>) {
     this.#options = options;
-    this.#probeIntervalMs = options.probeIntervalMs ?? PROBE_INTERVAL_MS;
-    this.#halts = new HaltView(this.#probeIntervalMs);
-    this.#pace = openPaceStore(options);
-    this.#haltStore = openHaltStore(options, this.#probeIntervalMs);
+    const { redis, account, egress } = options;
+    this.#pace = openPaceStore(options, notes);
     this.#notices = new NoticeBoard(options.onNotice?.bind(options));
-    this.#credit = new SlotCredit(Math.min(options.account.qps, options.egress.qps));
-    this.#pulses = new PulseLoop(
-      () => this.#wanted > 0,
-      () => this.#pulse(),
+    this.#halts = new AccountHalts(
+      options,
+      (work) => this.#note(work),
+      () => this.#lookAgain(),
     );
-    options.redis.on('close', this.#onLoss);
-    options.redis.on('ready', this.#onReady);
+    this.#queue = new SlotQueue({
+      pace: this.#pace,
+      notes,
+      notices: this.#notices,
+      qps: Math.min(account.qps, egress.qps),
+      away: () => (redis.status === 'ready' ? undefined : `the connection is ${redis.status}`),
+      onPulse: () => options.onPulse?.(),
+      onTrouble: (reason) => this.#unavailable(reason),
+      hear: async (signals, halted) => {
+        await this.#hear(signals, halted);
+        this.#sendAway();
+      },
+      grant: (caller, { notAfterMs }, verdict) => this.#grant(caller, notAfterMs, verdict),
+      refuse: (caller, verdict) => {
+        void this.#giveBackProbe(caller);
+        caller.resolve({ kind: 'refused', verdict });
+      },
+    });
+    redis.on('close', this.#onLoss);
+    redis.on('ready', this.#onReady);
     this.#poll = setInterval(() => void this.#pollSignals(), SIGNALS_POLL_MS).unref();
     void this.#pollSignals();
   }
 
   get waiting(): number {
-    return this.#line.size;
+    return this.#queue.size;
   }
 
-  async take(instanceId: string, urgent = false, onNear?: () => void): Promise<Grant> {
-    if (this.#isClosed) return { kind: 'closed' };
-    const judgement = this.#halts.judge(instanceId, performance.now());
-    switch (judgement.kind) {
+  get isHalted(): boolean {
+    return this.#halts.isAccountHalted;
+  }
+
+  admits(instanceId: string): 'all' | 'probe' | 'none' {
+    switch (this.#halts.judge(instanceId).kind) {
       case 'go':
-        return this.#wait(urgent ? 'urgent' : 'bulk', { instanceId, onNear });
-      case 'halted':
-        return judgement;
+        return 'all';
       case 'probe-due':
-        return this.#probe(instanceId, urgent, onNear);
+        return 'probe';
+      case 'halted':
+        return 'none';
     }
   }
 
-  async throttled(retryAfterMs: number): Promise<void> {
-    if (retryAfterMs > 0) this.#shelf.clear();
-    await this.#note(this.#pace.throttled(retryAfterMs));
-    this.#pulses.start();
+  async take(request: CallRequest<Call>): Promise<Grant<Verdict>> {
+    if (this.#isClosed) return { kind: 'closed' };
+    const judgement = this.#halts.judge(request.instanceId);
+    switch (judgement.kind) {
+      case 'go':
+        return this.#wait(request, request.isUrgent ? 'urgent' : 'bulk');
+      case 'halted':
+        return judgement;
+      case 'probe-due': {
+        const probeMark = await this.#halts.tryProbe(request.instanceId, () => !this.#isClosed);
+        return probeMark === undefined ? this.take(request) : this.#wait(request, 'probe', probeMark);
+      }
+    }
   }
 
-  async halt(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean> {
-    this.#probing.delete(instanceId);
-    const isNew = await this.#note(this.#haltStore.mark(scope, instanceId, code, message));
-    if (isNew === true) await this.#note(this.#lookAgain());
-    return isNew ?? false;
-  }
-
-  async lift(instanceId: string): Promise<boolean> {
-    if (!this.#probing.delete(instanceId)) return false;
-    const wasHalted = await this.#note(this.#haltStore.unmark(instanceId));
-    if (wasHalted === true) await this.#note(this.#lookAgain());
-    return wasHalted ?? false;
-  }
-
-  async probeAgain(instanceId: string): Promise<void> {
-    const probeMark = this.#probing.get(instanceId);
-    if (this.#probing.delete(instanceId)) await this.#giveBack({ instanceId, probeMark });
+  halt(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean> {
+    return this.#halts.mark(scope, instanceId, code, message);
   }
 
   async close(): Promise<void> {
@@ -107,102 +132,56 @@ class SlotLimiter implements Limiter {
     clearInterval(this.#poll);
     this.#options.redis.off('close', this.#onLoss);
     this.#options.redis.off('ready', this.#onReady);
-    this.#shelf.clear();
-    this.#pulses.stop();
-    const probers = this.#line.close();
-    if (this.#options.redis.status === 'ready') await Promise.all(probers.map((prober) => this.#giveBack(prober)));
+    await this.#sendHome(this.#queue.close());
+    // A pulse may yet note the calls that it has with it, so their callers hear after it, where Redis answers at all.
+    await this.#note(this.#queue.pulsing);
+    await this.#sendHome(this.#queue.rest());
   }
 
-  /** Slots to ask for: those in hand are on their way to a caller. */
-  get #wanted(): number {
-    return this.#isClosed ? 0 : this.#line.size - this.#shelf.size;
+  async #sendHome(callers: readonly Waiting<Call, Verdict>[]): Promise<void> {
+    for (const caller of callers) caller.resolve({ kind: 'closed' });
+    if (this.#options.redis.status === 'ready') await Promise.all(callers.map((caller) => this.#giveBackProbe(caller)));
   }
 
-  #wait(lane: Lane, caller: Omit<Caller, 'resolve'>): Promise<Grant> {
-    // Slots that ended while nobody waited were not lost.
-    if (this.#line.size === 0) this.#shelf.dropVoid(performance.now());
+  #wait(request: CallRequest<Call>, rank: Rank, probeMark?: string): Promise<Grant<Verdict>> {
     return new Promise((resolve) => {
-      this.#line.join(lane, { ...caller, resolve });
-      this.#serve();
+      this.#queue.push({ request, rank, resolve, ...(probeMark !== undefined && { probeMark }) });
     });
   }
 
-  /** Gives the slots whose moment has come to those who wait. */
-  #serve(): void {
-    while (this.#line.size > 0) {
-      const nowMs = performance.now();
-      this.#notices.post({ kind: 'slots-void', count: this.#shelf.dropVoid(nowMs) });
-      const slot = this.#shelf.takeDue(nowMs);
-      if (slot === undefined) {
-        this.#line.tellNear(this.#shelf.near(nowMs));
-        this.#shelf.arm(nowMs);
-        break;
-      }
-      const caller = this.#line.next();
-      if (caller === undefined) break;
-      const { instanceId, probeMark } = caller;
-      if (probeMark !== undefined) this.#probing.set(instanceId, probeMark);
-      caller.resolve({ kind: 'slot', notAfterMs: slot.notAfterMs, probe: probeMark !== undefined });
-    }
-    this.#pulses.start();
+  #grant(
+    { request, probeMark, resolve }: Waiting<Call, Verdict>,
+    notAfterMs: number,
+    verdict: Verdict | undefined,
+  ): void {
+    const { instanceId } = request;
+    const isProbe = probeMark !== undefined;
+    if (isProbe) this.#halts.probeGiven(instanceId, probeMark);
+    const report = (told: CallReport): Promise<Reported> => this.#hearReport(instanceId, told, isProbe);
+    resolve({ kind: 'slot', notAfterMs, isProbe, verdict, report });
   }
 
-  /** One pulse; answers with how long the next can wait. */
-  async #pulse(): Promise<number> {
-    const wanted = Math.min(this.#wanted, this.#credit.at(performance.now()));
-    if (wanted <= 0) return PULSE_MS;
-    const { redis } = this.#options;
-    if (redis.status !== 'ready') {
-      this.#unavailable(`the connection is ${redis.status}`);
-      return RETRY_MS;
-    }
-    const losses = this.#losses;
-    try {
-      const reservation = await this.#pace.reserve(wanted, this.#line.probes);
-      this.#credit.spend(reservation.slots.length + reservation.lost);
-      // Before anyone gets one: a slot may be for someone who was stopped meanwhile.
-      await this.#hear(reservation.signals, reservation.halted);
-      return losses === this.#losses ? this.#shelve(reservation) : 0;
-    } catch (error) {
-      this.#unavailable(error);
-      return RETRY_MS;
+  async #hearReport(instanceId: string, told: CallReport, isProbe: boolean): Promise<Reported> {
+    switch (told.kind) {
+      case 'proved':
+        return isProbe && (await this.#halts.lift(instanceId)) ? 'lifted' : 'nothing';
+      case 'throttled':
+        if (told.retryAfterMs > 0) this.#queue.dropSlots();
+        await this.#note(this.#pace.throttled(told.retryAfterMs));
+        this.#queue.wake();
+        return 'nothing';
+      case 'halt':
+        return (await this.#halts.mark(told.scope, instanceId, told.code, told.message)) ? 'halted' : 'nothing';
+      case 'void':
+        if (isProbe) await this.#halts.probeAgain(instanceId);
+        return 'nothing';
+      case 'nothing':
+        return 'nothing';
     }
   }
 
-  #shelve(reservation: Reservation): number {
-    const { halted, slots, lost, roundTripMs, waitMs } = reservation;
-    this.#notices.post({ kind: 'reservation-late', count: lost, roundTripMs });
-    // Halted since: those slots were not for probes.
-    if (this.#isClosed || this.#halts.isAccountHalted !== halted) return 0;
-    this.#shelf.put(slots);
-    this.#serve();
-    // Where others took all, a pulse at another moment finds its share.
-    return slots.length + lost > 0 ? waitMs : waitMs + Math.random() * PULSE_MS;
-  }
-
-  async #probe(instanceId: string, urgent: boolean, onNear: (() => void) | undefined): Promise<Grant> {
-    // The others of this process need not ask as well.
-    this.#halts.setProbe(instanceId, performance.now() + this.#probeIntervalMs);
-    const trial = this.#options.redis.status === 'ready' ? this.#haltStore.tryProbe(instanceId) : undefined;
-    const tried = trial === undefined ? undefined : await this.#note(trial);
-    if (tried?.kind === 'granted' && !this.#isClosed) {
-      return this.#wait('probe', { instanceId, onNear, probeMark: tried.probeMark });
-    }
-    // Closed meanwhile, or granted after nobody waited for it any more.
-    void trial?.then(
-      (late) => (late.kind === 'granted' ? this.#giveBack({ instanceId, probeMark: late.probeMark }) : undefined),
-      () => undefined,
-    );
-    if (tried?.kind === 'not-halted') await this.#note(this.#lookAgain());
-    const waitMs = tried?.kind === 'taken' ? tried.waitMs : SIGNALS_POLL_MS;
-    this.#halts.setProbe(instanceId, performance.now() + waitMs);
-    return this.take(instanceId, urgent, onNear);
-  }
-
-  async #giveBack({ instanceId, probeMark }: Omit<Caller, 'resolve'>): Promise<void> {
-    if (probeMark === undefined) return;
-    await this.#note(this.#haltStore.giveBack(instanceId, probeMark));
-    await this.#note(this.#lookAgain());
+  async #giveBackProbe({ request: { instanceId }, probeMark }: Waiting<Call, Verdict>): Promise<void> {
+    if (probeMark !== undefined) await this.#halts.giveBack(instanceId, probeMark);
   }
 
   async #hear(signals: number, halted: boolean): Promise<void> {
@@ -211,14 +190,25 @@ class SlotLimiter implements Limiter {
   }
 
   async #lookAgain(): Promise<void> {
-    const seen = await this.#haltStore.look();
+    const signals = await this.#halts.look();
     if (this.#isClosed) return;
-    this.#halts.learn(seen, performance.now());
-    if (this.#halts.isAccountHalted) this.#shelf.clear();
-    this.#line.sendAway((instanceId) => this.#halts.refusal(instanceId, performance.now()));
-    if (seen.signals === this.#signals) return;
-    this.#signals = seen.signals;
-    this.#options.onSignals?.(seen.signals);
+    this.#sendAway();
+    if (signals === this.#signals) return;
+    this.#signals = signals;
+    // Batches may have been paused or cancelled: those that wait are to hear of it before their turn.
+    this.#queue.lookAtAll();
+    this.#options.onSignals?.(signals);
+  }
+
+  /** Callers of what is halted go, but for those that are to probe. */
+  #sendAway(): void {
+    if (!this.#halts.any) return;
+    const isStopped = ({ request }: Caller<Call>): boolean => this.#halts.judge(request.instanceId).kind !== 'go';
+    for (const caller of this.#queue.takeIf(isStopped)) {
+      const refusal = this.#halts.refusal(caller.request.instanceId);
+      if (refusal === undefined) this.#queue.putBack([caller]);
+      else caller.resolve(refusal);
+    }
   }
 
   async #pollSignals(): Promise<void> {
@@ -236,14 +226,13 @@ class SlotLimiter implements Limiter {
   }
 
   readonly #onLoss = (): void => {
-    this.#losses += 1;
-    this.#notices.post({ kind: 'slots-void', count: this.#shelf.clear() });
-    this.#pulses.start();
+    this.#pace.lose();
+    this.#queue.lose();
   };
 
   readonly #onReady = (): void => {
     this.#heardAtMs = Number.NEGATIVE_INFINITY;
     void this.#pollSignals();
-    this.#pulses.wake();
+    this.#queue.wake();
   };
 }

@@ -4,12 +4,13 @@ import type { AccessKey } from './access-key.ts';
 import { Connections } from './connections.ts';
 import type { CredentialSource } from './credentials.ts';
 import { endpointOf } from './endpoint.ts';
-import { HeardAnswers } from './heard-answers.ts';
-import { DeadlinePassed, Journey } from './journey.ts';
+import { Deadlines } from './deadlines.ts';
+import { DeadlinePassed, OutgoingCall } from './outgoing-call.ts';
 import { echoes, lists, readFailure, readReply, type Proof } from './read-answer.ts';
 import { redactorFor, type Redact } from './redact.ts';
 import { Sdk, type SdkCall } from './sdk.ts';
-import { Turnstile } from './turnstile.ts';
+import { RepeatedAnswers } from './repeated-answers.ts';
+import { Semaphore } from './semaphore.ts';
 
 export interface MqttClientOptions {
   /** `https://onsmqtt.<region>.aliyuncs.com`, or a stand-in's URL: scheme, host and port only. */
@@ -71,34 +72,39 @@ export function createMqttClient(options: MqttClientOptions): MqttClient {
   };
 }
 
+/** Calls between their signature and the wire: some two milliseconds of work. */
+const AT_ONCE = 12;
+
 class Caller {
   readonly #options: MqttClientOptions;
   readonly #connections: Connections;
   readonly #sdk: Sdk;
-  readonly #turnstile = new Turnstile();
-  readonly #heard = new HeardAnswers();
+  readonly #signing = new Semaphore(AT_ONCE);
+  readonly #deadlines: Deadlines;
+  readonly #repeated = new RepeatedAnswers();
   #closed = false;
   #redactor: { readonly key: AccessKey; readonly redact: Redact } | undefined;
 
   constructor(options: MqttClientOptions) {
     const endpoint = endpointOf(options.endpoint);
     this.#options = options;
+    this.#deadlines = new Deadlines(options.callDeadlineMs);
     this.#connections = new Connections(endpoint.protocol === 'https:', options);
     this.#sdk = new Sdk(endpoint.origin, this.#connections.agent);
   }
 
   async call(call: Call, notAfterMs?: number): Promise<Answer> {
-    const journey = new Journey(this.#options.callDeadlineMs, notAfterMs);
+    const outgoing = new OutgoingCall(this.#deadlines, notAfterMs);
     try {
       let key: AccessKey;
       try {
-        key = await journey.within(this.#options.credentials.get());
+        key = await outgoing.within(this.#options.credentials.get());
       } catch (error) {
         return { kind: 'not-sent', reason: 'no-credentials', message: this.#whyNoKey(error) };
       }
-      return this.#unlessRepeated(await this.#send(call, key, journey), journey);
+      return this.#unlessRepeated(await this.#send(call, key, outgoing), outgoing);
     } finally {
-      journey.end();
+      outgoing.end();
     }
   }
 
@@ -107,31 +113,31 @@ class Caller {
     this.#connections.close();
   }
 
-  async #send(call: Call, key: AccessKey, journey: Journey): Promise<Answer> {
+  async #send(call: Call, key: AccessKey, outgoing: OutgoingCall): Promise<Answer> {
     const redact = this.#redactorFor(key);
     try {
-      await this.#connections.enter(journey);
+      await this.#connections.enter(outgoing);
       try {
-        journey.begin(await this.#turnstile.enter());
+        outgoing.permit(await this.#signing.acquire());
         if (this.#closed) return { kind: 'network', code: 'closed', message: 'the client is closed', effect: 'none' };
         // Also here: signing costs more than everything else, and after a stall hundreds of calls may be late.
-        journey.mustBeInTime();
-        const reply = await journey.within(this.#sdk.request(call, key, journey));
+        outgoing.mustBeInTime();
+        const reply = await outgoing.within(this.#sdk.request(call, key, outgoing));
         return readReply(reply, call.proof, redact);
       } finally {
-        journey.pass();
+        outgoing.release();
         this.#connections.leave();
       }
     } catch (error) {
-      return readFailure(error, journey, call.method === 'POST', redact);
+      return readFailure(error, outgoing, call.method === 'POST', redact);
     }
   }
 
   /** A refusal names no certificate: one that was heard before is that of an earlier call, and what became of this one is not known. */
-  #unlessRepeated(answer: Answer, journey: Journey): Answer {
+  #unlessRepeated(answer: Answer, outgoing: OutgoingCall): Answer {
     if (answer.kind === 'network' || answer.kind === 'not-sent' || answer.requestId === undefined) return answer;
-    if (!this.#heard.hear(answer.requestId)) return answer;
-    this.#connections.distrust(journey);
+    if (!this.#repeated.hear(answer.requestId)) return answer;
+    this.#connections.distrust(outgoing);
     if (answer.kind === 'accepted') return answer;
     const { requestId } = answer;
     return { kind: 'garbled', message: 'the answer cannot be trusted: it is that of an earlier call', requestId };

@@ -1,7 +1,7 @@
 import { Agent as HttpAgent, type AgentOptions, type ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { DeadlinePassed, Journey } from './journey.ts';
+import { DeadlinePassed, OutgoingCall } from './outgoing-call.ts';
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
@@ -50,14 +50,14 @@ export class Connections {
     this.#guardIdle();
     const open = this.agent.createConnection.bind(this.agent);
     this.agent.createConnection = (target, done) => {
-      const journey: unknown = Reflect.get(target, 'journey');
-      if (!(journey instanceof Journey) || done === undefined) throw new TypeError('a call must bring its journey');
+      const outgoing: unknown = Reflect.get(target, 'outgoing');
+      if (!(outgoing instanceof OutgoingCall) || done === undefined) throw new TypeError('a call must bring itself');
       const spare = this.#takeSpare();
       if (spare !== undefined) return spare;
-      journey.hold();
+      outgoing.hold();
       const socket = open(target);
       if (socket === undefined || socket === null) throw new TypeError('the agent opened no socket');
-      this.#hand(socket, journey, done);
+      this.#hand(socket, outgoing, done);
       // Nothing yet: the agent waits for `done`.
       return undefined;
     };
@@ -67,7 +67,7 @@ export class Connections {
    * Waits for the right to use a connection; in order of arrival.
    * @throws DeadlinePassed
    */
-  async enter(journey: Journey): Promise<void> {
+  async enter(outgoing: OutgoingCall): Promise<void> {
     if (this.#free > 0) {
       this.#free -= 1;
       return;
@@ -77,8 +77,7 @@ export class Connections {
       const stop = (): void => {
         if (this.#waiting.delete(resolve)) reject(new DeadlinePassed());
       };
-      if (journey.signal.aborted) stop();
-      else journey.signal.addEventListener('abort', stop, { once: true });
+      outgoing.onDeadline(stop);
     });
   }
 
@@ -93,9 +92,9 @@ export class Connections {
   }
 
   /** The call has heard what is no answer to it: whatever comes next on its connection is not trusted either, for whomever it is. */
-  distrust(journey: Journey): void {
+  distrust(outgoing: OutgoingCall): void {
     this.#mustRest = true;
-    journey.connection?.destroy();
+    outgoing.connection?.destroy();
   }
 
   /** Ends every connection, also those in use and those being made. */
@@ -141,21 +140,21 @@ export class Connections {
     return undefined;
   }
 
-  #hand(socket: Duplex, journey: Journey, done: (error: Error | null, socket: Duplex) => void): void {
+  #hand(socket: Duplex, outgoing: OutgoingCall, done: (error: Error | null, socket: Duplex) => void): void {
     const giveUp = (): void => void socket.destroy(new DeadlinePassed());
     const settle = (error: Error | null): void => {
       this.#connecting.delete(socket);
-      journey.signal.removeEventListener('abort', giveUp);
+      forget();
       done(error, socket);
     };
     const fail = (error: Error): void => settle(error);
     this.#connecting.add(socket);
-    journey.signal.addEventListener('abort', giveUp, { once: true });
+    const forget = outgoing.onDeadline(giveUp);
     socket.once('error', fail);
     socket.once(this.#upEvent, () => {
       socket.off('error', fail);
       try {
-        journey.depart();
+        outgoing.depart();
       } catch (error) {
         this.#keep(socket);
         settle(error instanceof Error ? error : new Error('the call could not leave'));
@@ -200,13 +199,13 @@ function lookOnceMore(agent: HttpAgent): void {
   const inside = agent as HttpAgent & AgentInside;
   const add = inside.addRequest.bind(agent);
   inside.addRequest = (request, target, ...rest) => {
-    const journey: unknown = Reflect.get(target, 'journey');
-    if (!(journey instanceof Journey)) throw new TypeError('a call must bring its journey');
+    const outgoing: unknown = Reflect.get(target, 'outgoing');
+    if (!(outgoing instanceof OutgoingCall)) throw new TypeError('a call must bring itself');
     request.once('socket', (socket) => {
-      journey.connection = socket;
-      journey.pass();
+      outgoing.connection = socket;
+      outgoing.release();
       try {
-        journey.mustBeInTime(0);
+        outgoing.mustBeInTime(0);
       } catch (error) {
         request.destroy(error instanceof Error ? error : new Error('the call could not leave'));
       }

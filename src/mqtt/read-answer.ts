@@ -1,7 +1,7 @@
 import type { Answer, Refused } from '../core/answer.ts';
 import { blameOf } from '../core/code-table.ts';
-import { REQUEST_ID } from './heard-answers.ts';
-import { DeadlinePassed, SlotVoid, type Journey } from './journey.ts';
+import { REQUEST_ID } from './repeated-answers.ts';
+import { DeadlinePassed, SlotVoid, type OutgoingCall } from './outgoing-call.ts';
 import type { Redact } from './redact.ts';
 
 /** What is wrong with a body that should say the call was done; undefined where nothing is. */
@@ -46,16 +46,16 @@ export function readReply(reply: unknown, proof: Proof, redact: Redact): Answer 
  * The answer in whatever a call threw; never throws itself.
  * @param changes - whether the call was to change something: a read that is lost has changed nothing, whatever became of it
  */
-export function readFailure(error: unknown, journey: Journey, changes: boolean, redact: Redact): Answer {
+export function readFailure(error: unknown, outgoing: OutgoingCall, changes: boolean, redact: Redact): Answer {
   if (error instanceof SlotVoid) return { kind: 'not-sent', reason: 'slot-void', message: error.message };
   const entry = fieldOf(error, 'entry');
   if (entry !== undefined) return readRefusal(error, entry, redact);
-  const effect = journey.left && changes ? 'unknown' : 'none';
-  if (error instanceof DeadlinePassed || journey.signal.aborted) {
-    const missed = journey.left ? 'no answer' : 'no connection';
-    return { kind: 'network', code: 'timeout', message: `${missed} within ${journey.deadlineMs} ms`, effect };
+  const effect = outgoing.left && changes ? 'unknown' : 'none';
+  if (error instanceof DeadlinePassed || outgoing.isOver) {
+    const missed = outgoing.left ? 'no answer' : 'no connection';
+    return { kind: 'network', code: 'timeout', message: `${missed} within ${outgoing.deadlineMs} ms`, effect };
   }
-  if (journey.left && isUnreadable(error)) {
+  if (outgoing.left && isUnreadable(error)) {
     const text = textOf(error, 'text');
     const shown =
       text === undefined ? 'it is no JSON object' : text.trim() === '' ? 'it is empty' : `it is no JSON: ${text}`;

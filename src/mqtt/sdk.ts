@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Agent } from 'node:http';
 import RpcClient from '@alicloud/pop-core';
 import type { AccessKey } from './access-key.ts';
-import type { Journey } from './journey.ts';
+import type { OutgoingCall } from './outgoing-call.ts';
 
 const API_VERSION = '2020-04-20';
 
@@ -37,9 +37,9 @@ export class Sdk {
    * @returns the SDK's `[body, entry]`, whatever the HTTP status
    * @throws whatever the SDK throws, not always an Error; SlotVoid or DeadlinePassed where the bytes would leave too late
    */
-  request(call: SdkCall, key: AccessKey, journey: Journey): Promise<unknown> {
+  request(call: SdkCall, key: AccessKey, outgoing: OutgoingCall): Promise<unknown> {
     hushHttpx();
-    const timeoutMs = journey.deadlineMs + SDK_GRACE_MS;
+    const timeoutMs = outgoing.deadlineMs + SDK_GRACE_MS;
     this.#key = key;
     return this.#rpc.request<unknown>(
       call.action,
@@ -52,8 +52,8 @@ export class Sdk {
         connectTimeout: timeoutMs,
         readTimeout: timeoutMs,
         beforeRequest: (options: object) => {
-          journey.depart();
-          return { ...options, signal: journey.signal, journey };
+          outgoing.depart();
+          return { ...options, outgoing };
         },
       },
     );

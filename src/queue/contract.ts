@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { parseCertificate, describeFault, type Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import { KEY_TAG } from '../runtime/redis/cluster.ts';
@@ -11,6 +12,11 @@ export const KEY_PREFIX = KEY_TAG;
 /** BullMQ's queue of an account. */
 export function queueName(account: string): string {
   return `revoke-${account}`;
+}
+
+/** BullMQ's queue of an account's blocks. Urgent ones have a queue of their own, so that they need not wait until a bulk block has ended. */
+export function blockQueueName(account: string, priority: Priority): string {
+  return priority === 'urgent' ? `urgent-${account}` : `blocks-${account}`;
 }
 
 /** BullMQ priorities: lower runs first, and a job without one runs before all that have one. */
@@ -62,6 +68,8 @@ export interface Job {
   readonly trail: Trail;
   /** Written by a version with layout 1: the starts whose end it tells of. */
   readonly starts?: number;
+  /** Written by a version with layout 1: the deaths of a retried item. */
+  readonly history?: readonly object[];
 }
 
 /** Checks what a producer wrote; never throws, whatever it is. */
@@ -83,6 +91,7 @@ export function parseJob(data: unknown): ParsedJob {
   const { trail } = job;
   if (trail !== undefined && !isTrail(trail)) return bad(`trail is ${show(trail)}, leave it out: workers write it`);
   const { starts, ...told } = trail ?? {};
+  const { history } = job;
   return {
     ok: true,
     job: {
@@ -91,6 +100,7 @@ export function parseJob(data: unknown): ParsedJob {
       ...(typeof job['key'] === 'string' && { key: job['key'] }),
       trail: { ...NO_TRAIL, ...told },
       ...(starts !== undefined && { starts }),
+      ...(isHistory(history) && { history }),
     },
   };
 }
@@ -143,10 +153,59 @@ function isTrail(value: unknown): value is Partial<Trail> & { readonly starts?: 
   });
 }
 
+function isHistory(value: unknown): value is readonly object[] {
+  const isDeath = (death: unknown): boolean => typeof death === 'object' && death !== null && 'code' in death;
+  return Array.isArray(value) && value.length > 0 && value.every(isDeath);
+}
+
 function bad(message: string): ParsedJob {
   return { ok: false, message };
 }
 
 function show(value: unknown): string {
   return (JSON.stringify(value) ?? 'absent').slice(0, 80);
+}
+
+/** The version of the contract of blocks; producers add none. */
+export const BLOCK_VERSION = 2;
+
+/** A run of a lane's ordinals, `from` included and `to` not, within one chunk. */
+export interface Block {
+  readonly batch: string;
+  readonly instanceId: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface BlockData extends Block {
+  readonly v: 2;
+}
+
+/** The same for the same block, so that a feeder which died before it noted a block adds the same one again. */
+export function blockId({ batch, instanceId, from, to }: Block): string {
+  return `${batch}.${from}-${to}.${laneTag(instanceId)}`;
+}
+
+/** The ordinals of a block's id, where it is one of the lane's. */
+export function blockRange(id: string, batch: string, instanceId: string): { from: number; to: number } | undefined {
+  if (!id.startsWith(`${batch}.`) || !id.endsWith(`.${laneTag(instanceId)}`)) return undefined;
+  const [from = '', to = ''] =
+    id
+      .slice(batch.length + 1)
+      .split('.')[0]
+      ?.split('-') ?? [];
+  return { from: Number(from), to: Number(to) };
+}
+
+/** @returns undefined for what is no block */
+export function parseBlock(data: unknown): Block | undefined {
+  if (typeof data !== 'object' || data === null) return undefined;
+  const { v, batch, instanceId, from, to } = data as Readonly<Record<string, unknown>>;
+  if (v !== BLOCK_VERSION || typeof batch !== 'string' || typeof instanceId !== 'string') return undefined;
+  if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || batch.includes(':')) return undefined;
+  return { batch, instanceId, from: from as number, to: to as number };
+}
+
+function laneTag(instanceId: string): string {
+  return createHash('sha1').update(instanceId).digest('hex').slice(0, 12);
 }

@@ -10,9 +10,12 @@ afterAll(() => room.cleanup());
 
 /** A batch of two, done: one revoked, one dead of the code. */
 async function batchWithDead(): Promise<string> {
-  const batch = await room.batchOf(certificatesOf(2));
-  await room.ledger.settle(room.settlement(batch, 0, 'revoked'));
-  await room.ledger.settle(room.settlement(batch, 1, 'dead', { code: 'ParameterCheckFailed' }));
+  const items = certificatesOf(2, ['post-cn-nobodys']);
+  const batch = await room.batchOf(items);
+  for (const [n, outcome] of (['revoked', 'dead'] as const).entries()) {
+    const item = items[n];
+    if (item !== undefined) await room.end(batch, n, outcome, item, 'ParameterCheckFailed');
+  }
   return batch;
 }
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Ledger } from '../../src/ledger/ledger.ts';
+import { reportItems } from '../../src/ledger/report-items.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
 import { openInstallation, type Installation } from '../support/installation.ts';
@@ -55,14 +56,16 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
 });
 
 it('a paused direct batch says so also when nothing of it is pending, until it is resumed', async () => {
-  const ledger = new Ledger(await place.redis(), KEY_PREFIX);
+  const redis = await place.redis();
+  const ledger = new Ledger(redis, KEY_PREFIX);
   const [item] = certificates(1);
   if (item === undefined) return;
   const { n } = await ledger.adopt('direct-fleet', 'job', item);
   expect(await place.run(['pause', 'direct-fleet'])).toMatchObject({ code: 0 });
-  const run = { lock: { key: `${KEY_PREFIX}:free`, token: '' }, name: '', told: '' };
-  const end = { outcome: 'revoked', code: 'OK', requestId: 'R', attempts: 1 } as const;
-  await ledger.settle({ batch: 'direct-fleet', n, ...end, run });
+  const run = { kind: 'job', lockKey: `${KEY_PREFIX}:free`, token: 'none' } as const;
+  const attempt = { failures: 0, calls: 1, effectUnknown: false };
+  const end = { kind: 'settle', outcome: 'revoked', code: 'OK', requestId: 'R', attempt, isUncalled: false } as const;
+  await reportItems(redis, ledger.keys, 'direct-fleet', [{ n, instanceId: item.instanceId, run, end }]);
   const status = (): Promise<{ code: number | null; stdout: string }> =>
     place.run(['status', 'direct-fleet', '--json']);
   const paused = await status();

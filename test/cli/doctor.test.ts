@@ -8,7 +8,8 @@ let installation: Installation;
 
 beforeEach(async () => {
   sandbox = await startSandbox({ accounts: [{ ...ACCOUNT_KEY, instances: [INSTANCE] }], registry: 'open' });
-  installation = await openInstallation(settingsOf(sandbox.url));
+  // Where the machine is busy, slots have time.
+  installation = await openInstallation(settingsOf(sandbox.url, { limiter: { lateMs: 200 } }));
 });
 afterEach(async () => {
   await installation.remove();

@@ -153,10 +153,10 @@ describe('dead', () => {
 
   it('lists, discards and retries; what is discarded stays dead, what is retried ends anew', async () => {
     const letters = await json('list', '--batch', batch, '--instance', INSTANCE);
-    expect(letters.map(({ batch: of, n, code, attempts, history }) => ({ of, n, code, attempts, history }))).toEqual(
+    expect(letters.map(({ batch: of, n, code, calls, history }) => ({ of, n, code, calls, history }))).toEqual(
       expect.arrayContaining([
-        { of: batch, n: 1, code: 'ParameterFieldCheckFailed', attempts: 1, history: [] },
-        { of: batch, n: 2, code: 'FindCaBySnError', attempts: 1, history: [] },
+        { of: batch, n: 1, code: 'ParameterFieldCheckFailed', calls: 1, history: [] },
+        { of: batch, n: 2, code: 'FindCaBySnError', calls: 1, history: [] },
       ]),
     );
     expect(await json('list', '--code', 'Other')).toEqual([]);

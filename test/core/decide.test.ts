@@ -2,14 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { effectUnknown, type Answer, type Refused } from '../../src/core/answer.ts';
 import { blameOf, CODE_TABLE } from '../../src/core/code-table.ts';
-import {
-  decide,
-  FIRST_ATTEMPT,
-  MAX_CALLS,
-  reconcile,
-  recordAttempt,
-  UNKNOWN_CODE_TRIES,
-} from '../../src/core/decide.ts';
+import { decide, FIRST_ATTEMPT, MAX_CALLS, recordAttempt, UNKNOWN_CODE_TRIES } from '../../src/core/decide.ts';
 import type { Attempt, DecidePolicy, Verdict } from '../../src/core/decide.ts';
 
 const POLICY: DecidePolicy = { attempts: 8, notFound: 'already-gone' };
@@ -208,14 +201,6 @@ describe('an item that meets the same answer for ever', () => {
     }
     expect(UNKNOWN_CODE_TRIES).toBe(3);
   });
-});
-
-it('believes of a record what the ledger noted: nothing without a note, and doubt where another run made it', () => {
-  for (const attempt of [FIRST_ATTEMPT, LOST, { failures: 7, calls: 199, effectUnknown: false }]) {
-    expect(reconcile(attempt, 'none')).toEqual(FIRST_ATTEMPT);
-    expect(reconcile(attempt, 'told')).toEqual(attempt);
-    expect(reconcile(attempt, 'untold')).toEqual({ ...attempt, effectUnknown: true });
-  }
 });
 
 describe('any course of answers', () => {

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { Ledger } from '../../src/ledger/ledger.ts';
-import { openHaltStore, readHalts } from '../../src/limiter/halt-store.ts';
-import { openPaceStore, readPace } from '../../src/limiter/pace-store.ts';
+import { openHaltStore, readHalts } from '../../src/limiter/halts/halt-store.ts';
+import { openLimiter } from '../../src/limiter/limiter.ts';
+import { readPace } from '../../src/limiter/pace/read-pace.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
@@ -143,9 +144,11 @@ it('shows paused batches and why', async () => {
 });
 
 it('shows an account that throttling has slowed down', async () => {
-  const pace = openPaceStore(limiter());
-  await pace.reserve(1, 0);
-  await pace.throttled(0);
+  const pacer = openLimiter(limiter());
+  const grant = await pacer.take({ instanceId: INSTANCE, isUrgent: false });
+  if (grant.kind !== 'slot') throw new Error(`no slot, but ${grant.kind}`);
+  await grant.report({ kind: 'throttled', retryAfterMs: 0 });
+  await pacer.close();
   const checks = await ask();
   expect(statesOf(checks, 'account quota')).toEqual(['warn']);
   expect(foundOf(checks, 'account quota')).toMatch(/slowed to \d\d% by throttling answers/);

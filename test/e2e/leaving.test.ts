@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { RevokeQueue } from '../../src/queue/revoke-queue.ts';
+import { AccountQueues } from '../../src/queue/queues.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { certificates, expectAccounted, openFleet, type Fleet } from '../support/fleet.ts';
 import { openInstallation, settingsOf } from '../support/installation.ts';
@@ -21,7 +21,7 @@ describe('a worker that is told to leave', () => {
     const batch = await fleet.submit(items);
     await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBeGreaterThan(180), 20_000);
     // From here on this test uses the Redis too, so the worker leaves it running.
-    const queue = new RevokeQueue(await fleet.redis(), KEY_PREFIX, 'fleet');
+    const queue = new AccountQueues(await fleet.redis(), KEY_PREFIX, 'fleet');
     first.kill('SIGTERM');
     expect(await first.ended).toMatchObject({ code: 0, signal: null, stdout: '' });
 

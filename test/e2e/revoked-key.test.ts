@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { ConcurrencyTarget } from '../../src/queue/concurrency.ts';
+import { ConcurrencyTarget } from '../../src/queue/worker/concurrency.ts';
 import { certificates, openFleet, type Fleet } from '../support/fleet.ts';
 import { ACCOUNT_KEY } from '../support/installation.ts';
 
@@ -30,7 +30,7 @@ it('a key revoked in the middle of 5,000 items costs no more calls than were in 
   // No job in hand at that moment can have made more than its one call; a probe may have been due since.
   const refused = fleet.sandbox.seen().byCode[code] ?? 0;
   expect(refused).toBeGreaterThan(0);
-  expect(refused).toBeLessThanOrEqual(new ConcurrencyTarget(qps).jobs + 1);
+  expect(refused).toBeLessThanOrEqual(new ConcurrencyTarget(qps).items + 1);
   const detail = await fleet.until(batch, () => true);
   expect(detail).toMatchObject({ state: 'running', dead: 0, alreadyGone: 0, revoked: fleet.sandbox.deletedCount });
   expect(detail.pending).toBe(items.length - detail.revoked);

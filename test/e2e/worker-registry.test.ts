@@ -64,9 +64,9 @@ describe('a newer layout of the keys', () => {
   it('ends a worker that runs, and every command says so and leaves', async () => {
     const worker = await fleet.startWorker();
     const redis = await fleet.redis();
-    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe('2');
-    await redis.set(`${KEY_PREFIX}:layout`, '3');
-    const says = 'its keys have layout 3, this version knows 2 and older. Install the newer version on this host too.';
+    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe('3');
+    await redis.set(`${KEY_PREFIX}:layout`, '4');
+    const says = 'its keys have layout 4, this version knows 3 and older. Install the newer version on this host too.';
     const ended = await worker.ended;
     expect(ended.code).toBe(3);
     expect(ended.stderr).toContain('"worker-stopped"');
@@ -87,7 +87,7 @@ describe('a newer layout of the keys', () => {
     }
     const config = join(fleet.folder, 'certsweep.yaml');
     await expect(createProducer({ config })).rejects.toThrow(NewerLayout);
-    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe('3');
+    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe('4');
     expect(fleet.sandbox.seen().calls).toBe(0);
   });
 });

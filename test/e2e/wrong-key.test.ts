@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { afterEach, expect, it, vi } from 'vitest';
-import { ConcurrencyTarget } from '../../src/queue/concurrency.ts';
+import { ConcurrencyTarget } from '../../src/queue/worker/concurrency.ts';
 import { certificates, expectAccounted, openFleet, type Fleet } from '../support/fleet.ts';
 import { ACCOUNT_KEY } from '../support/installation.ts';
 
@@ -37,7 +37,7 @@ it('one host with a wrong key stops alone, while a key that is revoked stops eve
   await expectAccounted(fleet, batch, items);
   expect(good.output()).not.toContain('"halted"');
   // What it had under way, and perhaps a probe.
-  expect(fleet.sandbox.seen().byCode[REFUSED]).toBeLessThanOrEqual(new ConcurrencyTarget(QPS).jobs + 1);
+  expect(fleet.sandbox.seen().byCode[REFUSED]).toBeLessThanOrEqual(new ConcurrencyTarget(QPS).items + 1);
 
   wrong.kill('SIGTERM');
   expect(await wrong.ended).toMatchObject({ code: 0 });
@@ -55,6 +55,6 @@ it('one host with a wrong key stops alone, while a key that is revoked stops eve
     },
     { timeout: 20_000, interval: 200 },
   );
-  expect(fleet.sandbox.seen().byCode[code]).toBeLessThanOrEqual(2 * new ConcurrencyTarget(QPS).jobs + 2);
+  expect(fleet.sandbox.seen().byCode[code]).toBeLessThanOrEqual(2 * new ConcurrencyTarget(QPS).items + 2);
   expect(await fleet.until(more, () => true)).toMatchObject({ state: 'running', dead: 0 });
 }, 90_000);

@@ -1,16 +1,33 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
+import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
+import {
+  CALL_NOTES,
+  notesRequest,
+  readVerdict,
+  type CallToNote,
+  type CallVerdict,
+  type Run,
+} from '../../src/ledger/call-notes.ts';
 import type { DeadLetter } from '../../src/ledger/dead-letters.ts';
-import { Ledger, type Departure, type JoblessItem, type Run, type Settlement } from '../../src/ledger/ledger.ts';
+import { Ledger } from '../../src/ledger/ledger.ts';
 import { Plan, type Activated } from '../../src/ledger/plan.ts';
+import { reportItems, type ItemEnd, type ItemReport, type Reported } from '../../src/ledger/report-items.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
+import { claimItems, type Claimed } from '../../src/ledger/waiting.ts';
+import { script } from '../../src/runtime/redis/script.ts';
 import { testRedis } from '../support/redis.ts';
 
+export const INSTANCE = 'post-cn-a';
+/** Far longer than a test takes. */
+export const LEASE_MS = 3_600_000;
+/** The run of a job that nobody has, nor may. */
+export const NOBODY: Run = { kind: 'job', lockKey: 'lock-of-nobody', token: '' };
+
 /** `count` certificates with random serial numbers of 16 bytes in hex, over the instances in turn. */
-export function certificatesOf(count: number, instances: readonly string[] = ['post-cn-a']): Certificate[] {
+export function certificatesOf(count: number, instances: readonly string[] = [INSTANCE]): Certificate[] {
   return Array.from({ length: count }, (_, n) => ({
     instanceId: instances[n % instances.length] ?? '',
     caSn: '007269004887',
@@ -19,26 +36,32 @@ export function certificatesOf(count: number, instances: readonly string[] = ['p
 }
 
 export function letterOf(certificate: Certificate, code = 'ParameterCheckFailed'): DeadLetter {
-  const death = { code, message: 'no such thing', requestId: 'R', attempts: 1, at: 1_764_000_000_000 };
+  const death = { code, message: 'no such thing', requestId: 'R', calls: 1, at: 1_764_000_000_000 };
   return { ...certificate, ...death, effectUnknown: false, history: [] };
 }
 
-/** A call of the item is about to leave, in a run that has its job; another one each time unless it is named. */
-export async function depart(
-  redis: Redis,
-  ledger: Ledger,
-  batch: string,
-  n: number,
-  { retries = 0, ...run }: Partial<Run> & { readonly retries?: number } = {},
-): Promise<Departure> {
-  const lock = { key: `${ledger.keys.of(batch).record}:lock`, token: 'run' };
-  await redis.set(lock.key, lock.token);
-  return ledger.depart(batch, n, retries, { lock, name: randomUUID(), told: '', ...run });
+/** A letter as a worker hands it to the ledger, which adds the rest. */
+export function letterText(certificate: Certificate, code?: string): string {
+  const { effectUnknown: _, history: __, ...letter } = letterOf(certificate, code);
+  return JSON.stringify(letter).slice(0, -1);
 }
 
-/** Items as a cancel knows them that never had a job. */
-export function jobless(...ordinals: number[]): JoblessItem[] {
-  return ordinals.map((n) => ({ n, jobKeys: [] }));
+type Settle = Extract<ItemEnd, { kind: 'settle' }>;
+export type ReportRest = Partial<Omit<ItemReport, 'n' | 'end'>> & Partial<Omit<Settle, 'kind' | 'outcome'>>;
+
+/** What the script that gives slots does with its notes, and nothing else: so many of the callable calls get a slot. */
+const noteScript = script<[string[], number[], string]>(`${CALL_NOTES}
+local nowMs = redis.call('TIME')[1] * 1000
+local verdicts, callable, note = openCalls(cjson.decode(ARGV[1]), 1, nowMs, tonumber(ARGV[3]))
+local count = math.min(tonumber(ARGV[2]), #callable)
+note(count)
+for at = #callable, count + 1, -1 do callable[at] = nil end
+return { verdicts, callable, string.format('%.0f', nowMs + ARGV[3]) }`);
+
+export interface NoteOptions {
+  /** Calls that get a slot at most; all of them when not given. */
+  readonly slots?: number;
+  readonly back?: readonly CallToNote[];
 }
 
 /** A ledger with key names that nobody else has. */
@@ -64,12 +87,96 @@ export class LedgerRoom {
     return activated.batch;
   }
 
-  settlement(batch: string, n: number, outcome: Outcome, rest: Partial<Settlement> = {}): Settlement {
-    const letter =
-      outcome === 'dead' ? { letter: JSON.stringify(letterOf({ instanceId: 'i', caSn: 'c', deviceSn: `${n}` })) } : {};
-    // Of a job that nobody has.
-    const run: Run = { lock: { key: `${this.ledger.keys.of(batch).record}:free`, token: '' }, name: '', told: '' };
-    return { batch, n, outcome, code: 'OK', requestId: `R-${n}`, attempts: 0, ...letter, run, ...rest };
+  /** A run that has its job, until it is told to lose it. */
+  async job(name: string = randomUUID()): Promise<Extract<Run, { kind: 'job' }>> {
+    const run = this.joblessRun(name);
+    await this.redis.set(run.lockKey, run.token);
+    return run;
+  }
+
+  joblessRun(name: string = randomUUID()): Extract<Run, { kind: 'job' }> {
+    return { kind: 'job', lockKey: `${this.keys.prefix}:lock of ${name}`, token: `token-${name}` };
+  }
+
+  async loseJob(run: Run): Promise<void> {
+    if (run.kind === 'job') await this.redis.del(run.lockKey);
+  }
+
+  /** Takes what may go on of an instance. */
+  claim(most = 100, instanceId = INSTANCE, leaseMs = LEASE_MS): Promise<Claimed> {
+    return claimItems(this.redis, this.ledger.keys, new Map([[instanceId, most]]), leaseMs);
+  }
+
+  /** Takes what may go on, and has a run for each item. @returns those of the batch, by ordinal */
+  async claimRuns(batch: string, instanceId = INSTANCE): Promise<(n: number) => Extract<Run, { kind: 'claim' }>> {
+    const claims = (await this.claim(100, instanceId)).claims.filter((claim) => claim.batch === batch);
+    const runs = new Map(claims.map(({ n, score }) => [n, { kind: 'claim' as const, name: randomUUID(), score }]));
+    return (n) => {
+      const run = runs.get(n);
+      if (run === undefined) throw new Error(`item ${n} was not taken`);
+      return run;
+    };
+  }
+
+  /** Has calls noted, as the limiter does. @returns what the ledger says of each, and the indexes of those that were noted */
+  async noteAll(
+    calls: readonly CallToNote[],
+    { slots = calls.length, back = [] }: NoteOptions = {},
+  ): Promise<{ verdicts: CallVerdict[]; noted: number[] }> {
+    const { keys, json } = notesRequest(this.ledger.keys, calls, back);
+    const [verdicts, callable, claimEnd] = await noteScript(this.redis, keys, [json, slots, LEASE_MS]);
+    const noted = callable.map((at) => at - 1);
+    for (const at of noted) {
+      const run = calls[at]?.run;
+      if (run?.kind === 'claim') run.score = Number(claimEnd);
+    }
+    return { verdicts: verdicts.map(readVerdict), noted };
+  }
+
+  /** Has one call noted. @returns the verdict's kind, of `go` followed by what lies behind the item, but for nothing */
+  async note(batch: string, n: number, run: Run, rest: Partial<CallToNote> = {}): Promise<string> {
+    const { verdicts } = await this.noteAll([{ batch, n, instanceId: INSTANCE, run, ...rest }]);
+    const [verdict] = verdicts;
+    if (verdict === undefined || !('attempt' in verdict)) return verdict?.kind ?? '';
+    const { failures, calls, effectUnknown } = verdict.attempt;
+    const past = [failures, calls, effectUnknown ? 'unknown' : 'known'].join(' ');
+    return past === '0 0 known' ? verdict.kind : `${verdict.kind} ${past}`;
+  }
+
+  /** As a run says it that has made no call, unless it is told otherwise. */
+  settlement(n: number, outcome: Outcome, rest: ReportRest = {}): ItemReport {
+    const { run = NOBODY, instanceId = INSTANCE, key, ...end } = rest;
+    const letter = outcome === 'dead' ? { letter: letterText({ instanceId, caSn: 'c', deviceSn: `${n}` }) } : {};
+    const how = { code: 'OK', requestId: `R-${n}`, attempt: FIRST_ATTEMPT, isUncalled: true, ...letter, ...end };
+    return { n, instanceId, run, ...(key !== undefined && { key }), end: { kind: 'settle', outcome, ...how } };
+  }
+
+  report(batch: string, ...reports: readonly ItemReport[]): ReturnType<typeof reportItems> {
+    return reportItems(this.redis, this.ledger.keys, batch, reports);
+  }
+
+  /** @returns `drained` where it was the batch's last item */
+  async settle(batch: string, n: number, outcome: Outcome, rest: ReportRest = {}): Promise<Reported | 'drained'> {
+    const { replies, isDrained } = await this.report(batch, this.settlement(n, outcome, rest));
+    return isDrained ? 'drained' : (replies[0] ?? 'unknown');
+  }
+
+  /** The item leaves its run, or stays with it. */
+  async handBack(batch: string, n: number, run: Run, end: Exclude<ItemEnd, { kind: 'settle' }>): Promise<Reported> {
+    const { replies } = await this.report(batch, { n, instanceId: INSTANCE, run, end });
+    return replies[0] ?? 'unknown';
+  }
+
+  /** The attempt records of a batch, as they are written. */
+  attempts(batch: string): Promise<Record<string, string>> {
+    return this.redis.hgetall(this.ledger.keys.of(batch).attempts);
+  }
+
+  /** What waits of an instance, by when it may go on. */
+  async waiting(instanceId = INSTANCE): Promise<Map<string, number>> {
+    const flat = await this.redis.zrange(this.ledger.keys.waiting(instanceId), '0', '-1', 'WITHSCORES');
+    const members = flat.filter((_, at) => at % 2 === 0);
+    return new Map(members.map((member, at) => [member, Number(flat[2 * at + 1])]));
   }
 
   async batch(id: string): Promise<Batch> {

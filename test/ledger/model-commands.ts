@@ -1,18 +1,16 @@
 import fc from 'fast-check';
-import { jobless } from './ledger-room.ts';
 import { expect } from 'vitest';
-import { OUTCOMES } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
+import type { CancelledItem } from '../../src/ledger/ledger.ts';
 import { discardDeadLetter, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
 import type { LedgerRoom } from './ledger-room.ts';
-import { expectLedgerAs } from './model-judge.ts';
+import { expectLedgerAs, INSTANCES } from './model-judge.ts';
 import type { Model, ModelBatch } from './model.ts';
 
 /** What the commands work on: the room, and the manifests that can be submitted. */
 export interface Real {
   readonly room: LedgerRoom;
   readonly manifests: readonly (readonly Certificate[])[];
-  readonly standing: string;
 }
 
 export type Command = fc.AsyncCommand<Model, Real>;
@@ -33,13 +31,36 @@ function operation(
     check,
     async run(model, real) {
       // The model may grow meanwhile: everything is asked first, of the model as it is.
-      const replies = await Promise.all(again.map(() => ask(real, model)));
+      const { replies, expectRead } = await readMeanwhile(model, real.room, () =>
+        Promise.all(again.map(() => ask(real, model))),
+      );
       const told = again.map(() => tell(model, real));
       expect(replies).toEqual(told);
+      expectRead();
       await expectLedgerAs(model, real.room);
     },
     toString: () => `${name}${times > 1 ? ' twice' : ''}`,
   };
+}
+
+/** A report that is read while something happens shows each item at most once, as it was before or is after. */
+export async function readMeanwhile<T>(
+  model: Model,
+  room: LedgerRoom,
+  work: () => Promise<T>,
+): Promise<{ replies: T; expectRead: () => void }> {
+  const before = model.batches.map((batch) => ({ batch, items: [...batch.items] }));
+  const [rows, replies] = await Promise.all([Promise.all(before.map(({ batch }) => room.rows(batch.id))), work()]);
+  const expectRead = (): void => {
+    for (const [at, { batch, items }] of before.entries()) {
+      const read = rows[at] ?? [];
+      expect(new Set(read.map(({ ordinal }) => ordinal)).size).toBe(read.length);
+      for (const { ordinal, outcome } of read) expect([items[ordinal], batch.items[ordinal]]).toContain(outcome);
+      const settled = [...items.keys()].filter((n) => items[n] !== 'pending' && items[n] === batch.items[n]);
+      expect(read.map(({ ordinal }) => ordinal)).toEqual(expect.arrayContaining(settled));
+    }
+  };
+  return { replies, expectRead };
 }
 
 /** Two submitters of one manifest, or one that tries again: whoever is first, there is one batch. */
@@ -123,7 +144,7 @@ function onLetter(
       count,
       at,
       (real, batch) => {
-        const known = [...batch.letters];
+        const known = [...batch.letters.keys()];
         n = isLetter && known.length > 0 ? (known[chosen % known.length] ?? chosen) : chosen;
         return ask(real, batch, n);
       },
@@ -132,43 +153,43 @@ function onLetter(
   });
 }
 
-/** Every command, in proportions that keep batches alive for a while. */
+/** The batch that takes in the jobs that belong to none. */
+const DIRECT = 'direct-fleet';
+
+/** Every command but those of runs. */
 export function commands(): fc.Arbitrary<Command>[] {
-  const settle = fc
-    .tuple(index, ordinal, fc.constantFrom(...OUTCOMES), fc.boolean(), times)
-    .map(([at, n, outcome, absent, count]) => {
-      const byAbsence = outcome === 'revoked' && absent;
-      return onBatch(
-        `settle ${n} ${outcome}`,
-        count,
-        at,
-        ({ room }, batch) => {
-          const job = [...batch.adopted].find(([, known]) => known === n)?.[0];
-          const rest = { byAbsence, ...(job !== undefined && { jobId: job }) };
-          return room.ledger.settle(room.settlement(batch.id, n, outcome, rest));
-        },
-        (model, batch) => model.settle(batch, n, outcome, byAbsence),
-      );
-    });
   const cancelItems = fc.tuple(index, fc.array(ordinal, { maxLength: 5 }), times).map(([at, ordinals, count]) =>
     onBatch(
       `cancel items ${ordinals.join(' ')}`,
       count,
       at,
-      ({ room }, { id, items }) => room.ledger.cancelItems(id, jobless(...ordinals.filter((n) => n < items.length))),
+      ({ room }, { id, items, adopted }) =>
+        room.ledger.cancelItems(
+          id,
+          itemsOf(
+            adopted,
+            ordinals.filter((n) => n < items.length),
+          ),
+        ),
       (model, batch) => model.cancelItems(batch, ordinals),
     ),
   );
   const adopt = fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), times).map(([job, count]) => {
-    const certificate = { instanceId: 'i', caSn: 'c', deviceSn: job };
+    const certificate = { instanceId: INSTANCES[0], caSn: 'c', deviceSn: job };
     return operation(
       `adopt ${job}`,
       count,
       () => true,
-      ({ room, standing }) => room.ledger.adopt(standing, job, certificate).catch(() => undefined),
-      (model, { standing }) => model.adopt(standing, job),
+      ({ room }) => room.ledger.adopt(DIRECT, job, certificate).catch(() => undefined),
+      (model) => model.adopt(DIRECT, job),
     );
   });
   const { submit, change, reopen, discard } = requests();
-  return [settle, settle, settle, reopen, discard, change, cancelItems, adopt, submit];
+  return [reopen, discard, change, cancelItems, adopt, submit];
+}
+
+/** Items as a cancel knows them. */
+function itemsOf(adopted: ReadonlyMap<string, number>, ordinals: readonly number[]): CancelledItem[] {
+  const keys = new Map([...adopted].map(([key, n]) => [n, key]));
+  return ordinals.map((n) => ({ n, ...(keys.has(n) && { key: keys.get(n) ?? '' }) }));
 }

@@ -1,17 +1,41 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
-import { commands, type Real } from './model-commands.ts';
-import { Model } from './model.ts';
+import { commands } from './model-commands.ts';
+import { INSTANCES } from './model-judge.ts';
+import { claim, crashes, giveJobs, handJob, park, timePasses } from './model-place-commands.ts';
+import { asks, tells, type RunCommand, type RunReal } from './model-run-commands.ts';
+import { RunModel } from './model-runs.ts';
+
+/** In proportions that keep items on their way for a while. */
+const all: fc.Arbitrary<RunCommand>[] = [
+  ...commands(),
+  asks(),
+  asks(),
+  asks(),
+  asks(),
+  tells(),
+  tells(),
+  tells(),
+  tells(),
+  claim(),
+  claim(),
+  timePasses(),
+  park(),
+  handJob(),
+  handJob(),
+  crashes(),
+];
 
 it('is what the model says after every operation, each done once or twice, and its counts always add up', async () => {
   let ran = 0;
-  const property = fc.asyncProperty(fc.commands(commands(), { maxCommands: 40, size: 'max' }), async (script) => {
+  const property = fc.asyncProperty(fc.commands(all, { maxCommands: 60, size: 'max' }), async (script) => {
     const room = new LedgerRoom();
     try {
-      const model = new Model();
-      const manifests = [certificatesOf(5), certificatesOf(3, ['post-cn-a', 'post-cn-b'])];
-      const real: Real = { room, manifests, standing: 'direct-fleet' };
+      const model = new RunModel();
+      const manifests = [certificatesOf(5), certificatesOf(3, INSTANCES)];
+      const real: RunReal = { room, manifests, runs: new Map() };
+      await giveJobs(model, real);
       await fc.asyncModelRun(() => ({ model, real }), script);
       ran += model.batches.length;
     } finally {

@@ -1,16 +1,17 @@
 import type { BatchState, Outcome } from '../../src/core/batch.ts';
-import type { Settled } from '../../src/ledger/ledger.ts';
 import type { Reopened } from '../../src/ledger/dead-letters.ts';
 
 /** What the ledger should know of one batch, in the plainest terms. */
 export interface ModelBatch {
   readonly id: string;
-  /** The manifest that it came from; none for the standing batch. */
+  /** The manifest that it came from; none for the direct batch. */
   readonly manifest?: number;
   state: BatchState;
   readonly items: (Outcome | 'pending')[];
-  readonly letters: Set<number>;
-  readonly reopened: Set<number>;
+  /** The dead letters: of each, how often its item was dead before. */
+  readonly letters: Map<number, number>;
+  /** How often an item was dead whose letter was retried. */
+  readonly deaths: Map<number, number>;
   readonly adopted: Map<string, number>;
   byAbsence: number;
 }
@@ -30,21 +31,27 @@ export class Model {
     return this.#open({ id, manifest, count: items });
   }
 
-  settle(batch: ModelBatch, n: number, outcome: Outcome, byAbsence: boolean): Settled {
+  settle(
+    batch: ModelBatch,
+    n: number,
+    outcome: Outcome,
+    byAbsence: boolean,
+  ): 'settled' | 'drained' | 'already' | 'unknown' {
     if (n >= batch.items.length) return 'unknown';
     if (batch.items[n] !== 'pending') return 'already';
     batch.items[n] = outcome;
-    if (outcome === 'dead') batch.letters.add(n);
+    if (outcome === 'dead') batch.letters.set(n, batch.deaths.get(n) ?? 0);
     if (byAbsence) batch.byAbsence += 1;
     for (const [job, of] of batch.adopted) if (of === n) batch.adopted.delete(job);
     return this.#drain(batch) ? 'drained' : 'settled';
   }
 
   reopen(batch: ModelBatch, n: number): Reopened {
-    if (!batch.letters.has(n)) return 'gone';
+    const before = batch.letters.get(n);
+    if (before === undefined) return 'gone';
     if (batch.state === 'cancelled') return 'cancelled';
     batch.letters.delete(n);
-    batch.reopened.add(n);
+    batch.deaths.set(n, before + 1);
     batch.items[n] = 'pending';
     if (batch.state === 'completed') batch.state = 'running';
     return 'reopened';
@@ -72,6 +79,8 @@ export class Model {
     if (batch.state !== 'cancelled') return 0;
     const open = [...new Set(ordinals)].filter((n) => batch.items[n] === 'pending');
     for (const n of open) batch.items[n] = 'cancelled';
+    // So that a producer may have the certificate taken in again.
+    for (const [job, n] of batch.adopted) if (open.includes(n)) batch.adopted.delete(job);
     if (open.length > 0) this.#drain(batch);
     return open.length;
   }
@@ -94,8 +103,8 @@ export class Model {
       ...(manifest !== undefined && { manifest }),
       state: 'running',
       items: Array.from({ length: count }, () => 'pending'),
-      letters: new Set(),
-      reopened: new Set(),
+      letters: new Map(),
+      deaths: new Map(),
       adopted: new Map(),
       byAbsence: 0,
     };

@@ -4,7 +4,7 @@ import type { Certificate } from '../../src/core/certificate.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk, packChunk, unpackChunk } from '../../src/ledger/chunk.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import { Plan } from '../../src/ledger/plan.ts';
-import { certificatesOf, jobless, LedgerRoom } from './ledger-room.ts';
+import { certificatesOf, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
 afterAll(() => room.cleanup());
@@ -94,7 +94,7 @@ describe('a plan', () => {
     const plan = await room.plan(certificatesOf(3), 'urgent');
     const running = { kind: 'running', batch: plan.batch };
     expect(await plan.activate()).toEqual(running);
-    await room.ledger.settle(room.settlement(plan.batch, 0, 'revoked'));
+    await room.settle(plan.batch, 0, 'revoked');
     const before = await room.batch(plan.batch);
     expect(await plan.activate()).toEqual(running);
     expect(await room.batch(plan.batch)).toEqual(before);
@@ -141,12 +141,12 @@ describe('a manifest submitted again', () => {
     const items = certificatesOf(1);
     const first = await room.batchOf(items);
     expect(await room.submit(items)).toEqual({ kind: 'duplicate', batch: first });
-    await room.ledger.settle(room.settlement(first, 0, 'revoked'));
+    await room.settle(first, 0, 'revoked');
     const second = await room.batchOf(items);
     await room.ledger.change(second, 'cancel');
     // Its item is not settled yet.
     const third = await room.batchOf(items);
-    await room.ledger.cancelItems(second, jobless(0));
+    await room.ledger.cancelItems(second, [{ n: 0 }]);
     expect(await room.submit(items)).toEqual({ kind: 'duplicate', batch: third });
   });
 });

@@ -4,8 +4,8 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { worstWindow } from '../../src/core/pace.ts';
 import { openLimiter } from '../../src/limiter/limiter.ts';
-import { readPace, readReply, ServerClockWatch } from '../../src/limiter/pace-store.ts';
-import { Fleet, type Member } from './fleet.ts';
+import { readPace } from '../../src/limiter/pace/read-pace.ts';
+import { ANY, Fleet, slotOf, type Member } from './fleet.ts';
 
 const fleet = new Fleet();
 const pace = (account: string, egress: string, qps = 400, egressQps = qps) => ({
@@ -25,7 +25,7 @@ afterAll(() => fleet.keys.cleanup());
 /** Calls at once when granted, as often as `until` allows; notes when. */
 async function callAgain(member: Member, times: number[], until: () => boolean): Promise<void> {
   while (!until()) {
-    const grant = await member.limiter.take('any');
+    const grant = await member.limiter.take(ANY);
     const nowMs = performance.now();
     if (grant.kind === 'slot' && nowMs <= grant.notAfterMs) times.push(nowMs);
   }
@@ -57,9 +57,10 @@ describe('limiters that share an account and two addresses', () => {
 
   it('are slowed and stopped together by a throttling answer to one', async () => {
     const [hit, other] = await Promise.all([fleet.open(SLOWED), fleet.open(SLOWED)]);
+    const grant = await slotOf(hit.limiter);
     const startMs = performance.now();
-    await hit.limiter.throttled(600);
-    expect((await other.limiter.take('any')).kind).toBe('slot');
+    expect(await grant.report({ kind: 'throttled', retryAfterMs: 600 })).toBe('nothing');
+    expect((await other.limiter.take(ANY)).kind).toBe('slot');
     expect(performance.now() - startMs).toBeGreaterThanOrEqual(600);
     const seen = await readPace(fleet.keys.client, fleet.keys.prefix, { account: 'slowed' });
     expect(seen).toMatchObject({ qps: 400, heldForMs: 0 });
@@ -73,8 +74,8 @@ describe('the callers of a limiter', () => {
   it('go first come, first served, the urgent ahead', async () => {
     const { limiter } = await fleet.open(LINE);
     const order: number[] = [];
-    const take = async (name: number, urgent: boolean): Promise<void> => {
-      await limiter.take('any', urgent);
+    const take = async (name: number, isUrgent: boolean): Promise<void> => {
+      await limiter.take({ ...ANY, isUrgent });
       order.push(name);
     };
     const all = [take(3, false), take(4, false), take(1, true), take(5, false), take(2, true)];
@@ -84,27 +85,11 @@ describe('the callers of a limiter', () => {
     expect(limiter.waiting).toBe(0);
   });
 
-  it('hear once that a slot is near, before it is theirs', async () => {
-    const { limiter } = await fleet.open(LINE);
-    const order: string[] = [];
-    const names = Array.from({ length: 60 }, (_, at) => `${at}`);
-    await Promise.all(
-      names.map(async (name) => {
-        await limiter.take('any', false, () => order.push(`near ${name}`));
-        order.push(`slot ${name}`);
-      }),
-    );
-    const near = order.filter((event) => event.startsWith('near'));
-    expect(near.length).toBeGreaterThan(0);
-    expect(new Set(near).size).toBe(near.length);
-    for (const event of near) expect(order.indexOf(event)).toBeLessThan(order.indexOf(event.replace('near', 'slot')));
-  });
-
   it('are told when it closes', async () => {
     const { limiter } = await fleet.open(pace('new', 'new'));
-    const waiting = [limiter.take('any'), limiter.take('any', true)];
+    const waiting = [limiter.take(ANY), limiter.take({ ...ANY, isUrgent: true })];
     await limiter.close();
-    expect(await Promise.all([...waiting, limiter.take('any')])).toEqual(
+    expect(await Promise.all([...waiting, limiter.take(ANY)])).toEqual(
       Array.from({ length: 3 }, () => ({ kind: 'closed' })),
     );
   });
@@ -115,7 +100,7 @@ describe('the callers of a limiter', () => {
     const noticed = once(notices, 'notice');
     const options = { redis, prefix: '{none}', lateMs: 25, ...LINE };
     const limiter = openLimiter({ ...options, onNotice: (notice) => notices.emit('notice', notice) });
-    const granted = limiter.take('any');
+    const granted = limiter.take(ANY);
     expect(await noticed).toMatchObject([{ kind: 'redis-unavailable', count: 1 }]);
     await limiter.close();
     expect(await granted).toEqual({ kind: 'closed' });
@@ -135,12 +120,12 @@ describe('a lost connection', () => {
     });
     const call = async (): Promise<void> => {
       while (after.length < 40) {
-        await member.limiter.take('any');
+        await member.limiter.take(ANY);
         if (isCut) (isBack ? after : whileCut).push(performance.now());
       }
     };
     // From here on it has slots.
-    await member.limiter.take('any');
+    await member.limiter.take(ANY);
     const callers = Array.from({ length: 60 }, call);
     await delay(100);
     const back = new Promise<void>((resolve) => {
@@ -154,50 +139,5 @@ describe('a lost connection', () => {
     await Promise.all(callers);
     expect(whileCut).toEqual([]);
     expect(member.notices.map(({ kind }) => kind)).toContain('slots-void');
-  });
-});
-
-describe('a reservation', () => {
-  it('loses its round trip, and what that leaves no time for', () => {
-    const reply = [7, 0, 3_000, 1_800_000_000_000_000, 10_000, 35_000, 10_000, 14_500];
-    expect(readReply(reply, 1_000, 1_004)).toEqual({
-      signals: 7,
-      halted: false,
-      slots: [{ fromMs: 1_014, notAfterMs: 1_035 }],
-      lost: 1,
-      roundTripMs: 4,
-      waitMs: 3,
-    });
-  });
-});
-
-describe("Redis' clock", () => {
-  const DAY_MS = 86_400_000;
-
-  const HELD_MS = 1_075;
-
-  it.each([
-    ['that keeps time', 100, 4, false],
-    ['that drifts, seen after seconds', 9_000, 13, false],
-    ['that is seen after an outage', 60_000, 4, true],
-    ['that went forward', 100, 30, true],
-    ['that went back', 100, -5_000, false],
-  ])('%s: begins again', (_name, afterMs, byMs, isBegun) => {
-    const watch = new ServerClockWatch(25);
-    expect(watch.restMs(0)).toBe(HELD_MS);
-    watch.observe(DAY_MS + 1, 0, 2);
-    expect(watch.restMs(2)).toBe(HELD_MS);
-    watch.observe(DAY_MS + 1 + afterMs + byMs, afterMs, afterMs + 2);
-    const leftMs = Math.max(0, HELD_MS - afterMs);
-    expect(watch.restMs(afterMs + 2)).toBe(isBegun ? HELD_MS : leftMs);
-  });
-
-  it('cannot hide a step behind an answer that took long', () => {
-    const watch = new ServerClockWatch(25);
-    watch.observe(DAY_MS, 0, 1);
-    watch.observe(DAY_MS + 400, 100, 500);
-    expect(watch.restMs(1_500)).toBe(0);
-    watch.observe(DAY_MS + 1_500 + 200, 1_500, 1_501);
-    expect(watch.restMs(1_501)).toBe(HELD_MS);
   });
 });

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Connections } from '../../src/mqtt/connections.ts';
-import { DeadlinePassed, Journey, SlotVoid } from '../../src/mqtt/journey.ts';
+import { Deadlines } from '../../src/mqtt/deadlines.ts';
+import { DeadlinePassed, OutgoingCall, SlotVoid } from '../../src/mqtt/outgoing-call.ts';
 import { startWire, type Wire } from './clients.ts';
 
 let wire: Wire;
@@ -20,9 +21,13 @@ afterEach(async () => {
   await wire.close();
 });
 
-/** A request as the SDK would make it, the journey's last look left out. */
-async function request(journey: Journey): Promise<void> {
-  const options = { agent: connections.agent, journey, signal: journey.signal };
+function callOf(deadlineMs: number, notAfterMs?: number): OutgoingCall {
+  return new OutgoingCall(new Deadlines(deadlineMs), notAfterMs);
+}
+
+/** A request as the SDK would make it, the call's last look left out. */
+async function request(outgoing: OutgoingCall): Promise<void> {
+  const options = { agent: connections.agent, outgoing };
   const sent = get(wire.url, options);
   const [response] = (await once(sent, 'response')) as [IncomingMessage];
   response.resume();
@@ -37,7 +42,7 @@ describe('a connection', () => {
     const asked: unknown[] = [];
     wire.server.on('request', () => asked.push(1));
     const notAfterMs = performance.now() + 5;
-    const late = new Journey(60_000, notAfterMs);
+    const late = callOf(60_000, notAfterMs);
     const call = request(late);
     // The connection is on its way; nothing can come of it before this turn of the event loop ends.
     blockUntil(notAfterMs);
@@ -47,7 +52,7 @@ describe('a connection', () => {
     late.end();
 
     for (let round = 0; round < 2; round += 1) {
-      const next = new Journey(60_000, performance.now() + 60_000);
+      const next = callOf(60_000, performance.now() + 60_000);
       next.depart();
       await request(next);
       expect(next.left).toBe(true);
@@ -60,17 +65,17 @@ describe('a connection', () => {
   it('that is up serves no call whose slot passes between the hook and the write', async () => {
     const asked: unknown[] = [];
     wire.server.on('request', () => asked.push(1));
-    const first = new Journey(60_000, undefined);
+    const first = callOf(60_000);
     await request(first);
     first.end();
-    const late = new Journey(60_000, performance.now() + 20);
+    const late = callOf(60_000, performance.now() + 20);
     late.depart();
     const call = request(late);
     // Nothing of it is written before this turn of the event loop ends.
     blockUntil(performance.now() + 20);
     await expect(call).rejects.toThrow(SlotVoid);
     late.end();
-    const next = new Journey(60_000, undefined);
+    const next = callOf(60_000);
     await request(next);
     next.end();
     expect(asked).toHaveLength(2);
@@ -78,7 +83,7 @@ describe('a connection', () => {
 
   it('kept for the next call is given up when the server speaks unasked: that is no answer', async () => {
     const notAfterMs = performance.now() + 5;
-    const late = new Journey(60_000, notAfterMs);
+    const late = callOf(60_000, notAfterMs);
     const accepted = once(wire.server, 'connection');
     const call = request(late);
     blockUntil(notAfterMs);
@@ -88,7 +93,7 @@ describe('a connection', () => {
     // As Node's own server does when no request comes in time.
     socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
     await once(socket, 'close');
-    const next = new Journey(60_000, undefined);
+    const next = callOf(60_000);
     next.depart();
     await request(next);
     next.end();
@@ -97,7 +102,7 @@ describe('a connection', () => {
 
   it('kept for the next call may end meanwhile: another is made', async () => {
     const notAfterMs = performance.now() + 5;
-    const late = new Journey(60_000, notAfterMs);
+    const late = callOf(60_000, notAfterMs);
     const accepted = once(wire.server, 'connection');
     const call = request(late);
     blockUntil(notAfterMs);
@@ -108,7 +113,7 @@ describe('a connection', () => {
     await once(socket, 'close');
     // The reset reaches this side through the event loop, too.
     for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    const next = new Journey(60_000, undefined);
+    const next = callOf(60_000);
     next.depart();
     await request(next);
     next.end();
@@ -119,7 +124,7 @@ describe('a connection', () => {
 describe('the end', () => {
   it('reaches a connection kept for the next call', async () => {
     const notAfterMs = performance.now() + 5;
-    const late = new Journey(60_000, notAfterMs);
+    const late = callOf(60_000, notAfterMs);
     const accepted = once(wire.server, 'connection');
     const call = request(late);
     blockUntil(notAfterMs);
@@ -132,20 +137,20 @@ describe('the end', () => {
   });
 
   it('reaches a connection that is being made, and its call hears of it', async () => {
-    const journey = new Journey(60_000, undefined);
-    const call = request(journey);
+    const outgoing = callOf(60_000);
+    const call = request(outgoing);
     connections.close();
     await expect(call).rejects.toThrow('the client is closed');
-    expect(journey.left).toBe(false);
-    journey.end();
+    expect(outgoing.left).toBe(false);
+    outgoing.end();
   });
 });
 
 describe('the right to a connection', () => {
   it('comes in order; who cannot wait longer gives up the place', async () => {
-    const holder = new Journey(60_000, undefined);
+    const holder = callOf(60_000);
     await connections.enter(holder);
-    const hasty = new Journey(20, undefined);
+    const hasty = callOf(20);
     const order: string[] = [];
     const first = connections.enter(hasty);
     const second = connections.enter(holder).then(() => order.push('second'));
@@ -160,17 +165,17 @@ describe('the right to a connection', () => {
     connections.leave();
     await connections.enter(holder);
     await expect(connections.enter(hasty)).rejects.toThrow(DeadlinePassed);
-    for (const journey of [holder, hasty]) journey.end();
+    for (const outgoing of [holder, hasty]) outgoing.end();
   });
 });
 
-describe('a journey', () => {
+describe('an outgoing call', () => {
   it('past its deadline is not begun, even where the timer is late', () => {
-    const journey = new Journey(5, undefined);
+    const outgoing = callOf(5);
     blockUntil(performance.now() + 6);
-    expect(journey.signal.aborted).toBe(false);
-    expect(() => journey.depart()).toThrow(DeadlinePassed);
-    expect(journey.left).toBe(false);
-    journey.end();
+    expect(outgoing.isOver).toBe(false);
+    expect(() => outgoing.depart()).toThrow(DeadlinePassed);
+    expect(outgoing.left).toBe(false);
+    outgoing.end();
   });
 });

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseCertificate } from '../../src/core/certificate.ts';
-import { jobIdOf, NO_TRAIL, parseJob, retriesOfJob } from '../../src/queue/contract.ts';
+import {
+  blockId,
+  blockRange,
+  jobIdOf,
+  NO_TRAIL,
+  parseBlock,
+  parseJob,
+  retriesOfJob,
+} from '../../src/queue/contract.ts';
 
 const serial = fc.stringMatching(/^[0-9A-Za-z]{1,40}$/);
 const certificate = fc.record({ instanceId: serial, caSn: serial, deviceSn: serial });
@@ -73,7 +81,8 @@ describe('a job', () => {
   });
 
   it.each([
-    ['another version', { v: 2 }, 'v is 2, this worker knows 1'],
+    ['the version of blocks', { v: 2, batch: 'b', from: 0, to: 1 }, 'v is 2, this worker knows 1'],
+    ['another version', { v: 3 }, 'v is 3, this worker knows 1'],
     ['a missing serial number', { deviceSn: undefined }, 'deviceSn is missing'],
     ['a number that lost its zeros', { deviceSn: 35621737 }, 'write it as text in quotes'],
     ['a negative ordinal', { batch: 'b', n: -1 }, 'n is -1'],
@@ -106,4 +115,40 @@ it('gives each life of an item an id that no other has', () => {
 it('reads no life from an id that somebody else has given', () => {
   for (const id of ['7', '', 'b.1.x', 'b.1.', 'b.1.01', 'b.12', 'b.1.2.3'])
     expect(retriesOfJob(id, 'b', 1)).toBeUndefined();
+});
+
+describe('a block', () => {
+  const ofBlock = fc.record({ batch, instanceId: fc.string({ minLength: 1 }), from: count, to: count });
+
+  it('has one id, from which its lane knows its ordinals, and no other lane', () => {
+    const property = fc.property(ofBlock, batch, (block, other) => {
+      const id = blockId(block);
+      expect(id).toBe(blockId({ ...block }));
+      // BullMQ takes no id with a colon, nor one that is a number.
+      expect(id.includes(':') || /^\d+$/.test(id)).toBe(false);
+      expect(blockRange(id, block.batch, block.instanceId)).toEqual({ from: block.from, to: block.to });
+      expect(blockRange(id, block.batch, `${block.instanceId}x`)).toBeUndefined();
+      fc.pre(!id.startsWith(`${other}.`));
+      expect(blockRange(id, other, block.instanceId)).toBeUndefined();
+    });
+    fc.assert(property);
+  });
+
+  it('is read as it was written, and nothing else is read as one', () => {
+    const property = fc.property(ofBlock, (block) => {
+      expect(parseBlock({ v: 2, ...block })).toEqual(block);
+    });
+    fc.assert(property);
+    const sound = { v: 2, batch: 'b', instanceId: 'i', from: 0, to: 50 };
+    const faults = [
+      { v: 1 },
+      { batch: 7 },
+      { batch: 'x:settled' },
+      { instanceId: undefined },
+      { from: 0.5 },
+      { to: '50' },
+    ];
+    for (const fault of faults) expect(parseBlock({ ...sound, ...fault })).toBeUndefined();
+    for (const data of [undefined, null, 'text', 7, []]) expect(parseBlock(data)).toBeUndefined();
+  });
 });

@@ -1,22 +1,26 @@
 import type { BreakerPolicy } from '../../src/core/batch.ts';
 import { DEFAULT_BREAKER } from '../../src/core/batch.ts';
+import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import type { JobData } from '../../src/queue/contract.ts';
-import { Feeder, type FeederEvent } from '../../src/queue/feeder.ts';
+import { reportItems, type ItemReport } from '../../src/ledger/report-items.ts';
+import type { Block } from '../../src/queue/contract.ts';
+import { parseBlock } from '../../src/queue/contract.ts';
+import { Feeder, type FeederEvent } from '../../src/queue/feed/feeder.ts';
 import type { MayGoOn } from '../../src/queue/lease.ts';
-import { RevokeQueue } from '../../src/queue/revoke-queue.ts';
+import { AccountQueues } from '../../src/queue/queues.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import { certificatesOf, LedgerRoom, letterOf } from '../ledger/ledger-room.ts';
 
 export { certificatesOf };
 export const ACCOUNT = 'fleet';
+export const INSTANCES = ['post-cn-a', 'post-cn-b'] as const;
 
 export interface FeederSettings {
   readonly lowWater: number;
   readonly owned?: readonly string[];
   readonly breaker?: BreakerPolicy;
   /** The stage's own when not given. */
-  readonly queue?: RevokeQueue;
+  readonly queues?: AccountQueues;
   readonly mayGoOn?: MayGoOn;
   /** Asked besides `halted`. */
   readonly halts?: (instanceId: string) => boolean;
@@ -30,24 +34,30 @@ export interface StagedFeeder {
   readonly pass: (ms: number) => void;
 }
 
-/** A ledger and the real queue of one account, without a worker: the test ends the items. */
+/** A block that is ready, and the items of its lane in it that have not ended. */
+export interface ReadyBlock extends Block {
+  readonly id: string;
+  readonly ordinals: readonly number[];
+}
+
+/** A ledger and the real queues of one account, without a worker: the test ends the items. */
 export class FeederStage extends LedgerRoom {
   readonly connection = connect({ options: this.keys.options }, 'worker', () => undefined);
-  readonly queue = new RevokeQueue(this.connection, this.keys.prefix, ACCOUNT);
+  readonly queues = new AccountQueues(this.connection, this.keys.prefix, ACCOUNT);
 
   feeder(settings: FeederSettings): StagedFeeder {
-    const { lowWater, owned = ['post-cn-a', 'post-cn-b'], breaker = DEFAULT_BREAKER, queue = this.queue } = settings;
+    const { lowWater, owned = INSTANCES, breaker = DEFAULT_BREAKER, queues = this.queues } = settings;
     const { mayGoOn = () => Promise.resolve(true), halts = () => false } = settings;
     const events: FeederEvent[] = [];
     const halted = new Set<string>();
     let nowMs = 0;
     const owns = (instanceId: string): boolean => owned.includes(instanceId);
     const feeder = new Feeder({
-      account: { name: ACCOUNT },
+      account: { name: ACCOUNT, instances: owned },
       redis: this.redis,
       ledger: this.ledger,
       chunks: new ChunkReader(this.ledger),
-      queue,
+      queues,
       lowWater,
       breaker,
       owns,
@@ -59,49 +69,70 @@ export class FeederStage extends LedgerRoom {
     return { feeder, events, halted, pass: (ms) => void (nowMs += ms) };
   }
 
-  /** What the queue holds, in the order in which it would run. */
-  async jobs(): Promise<{ id: string; data: JobData; priority: number }[]> {
-    const jobs = await this.queue.bull.getJobs(['prioritized', 'waiting'], 0, -1, true);
-    const held = jobs.map((job) => ({
-      id: job.id ?? '',
-      data: job.data as JobData,
-      priority: job.opts.priority ?? 0,
-    }));
-    return held.toSorted((a, b) => a.priority - b.priority);
+  /** Blocks that are ready, urgent ones first, each queue in the order in which it would run. */
+  async blocks(): Promise<ReadyBlock[]> {
+    const { urgent, bulk } = this.queues.blocks;
+    const jobs = (await Promise.all([urgent, bulk].map((queue) => queue.getJobs(['waiting'], 0, -1, true)))).flat();
+    return Promise.all(
+      jobs.map(async ({ id = '', data }) => {
+        const block = parseBlock(data);
+        if (block === undefined) throw new Error(`the job ${id} is no block`);
+        return { id, ...block, ordinals: await this.openOf(block) };
+      }),
+    );
   }
 
+  /** The ordinals of a batch's items in blocks that are ready. */
   async ordinals(batch: string): Promise<number[]> {
-    const held = (await this.jobs()).flatMap(({ data }) => (data.batch === batch ? [data.n ?? -1] : []));
-    return held.toSorted((a, b) => a - b);
+    const blocks = (await this.blocks()).filter((block) => block.batch === batch);
+    return blocks.flatMap(({ ordinals }) => ordinals).toSorted((a, b) => a - b);
   }
 
-  /** Ends what the queue holds, at most so many, as a worker would; `isChosen` says which. */
+  /** Ends what the blocks hold, at most so many, as a worker would; `isChosen` says which. */
   async work(
     outcome: 'revoked' | 'dead',
     atMost = Number.POSITIVE_INFINITY,
-    isChosen: (data: JobData) => boolean = () => true,
+    isChosen: (item: { readonly batch: string; readonly n: number }) => boolean = () => true,
   ): Promise<void> {
-    const held = await this.queue.bull.getJobs(['prioritized', 'waiting'], 0, -1, true);
-    const jobs = held.filter((job) => isChosen(job.data as JobData));
-    const end = async (job: (typeof jobs)[number]): Promise<void> => {
-      const { batch = '', n = 0, key, instanceId, caSn, deviceSn } = job.data as JobData;
-      const history = await this.ledger.history(batch, n);
-      const letter = { letter: JSON.stringify({ ...letterOf({ instanceId, caSn, deviceSn }), history }) };
-      const rest = { ...(outcome === 'dead' && letter), ...(key !== undefined && { jobId: key }) };
-      await this.ledger.settle(this.settlement(batch, n, outcome, rest));
-      await job.remove();
-    };
-    await Promise.all(jobs.slice(0, atMost).map(end));
+    let left = atMost;
+    for (const block of await this.blocks()) {
+      const { id, batch, instanceId, ordinals } = block;
+      const chosen = ordinals.filter((n) => isChosen({ batch, n })).slice(0, left);
+      left -= chosen.length;
+      const reports = chosen.map((n): ItemReport => {
+        const letter = JSON.stringify(letterOf({ instanceId, caSn: 'c', deviceSn: `${n}` })).slice(0, -1);
+        const how = { outcome, code: 'OK', requestId: `R-${n}`, attempt: FIRST_ATTEMPT, isUncalled: true };
+        const run = { kind: 'job', lockKey: `${this.keys.prefix}:none`, token: '' } as const;
+        return { n, instanceId, run, end: { kind: 'settle', ...how, ...(outcome === 'dead' && { letter }) } };
+      });
+      if (reports.length > 0) await reportItems(this.redis, this.ledger.keys, batch, reports);
+      if (chosen.length < ordinals.length) continue;
+      await Promise.all(Object.values(this.queues.blocks).map((queue) => queue.remove(id)));
+    }
   }
 
   /** Redis loses every job. */
   async loseJobs(): Promise<void> {
-    await this.queue.bull.obliterate({ force: true });
+    const { direct, blocks } = this.queues;
+    for (const queue of [direct, blocks.urgent, blocks.bulk]) await queue.obliterate({ force: true });
   }
 
   async close(): Promise<void> {
-    await this.queue.close();
+    await this.queues.close();
     this.connection.disconnect();
     await this.cleanup();
+  }
+
+  protected async openOf({ batch, instanceId, from, to }: Block): Promise<number[]> {
+    const chunks = new ChunkReader(this.ledger);
+    const ordinals = Array.from({ length: to - from }, (_, at) => from + at);
+    const known = await Promise.all(
+      ordinals.map(async (n) => {
+        const certificate = await chunks.certificate(batch, n);
+        const isSettled = await this.redis.getbit(this.ledger.keys.of(batch).settled, n);
+        return certificate?.instanceId === instanceId && isSettled === 0;
+      }),
+    );
+    return ordinals.filter((_, at) => known[at]);
   }
 }

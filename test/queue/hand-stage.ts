@@ -1,158 +1,124 @@
-import { Worker, type Job as BullJob } from 'bullmq';
+import { Worker, type Job as BullJob, type Queue } from 'bullmq';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import { BatchStates } from '../../src/queue/batch-states.ts';
-import { JOB_NAME, queueName, type JobData } from '../../src/queue/contract.ts';
-import { ItemLocator, standingBatchOf } from '../../src/queue/item.ts';
-import type { FeederEvent } from '../../src/queue/feeder.ts';
-import { RevokeQueue } from '../../src/queue/revoke-queue.ts';
-import { sweepFailed } from '../../src/queue/sweeper.ts';
-import { ACCOUNT, FeederStage, type StagedFeeder } from './feeder-stage.ts';
-import { Hand, NEVER_MS, type AnswerKind, type Point, type RunPlan, type World } from './hand.ts';
+import { directBatchOf } from '../../src/ledger/ledger.ts';
+import { claimItems, type Claim } from '../../src/ledger/waiting.ts';
+import { BatchStateCache } from '../../src/queue/batch-state-cache.ts';
+import { JOB_NAME, type JobData } from '../../src/queue/contract.ts';
+import { ItemReports } from '../../src/queue/process/item-reports.ts';
+import { ItemRunner } from '../../src/queue/process/item-runner.ts';
+import { JobResolver } from '../../src/queue/process/resolve-job.ts';
+import { rescueFailed } from '../../src/queue/worker/job-rescuer.ts';
+import { ACCOUNT, INSTANCES } from './feeder-stage.ts';
+import { FeedingStage } from './feeding-stage.ts';
+import { Hand, type AnswerKind, type Point, type RunPlan, type StopPlan, type World } from './hand.ts';
+import { LONG_MS } from './world.ts';
 
-/** Times that a job may stall before BullMQ gives it up. */
+export { INSTANCES } from './feeder-stage.ts';
+export type { FeederDeath } from './mortal-queues.ts';
+
+/** Times that a job may stall before BullMQ gives it up, unless the stage is told another number. */
 export const MAX_STALLED = 2;
-export const INSTANCES = ['post-cn-a', 'post-cn-b'] as const;
-
-/**
- * Where a feeder dies: before its jobs are in the queue, with some of them in it, or before it has noted that they are. One that stalls does so
- * there, and may go on when much has happened.
- */
-export type FeederDeath = 'before' | 'between' | 'after' | 'stalls';
-
-/** The queue as a feeder sees it that may die: it never hears of its jobs again, or only when it goes on. */
-class MortalQueue extends RevokeQueue {
-  #death: FeederDeath | undefined;
-  #die: (goOn: () => void) => void = () => undefined;
-
-  /** Whoever feeds next dies so. @returns what resolves then, with what has it go on */
-  untilDeath(death?: FeederDeath): Promise<() => void> {
-    this.#death = death;
-    return new Promise((resolve) => {
-      this.#die = resolve;
-    });
-  }
-
-  override async feed(...[items, priority]: Parameters<RevokeQueue['feed']>): Promise<void> {
-    if (items.length === 0) return;
-    const death = this.#death;
-    if (death === undefined) return super.feed(items, priority);
-    this.#death = undefined;
-    const added = { before: 0, between: Math.ceil(items.length / 2), after: items.length, stalls: items.length };
-    await super.feed(items.slice(0, added[death]), priority);
-    await new Promise<void>((resolve) => this.#die(resolve));
-  }
-}
-
-/** A feeder in the middle of a round. */
-interface StalledFeeder {
-  readonly events: FeederEvent[];
-  readonly round: Promise<unknown>;
-  readonly goOn: () => void;
-}
+/** Locks are lost by hand, and stalled jobs looked for by hand. */
+const NEVER_MS = 3_600_000;
 
 /** `waiting`: ready, or for its time. */
 export type JobPlace = 'waiting' | 'active' | 'failed';
 
-/** A job that was handed to a process; `isStopped`: which waits at a point. */
+/** What a process was handed; `isStopped`: it waits at a point. */
 export interface Taken {
+  /** The job's; empty where it took items that waited. */
   readonly id: string;
   readonly process: string;
   readonly isStopped: boolean;
 }
 
-/** The real queue, feeder, processor and ledger of one account, moved by hand. */
-export class HandStage extends FeederStage {
-  readonly world: World;
-  readonly standing = standingBatchOf(ACCOUNT);
-  readonly #feeding = new MortalQueue(this.connection, this.keys.prefix, ACCOUNT);
+export interface HandStageSettings {
+  readonly maxStalled?: number;
+  readonly lowWater?: number;
+}
+
+/** The real queues, feeder, processor and ledger of one account, moved by hand. */
+export class HandStage extends FeedingStage {
+  readonly standing = directBatchOf(ACCOUNT);
+  readonly #all: readonly Queue[] = [this.queues.direct, this.queues.blocks.urgent, this.queues.blocks.bulk];
   readonly #hands = new Map<string, Hand>();
-  readonly #stalled: StalledFeeder[] = [];
-  readonly #worker: Worker;
-  #staged = this.#openFeeder();
+  readonly #workers: ReadonlyMap<Queue, Worker>;
 
-  constructor(world: World) {
-    super();
-    this.world = world;
+  constructor(world: World, { maxStalled = MAX_STALLED, lowWater = 8 }: HandStageSettings = {}) {
+    super(world, lowWater);
     const run = async (job: BullJob, token = ''): Promise<void> => this.#hand(token).work(job, token);
-    this.#worker = new Worker(queueName(ACCOUNT), run, {
-      connection: this.connection,
-      prefix: this.keys.prefix,
-      skipVersionCheck: true,
-      autorun: false,
-      lockDuration: NEVER_MS,
-      stalledInterval: NEVER_MS,
-      maxStalledCount: MAX_STALLED,
-      removeOnComplete: { count: 0 },
-    });
-    // A process that lost its job's lock cannot end the job, and says so.
-    this.#worker.on('error', () => undefined);
+    const open = (queue: Queue): [Queue, Worker] => {
+      const worker = new Worker(queue.name, run, {
+        connection: this.connection,
+        prefix: this.keys.prefix,
+        skipVersionCheck: true,
+        autorun: false,
+        lockDuration: NEVER_MS,
+        stalledInterval: NEVER_MS,
+        maxStalledCount: maxStalled,
+        removeOnComplete: { count: 0 },
+      });
+      // A process that lost its job's lock cannot end the job, and says so.
+      worker.on('error', () => undefined);
+      return [queue, worker];
+    };
+    this.#workers = new Map(this.#all.map(open));
   }
 
-  /** One round, or two of two processes at once; a feeder that dies is followed by another. @returns what they told */
-  async feed(feeders: 1 | 2 = 1, death?: FeederDeath): Promise<FeederEvent[]> {
-    const dead = this.#feeding.untilDeath(death);
-    const staged = [this.#staged, ...(feeders === 2 ? [this.#openFeeder(this.queue)] : [])];
-    for (const { halted } of staged) {
-      halted.clear();
-      if (this.world.isHalted) for (const instance of INSTANCES) halted.add(instance);
-    }
-    const rounds = staged.map(async ({ feeder }) => {
-      await feeder.feed();
-      return undefined;
-    });
-    const [goOn] = await Promise.all(
-      rounds.map((round, at) => Promise.race<(() => void) | undefined>([round, ...(at === 0 ? [dead] : [])])),
-    );
-    void this.#feeding.untilDeath();
-    const events = staged.flatMap((feeder) => feeder.events.splice(0));
-    const [round] = rounds;
-    if (goOn !== undefined && round !== undefined) {
-      if (death === 'stalls') this.#stalled.push({ events: this.#staged.events, round, goOn });
-      this.#staged = this.#openFeeder();
-    }
-    return events;
-  }
-
-  get stalledFeeders(): number {
-    return this.#stalled.length;
-  }
-
-  /** A feeder that stalled goes on to the end of its round, with what it read before. @returns what it told */
-  async goOnFeeding(at: number): Promise<FeederEvent[]> {
-    const [one] = this.#stalled.splice(at % this.#stalled.length, 1);
-    one?.goOn();
-    await one?.round;
-    return one?.events.splice(0) ?? [];
-  }
-
-  /** So much time passes that a cancellation is heard of, and that items without a job have lost it. */
-  passTime(): void {
-    this.#staged.pass(10_000);
-  }
-
-  /** Hands the next job to a process, also one that waits for its time. */
+  /** Hands the next job to a process, also one that waits for its time; where there is none, the items that wait, also those whose time has not come. */
   async take(answers: readonly AnswerKind[] = [], stopAt?: Point, grant: RunPlan['grant'] = 'slot'): Promise<Taken> {
-    await this.queue.bull.promoteJobs();
-    const taken = await this.takeIfAny({ answers, grant }, false, stopAt);
-    if (taken === undefined) throw new Error('no job is ready');
+    const plan = { answers, grant };
+    const stops = stopAt === undefined ? [] : [stopAt];
+    const taken = (await this.takeIfAny(plan, true, stops)) ?? (await this.takeWaiting(plan, stops));
+    if (taken === undefined) throw new Error('no job is ready, and no item waits');
     return taken;
   }
 
-  /** The same where there is one; `early`: also one that waits for its time, after all that are ready, or it could keep them waiting for ever. */
-  async takeIfAny(plan: RunPlan, early: boolean, stopAt?: Point): Promise<Taken | undefined> {
-    const process = `process-${this.#hands.size + 1}`;
-    const next = (): Promise<BullJob | undefined> => this.#worker.getNextJob(process, { block: false });
-    let job = await next();
-    if (job === undefined && early) {
-      await this.queue.bull.promoteJobs();
-      job = await next();
+  /**
+   * The next job, where there is one; `early`: also one that waits for its time, after all that are ready, or it could keep them waiting for ever.
+   * @param onTaken - the job, before anything is done with it
+   */
+  async takeIfAny(
+    plan: RunPlan,
+    early: boolean,
+    stops: StopPlan = [],
+    onTaken: (job: BullJob, process: string) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Taken | undefined> {
+    const { hand, process } = this.#begin(plan);
+    for (const isPromoted of early ? [false, true] : [false]) {
+      const mayHave = await this.#mayHaveJobs();
+      for (const [at, [queue, worker]] of [...this.#workers].entries()) {
+        if (!(mayHave[at] ?? false)) continue;
+        if (isPromoted) await queue.promoteJobs();
+        const job: BullJob | undefined = await worker.getNextJob(process, { block: false });
+        if (job === undefined) continue;
+        await onTaken(job, process);
+        const isStopped = await hand.begin(() => worker.processJob(job, process, () => false), stops);
+        return { id: job.id ?? '', process, isStopped };
+      }
     }
-    if (job === undefined) return undefined;
-    const hand = new Hand(this, this.world, plan);
-    this.#hands.set(process, hand);
-    const isStopped = await hand.begin(() => this.#worker.processJob(job, process, () => false), stopAt);
-    return { id: job.id ?? '', process, isStopped };
+    return undefined;
+  }
+
+  /** Items that wait, at most so many of each instance, whose time has come. @param onTaken - the claims, before anything is done with them */
+  async takeWaiting(
+    plan: RunPlan,
+    stops: StopPlan = [],
+    most = 100,
+    onTaken: (claims: readonly Claim[], process: string) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Taken | undefined> {
+    const limits = new Map(INSTANCES.map((instance) => [instance, most]));
+    const { claims } = await claimItems(this.redis, this.ledger.keys, limits, LONG_MS);
+    if (claims.length === 0) return undefined;
+    const { hand, process } = this.#begin(plan);
+    await onTaken(claims, process);
+    return { id: '', process, isStopped: await hand.begin(() => hand.workClaims(claims), stops) };
+  }
+
+  /** The number that is part of the names of its claims. */
+  handOf(process: string): number {
+    return this.#hand(process).id;
   }
 
   /** A process that was stopped goes on to its end. */
@@ -160,30 +126,57 @@ export class HandStage extends FeederStage {
     return this.#hand(process).goOn();
   }
 
+  /** A process that was stopped leaves: it calls and writes nothing any more. */
+  leave(process: string): Promise<void> {
+    return this.#hand(process).leave();
+  }
+
   /** The job's lock runs out, and BullMQ's check gives the job back. */
   async loseLock(id: string): Promise<void> {
-    const { bull } = this.queue;
-    await this.redis.del(bull.toKey(`${id}:lock`));
-    // The first look marks what is active, the second gives back what has no lock.
-    for (let look = 0; look < 2; look += 1) {
-      await this.redis.del(bull.toKey('stalled-check'));
-      await this.#worker.backend.moveStalledJobsToWait();
+    for (const [queue, worker] of this.#workers) {
+      if ((await this.redis.del(queue.toKey(`${id}:lock`))) === 0) continue;
+      // The first look marks what is active, the second gives back what has no lock.
+      for (let look = 0; look < 2; look += 1) {
+        await this.redis.del(queue.toKey('stalled-check'));
+        await worker.backend.moveStalledJobsToWait();
+      }
+    }
+  }
+
+  /** The time of all items that wait has come, or of those chosen. */
+  async wake(isChosen: (member: string) => boolean = () => true): Promise<void> {
+    for (const instance of INSTANCES) {
+      const key = this.ledger.keys.waiting(instance);
+      const members = (await this.redis.zrange(key, '0', '-1')).filter(isChosen);
+      if (members.length > 0) await this.redis.zadd(key, ...members.flatMap((member) => [0, member]));
     }
   }
 
   override async loseJobs(): Promise<void> {
     await super.loseJobs();
-    const locks = await this.redis.keys(this.queue.bull.toKey('*:lock'));
-    if (locks.length > 0) await this.redis.del(locks);
+    for (const queue of this.#all) {
+      const locks = await this.redis.keys(queue.toKey('*:lock'));
+      if (locks.length > 0) await this.redis.del(locks);
+    }
   }
 
-  /** @returns the failed jobs, in the order in which they are looked at, and whether all could be swept */
+  /** Redis loses what waits of an instance. */
+  async loseWaiting(instanceId: string): Promise<void> {
+    await this.redis.del(this.ledger.keys.waiting(instanceId));
+  }
+
+  /** @returns the failed jobs, in the order in which they are looked at, and whether all could be rescued */
   async sweep(): Promise<{ ids: string[]; isDone: boolean }> {
-    const ids = (await this.queue.bull.getFailed()).map(({ id = '' }) => id);
-    const states = new BatchStates(this.ledger);
-    const locator = new ItemLocator(this.ledger, new ChunkReader(this.ledger), states, ACCOUNT);
+    const ids: string[] = [];
+    for (const queue of this.#all) ids.push(...(await queue.getFailed()).map(({ id = '' }) => id));
+    const { ledger, queues } = this;
+    const states = new BatchStateCache(ledger);
+    const chunks = new ChunkReader(ledger);
+    const resolver = new JobResolver(ledger, chunks, states, ACCOUNT);
+    const reports = new ItemReports({ redis: this.redis, keys: ledger.keys, tell: () => undefined });
+    const items = new ItemRunner(() => Promise.reject(new Error('nothing is called for')), reports);
     try {
-      await sweepFailed(this.queue, locator, this.ledger);
+      await rescueFailed({ ledger, chunks, states, queues, resolver, items });
       return { ids, isDone: true };
     } catch (error) {
       if (!isRefusal(String(error))) throw error;
@@ -194,28 +187,43 @@ export class HandStage extends FeederStage {
   /** A job of another producer. */
   async addJob(id: string, { instanceId, caSn, deviceSn }: Certificate): Promise<void> {
     const data: JobData = { v: 1, instanceId, caSn, deviceSn };
-    await this.queue.bull.add(JOB_NAME, data, { jobId: id, removeOnComplete: true });
+    await this.queues.direct.add(JOB_NAME, data, { jobId: id, removeOnComplete: true });
   }
 
   /** Every job's id, by where it is. */
   async held(): Promise<Record<JobPlace, string[]>> {
-    const { bull } = this.queue;
+    const list = async (...states: Parameters<Queue['getRanges']>[0]): Promise<string[]> => {
+      const lists = await Promise.all(this.#all.map((queue) => queue.getRanges(states, 0, -1)));
+      return lists.flat().toSorted();
+    };
     const [waiting, active, failed] = await Promise.all([
-      bull.getRanges(['waiting', 'prioritized', 'delayed'], 0, -1),
-      bull.getRanges(['active'], 0, -1),
-      bull.getRanges(['failed'], 0, -1),
+      list('waiting', 'prioritized', 'delayed'),
+      list('active'),
+      list('failed'),
     ]);
-    return { waiting: waiting.toSorted(), active: active.toSorted(), failed: failed.toSorted() };
+    return { waiting, active, failed };
   }
 
   override async close(): Promise<void> {
-    await this.#worker.close(true);
-    await this.#feeding.close();
+    await Promise.all([...this.#workers.values()].map((worker) => worker.close(true)));
     await super.close();
   }
 
-  #openFeeder(queue: RevokeQueue = this.#feeding): StagedFeeder {
-    return this.feeder({ lowWater: 8, breaker: { maxDeadShare: 0.5, minSample: 4 }, queue });
+  /** Of each queue, whether anything is in it that is ready, or for its time: asked at once, for the sake of time. */
+  async #mayHaveJobs(): Promise<boolean[]> {
+    const looks = this.#all.map(async (queue) => {
+      const of = (name: string): string => queue.toKey(name);
+      const found = await this.redis.exists(of('wait'), of('prioritized'), of('delayed'));
+      return found > 0;
+    });
+    return Promise.all(looks);
+  }
+
+  #begin(plan: RunPlan): { hand: Hand; process: string } {
+    const hand = new Hand(this, this.world, plan);
+    const process = `process-${this.#hands.size + 1}`;
+    this.#hands.set(process, hand);
+    return { hand, process };
   }
 
   #hand(process: string): Hand {
@@ -225,7 +233,7 @@ export class HandStage extends FeederStage {
   }
 }
 
-/** The standing batch takes nothing in while it is being cancelled. */
+/** The direct batch takes nothing in while it is being cancelled. */
 export function isRefusal(message: string): boolean {
   return message.includes('is being cancelled');
 }

@@ -1,106 +1,37 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Job as BullJob } from 'bullmq';
-import type { Answer } from '../../src/core/answer.ts';
-import type { Certificate } from '../../src/core/certificate.ts';
+import type { Run } from '../../src/ledger/call-notes.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import type { Ledger } from '../../src/ledger/ledger.ts';
-import { BatchStates } from '../../src/queue/batch-states.ts';
-import { ItemLocator } from '../../src/queue/item.ts';
-import { createProcessor, type Pacer, type ProcessorParts, type RevocationClient } from '../../src/queue/processor.ts';
-import type { FeederStage } from './feeder-stage.ts';
-import { ACCOUNT } from './feeder-stage.ts';
+import type { Claim } from '../../src/ledger/waiting.ts';
+import { BatchStateCache } from '../../src/queue/batch-state-cache.ts';
+import { ItemReports } from '../../src/queue/process/item-reports.ts';
+import { ItemRunner } from '../../src/queue/process/item-runner.ts';
+import type { Item } from '../../src/queue/process/item.ts';
+import { createProcessor, type ProcessorParts, type RevocationClient } from '../../src/queue/process/processor.ts';
+import { resolveClaim } from '../../src/queue/process/resolve-claim.ts';
+import { JobResolver } from '../../src/queue/process/resolve-job.ts';
+import { JobRunner } from '../../src/queue/worker/job-runner.ts';
+import { ACCOUNT, INSTANCES, type FeederStage } from './feeder-stage.ts';
+import { HandPacer, type GrantPlan, type InHand } from './hand-pacer.ts';
+import { Stops, type StopPlan } from './stops.ts';
+import { Turns } from './turns.ts';
+import { LONG_MS, type AnswerKind, type World } from './world.ts';
+
+export { ITEM_POINTS, JOB_POINTS, type Point, type StopPlan } from './stops.ts';
+export { ANSWERS, World, type AnswerKind } from './world.ts';
 
 /** Tries before an item is dead. */
 export const ATTEMPTS = 3;
 
-/**
- * Where a run can be stopped: before it has its slot, when its call is noted but does nothing yet, before the answer is heard, before it settles,
- * when its trail is written but the job is not moved, and when its item is settled but the job is not done.
- */
-export const POINTS = ['slot', 'sent', 'answered', 'settling', 'written', 'ended'] as const;
-export type Point = (typeof POINTS)[number];
-
-/** How a call ends; `honest` is by the registry alone: deleted, or not found. */
-export const ANSWERS = [
-  'honest',
-  'busy',
-  'unreachable',
-  'lost-before',
-  'lost-after',
-  'garbled-after',
-  'throttled',
-  'refused',
-  'nonce',
-  'old-token',
-  'void',
-  'forbidden',
-] as const;
-export type AnswerKind = (typeof ANSWERS)[number];
-
-/** What the world has ready for a run. */
+/** What the world has ready for a process. */
 export interface RunPlan {
-  /** One for each call; honest ones after them. */
+  /** One for each call of an item, the next item beginning with the second; honest ones after them. */
   readonly answers: readonly AnswerKind[];
-  /** `probe`: where the account is halted, it may call all the same. `closed`: its worker is leaving. */
-  readonly grant: 'slot' | 'probe' | 'closed';
-}
-
-/** Locks are lost by hand, and stalled jobs looked for by hand. */
-export const NEVER_MS = 3_600_000;
-/** So long that a job does not come back by itself. */
-const LONG_MS = 600_000;
-
-/** What all processes share besides Redis: the cloud, and its opinion of the account. */
-export class World {
-  /** Serial numbers. */
-  readonly registered: Set<string>;
-  /** Serial numbers called for since the last look. */
-  readonly calls: string[] = [];
-  readonly defects: string[] = [];
-  /** Probes that were given back. */
-  probesAgain = 0;
-  isHalted = false;
-  #requests = 0;
-
-  constructor(registered: Iterable<string>) {
-    this.registered = new Set(registered);
-  }
-
-  /** The API's name for a call: no two have the same. */
-  #requestId(): string {
-    this.#requests += 1;
-    return `R-${this.#requests}`;
-  }
-
-  /** The call arrives; what it does is done when this returns. */
-  call({ deviceSn }: Certificate, kind: AnswerKind): Answer {
-    if (kind === 'void') return { kind: 'not-sent', reason: 'slot-void', message: 'late' };
-    this.calls.push(deviceSn);
-    if (kind === 'lost-after' || kind === 'garbled-after') this.registered.delete(deviceSn);
-    if (kind === 'honest') {
-      const isDeleted = this.registered.delete(deviceSn);
-      const requestId = this.#requestId();
-      return isDeleted ? { kind: 'accepted', requestId } : { ...refusal('FindDeviceBySnError'), requestId };
-    }
-    const answer = ANSWER[kind];
-    return answer.kind === 'refused' ? { ...answer, requestId: this.#requestId() } : answer;
-  }
-}
-
-const ANSWER: Readonly<Record<Exclude<AnswerKind, 'honest' | 'void'>, Answer>> = {
-  busy: refusal('ServiceUnavailable'),
-  unreachable: { kind: 'network', code: 'ECONNREFUSED', message: 'refused', effect: 'none' },
-  'lost-before': { kind: 'network', code: 'ECONNRESET', message: 'reset', effect: 'unknown' },
-  'lost-after': { kind: 'network', code: 'ETIMEDOUT', message: 'timeout', effect: 'unknown' },
-  'garbled-after': { kind: 'garbled', status: 502, message: 'HTML' },
-  throttled: { ...refusal('Throttling.User'), retryAfterMs: LONG_MS },
-  refused: refusal('ParameterCheckFailed'),
-  nonce: refusal('SignatureNonceUsed'),
-  'old-token': refusal('InvalidSecurityToken.Expired'),
-  forbidden: refusal('Forbidden.RAM'),
-};
-
-function refusal(code: string): Extract<Answer, { kind: 'refused' }> {
-  return { kind: 'refused', status: 400, code, message: code, requestId: 'R' };
+  readonly grant: GrantPlan;
+  /** Slots of each pulse; as many as are wanted when not given. */
+  readonly slots?: number;
+  /** It does not know yet that the account is halted when it takes a job. */
+  readonly isUnaware?: boolean;
 }
 
 /** A process that sees no outage: every endpoint judges a read. */
@@ -112,140 +43,156 @@ const HEALTHY: ProcessorParts['host'] = {
   keeps: () => false,
 };
 
-/** A process with the real processor and one job in hand, which can be stopped at a point, for ever or for a while. */
+let hands = 0;
+
+/** A process with the real processor and job runner, and a job or some claimed items in hand, which can be stopped, for ever or for a while. */
 export class Hand {
+  /** No other has it. */
+  readonly id = (hands += 1);
+  readonly #stage: FeederStage;
   readonly #world: World;
-  readonly #states: BatchStates;
-  readonly #answers: AnswerKind[];
   readonly #plan: RunPlan;
-  readonly #process: (job: BullJob, token?: string) => Promise<void>;
-  #stopAt: Point | undefined;
-  #stopped: () => void = () => undefined;
-  #goOn: () => void = () => undefined;
-  #end: Promise<unknown> = Promise.resolve();
+  readonly #states: BatchStateCache;
+  readonly #chunks: ChunkReader;
+  readonly #reports: ItemReports;
+  readonly #items: ItemRunner;
+  readonly #jobs: JobRunner;
+  readonly #stops: Stops;
+  readonly #begun = new Map<Item, InHand>();
+  readonly #context = new AsyncLocalStorage<InHand>();
+  #isLeaving = false;
 
   constructor(stage: FeederStage, world: World, plan: RunPlan) {
+    this.#stage = stage;
     this.#world = world;
     this.#plan = plan;
-    this.#answers = [...plan.answers];
-    this.#states = new BatchStates(stage.ledger);
-    const states = this.#states;
-    this.#process = createProcessor({
-      ledger: this.#ledger(stage.ledger),
-      states,
-      locator: new ItemLocator(stage.ledger, new ChunkReader(stage.ledger), states, ACCOUNT),
-      pacer: this.#pacer(),
-      host: HEALTHY,
-      client: this.#client(),
-      refreshCredentials: () => undefined,
-      policy: { attempts: ATTEMPTS, notFound: 'already-gone', baseMs: LONG_MS, capMs: LONG_MS },
-      owns: () => true,
+    const { ledger, redis } = stage;
+    const { keys } = ledger;
+    this.#states = new BatchStateCache(ledger);
+    this.#chunks = new ChunkReader(ledger);
+    this.#reports = new ItemReports({ redis, keys, tell: (event) => this.#hearTrouble(event) });
+    const { slots } = plan;
+    const parts = { redis, keys, world, reports: this.#reports, ...(slots !== undefined && { slots }) };
+    const turns: Turns = new Turns({ ...parts, onStill: () => this.#stops.look() });
+    this.#stops = new Stops(
+      () => this.#items.inHand,
+      () => turns.isStill,
+    );
+    this.#items = this.#openItems(turns);
+    this.#jobs = new JobRunner({
+      ledger,
+      chunks: this.#chunks,
+      states: this.#states,
+      resolver: new JobResolver(ledger, this.#chunks, this.#states, ACCOUNT),
+      items: this.#items,
+      owns: (instanceId) => (INSTANCES as readonly string[]).includes(instanceId),
       ownerOf: () => undefined,
-      random: () => 0.5,
-      tell: (event) => {
-        if (event.kind === 'defect') world.defects.push(event.error.message);
-      },
+      admits: () => this.#admits(),
+      onBlock: () => undefined,
+      tell: (event) => this.#hearTrouble(event),
     });
   }
 
   /** Begins, and resolves when it has ended or is stopped. @returns whether it is stopped */
-  async begin(run: () => Promise<unknown>, stopAt?: Point): Promise<boolean> {
-    const stopped = new Promise<boolean>((resolve) => {
-      this.#stopped = () => resolve(true);
-    });
-    this.#stopAt = stopAt;
-    this.#end = run();
-    return Promise.race([stopped, this.#end.then(() => false)]);
+  begin(run: () => Promise<unknown>, stops: StopPlan = []): Promise<boolean> {
+    return this.#stops.begin(run, stops);
   }
 
   /** Goes on to its end. */
   async goOn(): Promise<void> {
-    const go = this.#goOn;
-    this.#goOn = () => undefined;
-    go();
-    await this.#end;
+    // Word of a change has come meanwhile.
+    this.#states.forget();
+    await this.#stops.goOn();
+  }
+
+  /** Goes on as a process that leaves: nothing is called for any more, and nothing written. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    this.#reports.close();
+    await this.goOn();
   }
 
   /** What BullMQ's worker calls. */
   async work(job: BullJob, token?: string): Promise<void> {
-    this.#stopBefore(job, 'moveToDelayed');
-    this.#stopBefore(job, 'moveToWait');
-    // Locks end by hand only.
-    const extendLock = job.extendLock.bind(job);
-    Object.assign(job, { extendLock: (of: string) => extendLock(of, NEVER_MS) });
-    await this.#process(job, token);
-    await this.#reach('ended');
-  }
-
-  async #reach(point: Point): Promise<void> {
-    if (point !== this.#stopAt) return;
-    this.#stopAt = undefined;
-    const goesOn = new Promise<void>((resolve) => {
-      this.#goOn = resolve;
-    });
-    this.#stopped();
-    await goesOn;
-    // Word of a change has come meanwhile.
-    this.#states.forget();
-  }
-
-  #stopBefore(job: BullJob, move: 'moveToDelayed' | 'moveToWait'): void {
-    const moveIt = job[move].bind(job) as (...args: unknown[]) => Promise<unknown>;
-    Object.assign(job, {
-      [move]: async (...args: unknown[]) => {
-        await this.#reach('written');
-        return moveIt(...args);
-      },
-    });
-  }
-
-  #ledger(ledger: Ledger): Pick<Ledger, 'depart' | 'history' | 'settle'> {
-    return {
-      depart: (...call) => ledger.depart(...call),
-      history: (...call) => ledger.history(...call),
-      settle: async (settlement) => {
-        await this.#reach('settling');
-        return ledger.settle(settlement);
-      },
+    const moveToDelayed = job.moveToDelayed.bind(job);
+    const move: typeof moveToDelayed = async (...args) => {
+      await this.#stops.reachJob('written');
+      return moveToDelayed(...args);
     };
+    Object.assign(job, { moveToDelayed: move });
+    const isDirect = job.queueName === this.#stage.queues.direct.name;
+    await (isDirect ? this.#jobs.runDirect(job, token) : this.#jobs.runBlock(job, token));
+    await this.#stops.reachJob('ended');
   }
 
-  #pacer(): Pacer {
-    const world = this.#world;
-    let isProbe = false;
-    return {
-      take: async (_instanceId, _urgent, onNear) => {
-        await this.#reach('slot');
-        onNear?.();
-        isProbe = world.isHalted && this.#plan.grant === 'probe';
-        if (this.#plan.grant === 'closed') return { kind: 'closed' };
-        if (!world.isHalted || isProbe) return { kind: 'slot', notAfterMs: 0, probe: isProbe };
-        return { kind: 'halted', scope: 'account', code: 'Forbidden.RAM', message: '', retryInMs: LONG_MS };
-      },
-      throttled: () => Promise.resolve(),
-      halt: () => {
-        world.isHalted = true;
-        return Promise.resolve(true);
-      },
-      lift: () => {
-        if (isProbe) world.isHalted = false;
-        return Promise.resolve(isProbe);
-      },
-      probeAgain: () => {
-        world.probesAgain += 1;
-        return Promise.resolve();
-      },
+  /** Works on items taken from where they wait. */
+  async workClaims(claims: readonly Claim[]): Promise<void> {
+    const parts = { ledger: this.#stage.ledger, chunks: this.#chunks, states: this.#states };
+    const items = await Promise.all(claims.map(async (claim) => resolveClaim(parts, claim)));
+    await this.#items.runAll(items.flatMap((item) => (item === undefined ? [] : [this.#named(item)])));
+  }
+
+  /** So that a test knows whose claim it is. */
+  #named(item: Item): Item {
+    const { batch, n, run } = item;
+    const named: Run = run.kind === 'claim' ? { ...run, name: `${batch}-${n}-${this.id}` } : run;
+    return { ...item, run: named };
+  }
+
+  #openItems(turns: Turns): ItemRunner {
+    const inHand = (): InHand => {
+      const found = this.#context.getStore();
+      if (found === undefined) throw new Error('no item is in hand');
+      return found;
     };
+    const { grant } = this.#plan;
+    const isLeaving = (): boolean => this.#isLeaving;
+    const process = createProcessor({
+      pacer: new HandPacer({ world: this.#world, grant, turns, stops: this.#stops, inHand, isLeaving }),
+      host: HEALTHY,
+      client: this.#client(inHand),
+      refreshCredentials: () => undefined,
+      policy: { attempts: ATTEMPTS, notFound: 'already-gone', baseMs: LONG_MS, capMs: LONG_MS },
+      random: () => 0.5,
+      tell: (event) => event.kind === 'defect' && this.#world.defects.push(event.error.message),
+    });
+    return new ItemRunner(async (item) => this.#context.run(this.#inHand(item), () => process(item)), {
+      write: async (item, disposition) => {
+        await this.#stops.reach('settling', this.#inHand(item).index);
+        return turns.write(item, disposition);
+      },
+    });
   }
 
-  #client(): RevocationClient {
+  #inHand(item: Item): InHand {
+    const known = this.#begun.get(item);
+    if (known !== undefined) return known;
+    const { answers } = this.#plan;
+    const index = this.#begun.size;
+    const inHand = { item, index, answers: answers.slice(index % Math.max(1, answers.length)), wasUnused: false };
+    this.#begun.set(item, inHand);
+    this.#world.tell({ kind: 'begun', item });
+    return inHand;
+  }
+
+  #client(inHand: () => InHand): RevocationClient {
     return {
-      deleteDeviceCertificate: async (certificate) => {
-        await this.#reach('sent');
-        const answer = this.#world.call(certificate, this.#answers.shift() ?? 'honest');
-        await this.#reach('answered');
+      deleteDeviceCertificate: async () => {
+        const { item, index, answers } = inHand();
+        await this.#stops.reach('sent', index);
+        const answer = this.#world.call(item, answers.shift() ?? 'honest');
+        await this.#stops.reach('answered', index);
         return answer;
       },
     };
+  }
+
+  #admits(): 'all' | 'probe' | 'none' {
+    if (!this.#world.isHalted || this.#plan.isUnaware === true) return 'all';
+    return this.#plan.grant === 'probe' ? 'probe' : 'none';
+  }
+
+  #hearTrouble(event: { readonly kind: string; readonly error?: Error }): void {
+    if (event.kind === 'trouble') this.#world.defects.push(event.error?.message ?? '');
   }
 }

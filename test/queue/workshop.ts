@@ -15,13 +15,14 @@ import {
   type AccountWorker,
   type AccountWorkerOptions,
   type WorkerEvent,
-} from '../../src/queue/account-worker.ts';
+} from '../../src/queue/worker/account-worker.ts';
 import { JOB_NAME } from '../../src/queue/contract.ts';
-import { RevokeQueue } from '../../src/queue/revoke-queue.ts';
+import { AccountQueues, type Backlog } from '../../src/queue/queues.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import type { Fault } from '../../src/sandbox/fault-plan.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
-import { testRedis } from '../support/redis.ts';
+import { waitingCounts } from '../../src/ledger/waiting.ts';
+import { testRedis, type TestKeys, type TestRedis } from '../support/redis.ts';
 
 export const ACCOUNT = 'fleet';
 export const INSTANCE = 'post-cn-a';
@@ -40,6 +41,12 @@ export function certificates(count: number, instances: readonly string[] = [INST
   }));
 }
 
+/** Names on a server that the test has for itself. */
+export function keysOn({ options }: TestRedis): TestKeys {
+  const client = connect({ options }, 'producer', () => undefined);
+  return { options, prefix: '{certsweep}', client, cleanup: () => Promise.resolve(client.disconnect()) };
+}
+
 /** A worker that runs, and what it told. */
 export interface Running {
   readonly worker: AccountWorker;
@@ -48,20 +55,25 @@ export interface Running {
 
 /** One account's work on the real Redis and a sandbox endpoint. Every worker has connections of its own, as another process would. */
 export class Workshop {
-  readonly keys = testRedis();
-  readonly redis: Redis = connect({ options: this.keys.options }, 'worker', () => undefined);
-  readonly ledger = new Ledger(this.redis, this.keys.prefix);
-  readonly queue = new RevokeQueue(this.redis, this.keys.prefix, ACCOUNT);
+  readonly keys: TestKeys;
+  readonly redis: Redis;
+  readonly ledger: Ledger;
+  readonly queues: AccountQueues;
   readonly sandbox: Sandbox;
   readonly #running: { readonly worker: AccountWorker; readonly redis: Redis }[] = [];
 
-  constructor(sandbox: Sandbox) {
+  constructor(sandbox: Sandbox, keys: TestKeys) {
     this.sandbox = sandbox;
+    this.keys = keys;
+    this.redis = connect({ options: keys.options }, 'worker', () => undefined);
+    this.ledger = new Ledger(this.redis, keys.prefix);
+    this.queues = new AccountQueues(this.redis, keys.prefix, ACCOUNT);
   }
 
-  static async open(behaviour: Partial<SandboxOptions> = {}): Promise<Workshop> {
+  /** @param keys - of the run's shared Redis when not given */
+  static async open(behaviour: Partial<SandboxOptions> = {}, keys: TestKeys = testRedis()): Promise<Workshop> {
     const accounts = [{ ...KEY, instances: [INSTANCE, OTHER_INSTANCE] }];
-    return new Workshop(await startSandbox({ accounts, registry: 'open', enforce: false, ...behaviour }));
+    return new Workshop(await startSandbox({ accounts, registry: 'open', enforce: false, ...behaviour }), keys);
   }
 
   faults(...faults: Fault[]): void {
@@ -109,7 +121,7 @@ export class Workshop {
 
   /** Adds a job as another producer would. */
   async addJob(data: unknown, options: JobsOptions = {}): Promise<string> {
-    const job = await this.queue.bull.add(JOB_NAME, data, { removeOnComplete: true, ...options });
+    const job = await this.queues.direct.add(JOB_NAME, data, { removeOnComplete: true, ...options });
     return job.id ?? '';
   }
 
@@ -150,17 +162,29 @@ export class Workshop {
 
   async close(): Promise<void> {
     await this.stop();
-    await this.queue.close();
+    await this.queues.close();
     await this.sandbox.close();
     this.redis.disconnect();
     await this.keys.cleanup();
   }
 }
 
-/** Waits until no job is left in the queue: a job outlives its item's settle by a moment. */
+/** Has the whole batch fed at once, as after an operator's look. */
+export async function withoutRamp(shop: Pick<Workshop, 'ledger'>, batch: string): Promise<string> {
+  for (const event of ['pause', 'resume'] as const) await shop.ledger.change(batch, event);
+  return batch;
+}
+
+const EMPTY: Backlog = { blocks: { urgent: 0, bulk: 0 }, direct: 0, delayed: 0, active: 0, failed: 0 };
+
+/** Waits until no job is left in the queues, and no item waits: a job outlives its items' end by a moment. */
 export async function expectEmptied(shop: Workshop): Promise<void> {
+  const instances = [INSTANCE, OTHER_INSTANCE];
   await vi.waitFor(
-    async () => expect(await shop.queue.backlog()).toEqual({ ready: 0, urgent: 0, delayed: 0, active: 0, failed: 0 }),
+    async () => {
+      expect(await shop.queues.backlog()).toEqual(EMPTY);
+      expect(await waitingCounts(shop.redis, shop.ledger.keys, instances)).toEqual([0, 0]);
+    },
     { timeout: WITHIN_MS, interval: 20 },
   );
 }

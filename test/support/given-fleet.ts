@@ -7,7 +7,7 @@ import { Ledger } from '../../src/ledger/ledger.ts';
 import { Plan, type Activated } from '../../src/ledger/plan.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { createMqttClient } from '../../src/mqtt/client.ts';
-import { startAccountWorker, type AccountWorker } from '../../src/queue/account-worker.ts';
+import { startAccountWorker, type AccountWorker } from '../../src/queue/worker/account-worker.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { batchStatus, type BatchDetail } from '../../src/app/overview.ts';
 import { loadConfig } from '../../src/runtime/config/load-config.ts';

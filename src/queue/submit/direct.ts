@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Priority } from '../../ledger/batch-record.ts';
-import { BeingCancelled, type Ledger } from '../../ledger/ledger.ts';
+import { BeingCancelled, directBatchOf, type Ledger } from '../../ledger/ledger.ts';
 import { fateOf } from '../../runtime/redis/fate.ts';
-import { standingBatchOf } from '../item.ts';
-import type { RevokeQueue } from '../revoke-queue.ts';
+import type { AccountQueues } from '../queues.ts';
 
 /** `accepted`: it is in the ledger, `isNew` unless it was pending there already. `unknown`: Redis did not answer, it may be there. */
 export type DirectSubmitted =
@@ -14,17 +13,17 @@ export type DirectSubmitted =
 
 /**
  * Hands one certificate to the account's direct batch and its queue. A certificate that is pending there already is not taken twice.
- * The ledger comes first: where the job is not added, since the process died or Redis did not answer, the feeder adds it.
+ * The ledger comes first: where the job is not added, since the process died or Redis did not answer, the feeder has it wait, and it goes on so.
  * @throws Redis' error when it was certainly not taken, and BeingCancelled
  */
 export async function submitDirect(
   { redis, ledger }: { readonly redis: Redis; readonly ledger: Ledger },
-  queue: RevokeQueue,
+  queues: AccountQueues,
   account: string,
   certificate: Certificate,
   priority: Priority,
 ): Promise<DirectSubmitted> {
-  const batch = standingBatchOf(account);
+  const batch = directBatchOf(account);
   const key = keyOf(certificate);
   const fate = await fateOf(redis, () => ledger.adopt(batch, key, certificate).catch(cancelled));
   if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
@@ -32,7 +31,7 @@ export async function submitDirect(
   if (fate.reply instanceof BeingCancelled) throw fate.reply;
   const { n, isNew } = fate.reply;
   // From here on it will be revoked, whatever becomes of the job.
-  if (isNew) await queue.feed([{ batch, n, certificate, key }], priority).catch(() => undefined);
+  if (isNew) await queues.addDirect({ batch, n, certificate, key }, priority).catch(() => undefined);
   return { kind: 'accepted', batch, isNew };
 }
 

@@ -45,6 +45,11 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_ACCOUNT_QPS', steps: [...ACCOUNT, 'limits', 'qps'], read: asNumber },
 ];
 
+/** The variable of each key that has one, for the documents: `accounts.default` stands for any account there. */
+export function variablesByKey(): ReadonlyMap<string, string> {
+  return new Map(VARIABLES.map(({ name, steps }) => [steps.join('.'), name]));
+}
+
 /** What the environment made of a document. */
 export interface Merged {
   readonly faults: readonly ConfigFault[];

@@ -1,8 +1,10 @@
 import { expect, it, vi } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { readHalts } from '../../../src/limiter/halt-store.ts';
-import { KEY_PREFIX } from '../../../src/queue/contract.ts';
-import { RevokeQueue } from '../../../src/queue/revoke-queue.ts';
+import { Ledger } from '../../../src/ledger/ledger.ts';
+import { areWaiting } from '../../../src/ledger/waiting.ts';
+import { readHalts } from '../../../src/limiter/halts/halt-store.ts';
+import { blockRange, KEY_PREFIX } from '../../../src/queue/contract.ts';
+import { AccountQueues } from '../../../src/queue/queues.ts';
 import { generateCertificates } from '../../../src/sandbox/generate.ts';
 import type { JournaledCall } from '../../../src/sandbox/journal.ts';
 import { expectEffects, expectNothingLost, expectSecrecy } from '../../support/oracles.ts';
@@ -64,7 +66,7 @@ it('each code of the table that stops an account or an instance: hardly a call u
       }),
     });
     await expectAllHalted(rig);
-    await expectNothingInHand(rig);
+    await expectNothingInHand(rig, batch, items);
 
     const halted = await rig.calls();
     const deleted = new Set(halted.flatMap(({ deviceSn, deleted: isDeleted }) => (isDeleted ? [deviceSn] : [])));
@@ -102,12 +104,22 @@ async function expectAllHalted(rig: Rig): Promise<void> {
   );
 }
 
-/** Every item that is not settled waits for the end of a halt; none was lost. */
-async function expectNothingInHand(rig: Rig): Promise<void> {
-  const queues = STRICKEN.map(({ account }) => new RevokeQueue(rig.direct, KEY_PREFIX, account));
+/** Every item that is not settled waits for the end of a halt, by itself or in a block that nobody takes; none was lost. */
+async function expectNothingInHand(rig: Rig, batch: string, items: readonly Certificate[]): Promise<void> {
+  const ledger = new Ledger(rig.direct, KEY_PREFIX);
+  const queues = STRICKEN.map(({ account }) => new AccountQueues(rig.direct, KEY_PREFIX, account));
   await vi.waitFor(
     async () => {
-      for (const queue of queues) expect(await queue.backlog()).toMatchObject({ ready: 0, active: 0, failed: 0 });
+      for (const queue of queues) expect(await queue.backlog()).toMatchObject({ direct: 0, active: 0, failed: 0 });
+      const ids = (await Promise.all(queues.map((queue) => queue.blockIds()))).flat();
+      const isSettled = await ledger.settledOfChunk(batch, 0);
+      const open = items.flatMap(({ instanceId }, n) => (isSettled(n) ? [] : [{ n, instanceId }]));
+      const isWaiting = await areWaiting(rig.direct, ledger.keys, batch, open);
+      const inBlock = open.map(({ n, instanceId }) => {
+        const ranges = ids.flatMap((id) => blockRange(id, batch, instanceId) ?? []);
+        return ranges.filter(({ from, to }) => n >= from && n < to).length;
+      });
+      expect(open.filter((_, at) => !(isWaiting[at] ?? false) && inBlock[at] !== 1)).toEqual([]);
     },
     { timeout: HALTED_WITHIN_MS, interval: 200 },
   );

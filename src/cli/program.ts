@@ -1,0 +1,36 @@
+import { Command } from 'commander';
+import { VERSION } from '../runtime/version.ts';
+import { addBatchCommands } from './batch.ts';
+import { addDead } from './dead.ts';
+import { addDemo } from './demo/demo.ts';
+import { addDoctor } from './doctor.ts';
+import { addReport } from './report.ts';
+import { addSandbox } from './sandbox.ts';
+import { addStatus } from './status.ts';
+import { addSubmit } from './submit.ts';
+import { addWorker } from './worker.ts';
+
+/** The command line with all its commands, not yet parsed. The check of the documents parses their examples with it. */
+export function createProgram(): Command {
+  const program = new Command('certsweep')
+    .description('Revokes device certificates of ApsaraMQ for MQTT in bulk, never over a quota.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .showHelpAfterError('(certsweep --help shows what there is)')
+    .exitOverride();
+  for (const add of [
+    addSubmit,
+    addWorker,
+    addStatus,
+    addReport,
+    addDead,
+    addBatchCommands,
+    addDoctor,
+    addSandbox,
+    addDemo,
+  ]) {
+    add(program);
+  }
+  return program;
+}

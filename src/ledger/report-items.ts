@@ -1,0 +1,86 @@
+import type { Redis } from 'ioredis';
+import type { Outcome } from '../core/batch.ts';
+import type { Attempt } from '../core/decide.ts';
+import { script } from '../runtime/redis/script.ts';
+import { runName, type Run } from './call-notes.ts';
+import { REPORT_ITEMS } from './item-scripts.lua.ts';
+import type { LedgerKeys } from './keys.ts';
+
+/** What became of an item. `isUncalled`: the run has made no call for it, so nothing that it says rests on one. */
+export type ItemEnd =
+  | {
+      readonly kind: 'settle';
+      readonly outcome: Outcome;
+      /** The API's code, or one of ours in lower case; empty when there was no call. */
+      readonly code: string;
+      readonly requestId: string;
+      readonly attempt: Attempt;
+      readonly isUncalled: boolean;
+      /** `revoked` because the certificate was no longer there after a lost answer. */
+      readonly byAbsence?: boolean;
+      /** With `dead`: JSON of the letter but for what the ledger adds, without its closing brace. */
+      readonly letter?: string;
+    }
+  /** It leaves its job, and waits for so long. `attempt` only where the run has called. */
+  | { readonly kind: 'wait'; readonly delayMs: number; readonly attempt?: Attempt }
+  /** It stays with its job, which another run takes up. `attempt` only where the run has called. */
+  | { readonly kind: 'release'; readonly attempt?: Attempt };
+
+export interface ItemReport {
+  readonly n: number;
+  readonly instanceId: string;
+  readonly run: Run;
+  /** What a direct item was adopted under. */
+  readonly key?: string;
+  readonly end: ItemEnd;
+}
+
+/**
+ * `settled`; `already`: another run has settled it, nothing changed; `unknown`: no such item; `overtaken`: another run has called for it, nothing
+ * changed; `waiting`, `released`: as asked.
+ */
+export type Reported = 'settled' | 'already' | 'unknown' | 'overtaken' | 'waiting' | 'released';
+
+const reportScript = script<string[]>(REPORT_ITEMS);
+
+/**
+ * Tells the ledger what became of some items of one batch, in one step. A second time changes nothing, and of what the first has settled gets the same
+ * answer, so a report whose reply was lost can be made again.
+ */
+export async function reportItems(
+  redis: Redis,
+  keys: LedgerKeys,
+  batch: string,
+  reports: readonly ItemReport[],
+): Promise<{ readonly replies: readonly Reported[]; readonly isDrained: boolean }> {
+  const instances = [...new Set(reports.map(({ instanceId }) => instanceId))];
+  const of = keys.of(batch);
+  const about = [of.record, keys.active, keys.fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.attempts];
+  const rows = reports.map((report) => rowOf(report, instances.indexOf(report.instanceId) + 1));
+  const replies = await reportScript(
+    redis,
+    [...about, of.history, ...instances.map((instanceId) => keys.waiting(instanceId))],
+    [batch, JSON.stringify(rows)],
+  );
+  return { replies: replies.slice(0, -1) as Reported[], isDrained: replies.at(-1) === 'drained' };
+}
+
+function rowOf({ n, run, key, end }: ItemReport, waiting: number): object {
+  const base = { n, run: runName(run), waiting, ...(run.kind === 'claim' && { score: run.score }), kind: end.kind };
+  switch (end.kind) {
+    case 'settle': {
+      const { outcome, code, requestId, attempt, isUncalled, byAbsence, letter } = end;
+      const how = { outcome, code, requestId, calls: attempt.calls, isUncalled, unknown: attempt.effectUnknown };
+      return { ...base, ...how, ...(byAbsence === true && { absence: true }), letter, key };
+    }
+    case 'wait':
+      return { ...base, delayMs: Math.ceil(end.delayMs), ...attemptRow(end.attempt) };
+    case 'release':
+      return { ...base, ...attemptRow(end.attempt) };
+  }
+}
+
+function attemptRow(attempt: Attempt | undefined): object {
+  if (attempt === undefined) return { isUncalled: true };
+  return { failures: attempt.failures, calls: attempt.calls, unknown: attempt.effectUnknown };
+}

@@ -1,0 +1,81 @@
+import type { Grant } from '../contract.ts';
+import type { HaltsSeen } from './halt-store.ts';
+
+export type Halted = Extract<Grant<never>, { kind: 'halted' }>;
+
+/** What a process may do for an instance, as far as it knows. */
+export type HaltJudgement = { readonly kind: 'go' } | { readonly kind: 'probe-due' } | Halted;
+
+/** Nobody asks again sooner, milliseconds. */
+export const SHORTEST_RETRY_MS = 250;
+
+interface Mark {
+  readonly code: string;
+  readonly message: string;
+  /** On the clock of `performance.now()`. */
+  probeAtMs: number;
+}
+
+/** A process' knowledge of its account's halts, so that judging a caller takes no Redis command. */
+export class HaltView {
+  readonly #probeIntervalMs: number;
+  #account: Mark | undefined;
+  #instances = new Map<string, Mark>();
+
+  constructor(probeIntervalMs: number) {
+    this.#probeIntervalMs = probeIntervalMs;
+  }
+
+  get isAccountHalted(): boolean {
+    return this.#account !== undefined;
+  }
+
+  get any(): boolean {
+    return this.#account !== undefined || this.#instances.size > 0;
+  }
+
+  /** Takes over what Redis knows. */
+  learn(seen: HaltsSeen, nowMs: number): void {
+    this.#account = undefined;
+    this.#instances = new Map();
+    for (const { instanceId, code, message, nextProbeAt } of seen.halts) {
+      // One further off than an interval was set before Redis' clock went back.
+      const probeAtMs = nowMs + Math.min(nextProbeAt - seen.nowMs, this.#probeIntervalMs);
+      const mark = { code, message, probeAtMs };
+      if (instanceId === undefined) this.#account = mark;
+      else this.#instances.set(instanceId, mark);
+    }
+  }
+
+  judge(instanceId: string, nowMs: number): HaltJudgement {
+    const instance = this.#instances.get(instanceId);
+    const mark = this.#account ?? instance;
+    if (mark === undefined) return { kind: 'go' };
+    const probeInMs = Math.max(mark.probeAtMs, instance?.probeAtMs ?? 0) - nowMs;
+    if (probeInMs <= 0) return { kind: 'probe-due' };
+    return {
+      kind: 'halted',
+      scope: mark === this.#account ? 'account' : 'instance',
+      code: mark.code,
+      message: mark.message,
+      retryInMs: Math.max(SHORTEST_RETRY_MS, Math.ceil(probeInMs)),
+    };
+  }
+
+  /** What a caller who waits is told when the instance is halted. */
+  refusal(instanceId: string, nowMs: number): Halted | undefined {
+    const judgement = this.judge(instanceId, nowMs);
+    if (judgement.kind === 'halted') return judgement;
+    if (judgement.kind === 'go') return undefined;
+    // A probe is due: whoever asks again will be given it.
+    this.setProbe(instanceId, nowMs + SHORTEST_RETRY_MS);
+    return this.refusal(instanceId, nowMs);
+  }
+
+  /** Nobody of this process asks for a probe of the instance before; whoever asks then does. */
+  setProbe(instanceId: string, probeAtMs: number): void {
+    for (const mark of [this.#account, this.#instances.get(instanceId)]) {
+      if (mark !== undefined) mark.probeAtMs = probeAtMs;
+    }
+  }
+}

@@ -1,0 +1,259 @@
+import { mostInHand, PULSE_MS } from '../../core/pace.ts';
+import type { CallNotes, CallRequest } from '../contract.ts';
+import type { NoticeBoard } from '../notice-board.ts';
+import type { PaceStore, Reservation, Slot } from './pace-store.ts';
+import { PulseLoop } from './pulse-loop.ts';
+import { SlotAppetite, SlotCredit } from './slot-credit.ts';
+import { SlotBuffer, type Placed } from './slot-buffer.ts';
+import { WaitQueue, type Rank } from './wait-queue.ts';
+
+/** One who waits for a slot. */
+export interface Caller<Call> {
+  readonly request: CallRequest<Call>;
+  readonly rank: Rank;
+}
+
+/** What the queue needs, and whom it tells. */
+export interface SlotQueueParts<Call, Verdict, Waiting extends Caller<Call>> {
+  readonly pace: PaceStore;
+  readonly notes: CallNotes<Call, Verdict & { readonly kind: string }>;
+  readonly notices: NoticeBoard;
+  /** The process' own pace, calls a second. */
+  readonly qps: number;
+  /** Why Redis cannot be asked now; undefined where it can. */
+  readonly away: () => string | undefined;
+  readonly onPulse: () => void;
+  readonly onTrouble: (reason: unknown) => void;
+  /** What a pulse heard beside slots; resolves when those who must not call are out of the queue. */
+  readonly hear: (signals: number, halted: boolean) => Promise<void>;
+  /** The caller's slot has come. @param verdict - undefined where nothing is noted of the call */
+  readonly grant: (caller: Waiting, slot: Slot, verdict: Verdict | undefined) => void;
+  /** By the notes, the caller must not call. */
+  readonly refuse: (caller: Waiting, verdict: Verdict) => void;
+}
+
+/** So long before the last slot in hand the next ones are asked for: what an answer takes on a busy machine. */
+const LEAD_MS = 8;
+/** Between two tries while Redis is unreachable or refuses. */
+const RETRY_MS = 250;
+/** Waiting calls that are looked at in one pulse after something changed: all that a process has, and less than Redis' Lua can unpack. */
+const MOST_LOOKED_AT = 2_000;
+
+/** Callers who wait, pulses that fetch slots for them, and the slots in hand: who waits is in exactly one of the three. */
+export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
+  readonly #parts: SlotQueueParts<Call, Verdict, Waiting>;
+  readonly #queue = new WaitQueue<Waiting>();
+  readonly #inHand = new SlotBuffer<Waiting>(() => this.#serve());
+  readonly #verdicts = new WeakMap<Waiting, Verdict>();
+  readonly #pulses: PulseLoop;
+  readonly #credit: SlotCredit;
+  readonly #appetite = new SlotAppetite();
+  /** Calls that were noted and have certainly not been made. */
+  #back: Call[] = [];
+  /** Counts losses of the connection: what was reserved before one is void. */
+  #losses = 0;
+  /** Callers that a pulse has with it, until it ends. */
+  #asking: readonly Waiting[] = [];
+  #pulsing: Promise<number> = Promise.resolve(0);
+  #mustLookAtAll = false;
+  #isClosed = false;
+
+  constructor(parts: SlotQueueParts<Call, Verdict, Waiting>) {
+    this.#parts = parts;
+    this.#credit = new SlotCredit(parts.qps);
+    this.#pulses = new PulseLoop(
+      () => this.#wanted > 0 || this.#mustLookAtAll,
+      () => (this.#pulsing = this.#pulse()),
+    );
+  }
+
+  get size(): number {
+    return this.#queue.size + this.#inHand.size + this.#asking.length;
+  }
+
+  /** Resolves when the pulse that is under way has ended. */
+  get pulsing(): Promise<unknown> {
+    return this.#pulsing;
+  }
+
+  push(caller: Waiting): void {
+    this.#queue.push(caller);
+    this.#pulses.start();
+  }
+
+  /** Takes out all who are not to probe and of whom it holds. */
+  takeIf(is: (caller: Waiting) => boolean): Waiting[] {
+    this.#putBack(this.#inHand.takeIf((caller) => caller.rank !== 'probe' && is(caller)));
+    return this.#queue.takeIf(is);
+  }
+
+  /** They had been taken out. */
+  putBack(callers: readonly Waiting[]): void {
+    this.#queue.putBack(callers);
+  }
+
+  /** Those who wait hear with the next pulse what the notes say of their calls, also where there is no slot for them. */
+  lookAtAll(): void {
+    this.#mustLookAtAll = this.#queue.size + this.#asking.length > 0;
+    this.#pulses.start();
+    this.#pulses.wake();
+  }
+
+  /** The slots in hand are void; their callers wait for others. */
+  dropSlots(): void {
+    this.#putBack(this.#inHand.clear());
+    this.#pulses.start();
+  }
+
+  /** The connection is lost, and with it what was reserved over it. */
+  lose(): void {
+    this.#losses += 1;
+    this.dropSlots();
+  }
+
+  wake(): void {
+    this.#pulses.wake();
+  }
+
+  /** No slot is given any more. @returns those who wait, but for those that a pulse has with it */
+  close(): Waiting[] {
+    this.#isClosed = true;
+    this.#pulses.stop();
+    return [...this.#inHand.clear().map(({ caller }) => caller), ...this.#queue.take(Number.POSITIVE_INFINITY)];
+  }
+
+  /** After `close`: those that the last pulse had with it. */
+  rest(): Waiting[] {
+    return [...this.#asking, ...this.#queue.take(Number.POSITIVE_INFINITY)];
+  }
+
+  get #wanted(): number {
+    return this.#isClosed ? 0 : this.#queue.size;
+  }
+
+  /** Lets those go whose slots have come; those whose slots ended unused wait for others. */
+  #serve(): void {
+    const nowMs = performance.now();
+    const ended = this.#inHand.takeVoid(nowMs);
+    this.#appetite.ended(ended.length);
+    this.#putBack(ended);
+    const due = this.#inHand.takeDue(nowMs);
+    this.#appetite.used(due.length);
+    for (const { caller, slot } of due) this.#parts.grant(caller, slot, this.#verdicts.get(caller));
+    this.#inHand.arm(nowMs);
+    this.#pulses.start();
+  }
+
+  /** One pulse; answers with how long the next can wait. */
+  async #pulse(): Promise<number> {
+    const { pace, notes, away, onPulse, onTrouble } = this.#parts;
+    const isLook = this.#mustLookAtAll;
+    const nowMs = performance.now();
+    const room = mostInHand(this.#parts.qps) - this.#inHand.early(nowMs);
+    const wanted = Math.min(this.#wanted, this.#credit.at(nowMs), this.#appetite.next(), room);
+    if (wanted <= 0 && !isLook) return Math.max(this.#untilNeededMs(), this.#credit.waitMs);
+    const why = away();
+    if (why !== undefined) {
+      onTrouble(why);
+      return RETRY_MS;
+    }
+    this.#mustLookAtAll = false;
+    const callers = this.#queue.take(isLook ? MOST_LOOKED_AT : wanted);
+    const calls = callers.map(({ request }) => request.call);
+    const back = this.#back.splice(0);
+    this.#asking = callers;
+    const losses = this.#losses;
+    try {
+      const probes = callers.filter(({ rank }) => rank === 'probe').length;
+      const asked = pace.reserve({ count: Math.max(0, wanted), probes, notes: notes.request(calls, back) });
+      onPulse();
+      return await this.#place(callers, await asked, losses);
+    } catch (error) {
+      // Whether they were noted is not known.
+      this.#back.push(...back, ...calls.filter((call) => call !== undefined));
+      this.#queue.putBack(callers);
+      this.#mustLookAtAll ||= isLook;
+      onTrouble(error);
+      return RETRY_MS;
+    } finally {
+      this.#asking = [];
+    }
+  }
+
+  async #place(callers: readonly Waiting[], reservation: Reservation, losses: number): Promise<number> {
+    const { slots, signals, halted, roundTripMs, waitMs } = reservation;
+    const { notices, hear, onTrouble } = this.#parts;
+    this.#credit.spend(slots.length);
+    notices.post({
+      kind: 'reservation-late',
+      count: slots.filter(({ slot }) => slot === undefined).length,
+      roundTripMs,
+    });
+    const isVoid = losses !== this.#losses || this.#isClosed;
+    const placed = this.#placed(callers, reservation, isVoid);
+    const gone = new Set([...placed.map(({ caller }) => caller), ...this.#refused(callers, reservation.verdicts)]);
+    this.#queue.putBack(callers.filter((caller) => !gone.has(caller)));
+    this.#inHand.put(placed);
+    this.#asking = [];
+    // Before any of them goes: a slot may be for someone who was stopped meanwhile.
+    try {
+      await hear(signals, halted);
+    } catch (error) {
+      // Who was stopped is not known.
+      this.#putBack(this.#inHand.clear());
+      onTrouble(error);
+      return RETRY_MS;
+    }
+    if (this.#isClosed) this.#queue.putBack(this.#inHand.clear().map(({ caller }) => caller));
+    else this.#serve();
+    if (losses !== this.#losses) return 0;
+    // Where others took all, a pulse at another moment finds its share.
+    return slots.length > 0 ? Math.max(waitMs, this.#untilNeededMs()) : waitMs + Math.random() * PULSE_MS;
+  }
+
+  /** Before the last slot in hand comes, the next ones are to be there: processes that share a pace pulse in turns, each for many slots. */
+  #untilNeededMs(): number {
+    const lastFromMs = this.#inHand.lastFromMs;
+    return lastFromMs === undefined ? 0 : Math.max(0, lastFromMs - performance.now() - LEAD_MS);
+  }
+
+  /** Those with a slot that can be used; the notes of the others are to be taken back. */
+  #placed(
+    callers: readonly Waiting[],
+    { slots, verdicts, claimEndMs }: Reservation,
+    isVoid: boolean,
+  ): Placed<Waiting>[] {
+    const { notes } = this.#parts;
+    const placed: Placed<Waiting>[] = [];
+    for (const { call: at, slot } of slots) {
+      const caller = callers[at];
+      if (caller === undefined) continue;
+      const { call } = caller.request;
+      if (call !== undefined) {
+        notes.noted(call, claimEndMs);
+        this.#verdicts.set(caller, notes.read(verdicts[at] ?? ''));
+      }
+      if (slot !== undefined && !isVoid) placed.push({ caller, slot });
+      else if (call !== undefined) this.#back.push(call);
+    }
+    return placed;
+  }
+
+  #refused(callers: readonly Waiting[], verdicts: readonly string[]): Waiting[] {
+    const { notes, refuse } = this.#parts;
+    return callers.filter((caller, at) => {
+      const text = verdicts[at] ?? 'go';
+      if (caller.request.call === undefined || text.startsWith('go')) return false;
+      refuse(caller, notes.read(text));
+      return true;
+    });
+  }
+
+  #putBack(placed: readonly Placed<Waiting>[]): void {
+    if (placed.length === 0) return;
+    this.#parts.notices.post({ kind: 'slots-void', count: placed.length });
+    const callers = placed.map(({ caller }) => caller);
+    this.#back.push(...callers.flatMap(({ request: { call } }) => (call === undefined ? [] : [call])));
+    this.#queue.putBack(callers);
+  }
+}

@@ -1,0 +1,91 @@
+import type { Redis } from 'ioredis';
+import type { Certificate } from '../../core/certificate.ts';
+import type { Batch } from '../../ledger/batch-record.ts';
+import type { ChunkReader } from '../../ledger/chunk-reader.ts';
+import { CHUNK_ITEMS, chunkOf, nextChunk } from '../../ledger/chunk.ts';
+import type { Lane, Ledger } from '../../ledger/ledger.ts';
+import type { Block } from '../contract.ts';
+import type { AccountQueues } from '../queues.ts';
+
+export interface FeedSource {
+  readonly redis: Redis;
+  readonly ledger: Ledger;
+  readonly chunks: ChunkReader;
+  readonly queues: AccountQueues;
+}
+
+/** An item of a batch that has not ended. */
+export interface OpenItem {
+  readonly n: number;
+  readonly certificate: Certificate;
+  /** A direct item: what it was adopted under. */
+  readonly key?: string;
+}
+
+/** A lane's next items, of one chunk. */
+export interface LanePage {
+  /** Those that are not settled; none where Redis lacks the chunk. */
+  readonly items?: readonly OpenItem[];
+  /** The runs of them that one job stands for. */
+  readonly blocks: readonly Block[];
+  /** All of them, also those that were settled although nobody has noted that they were fed. */
+  readonly count: number;
+  /** The cursor behind them. */
+  readonly next: number;
+}
+
+/** Items in a block: few enough to be in one process' hands at once, and so many that what a job costs is little for each. */
+export const BLOCK_ITEMS = 50;
+
+/** @returns undefined behind the lane's last chunk */
+export async function lanePage(
+  { chunks, ledger }: Pick<FeedSource, 'chunks' | 'ledger'>,
+  batch: Batch,
+  lane: Lane,
+  cursor: number,
+  atMost: number,
+): Promise<LanePage | undefined> {
+  const chunk = nextChunk(lane.chunks, chunkOf(cursor));
+  if (chunk === undefined) return undefined;
+  const [certificates, isSettled] = await Promise.all([
+    chunks.chunk(batch.id, chunk),
+    ledger.settledOfChunk(batch.id, chunk),
+  ]);
+  const first = chunk * CHUNK_ITEMS;
+  if (certificates === undefined) return { blocks: [], count: 0, next: first + CHUNK_ITEMS };
+  const items: OpenItem[] = [];
+  const blocks: Block[] = [];
+  const { instanceId } = lane;
+  let count = 0;
+  let position = Math.max(0, cursor - first);
+  let from = first + position;
+  let inBlock = 0;
+  let open = 0;
+  const cut = (to: number): void => {
+    if (open > 0) blocks.push({ batch: batch.id, instanceId, from, to });
+    from = to;
+    inBlock = 0;
+    open = 0;
+  };
+  for (; position < certificates.length && count < atMost; position += 1) {
+    const certificate = certificates[position];
+    if (certificate?.instanceId !== instanceId) continue;
+    count += 1;
+    inBlock += 1;
+    if (!isSettled(position)) {
+      open += 1;
+      items.push({ n: first + position, certificate });
+    }
+    if (inBlock === BLOCK_ITEMS) cut(first + position + 1);
+  }
+  cut(first + position);
+  const next = position >= certificates.length ? first + CHUNK_ITEMS : first + position;
+  return { items, blocks, count, next };
+}
+
+/** What stops the feeding of a batch whose chunk is not there, for the operator. */
+export function chunkMissing(batch: string, chunk: number): Error {
+  return new Error(
+    `batch ${batch} lacks its chunk ${chunk}: cancel it and submit its manifest again, what is done is not done twice`,
+  );
+}

@@ -1,0 +1,241 @@
+import { codeOf, requestIdOf, type Answer } from '../../core/answer.ts';
+import { backoffMs, type BackoffPolicy } from '../../core/backoff.ts';
+import type { Certificate } from '../../core/certificate.ts';
+import {
+  decide,
+  FIRST_ATTEMPT,
+  provesAccess,
+  recordAttempt,
+  type Attempt,
+  type DecidePolicy,
+  type HaltScope,
+  type Verdict,
+} from '../../core/decide.ts';
+import type { CallToNote, CallVerdict } from '../../ledger/call-notes.ts';
+import type { CallReport, Limiter, SlotGrant } from '../../limiter/contract.ts';
+import type { HostWatch } from './host-watch.ts';
+import type { Disposition, Item } from './item.ts';
+import { KeyRenewal } from './key-renewal.ts';
+
+/** The part of the limiter that the processor uses. */
+export type Pacer = Pick<Limiter<CallToNote, CallVerdict>, 'take'>;
+
+export interface RevocationClient {
+  deleteDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
+}
+
+/** Everything the processor tells, one event each. */
+export type ProcessorEvent =
+  | {
+      readonly kind: 'answer';
+      readonly item: Item;
+      readonly attempt: Attempt;
+      readonly answer: Answer;
+      readonly verdict: Verdict;
+      readonly tookMs: number;
+    }
+  | {
+      readonly kind: 'halted';
+      readonly scope: HaltScope;
+      readonly instanceId: string;
+      readonly code: string;
+      readonly message: string;
+    }
+  | { readonly kind: 'lifted'; readonly instanceId: string }
+  | { readonly kind: 'defect'; readonly item: Item; readonly error: Error };
+
+export interface ProcessorParts {
+  readonly pacer: Pacer;
+  readonly host: Pick<HostWatch, 'admit' | 'isHalted' | 'hear' | 'mayEndDead' | 'keeps'>;
+  readonly client: RevocationClient;
+  /** Calls that begin after it are signed with fresh credentials. */
+  readonly refreshCredentials: () => void;
+  readonly policy: DecidePolicy & BackoffPolicy;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly tell: (event: ProcessorEvent) => void;
+}
+
+/** How long an item of a paused batch waits before it is looked at again. */
+const PAUSED_MS = 5_000;
+const DEFECT_MS = 2_000;
+/** Before an item is tried again whose token was refused, though it works for others. */
+const TOKEN_MS = 2_000;
+/** Before an item is tried again that could only end dead, while the endpoint judges nothing. */
+const UNJUDGED_MS = 2_000;
+/** The least time before a throttled item is tried again. */
+const THROTTLED_MS = 500;
+
+/** What lies behind an item and what comes next, while the process has it. `attempt` only after a call of this run. */
+interface Course {
+  attempt?: Attempt;
+}
+
+/**
+ * What a worker does with an item. It reads as the list in the design: admit, slot, call, decide, and then a disposition as data. It throws nothing.
+ */
+export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<Disposition> {
+  const { pacer, host, client, policy, random, tell } = parts;
+  const renewal = new KeyRenewal(parts.refreshCredentials);
+
+  return async (item) => {
+    const course: Course = {};
+    try {
+      return await run(item, course);
+    } catch (error) {
+      return recover(item, course, error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+
+  async function run(item: Item, course: Course): Promise<Disposition> {
+    const { instanceId } = item.certificate;
+    for (;;) {
+      const admitted = host.admit();
+      if (admitted === 'halted') return released(course);
+      const grant = await pacer.take({ instanceId, isUrgent: item.isUrgent, call: callOf(item, course) });
+      switch (grant.kind) {
+        case 'closed':
+          return released(course);
+        case 'halted':
+          return snoozed(course, grant.retryInMs);
+        case 'refused':
+          return refused(course, grant.verdict);
+        case 'slot': {
+          if (host.isHalted && admitted !== 'probe') {
+            await grant.report({ kind: 'void' });
+            return released(course);
+          }
+          const next = await call(item, course, grant);
+          if (next !== 'again') return next;
+        }
+      }
+    }
+  }
+
+  async function call(item: Item, course: Course, grant: SlotGrant<CallVerdict>): Promise<Disposition | 'again'> {
+    const { instanceId } = item.certificate;
+    const noted = grant.verdict?.kind === 'go' ? grant.verdict.attempt : FIRST_ATTEMPT;
+    const before = course.attempt ?? noted;
+    const sentMs = performance.now();
+    course.attempt = { ...before, effectUnknown: true };
+    const answer = await client.deleteDeviceCertificate(item.certificate, grant.notAfterMs);
+    const answeredMs = performance.now();
+    const verdict = decide(answer, before, policy, renewal.hear(answer, sentMs, answeredMs));
+    const attempt = recordAttempt(before, answer, verdict);
+    course.attempt = attempt;
+    host.hear(answer, sentMs);
+    if (answer.kind !== 'not-sent')
+      tell({ kind: 'answer', item, attempt, answer, verdict, tookMs: answeredMs - sentMs });
+    const isOurs = verdict.kind === 'halt' && verdict.scope === 'account' && host.keeps(answer, instanceId);
+    const report = reportOf(answer, verdict, isOurs);
+    // Most answers change nothing for others; those that do are told before the item goes on.
+    if (report.kind !== 'nothing' && (report.kind !== 'proved' || grant.isProbe))
+      await tellReport(grant, report, instanceId);
+
+    switch (verdict.kind) {
+      case 'done':
+        return {
+          kind: 'settled',
+          outcome: verdict.outcome,
+          code: codeOf(answer),
+          message: '',
+          requestId: requestIdOf(answer),
+          attempt,
+          isUncalled: false,
+          byAbsence: verdict.confirmedBy === 'absence',
+        };
+      case 'dead':
+        if (!(await host.mayEndDead(answer))) return snoozed(course, UNJUDGED_MS);
+        return dead(attempt, verdict, requestIdOf(answer), false);
+      case 'throttled':
+        return snoozed(course, Math.max(verdict.retryAfterMs, THROTTLED_MS));
+      case 'halt':
+        return 'again';
+      case 'retry':
+        if (verdict.again === 'backoff')
+          return { kind: 'wait', delayMs: backoffMs(attempt.failures, policy, random()), attempt };
+        return verdict.again === 'later' ? snoozed(course, TOKEN_MS) : 'again';
+    }
+  }
+
+  async function tellReport(grant: SlotGrant<CallVerdict>, report: CallReport, instanceId: string): Promise<void> {
+    const changed = await grant.report(report);
+    if (changed === 'lifted') tell({ kind: 'lifted', instanceId });
+    if (changed === 'halted' && report.kind === 'halt') tell({ ...report, kind: 'halted', instanceId });
+  }
+
+  /** The item waits for about so long: up to half as much again, so that items do not come back as one. */
+  function snoozed({ attempt }: Course, ms: number): Disposition {
+    return { kind: 'wait', delayMs: ms * (1 + random() / 2), ...(attempt !== undefined && { attempt }) };
+  }
+
+  /** The ledger does not let the call be made. */
+  function refused(course: Course, verdict: CallVerdict): Disposition {
+    switch (verdict.kind) {
+      case 'paused':
+        return snoozed(course, PAUSED_MS);
+      case 'cancelled': {
+        const { attempt = FIRST_ATTEMPT } = course;
+        const isUncalled = course.attempt === undefined;
+        const how = { code: '', message: '', requestId: '', byAbsence: false };
+        return { kind: 'settled', outcome: 'cancelled', ...how, attempt, isUncalled };
+      }
+      case 'crashed': {
+        const message = `the worker that had the item ended without a word, ${verdict.attempt.calls} answered calls of it later: look for what stops workers, then retry the dead letter`;
+        return dead(verdict.attempt, { code: 'stalled-too-often', message }, '', true);
+      }
+      case 'go':
+      case 'settled':
+      case 'left':
+      case 'busy':
+      case 'lock-lost':
+      case 'no-batch':
+        return { kind: 'abandon' };
+    }
+  }
+
+  /** A defect of this program. The item's call may have been made, so it is looked at again later. */
+  function recover(item: Item, { attempt }: Course, error: Error): Disposition {
+    tell({ kind: 'defect', item, error });
+    if (attempt === undefined) return { kind: 'wait', delayMs: DEFECT_MS };
+    const failed = { ...attempt, failures: attempt.failures + 1 };
+    if (failed.failures >= policy.attempts)
+      return dead(failed, { code: 'worker-defect', message: error.message }, '', false);
+    return { kind: 'wait', delayMs: DEFECT_MS, attempt: failed };
+  }
+}
+
+function callOf({ batch, n, certificate, run }: Item, { attempt }: Course): CallToNote {
+  return { batch, n, instanceId: certificate.instanceId, run, ...(attempt !== undefined && { attempt }) };
+}
+
+function released({ attempt }: Course): Disposition {
+  return attempt === undefined ? { kind: 'release' } : { kind: 'release', attempt };
+}
+
+/** An item's end as a dead letter. */
+export function dead(
+  attempt: Attempt,
+  { code, message }: { readonly code: string; readonly message: string },
+  requestId: string,
+  isUncalled: boolean,
+): Disposition {
+  return { kind: 'settled', outcome: 'dead', code, message, requestId, attempt, isUncalled, byAbsence: false };
+}
+
+/** What the limiter is to know of an answer. @param isOurs - the refusal stops this host alone */
+function reportOf(answer: Answer, verdict: Verdict, isOurs: boolean): CallReport {
+  if (provesAccess(answer)) return { kind: 'proved' };
+  switch (verdict.kind) {
+    case 'throttled':
+      return { kind: 'throttled', retryAfterMs: verdict.retryAfterMs };
+    case 'halt':
+      return isOurs ? { kind: 'void' } : verdict;
+    case 'retry':
+      // It has told nothing yet.
+      return { kind: verdict.again === 'backoff' || verdict.again === 'later' ? 'nothing' : 'void' };
+    case 'done':
+    case 'dead':
+      return { kind: 'nothing' };
+  }
+}

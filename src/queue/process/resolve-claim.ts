@@ -1,0 +1,22 @@
+import { randomUUID } from 'node:crypto';
+import type { ChunkReader } from '../../ledger/chunk-reader.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import type { Claim } from '../../ledger/waiting.ts';
+import type { BatchStateCache } from '../batch-state-cache.ts';
+import type { Item } from './item.ts';
+
+/** Finds the item that waited and was claimed; undefined where Redis has lost what it stands for, or its batch was forgotten. */
+export async function resolveClaim(
+  parts: { readonly ledger: Ledger; readonly chunks: ChunkReader; readonly states: BatchStateCache },
+  { batch, n, instanceId, score }: Claim,
+): Promise<Item | undefined> {
+  const { ledger, chunks, states } = parts;
+  const [item, state] = await Promise.all([chunks.item(batch, n), states.of(batch)]);
+  if (item === undefined) {
+    // Else it would be taken again and again.
+    if (state === undefined) await ledger.redis.zrem(ledger.keys.waiting(instanceId), `${batch} ${n}`);
+    return undefined;
+  }
+  const isUrgent = state?.priority === 'urgent';
+  return { ...item, batch, n, isUrgent, run: { kind: 'claim', name: randomUUID(), score } };
+}

@@ -1,0 +1,170 @@
+import type { Certificate } from '../../core/certificate.ts';
+import type { Run } from '../../ledger/call-notes.ts';
+import type { ChunkReader } from '../../ledger/chunk-reader.ts';
+import { DIRECT_PREFIX, directBatchOf, UNNAMED_RUN, type Ledger } from '../../ledger/ledger.ts';
+import type { BatchStateCache } from '../batch-state-cache.ts';
+import { parseJob, parseRefused, retriesOfJob, type Job, type JobData, type RefusedJob } from '../contract.ts';
+import type { Item } from './item.ts';
+
+/** `stale`: of an item that was retried since as another job. */
+export type ResolvedJob = { readonly kind: 'item'; readonly item: Item } | { readonly kind: 'stale' } | Unusable;
+
+/** It can only end dead: no call may be made for it. */
+export interface Unusable {
+  readonly kind: 'unusable';
+  readonly item: Item;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The part of a BullMQ job that is read here. */
+export interface StartedJob {
+  readonly id?: string | undefined;
+  readonly data: unknown;
+  readonly isUrgent: boolean;
+  readonly run: Run;
+  /** Of BullMQ: how often it was handed to a worker, this time included. */
+  readonly attemptsStarted: number;
+}
+
+type Place = Pick<Item, 'batch' | 'n' | 'key'>;
+
+/** Finds the item that a job of contract version 1 stands for; one that belongs to no batch gets its place in the account's direct batch. */
+export class JobResolver {
+  readonly #ledger: Ledger;
+  readonly #chunks: ChunkReader;
+  readonly #states: BatchStateCache;
+  readonly #directBatch: string;
+
+  constructor(ledger: Ledger, chunks: ChunkReader, states: BatchStateCache, account: string) {
+    this.#ledger = ledger;
+    this.#chunks = chunks;
+    this.#states = states;
+    this.#directBatch = directBatchOf(account);
+  }
+
+  async resolve(started: StartedJob): Promise<ResolvedJob> {
+    const refused = await this.#refusedBefore(started);
+    if (refused !== undefined) return refused;
+    const parsed = parseJob(started.data);
+    if (!parsed.ok) return this.#unusable(started, 'malformed-job', parsed.message);
+    const { job } = parsed;
+    const { item } = job;
+    const retries = item && retriesOfJob(started.id ?? '', item.batch, item.n);
+    if (item === undefined || (await this.#isNoItem(item))) {
+      if (item === undefined || retries === undefined) {
+        const place = await this.#adopt(started, job.certificate);
+        return { kind: 'item', item: itemOf(started, job.certificate, place) };
+      }
+      // Our own feeder made it, so its batch was there, and was cancelled and forgotten since: nobody wants this call any more.
+      const message = `batch ${item.batch} is no longer there; retry the dead letter if the certificate is to be revoked all the same`;
+      return this.#unusable(started, 'unknown-batch', message);
+    }
+    if (!(await this.#isSame(item, job.certificate))) {
+      // Settling under its number would tell a lie about another certificate.
+      const message = `item ${item.n} of batch ${item.batch} is another certificate than the job names`;
+      return this.#unusable(started, 'malformed-job', message);
+    }
+    const isDirect = item.batch.startsWith(DIRECT_PREFIX);
+    const key = isDirect ? (job.key ?? started.id) : undefined;
+    // An item of a submitted batch has jobs of ours only: what another one says of its past is made up.
+    if (isDirect || retries !== undefined) {
+      const former = await this.#ledger.formerRetries(item.batch, item.n);
+      if (former > (retries ?? 0)) return { kind: 'stale' };
+      await this.#takeOver(started, job, item);
+    }
+    return { kind: 'item', item: itemOf(started, job.certificate, { ...item, ...(key !== undefined && { key }) }) };
+  }
+
+  /** A version before layout 3 kept in the job what its item had been through. */
+  async #takeOver({ attemptsStarted }: StartedJob, job: Job, { batch, n }: NonNullable<Job['item']>): Promise<void> {
+    const layout = (await this.#states.of(batch))?.layout ?? 0;
+    if (layout >= 3) return;
+    const { run, ...attempt } = job.trail;
+    const deaths = job.history === undefined ? '' : JSON.stringify(job.history);
+    if (job.starts === undefined) return this.#ledger.takeOver(batch, n, attempt, run, deaths);
+    // Layout 1 counted the starts that it told of; one more than those ended without a word. It took a service that failed to have done nothing.
+    const effectUnknown = attempt.effectUnknown || attempt.failures > 0;
+    const told = job.starts === attemptsStarted - 1 ? UNNAMED_RUN : '';
+    return this.#ledger.takeOver(batch, n, { ...attempt, effectUnknown }, told, deaths);
+  }
+
+  /** Its producer named a batch of its own, or one that is no longer in Redis. */
+  async #isNoItem({ batch, n }: NonNullable<Job['item']>): Promise<boolean> {
+    // Another account's: its own worker has the item's job.
+    if (batch.startsWith(DIRECT_PREFIX) && batch !== this.#directBatch) return true;
+    const gate = await this.#states.of(batch);
+    // A direct batch grows all the time; its own count decides, not what we remember of it.
+    return gate === undefined || (n >= gate.accepted && !batch.startsWith(DIRECT_PREFIX));
+  }
+
+  async #isSame({ batch, n }: NonNullable<Job['item']>, named: Certificate): Promise<boolean> {
+    return isSame(await this.#chunks.certificate(batch, n), named);
+  }
+
+  async #adopt(started: StartedJob, certificate: Certificate): Promise<Place> {
+    const { n, key } = await this.#ledger.adopt(this.#directBatch, started.id ?? '', certificate);
+    return { batch: this.#directBatch, n, key };
+  }
+
+  async #unusable(started: StartedJob, code: string, message: string): Promise<Unusable> {
+    const certificate = namedBy(started.data);
+    return {
+      kind: 'unusable',
+      item: itemOf(started, certificate, await this.#adopt(started, certificate)),
+      code,
+      message,
+    };
+  }
+
+  /** A job that a run found unusable, and took down where it is kept, before that run died. */
+  async #refusedBefore(started: StartedJob): Promise<Unusable | undefined> {
+    const { id = '' } = started;
+    const refused = parseRefused(started.data);
+    if (refused === undefined || refused.key.replace(ADOPTED_AGAIN, '') !== id) return undefined;
+    const { n, key, code, message } = refused;
+    const certificate = namedBy(refused.data);
+    // What another producer claims must not end an item that is somebody else's.
+    const isOurs = await this.#ledger.isAdoptedAs(this.#directBatch, key, n);
+    if (!isOurs || !isSame(await this.#ledger.adoptedCertificate(this.#directBatch, n), certificate)) return undefined;
+    return {
+      kind: 'unusable',
+      item: itemOf(started, certificate, { batch: this.#directBatch, n, key }),
+      code,
+      message,
+    };
+  }
+}
+
+/** What a job id is adopted under that stands for another certificate already ends so. */
+const ADOPTED_AGAIN = /#[0-9a-f]{40}$/;
+
+function itemOf({ run, isUrgent }: StartedJob, certificate: Certificate, place: Place): Item {
+  return { ...place, certificate, run, isUrgent };
+}
+
+/** The data of a job with the place that its item was adopted into; undefined where it is there already, or where the job needs none. */
+export function placedData(data: unknown, resolved: Exclude<ResolvedJob, { kind: 'stale' }>): object | undefined {
+  const { batch, n, key } = resolved.item;
+  if (key === undefined) return undefined;
+  if (resolved.kind === 'item') {
+    const known = data as JobData;
+    return known.n === n ? undefined : { ...known, batch, n, key };
+  }
+  if (parseRefused(data)?.n === n) return undefined;
+  // With a number alone it would pass for a sound one if it were run again.
+  const { code, message } = resolved;
+  return { refused: { n, key, code, message, data } satisfies RefusedJob };
+}
+
+/** The certificate that a job names; for one that names none, the text of what its producer sent, cut where it is long. */
+function namedBy(data: unknown): Certificate {
+  const parsed = parseJob(data);
+  if (parsed.ok) return parsed.job.certificate;
+  const text = JSON.stringify(data) ?? 'undefined';
+  return { instanceId: '', caSn: '', deviceSn: text.length > 500 ? `${text.slice(0, 500)}...` : text };
+}
+
+function isSame(kept: Certificate | undefined, named: Certificate): boolean {
+  return kept?.instanceId === named.instanceId && kept.caSn === named.caSn && kept.deviceSn === named.deviceSn;
+}

@@ -1,0 +1,181 @@
+import { hostname } from 'node:os';
+import type { Redis } from 'ioredis';
+import { takeOverRetried } from '../../ledger/former-layouts.ts';
+import { NewerLayout } from '../../ledger/layout.ts';
+import { Ledger } from '../../ledger/ledger.ts';
+import { readHalts } from '../../limiter/halts/halt-store.ts';
+import { noted } from '../../limiter/noted.ts';
+import { createMqttClient } from '../../mqtt/client.ts';
+import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../../mqtt/credentials.ts';
+import { accountOf, type AccountConfig, type Config, type Environment } from '../../runtime/config/config.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { describeRedisError } from '../../runtime/redis/describe-error.ts';
+import { Metrics } from '../../runtime/metrics.ts';
+import { startAccountWorker, type AccountWorker, type WorkerEvent } from './account-worker.ts';
+import { MAX_CONCURRENCY } from './concurrency.ts';
+import { KEY_PREFIX } from '../contract.ts';
+import { every } from './repeat.ts';
+import { UNREACHABLE, type HostHalt } from '../process/host-watch.ts';
+import { logWorkerEvent } from './worker-log.ts';
+import { WorkerConflict, WorkerRegistry } from './worker-registry.ts';
+
+export interface WorkerOptions {
+  readonly config: Config;
+  /** A connection of the `worker` role; it stays the caller's. */
+  readonly redis: Redis;
+  readonly environment: Environment;
+  readonly log: Logger;
+}
+
+/** One process' work on every account of the configuration. */
+export interface Worker {
+  /** Jobs in hand, over all accounts. */
+  readonly inHand: number;
+  /** False when a queue stayed silent even after its worker was made anew: the process should end and be started again. */
+  readonly isLive: boolean;
+  /** Why this process may not go on beside the others; undefined while it may. */
+  readonly mustLeaveBecause: string | undefined;
+  notReadyBecause(): Promise<string | undefined>;
+  metrics(): string;
+  /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+const ANNOUNCE_EVERY_MS = 1_000;
+
+/**
+ * Starts the work; it goes on until `close`.
+ * @throws WorkerConflict, NewerLayout: then nothing was started; or the client's error
+ */
+export async function startWorker({ config, redis, environment, log }: WorkerOptions): Promise<Worker> {
+  const { pid } = process;
+  const registry = new WorkerRegistry({ redis, prefix: KEY_PREFIX, host: hostname(), pid, accounts: config.accounts });
+  await registry.announce();
+  let mustLeaveBecause: string | undefined;
+  const ledger = new Ledger(redis, KEY_PREFIX);
+  await takeOverRetried(redis, ledger);
+  const metrics = workerMetrics();
+  let isLive = true;
+  const workers: AccountWorker[] = config.accounts.map((account) => {
+    const credentials = credentialsOf(account, environment);
+    return startAccountWorker({
+      redis,
+      prefix: KEY_PREFIX,
+      ledger,
+      account,
+      ownerOf: (instanceId) => accountOf(config, instanceId)?.name,
+      others: registry.othersOf(account.name),
+      egress: config.egress,
+      lateMs: config.limiter.lateMs,
+      policy: { ...config.retry, notFound: config.notFound },
+      breaker: config.breaker,
+      client: createMqttClient({
+        endpoint: account.endpoint,
+        credentials,
+        callDeadlineMs: config.callDeadlineMs,
+        maxConnections: MAX_CONCURRENCY,
+        ...(config.egress.localAddress !== undefined && { localAddress: config.egress.localAddress }),
+      }),
+      refreshCredentials: () => credentials.invalidate(),
+      tell(event) {
+        if (event.kind === 'silent' && event.again) isLive = false;
+        countEvent(metrics, account.name, event);
+        logWorkerEvent(
+          log,
+          account.name,
+          event.kind === 'host-halted' ? { ...event, ...placed(event, account) } : event,
+        );
+        if (event.kind === 'host-halted' || event.kind === 'host-lifted') void noted(announce(), untold);
+      },
+    });
+  });
+  const byAccount = config.accounts.map((account, at) => ({ account, worker: workers[at] }));
+  const announce = async (): Promise<void> => {
+    if (redis.status !== 'ready') return;
+    const halts = byAccount.flatMap(({ account, worker }) =>
+      (worker?.hostHalts ?? []).map((halt) => ({ ...halt, ...placed(halt, account), account: account.name })),
+    );
+    const proved = byAccount.flatMap(({ account, worker }) =>
+      worker?.provedMs === undefined ? [] : [[account.name, worker.provedMs] as const],
+    );
+    try {
+      await registry.announce({ halts, proved: Object.fromEntries(proved) });
+    } catch (error) {
+      if (!(error instanceof WorkerConflict || error instanceof NewerLayout)) throw error;
+      mustLeaveBecause = error.message;
+    }
+  };
+  const untold = (error: unknown): void =>
+    log.warn({ event: 'trouble', during: 'announcing', message: describeRedisError(error) });
+  const announcing = every(ANNOUNCE_EVERY_MS, () => noted(announce(), untold), untold);
+  return {
+    get inHand() {
+      return workers.reduce((sum, worker) => sum + worker.inHand, 0);
+    },
+    get isLive() {
+      return isLive;
+    },
+    get mustLeaveBecause() {
+      return mustLeaveBecause;
+    },
+    async notReadyBecause() {
+      if (redis.status !== 'ready') return 'Redis is not connected';
+      const halts = await readHalts(redis, KEY_PREFIX);
+      const reasons = byAccount.map(({ account: { name }, worker }) => {
+        const halt = halts.find(({ account, instanceId }) => account === name && instanceId === undefined);
+        const code = halt?.code ?? worker?.hostHalts[0]?.code;
+        return code === undefined ? undefined : `account ${name} is halted: ${code}`;
+      });
+      // One account's trouble never blocks another's: ready as long as one can work.
+      return reasons.includes(undefined) ? undefined : reasons.join('; ');
+    },
+    metrics: () => metrics.text(),
+    async close(deadlineMs) {
+      await Promise.all(workers.map((worker) => worker.close(deadlineMs)));
+      // Until the last call has ended, another name for the account would be a second clock.
+      await announcing.stop();
+      if (redis.status === 'ready') await noted(registry.leave(), untold);
+    },
+  };
+}
+
+/** An endpoint that is out is named: where a configuration has many, or a wrong one, that is half the remedy. */
+function placed(
+  { code, message }: Pick<HostHalt, 'code' | 'message'>,
+  { endpoint }: AccountConfig,
+): { message: string } {
+  return { message: code === UNREACHABLE ? `${new URL(endpoint).host} does not answer: ${message}` : message };
+}
+
+/** Where an account's keys come from: the named variables, or the default chain. */
+export function credentialsOf(account: AccountConfig, environment: Environment): CredentialSource {
+  if (account.credentials === undefined) return credentialsFromChain();
+  const { accessKeyIdEnv, accessKeySecretEnv, securityTokenEnv } = account.credentials;
+  return credentialsFromEnvironment(
+    {
+      accessKeyId: accessKeyIdEnv,
+      accessKeySecret: accessKeySecretEnv,
+      ...(securityTokenEnv !== undefined && { securityToken: securityTokenEnv }),
+    },
+    environment,
+  );
+}
+
+function workerMetrics(): Metrics {
+  const metrics = new Metrics();
+  metrics.describe('certsweep_settled_total', 'Items settled by this process, by outcome');
+  metrics.describe('certsweep_calls_total', 'Calls answered, by verdict');
+  metrics.describe('certsweep_halts_total', 'Halts marked by this process');
+  metrics.describe('certsweep_slots_unused_total', 'Slots lost to stalls, late replies of Redis, or its absence');
+  return metrics;
+}
+
+function countEvent(metrics: Metrics, account: string, event: WorkerEvent): void {
+  if (event.kind === 'settled' && event.how !== 'unknown')
+    metrics.add('certsweep_settled_total', { account, outcome: event.outcome });
+  if (event.kind === 'answer') metrics.add('certsweep_calls_total', { account, verdict: event.verdict.kind });
+  if (event.kind === 'halted') metrics.add('certsweep_halts_total', { account, scope: event.scope });
+  if (event.kind === 'host-halted') metrics.add('certsweep_halts_total', { account, scope: 'host' });
+  if (event.kind === 'limiter')
+    metrics.add('certsweep_slots_unused_total', { account, cause: event.notice.kind }, event.notice.count);
+}

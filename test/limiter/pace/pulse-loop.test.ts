@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PULSE_MS } from '../../../src/core/pace.ts';
+import { PulseLoop } from '../../../src/limiter/pace/pulse-loop.ts';
+import { SlotCredit } from '../../../src/limiter/pace/slot-credit.ts';
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** Pulses until there are so many; answers with when, by the wall clock that Bottleneck goes by. */
+function pulses(count: number, onPulse: (at: number) => void = () => {}): Promise<number[]> {
+  return new Promise((resolve) => {
+    const times: number[] = [];
+    const loop = new PulseLoop(
+      () => times.length < count,
+      async () => {
+        times.push(Date.now());
+        onPulse(times.length);
+        if (times.length === count) resolve(times);
+        return 0;
+      },
+    );
+    loop.start();
+    loop.start();
+  });
+}
+
+describe('PulseLoop', () => {
+  it('pulses as long as it is needed, at the pulse distance on average', async () => {
+    const times = await pulses(12);
+    // On a busy machine the first pulse is stamped late, by up to a pulse; the others keep the distance that Bottleneck gave them.
+    expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(10 * PULSE_MS - 2);
+  });
+
+  it('goes on when the wall clock is set back', async () => {
+    const realNow = Date.now;
+    const times = await pulses(6, (at) => {
+      if (at === 3) vi.spyOn(Date, 'now').mockImplementation(() => realNow() - 3_600_000);
+    });
+    expect(times).toHaveLength(6);
+  });
+
+  // Unwoken it would take half a minute.
+  it('ends its pauses when woken, and all when stopped', { timeout: 20_000 }, async () => {
+    let count = 0;
+    let wakes: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      const loop = new PulseLoop(
+        () => true,
+        async () => {
+          count += 1;
+          if (count === 30) {
+            loop.stop();
+            resolve();
+          }
+          return 1_000_000;
+        },
+      );
+      wakes = setInterval(() => loop.wake(), 1);
+      loop.start();
+    });
+    clearInterval(wakes);
+    expect(count).toBe(30);
+  });
+});
+
+describe('SlotCredit', () => {
+  it('is never more than the pace and three pulses', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1_000 }),
+        fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 200 }),
+        (qps, gapsMs) => {
+          const credit = new SlotCredit(qps);
+          let nowMs = 0;
+          let spent = 0;
+          for (const gapMs of gapsMs) {
+            nowMs += gapMs;
+            const slots = credit.at(nowMs);
+            credit.spend(slots);
+            spent += slots;
+          }
+          expect(spent).toBeLessThanOrEqual((qps * nowMs) / 1000 + 3 * Math.ceil((qps * PULSE_MS) / 1000) + 0.001);
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { OUTCOMES } from '../../../src/core/batch.ts';
+import { submission } from '../../ledger/model-commands.ts';
+import { certificatesOf } from '../feeder-stage.ts';
+import { World } from '../hand.ts';
+import { HandStage, INSTANCES, type FeederDeath } from '../hand-stage.ts';
+import { commands, feed } from './commands.ts';
+import { expectDrained } from './drain.ts';
+import { Lives } from './life.ts';
+import { QueueModel } from './model.ts';
+import type { Real } from './real.ts';
+
+const { MODEL_RUNS = '20', MODEL_SEED, MODEL_PATH, MODEL_REPLAY, MODEL_SHRINK, MODEL_LANES = '4' } = process.env;
+const RUNS = Number(MODEL_RUNS);
+/** Scripts that are played side by side, each on keys of its own: most of their time they wait for Redis. */
+const LANES = MODEL_PATH === undefined ? Number(MODEL_LANES) : 1;
+/** Far more than the runs need; it ends the search for a shorter script that fails. */
+const LIMIT_MS = 60_000 + RUNS * 5_000;
+/** Of a run that failed: its seed, path and replayPath, as they were printed. */
+const REPLAY = {
+  run: {
+    ...(MODEL_PATH !== undefined && { path: MODEL_PATH }),
+    // `no`: the first script that fails is told as it is.
+    endOnFailure: MODEL_SHRINK === 'no',
+  },
+  script: { ...(MODEL_REPLAY !== undefined && { replayPath: MODEL_REPLAY }) },
+};
+
+/** Two fleets that share certificates, some of which nobody ever registered; more than the first step of the ramp. */
+function openStage(maxStalled: number, lowWater: number): { model: QueueModel; real: Real } {
+  const fleet = certificatesOf(16, INSTANCES);
+  const manifests = [fleet.slice(0, 12), fleet.slice(9, 15)];
+  const registered = fleet.filter((_, n) => n % 5 !== 4).map(({ deviceSn }) => deviceSn);
+  const room = new HandStage(new World(registered), { maxStalled, lowWater });
+  const model = new QueueModel(manifests);
+  const lives = new Lives(model);
+  const failures: unknown[] = [];
+  room.world.watch(
+    (event) => lives.hear(event),
+    (error) => failures.push(error),
+  );
+  const real: Real = {
+    model,
+    room,
+    lives,
+    maxStalled,
+    manifests,
+    standing: room.standing,
+    others: fleet.slice(13),
+    hands: [],
+    failures,
+    cursor: ({ batch, instanceId }) => room.ledger.cursor(batch, instanceId),
+  };
+  return { model, real };
+}
+
+it(
+  'does with every item what the model says, whatever comes between, and ends each in one outcome that is true',
+  async () => {
+    const ends = new Set<string>();
+    let ran = 0;
+    const firstDeaths = fc.constantFrom<(FeederDeath | undefined)[]>(undefined, undefined, 'between', 'after');
+    // With few stalls BullMQ gives jobs up; with many, blocks go on one item at a time.
+    const stalls = fc.constantFrom(1, 5);
+    const lowWater = fc.constantFrom(3, 8, 20);
+    const scripts = fc.commands([commands()], { maxCommands: 40, size: 'max', ...REPLAY.script });
+    const property = fc.asyncProperty(firstDeaths, stalls, lowWater, scripts, async (death, most, mark, script) => {
+      const { model, real } = openStage(most, mark);
+      try {
+        for (const step of [submission(0, 1), submission(1, 1), feed(1, false, death)]) await step.run(model, real);
+        await fc.asyncModelRun(() => ({ model, real }), script);
+        await expectDrained(model, real);
+        for (const { items } of model.batches) for (const item of items) ends.add(item);
+        ran += 1;
+      } finally {
+        await real.room.close();
+      }
+    });
+    const seed = MODEL_SEED === undefined ? Math.floor(Math.random() * 1e9) : Number(MODEL_SEED);
+    const lanes = Array.from({ length: LANES }, async (_, lane) =>
+      fc.assert(property, {
+        seed: seed + lane,
+        numRuns: Math.ceil(RUNS / LANES),
+        interruptAfterTimeLimit: LIMIT_MS,
+        ...REPLAY.run,
+      }),
+    );
+    for (const lane of await Promise.allSettled(lanes)) if (lane.status === 'rejected') throw lane.reason;
+    // A limit of time would pass for success.
+    expect(ran).toBeGreaterThanOrEqual(MODEL_PATH === undefined ? RUNS : 1);
+    // All of them are met by the scripts together; by one script alone, some.
+    expect(ends).toEqual(MODEL_PATH === undefined ? new Set(OUTCOMES) : ends);
+  },
+  LIMIT_MS + 30_000,
+);

@@ -1,0 +1,69 @@
+import { setImmediate } from 'node:timers/promises';
+
+/**
+ * Where an item can be stopped: before it has its slot, when that ended unused and it waits for another, when its call is noted but does nothing yet,
+ * before the answer is heard, before its end is written. And where its job can be: when that is done for all of its items but the job is not moved, and
+ * when the job's work has ended but it is not completed.
+ */
+export const ITEM_POINTS = ['slot', 'again', 'sent', 'answered', 'settling'] as const;
+export const JOB_POINTS = ['written', 'ended'] as const;
+export const POINTS = [...ITEM_POINTS, ...JOB_POINTS];
+export type Point = (typeof POINTS)[number];
+
+/** Of each item, the next beginning with the second. */
+export type StopPlan = readonly (Point | undefined)[];
+
+/** Stops a process where its plan says, and has it go on. */
+export class Stops {
+  readonly #held: (() => void)[] = [];
+  readonly #inHand: () => number;
+  readonly #isStill: () => boolean;
+  #plan: StopPlan = [];
+  #stopped: () => void = () => undefined;
+  #end: Promise<unknown> = Promise.resolve();
+
+  /** @param inHand - how many items the process has begun and not ended. @param isStill - it waits for nothing */
+  constructor(inHand: () => number, isStill: () => boolean) {
+    this.#inHand = inHand;
+    this.#isStill = isStill;
+  }
+
+  /** Resolves when the run has ended or is stopped. @returns whether it is stopped */
+  async begin(run: () => Promise<unknown>, plan: StopPlan): Promise<boolean> {
+    const stopped = new Promise<boolean>((resolve) => {
+      this.#stopped = () => resolve(true);
+    });
+    this.#plan = plan;
+    this.#end = run();
+    return Promise.race([stopped, this.#end.then(() => false)]);
+  }
+
+  /** The run goes on to its end. */
+  async goOn(): Promise<void> {
+    this.#plan = [];
+    for (const goOn of this.#held.splice(0)) goOn();
+    await this.#end;
+  }
+
+  /** @param index - of the item, of those that the process has begun */
+  async reach(point: Point, index: number): Promise<void> {
+    if (this.#plan.length > 0 && this.#plan[index % this.#plan.length] === point) await this.#hold();
+  }
+
+  async reachJob(point: Point): Promise<void> {
+    if (this.#plan.includes(point)) await this.#hold();
+  }
+
+  /** Stopped it is when each item in hand is. */
+  look(): void {
+    const held = this.#held.length;
+    if (held > 0 && held >= this.#inHand() && this.#isStill()) this.#stopped();
+  }
+
+  async #hold(): Promise<void> {
+    const goesOn = new Promise<void>((resolve) => this.#held.push(resolve));
+    // Others may be about to begin.
+    void setImmediate().then(() => this.look());
+    await goesOn;
+  }
+}

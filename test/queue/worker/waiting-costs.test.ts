@@ -1,0 +1,89 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { readHalts } from '../../../src/limiter/halts/halt-store.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis.ts';
+import { ACCOUNT, certificates, INSTANCE, KEY, keysOn, withoutRamp, Workshop } from '../workshop.ts';
+
+const ITEMS = 5_000;
+/** The pace at which nothing else than the pause or halt keeps anything back. */
+const account = { name: ACCOUNT, qps: 400, instances: [INSTANCE] };
+/** From then on waiting costs nothing. */
+const SETTLES_IN_MS = 10_000;
+const WINDOW_MS = 6_000;
+const MOST_WAITING = 200;
+const MOST_IDLE = 60;
+const WITHIN = { timeout: 30_000, interval: 20 };
+
+let server: TestRedis;
+let shop: Workshop;
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  shop = await Workshop.open({}, keysOn(server));
+  await shop.redis.flushall();
+});
+afterEach(() => shop.close());
+
+/** Commands that the server has done, those inside scripts too. */
+async function commands(): Promise<number> {
+  const text = await shop.redis.info('commandstats');
+  const calls = [...text.matchAll(/^cmdstat_[^:]+:calls=(\d+)/gm)].map(([, count]) => Number(count));
+  return calls.reduce((sum, count) => sum + count, 0);
+}
+
+const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Per second, over a while: what is measured here is time itself. */
+async function commandRate(): Promise<number> {
+  const [before, sinceMs] = [await commands(), performance.now()];
+  await pass(WINDOW_MS);
+  return ((await commands()) - before) / ((performance.now() - sinceMs) / 1_000);
+}
+
+async function submitted(): Promise<string> {
+  return withoutRamp(shop, await shop.submit(certificates(ITEMS)));
+}
+
+it('a paused backlog makes few Redis commands', async () => {
+  const batch = await submitted();
+  shop.start({ account });
+  await shop.until(batch, ({ counts }) => counts.revoked >= 200);
+  await shop.ledger.change(batch, 'pause');
+  await pass(SETTLES_IN_MS);
+  const { revoked } = (await shop.until(batch, () => true)).counts;
+  expect(await commandRate()).toBeLessThanOrEqual(MOST_WAITING);
+  expect((await shop.until(batch, () => true)).counts).toMatchObject({ revoked, dead: 0, cancelled: 0 });
+  // And it goes on at once when it is resumed.
+  await shop.ledger.change(batch, 'resume');
+  await shop.until(batch, ({ counts }) => counts.revoked > revoked);
+});
+
+it('a halted backlog makes few Redis commands', async () => {
+  const batch = await submitted();
+  shop.start({ account });
+  await shop.until(batch, ({ counts }) => counts.revoked >= 200);
+  shop.sandbox.revokeKey(KEY.accessKeyId, 'Forbidden.RAM');
+  await expect.poll(async () => readHalts(shop.redis, shop.keys.prefix), WITHIN).toHaveLength(1);
+  await pass(SETTLES_IN_MS);
+  expect(await commandRate()).toBeLessThanOrEqual(MOST_WAITING);
+  expect((await shop.until(batch, () => true)).counts).toMatchObject({ dead: 0, cancelled: 0 });
+});
+
+it('a backlog whose one instance is halted makes few Redis commands', async () => {
+  const batch = await submitted();
+  shop.start({ account });
+  await shop.until(batch, ({ counts }) => counts.revoked >= 200);
+  shop.faults({ kind: 'code', code: 'MqttInstanceNotFound', times: 'always' });
+  await expect
+    .poll(async () => readHalts(shop.redis, shop.keys.prefix), WITHIN)
+    .toMatchObject([{ instanceId: INSTANCE }]);
+  await pass(SETTLES_IN_MS);
+  expect(await commandRate()).toBeLessThanOrEqual(MOST_WAITING);
+});
+
+it('an idle worker makes fewer', async () => {
+  shop.start({ account });
+  await pass(2_000);
+  expect(await commandRate()).toBeLessThanOrEqual(MOST_IDLE);
+});
