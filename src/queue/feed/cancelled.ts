@@ -11,7 +11,7 @@ const CHUNKS_A_ROUND = 20;
 const AGAIN_MS = 2_000;
 
 /**
- * Ends the items of cancelled batches. What no call may have worked for is cancelled here, whoever has it: a run hears of it before it calls. What may
+ * Ends the items of cancelled batches. What no call may have worked for is cancelled here, also where a run has it: that run hears of it before it calls. What may
  * have worked is followed to its end by the run that has it, or as lost.
  */
 export class CancelledBatches {

@@ -134,7 +134,7 @@ export class JobRunner {
       return endOf([await this.#parts.items.endDead(item, { code: 'unknown-instance', message })]);
     }
     if (owner === undefined) this.#tellUnowned(instanceId);
-    // Whoever has the instance, now or later, finds it where it waits.
+    // The account that has the instance, now or later, finds it where it waits.
     await this.#park(item.batch, instanceId, [item]);
     return DONE;
   }
