@@ -106,6 +106,17 @@ function onBatch(
   );
 }
 
+/** What an operator asks of a batch. */
+export function control(at: number, event: 'pause' | 'resume' | 'cancel', count = 1): Command {
+  return onBatch(
+    event,
+    count,
+    at,
+    ({ room }, { id }) => room.ledger.change(id, event),
+    (model, batch) => ({ kind: model.change(batch, event) ? 'changed' : 'refused', state: batch.state }),
+  );
+}
+
 /** What submitters and operators do. */
 export function requests(): Record<'submit' | 'change' | 'reopen' | 'discard', fc.Arbitrary<Command>> {
   const reopen = onLetter(
@@ -118,15 +129,8 @@ export function requests(): Record<'submit' | 'change' | 'reopen' | 'discard', f
     ({ room }, { id }, n) => discardDeadLetter(room.redis, room.ledger, id, n),
     (model, batch, n) => model.discard(batch, n),
   );
-  const change = fc.tuple(index, fc.constantFrom('pause', 'resume', 'cancel'), times).map(([at, event, count]) =>
-    onBatch(
-      event,
-      count,
-      at,
-      ({ room }, { id }) => room.ledger.change(id, event),
-      (model, batch) => ({ kind: model.change(batch, event) ? 'changed' : 'refused', state: batch.state }),
-    ),
-  );
+  const events = fc.constantFrom('pause' as const, 'resume' as const, 'cancel' as const);
+  const change = fc.tuple(index, events, times).map(([at, event, count]) => control(at, event, count));
   const submit = fc.tuple(fc.nat(1), times).map(([manifest, count]) => submission(manifest, count));
   return { submit, change, reopen, discard };
 }

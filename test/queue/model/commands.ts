@@ -97,7 +97,7 @@ export function sweep(): Command {
 }
 
 /** Another producer adds a job, perhaps again. */
-function addJob(which: number): Command {
+export function addJob(which: number): Command {
   return command(`add other job ${which}`, async ({ model, room, others }) => {
     const certificate = others[which];
     const id = `other-${which}`;
@@ -108,7 +108,7 @@ function addJob(which: number): Command {
 }
 
 /** A producer adds a job for an item that was taken in already. */
-function addAgain(which: number): Command {
+export function addAgain(which: number): Command {
   return command(`add job of taken item ${which}`, async ({ model, room }) => {
     const adopted = [...(model.batches.find(({ id }) => id === room.standing)?.adopted ?? [])];
     const [key, n] = adopted[which % Math.max(1, adopted.length)] ?? [];

@@ -80,11 +80,11 @@ export class Lives {
     const { item, run } = life;
     expectSame(['ask', 'ask-or-wait'].includes(life.next.kind), true);
     const { record } = item;
-    const told = this.#verdict(life);
     const isUntold = record.note !== undefined && record.note !== run;
     const known = record.note === run && life.known !== undefined ? life.known : record;
     const { failures, calls } = known;
     const unknown = record.unknown || known.unknown || isUntold;
+    const told = this.#verdict(life, unknown);
     const isGo = told === 'go';
     expectSame(verdict, isGo ? { kind: told, attempt: { failures, calls, effectUnknown: unknown } } : { kind: told });
     if (isGo && !isServed) return;
@@ -104,8 +104,8 @@ export class Lives {
     else life.next = { kind: 'abandon' };
   }
 
-  /** A call may be made for an item that pends, of a batch that runs, and by whoever has it; of a cancelled one only to learn what became of an earlier call. */
-  #verdict({ item, run }: Life): string {
+  /** A call may be made for an item that pends, of a batch that runs, by the run that has it; of a cancelled one only to learn what became of an earlier call. */
+  #verdict({ item, run }: Life, unknown: boolean): string {
     const { at, record } = item;
     const isClaim = run.jobId === undefined;
     if (at === undefined || !this.#model.batches.includes(at.batch)) return 'no-batch';
@@ -116,7 +116,7 @@ export class Lives {
     const isOther = note !== undefined && note !== run;
     if (isOther && note.jobId !== undefined && note.holds) return isClaim ? 'busy' : 'left';
     if (at.batch.state === 'paused') return 'paused';
-    return at.batch.state === 'cancelled' && !record.unknown && !isOther ? 'cancelled' : 'go';
+    return at.batch.state === 'cancelled' && !unknown ? 'cancelled' : 'go';
   }
 
   /** No other run that is alive has a call of the item under way. */
