@@ -9,7 +9,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
-    // Loading everything anew for each file would take a fifth of the time. What a test replaces, it puts back.
+    // Loading everything again for each file would take a fifth of the time. What a test replaces, it puts back.
     isolate: false,
     // The closing line that CI reads comes from this reporter, beside the usual one.
     reporters: ['default', './test/support/closing-line.ts'],

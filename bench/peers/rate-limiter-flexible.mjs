@@ -1,4 +1,4 @@
-// rate-limiter-flexible's Redis counter inside BullMQ workers: whoever is refused sleeps as long as the counter says and asks again.
+// rate-limiter-flexible's Redis counter inside BullMQ workers: a job that is refused sleeps as long as the counter says and asks again.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { RateLimiterRedis } from 'rate-limiter-flexible';

@@ -17,7 +17,7 @@ const NAME_WIDTH = 'endpoint clock'.length;
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
-    .summary('look at everything a worker needs, and say what to mend')
+    .summary('check everything a worker needs, and say what to fix')
     .description(
       'Checks the configuration, Redis, clocks, endpoints, credentials (by a read that changes nothing, under the quotas), quotas, halts and paused batches. Exit code: 0 when nothing failed, 2 when the configuration is wrong, 3 when something else failed.',
     )
@@ -51,7 +51,7 @@ async function* checksOf(options: DoctorOptions): AsyncGenerator<Check> {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     yield* refusedConfiguration(error);
-    say('Nothing else can be looked at before the configuration is mended.');
+    say('Nothing else can be checked until the configuration is fixed.');
   }
 }
 

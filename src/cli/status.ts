@@ -26,7 +26,7 @@ export function addStatus(program: Command): void {
     )
     .argument('[batch]')
     .option('--json', 'print one object')
-    .option('--watch', 'show it anew each second, until the batch is done')
+    .option('--watch', 'refresh it every second, until the batch is done')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action((batch: string | undefined, options: StatusOptions) =>
       withStore(options, (store) =>

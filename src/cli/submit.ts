@@ -194,7 +194,7 @@ function refusal(
       const them = rejected === 1 ? 'it' : 'them';
       return new CommandEnd(
         EXIT.usage,
-        `The manifest is refused for ${count(rejected, 'bad row')}: mend ${them}, or leave ${them} out with --skip-invalid. Nothing was touched.`,
+        `The manifest is refused for ${count(rejected, 'bad row')}: fix ${them}, or leave ${them} out with --skip-invalid. Nothing was touched.`,
       );
     }
     case 'empty':

@@ -20,7 +20,7 @@ export interface DecidePolicy {
 
 /**
  * What is known of the credentials of a call whose token was refused: `untried`, another call with what is fetched now may work; `failed`, they
- * were fetched anew already, and none of several calls has worked; `proven`, fetched anew a moment ago, and they work for other calls.
+ * were fetched again already, and none of several calls has worked; `proven`, fetched again a moment ago, and they work for other calls.
  */
 export type KeyTrust = 'untried' | 'failed' | 'proven';
 

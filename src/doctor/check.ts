@@ -41,6 +41,6 @@ export async function attempt(name: CheckName, look: () => Promise<Check | reado
   try {
     return [await look()].flat();
   } catch (error) {
-    return [fail(name, `cannot be looked at: ${describeRedisError(error)}`, 'mend Redis first, then ask again')];
+    return [fail(name, `cannot be looked at: ${describeRedisError(error)}`, 'fix Redis first, then run this again')];
   }
 }

@@ -36,7 +36,7 @@ function describeAccount({ name, endpoint, instances, credentials }: Config['acc
 }
 
 const MEBIBYTE = 1024 ** 2;
-/** An append-only file is written anew beside the old one, so it needs room for itself twice. */
+/** An append-only file is rewritten beside the old one, so it needs room for itself twice. */
 const LITTLE = 1024 * MEBIBYTE;
 const TOO_LITTLE = 64 * MEBIBYTE;
 

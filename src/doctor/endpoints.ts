@@ -84,7 +84,7 @@ export async function checkCredentials(
       if (left > 0 && isOfAccount(answer)) {
         const many = left === 1 ? 'another instance' : `${left} other instances`;
         const found = `account ${account.name}: ${many} not tried, the answer would be the same`;
-        checks.push(warn('credentials', found, 'mend the above first'));
+        checks.push(warn('credentials', found, 'fix the above first'));
         break;
       }
     }
@@ -96,7 +96,7 @@ export async function checkCredentials(
 
 /** @param why - what keeps the account's credentials from being tried */
 export function untriedCredentials(account: AccountConfig, why: string): Check {
-  return warn('credentials', `account ${account.name}: not tried, ${why}`, 'mend that first, then ask again');
+  return warn('credentials', `account ${account.name}: not tried, ${why}`, 'fix that first, then run this again');
 }
 
 const placeOf = (account: AccountConfig, instanceId: string): string =>

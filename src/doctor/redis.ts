@@ -52,7 +52,7 @@ export function checkHalts(halts: readonly AnyHalt[]): Check[] {
     return fail(
       'halts',
       found,
-      'mend the cause, see credentials and clocks here; a probe of a worker lifts it within 30 s',
+      'fix the cause, see credentials and clocks here; a probe of a worker lifts it within 30 s',
     );
   });
 }

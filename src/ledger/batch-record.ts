@@ -18,7 +18,7 @@ export interface Batch {
   readonly pausedBecause?: string;
   /** Items handed to the queue so far: those below the cursors of their lanes. */
   readonly fed: number;
-  /** The counts when an operator last resumed it; from then on the breaker counts anew and there is no ramp. */
+  /** The counts when an operator last resumed it; from then on the breaker counts from zero and there is no ramp. */
   readonly resumedAt?: Counts;
   /** How often an operator has resumed it. */
   readonly resumes: number;

@@ -6,7 +6,7 @@ export interface LedgerKeys {
   readonly active: string;
   /** Hash: a manifest's fingerprint to the batch that is working on it. */
   readonly fingerprints: string;
-  /** Counter: goes up when halts or batch states change, so that every process looks anew. */
+  /** Counter: goes up when halts or batch states change, so that every process looks again. */
   readonly signals: string;
   /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may go on. */
   waiting(instanceId: string): string;

@@ -123,7 +123,7 @@ export class Plan {
       .expire(of.chunks, PLAN_TTL_SECONDS)
       .expire(of.record, PLAN_TTL_SECONDS);
     const written = write.exec();
-    // Its failure is heard by whoever waits for the writes, and must not end the process before.
+    // Its failure reaches the code that awaits the writes, and must not end the process before.
     written.catch(() => undefined);
     this.#writes.push(written);
     if (this.#writes.length >= WRITES_IN_FLIGHT) await this.#landed();
@@ -152,7 +152,7 @@ export class Plan {
 
 /**
  * Sorts by age, holds no ":" (BullMQ), and no two submitters get the same: 128 random bits, in the 26 characters that fit on a line.
- * Nothing else stands between two batches: whoever had the id of another would write into its keys.
+ * Nothing else stands between two batches: a batch with another's id would write into its keys.
  */
 function batchId(nowMs: number): string {
   const [date = '', time = ''] = new Date(nowMs).toISOString().split('T');

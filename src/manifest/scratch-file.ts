@@ -27,7 +27,7 @@ export class ScratchUnavailable extends Error {
     const meaning = MEANINGS[code] ?? 'cannot be used';
     super(
       `The folder for temporary files, ${folder}, ${meaning} (${code}). To find duplicates a manifest this long needs some ` +
-        '22 MB there for a million certificates: mend the folder, or name another one with TMPDIR, and submit again. ' +
+        '22 MB there for a million certificates: fix the folder, or name another one with TMPDIR, and submit again. ' +
         'Nothing was submitted.',
       { cause: error },
     );

@@ -5,9 +5,9 @@ import { hushHttpx } from './sdk.ts';
 
 /** Where a client has its key from. */
 export interface CredentialSource {
-  /** The key in use; the same object until it is fetched anew. @throws Error, fit to be shown, when none can be had */
+  /** The key in use; the same object until it is fetched again. @throws Error, fit to be shown, when none can be had */
   get(): Promise<AccessKey>;
-  /** The key was refused: whoever calls `get` from now on gets one that was fetched after this. */
+  /** The key was refused: every later `get` returns one that was fetched after this. */
   invalidate(): void;
 }
 
@@ -24,7 +24,7 @@ export const KEY_LIFE_MS = 60_000;
 /** How long a failure stands, milliseconds: a full pace of calls must not become a flood of refreshes. */
 export const FAILURE_LIFE_MS = 1_000;
 
-/** Reads the key from environment variables, anew at each refresh. */
+/** Reads the key from environment variables, again at each refresh. */
 export function credentialsFromEnvironment(
   names: CredentialVariables,
   environment: Readonly<Record<string, string | undefined>>,
@@ -42,10 +42,10 @@ export function credentialsFromEnvironment(
 /** The official chain: `ALIBABA_CLOUD_*` variables, OIDC, the CLI's profile, a credentials file, the instance's RAM role, a URI. */
 export function credentialsFromChain(): CredentialSource {
   let chain: DefaultCredentialsProvider | undefined;
-  return cacheCredentials(async (anew) => {
+  return cacheCredentials(async (isRefused) => {
     hushHttpx();
     // A chain that failed once asks only its last link ever after, and one that succeeded keeps a refused token: build another.
-    if (anew || chain === undefined) chain = DefaultCredentialsProvider.builder().build();
+    if (isRefused || chain === undefined) chain = DefaultCredentialsProvider.builder().build();
     // Without the cause: the SDK's errors carry whole requests.
     const { key, why } = await askChain(chain);
     if (key !== undefined) return key;
@@ -68,29 +68,29 @@ async function askChain(
 }
 
 /**
- * One refresh in flight, whoever asks, and never two at once: the official chain's concurrent refreshes reject each other.
- * @param fetch - gets a key; `anew` when the last one was refused or could not be had
+ * One refresh in flight for all callers, never two at once: the official chain's concurrent refreshes reject each other.
+ * @param fetch - gets a key; `isRefused` when the last one was refused or could not be had
  * @param nowMs - a clock that never goes back, milliseconds
  */
 export function cacheCredentials(
-  fetch: (anew: boolean) => Promise<AccessKey>,
+  fetch: (isRefused: boolean) => Promise<AccessKey>,
   nowMs: () => number = () => performance.now(),
 ): CredentialSource {
   let held: { readonly answer: Promise<AccessKey>; readonly untilMs: number } | undefined;
   let refresh: Promise<AccessKey> | undefined;
-  let anew = false;
+  let isRefused = false;
 
   const start = async (): Promise<AccessKey> => {
-    const answer = fetch(anew);
-    anew = false;
+    const answer = fetch(isRefused);
+    isRefused = false;
     try {
       const key = await answer;
       // Refused while this was under way: it may be the refused key once more.
-      held = anew ? undefined : { answer, untilMs: nowMs() + KEY_LIFE_MS };
+      held = isRefused ? undefined : { answer, untilMs: nowMs() + KEY_LIFE_MS };
       return key;
     } catch (error) {
       held = { answer, untilMs: nowMs() + FAILURE_LIFE_MS };
-      anew = true;
+      isRefused = true;
       throw error;
     } finally {
       refresh = undefined;
@@ -99,7 +99,7 @@ export function cacheCredentials(
 
   const get = (): Promise<AccessKey> => {
     // One under way since before a refusal may bring the refused key.
-    if (refresh !== undefined) return anew ? refresh.then(get, get) : refresh;
+    if (refresh !== undefined) return isRefused ? refresh.then(get, get) : refresh;
     if (held !== undefined && nowMs() < held.untilMs) return held.answer;
     refresh = start();
     return refresh;
@@ -109,7 +109,7 @@ export function cacheCredentials(
     get,
     invalidate() {
       held = undefined;
-      anew = true;
+      isRefused = true;
     },
   };
 }

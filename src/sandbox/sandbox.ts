@@ -51,7 +51,7 @@ export interface Sandbox {
   revokeKey(accessKeyId: string, code: string): void;
   /** @throws Error when no account has the key */
   restoreKey(accessKeyId: string): void;
-  /** Replaces the plan; every device's faults begin anew. */
+  /** Replaces the plan; every device's faults start over. */
   setPlan(plan: FaultPlan): void;
   /** Ends every connection, also those that wait for an answer. */
   close(): Promise<void>;

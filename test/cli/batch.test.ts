@@ -16,7 +16,7 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   const manifest = await place.file('manifest.csv', manifestOf(certificates(3)));
   const submit = ['submit', manifest, '--execute', '--yes', '--json'];
   const { stdout, stderr } = await place.run(submit);
-  const nobody = 'No worker of account fleet is to be seen: nothing of it is revoked until certsweep worker runs.\n';
+  const nobody = 'No worker is running for account fleet. Start certsweep worker.\n';
   expect(stderr).toContain(nobody);
   const { batch } = JSON.parse(stdout) as { batch: string };
   const status = async (): Promise<{ code: number | null; state: string }> => {

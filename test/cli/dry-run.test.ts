@@ -58,7 +58,7 @@ describe('submit without --execute', () => {
       'line 5: no account of the configuration has the instance "post-cn-unknown": add it',
     );
     expect(ended.stderr).toContain('line 6: ');
-    expect(ended.stderr).toContain('refused for 4 bad rows: mend them, or leave them out with --skip-invalid. Nothing');
+    expect(ended.stderr).toContain('refused for 4 bad rows: fix them, or leave them out with --skip-invalid. Nothing');
 
     const skipped = await place.run(['submit', join(place.folder, 'bad.csv'), '--skip-invalid', '--json']);
     expect(skipped).toMatchObject({ code: 0, stdout: '{"batch":null,"accepted":1,"duplicates":0,"rejected":4}\n' });

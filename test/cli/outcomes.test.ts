@@ -151,7 +151,7 @@ describe('dead', () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   };
 
-  it('lists, discards and retries; what is discarded stays dead, what is retried ends anew', async () => {
+  it('lists, discards and retries; what is discarded stays dead, what is retried ends again', async () => {
     const letters = await json('list', '--batch', batch, '--instance', INSTANCE);
     expect(letters.map(({ batch: of, n, code, calls, history }) => ({ of, n, code, calls, history }))).toEqual(
       expect.arrayContaining([

@@ -58,7 +58,7 @@ describe('submit --execute', () => {
     expect(shown.stdout).toContain('requested by    ops\nreason          key leak\n');
   });
 
-  it('makes one batch of one manifest, whoever of two submitters comes first', async () => {
+  it('makes one batch of one manifest, whichever of two submitters is first', async () => {
     const both = await Promise.all([submit('--yes', '--json'), submit('--yes', '--json')]);
     expect(both.map(({ code }) => code)).toEqual([0, 0]);
     const [first, second] = both.map(answerOf);

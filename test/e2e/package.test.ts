@@ -32,7 +32,7 @@ const toldSchema = z.object({
 
 /** Installs the packed tarball as npm would, but from what is on this disk. @returns the scratch project */
 async function installPackage(folder: string): Promise<string> {
-  // Without scripts: packing would build anew, under the feet of other tests.
+  // Without scripts: packing would build again, under the feet of other tests.
   await execute('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: PROJECT });
   const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz')) ?? '';
   const modules = join(folder, 'consumer', 'node_modules');

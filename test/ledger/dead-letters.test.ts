@@ -49,7 +49,7 @@ describe('dead letters', () => {
     expect(await room.redis.hkeys(attempts)).toEqual(['0']);
   });
 
-  it('can be retried once or put aside once, never both, whoever is first', async () => {
+  it('can be retried once or put aside once, never both, whichever is first', async () => {
     const batch = await room.batchOf(certificatesOf(2));
     const before = await room.job();
     await room.note(batch, 0, before);

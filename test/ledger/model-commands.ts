@@ -63,7 +63,7 @@ export async function readMeanwhile<T>(
   return { replies, expectRead };
 }
 
-/** Two submitters of one manifest, or one that tries again: whoever is first, there is one batch. */
+/** Two submitters of one manifest, or one that tries again: there is one batch. */
 export function submission(manifest: number, times: number): Command {
   return {
     check: () => true,

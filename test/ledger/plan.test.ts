@@ -137,7 +137,7 @@ describe('a manifest submitted again', () => {
     expect((await room.submit(items.slice(1))).kind).toBe('running');
   });
 
-  it('runs anew when the earlier batch is completed or cancelled', async () => {
+  it('runs again when the earlier batch is completed or cancelled', async () => {
     const items = certificatesOf(1);
     const first = await room.batchOf(items);
     expect(await room.submit(items)).toEqual({ kind: 'duplicate', batch: first });

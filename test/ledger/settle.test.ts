@@ -103,7 +103,7 @@ it('finds the first item that is not settled, from any chunk on', async () => {
 });
 
 describe('the states of a batch', () => {
-  it('keeps the reason of a pause until it is resumed, and counts anew from there', async () => {
+  it('keeps the reason of a pause until it is resumed, and counts from zero then', async () => {
     const batch = await room.batchOf(certificatesOf(4));
     await room.settle(batch, 0, 'dead');
     expect(await room.ledger.change(batch, 'pause', 'too many are dead')).toEqual({ kind: 'changed', state: 'paused' });

@@ -169,7 +169,7 @@ describe('connections', () => {
     expect(most).toBeLessThanOrEqual(maxConnections);
   });
 
-  it('are made anew after the server reset them', async () => {
+  it('are replaced after the server reset them', async () => {
     open({ maxConnections: 1 });
     for (let round = 0; round < 3; round += 1) {
       const call = remove();

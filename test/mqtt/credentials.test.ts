@@ -37,7 +37,7 @@ describe('keys from the environment', () => {
     for (const secret of [...Object.values(KEY), 'S3cr3tValue']) expect(inspect(error)).not.toContain(secret);
   });
 
-  it('are read anew once told that they are bad', async () => {
+  it('are read again once told that they are bad', async () => {
     const environment: Record<string, string> = { ...full };
     const source = credentialsFromEnvironment(names, environment);
     await source.get();
@@ -50,7 +50,7 @@ describe('keys from the environment', () => {
 
 describe('the cache', () => {
   let nowMs: number;
-  let fetches: { anew: boolean; resolve: (id: string) => void; reject: (why: string) => void }[];
+  let fetches: { isRefused: boolean; resolve: (id: string) => void; reject: (why: string) => void }[];
   let running: number;
   let mostRunning: number;
   beforeEach(() => {
@@ -61,12 +61,12 @@ describe('the cache', () => {
   });
   const open = (): ReturnType<typeof cacheCredentials> =>
     cacheCredentials(
-      async (anew) => {
+      async (isRefused) => {
         running += 1;
         mostRunning = Math.max(mostRunning, running);
         try {
           const accessKeyId = await new Promise<string>((resolve, reject) => {
-            fetches.push({ anew, resolve, reject: (why) => reject(new Error(why)) });
+            fetches.push({ isRefused, resolve, reject: (why) => reject(new Error(why)) });
           });
           return { ...KEY, accessKeyId };
         } finally {
@@ -98,7 +98,7 @@ describe('the cache', () => {
     const second = source.get();
     fetches[1]?.resolve('b');
     expect(await second).toMatchObject({ accessKeyId: 'b' });
-    expect(fetches.map(({ anew }) => anew)).toEqual([false, false]);
+    expect(fetches.map(({ isRefused }) => isRefused)).toEqual([false, false]);
   });
 
   it('fetches once more for all who come after a key was refused, however many say so', async () => {
@@ -111,7 +111,7 @@ describe('the cache', () => {
     fetches[1]?.resolve('b');
     expect(new Set((await Promise.all(all)).map(({ accessKeyId }) => accessKeyId))).toEqual(new Set(['b']));
     expect(await source.get()).toMatchObject({ accessKeyId: 'b' });
-    expect(fetches.map(({ anew }) => anew)).toEqual([false, true]);
+    expect(fetches.map(({ isRefused }) => isRefused)).toEqual([false, true]);
     // But a new key can be bad, too.
     source.invalidate();
     const third = source.get();
@@ -129,11 +129,11 @@ describe('the cache', () => {
     await vi.waitFor(() => expect(fetches).toHaveLength(2));
     fetches[1]?.resolve('b');
     expect(new Set((await Promise.all(after)).map(({ accessKeyId }) => accessKeyId))).toEqual(new Set(['b']));
-    expect(fetches.map(({ anew }) => anew)).toEqual([false, true]);
+    expect(fetches.map(({ isRefused }) => isRefused)).toEqual([false, true]);
     expect(mostRunning).toBe(1);
   });
 
-  it('lets a failure stand for a moment, then tries anew', async () => {
+  it('lets a failure stand for a moment, then tries again', async () => {
     const source = open();
     const all = Array.from({ length: 50 }, () => source.get().catch(String));
     fetches[0]?.reject('no route');
@@ -145,7 +145,7 @@ describe('the cache', () => {
     const healed = source.get();
     fetches[1]?.resolve('a');
     expect(await healed).toMatchObject({ accessKeyId: 'a' });
-    expect(fetches.map(({ anew }) => anew)).toEqual([false, true]);
+    expect(fetches.map(({ isRefused }) => isRefused)).toEqual([false, true]);
   });
 });
 

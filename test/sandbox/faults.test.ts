@@ -99,7 +99,7 @@ describe('each kind of fault', () => {
     expect(codes).toEqual(['InternalError', 'InternalError', 'ServiceUnavailable', 'resolved']);
   });
 
-  it('is counted, and a plan set anew begins anew', async () => {
+  it('is counted, and a plan set again starts over', async () => {
     const before = sandbox.seen().byFault['empty-object'] ?? 0;
     for (let round = 0; round < 2; round += 1) {
       sandbox.setPlan({ seed: 1, faults: [{ kind: 'empty-object' }] });

@@ -6,7 +6,7 @@ const PLAIN_EVERY_MS = 10_000;
 const BAR = 24;
 const SHORTEST_BAR = 5;
 
-/** The progress of a batch on stderr: a line that is drawn anew on a terminal, plain lines elsewhere. */
+/** The progress of a batch on stderr: a line that is redrawn on a terminal, plain lines elsewhere. */
 export class Progress {
   #drawn = false;
   #lastPlainMs = Number.NEGATIVE_INFINITY;

@@ -15,7 +15,7 @@ export function describeHalt(halt: AnyHalt): string {
     halt.instanceId === undefined
       ? `account ${halt.account}`
       : `instance ${printable(halt.instanceId)} of account ${halt.account}`;
-  return `HALTED ${where} since ${since}: ${why}. Its items wait; mend the cause, and a probe every 30 s lifts the halt. certsweep doctor helps to find it.`;
+  return `HALTED ${where} since ${since}: ${why}. Its items wait. Fix the cause (certsweep doctor helps to find it); a probe every 30 s then lifts the halt.`;
 }
 
 /** The batch, below what stands in its way. */
@@ -31,7 +31,7 @@ export function describeLook({ detail, halts, lanesLost, unattended }: BatchLook
 
 /** An account that has no worker. */
 export function describeUnattended(account: string): string {
-  return `No worker of account ${account} is to be seen: nothing of it is revoked until certsweep worker runs.`;
+  return `No worker is running for account ${account}. Start certsweep worker.`;
 }
 
 /** The batch as lines of `name  value`. */

@@ -113,7 +113,7 @@ export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeI
       if (waitMs < 0) return { kind: 'not-halted' };
       return waitMs === 0 ? { kind: 'granted', probeMark } : { kind: 'taken', waitMs };
     },
-    /** The probe has told nothing: the next try is granted, whoever makes it. */
+    /** The probe has told nothing: the next try is granted to any process. */
     async giveBack(instanceId: string, probeMark: string): Promise<void> {
       await giveBack(redis, keys, [probeMark, ...both(instanceId)]);
     },

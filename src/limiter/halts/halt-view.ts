@@ -67,12 +67,12 @@ export class HaltView {
     const judgement = this.judge(instanceId, nowMs);
     if (judgement.kind === 'halted') return judgement;
     if (judgement.kind === 'go') return undefined;
-    // A probe is due: whoever asks again will be given it.
+    // A probe is due: the next caller gets it.
     this.setProbe(instanceId, nowMs + SHORTEST_RETRY_MS);
     return this.refusal(instanceId, nowMs);
   }
 
-  /** Nobody of this process asks for a probe of the instance before; whoever asks then does. */
+  /** This process asks for no probe of the instance before. */
   setProbe(instanceId: string, probeAtMs: number): void {
     for (const mark of [this.#account, this.#instances.get(instanceId)]) {
       if (mark !== undefined) mark.probeAtMs = probeAtMs;

@@ -2,7 +2,7 @@ import type { Answer } from '../../core/answer.ts';
 import { blameOf } from '../../core/code-table.ts';
 import { provesAccess, type KeyTrust } from '../../core/decide.ts';
 
-/** Credentials that have worked are not fetched anew so soon again: whoever gives them out has limits, too. */
+/** Credentials that have worked are not fetched again so soon: the service that gives them out has limits, too. */
 export const PROVEN_MS = 10_000;
 /** A trial that ended without a word is no trial any more. */
 export const TRIAL_MS = 60_000;
@@ -10,12 +10,12 @@ export const TRIAL_MS = 60_000;
 export const TRIAL_REFUSALS = 3;
 
 /**
- * Whether it helps to fetch an account's credentials anew when the API refuses their token: tried for all the items in hand together. Where calls
+ * Whether it helps to fetch an account's credentials again when the API refuses their token: tried for all the items in hand together. Where calls
  * that began after that are refused the same way, and none works, it does not. Times are of `performance.now()`.
  */
 export class KeyRenewal {
   readonly #fetchAnew: () => void;
-  /** When credentials were last asked for anew. */
+  /** When credentials were last asked for again. */
   #askedMs = Number.NEGATIVE_INFINITY;
   #haveWorked = false;
   /** Of calls that began after that, while none has worked. */

@@ -114,7 +114,7 @@ export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent)
         event: 'silent',
         account,
         again: event.again,
-        message: 'jobs are ready and none is taken: the worker is made anew',
+        message: 'jobs are ready and none is taken: the worker is recreated',
       });
       return;
     case 'limiter':

@@ -31,7 +31,7 @@ export interface WorkerOptions {
 export interface Worker {
   /** Jobs in hand, over all accounts. */
   readonly inHand: number;
-  /** False when a queue stayed silent even after its worker was made anew: the process should end and be started again. */
+  /** False when a queue stayed silent even after its worker was recreated: the process should end and be restarted. */
   readonly isLive: boolean;
   /** Why this process may not go on beside the others; undefined while it may. */
   readonly mustLeaveBecause: string | undefined;

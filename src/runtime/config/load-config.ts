@@ -88,7 +88,7 @@ function notYaml(path: string, code: string): ConfigFault {
     MULTIPLE_DOCS: 'keep one document: take the line --- and what follows out',
   };
   const remedy =
-    remedies[code] ?? 'mend the indentation, or put the value in quotes where it has one of : # & * ! | > % @';
+    remedies[code] ?? 'fix the indentation, or put the value in quotes where it has one of : # & * ! | > % @';
   return { path, value: `not YAML (${code})`, remedy };
 }
 

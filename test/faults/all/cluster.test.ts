@@ -54,8 +54,8 @@ describe('on a sound cluster', () => {
       expect(await reopenDeadLetter(fleet.redis, fleet.ledger, batch, n)).toBe('reopened');
     }
     expect(letters.toSorted()).toEqual(broken.toSorted());
-    const mended = await fleet.until(batch, ({ pending, revoked }) => pending === 0 && revoked === items.length);
-    await expectAccounted(fleet, mended, items);
+    const fixed = await fleet.until(batch, ({ pending, revoked }) => pending === 0 && revoked === items.length);
+    await expectAccounted(fleet, fixed, items);
     await expectNeverOver('Cluster: nothing fails', fleet.pace(), items.length);
   });
 

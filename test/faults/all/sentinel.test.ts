@@ -46,7 +46,7 @@ it.each([
   await expectHarmless(`the primary ${how}`, items.length);
 });
 
-it('what a failover forgot is done again, and a forgotten batch is mended by its manifest', async () => {
+it('what a failover forgot is done again, and a forgotten batch is restored by its manifest', async () => {
   const batch = await fleet.submit(items);
   fleet.startWorker(QPS);
   await fleet.until(batch, ({ revoked }) => revoked >= 300);

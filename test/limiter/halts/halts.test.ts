@@ -110,7 +110,7 @@ describe('a probe that tells nothing', () => {
     return members;
   }
 
-  it('is given to whoever asks next, in the same process or another', async () => {
+  it('is given to the next caller, in the same process or another', async () => {
     const [first, second] = await haltedTwo('unused');
     let probe = await slotOf(first.limiter, of('i'));
     expect(probe.isProbe).toBe(true);

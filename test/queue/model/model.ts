@@ -134,7 +134,7 @@ export class QueueModel extends Model {
     return item.waits || [...this.jobs.values()].some((job) => this.#holds(job, item));
   }
 
-  /** It waits from now on, whoever had taken it from there. */
+  /** It waits from now on, also where a claim had it. */
   wait(item: ModelItem): void {
     this.loseClaim(item);
     item.waits = true;

@@ -45,7 +45,7 @@ describe('the environment', () => {
     expect([also.egress.id, also.retry.attempts]).toEqual(['nat-b', 5]);
   });
 
-  it('mends what is wrong in the file', async () => {
+  it('overrides what is wrong in the file', async () => {
     expect((await loadYaml('log: {level: loud}', { CERTSWEEP_LOG_LEVEL: 'warn' })).log.level).toBe('warn');
   });
 

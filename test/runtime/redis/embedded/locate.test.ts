@@ -96,7 +96,7 @@ describe('locateServer', () => {
     expect((await locateServer(writer, () => undefined, elsewhere)).path).toBe(path);
   });
 
-  it('passes over a recorded server that is gone, whoever may write to where it was', async () => {
+  it('passes over a recorded server that is gone, writable or not', async () => {
     await mkdir(join(folder, 'open'));
     await chmod(join(folder, 'open'), 0o777);
     const writer = { path: join(folder, 'open/redis-server'), flavour: 'redis', version: '7.0.15' } as const;
