@@ -12,7 +12,6 @@ import { Redis } from 'ioredis';
 import { DEFAULT_BREAKER } from '../dist/core/batch.js';
 import { ChunkReader } from '../dist/ledger/chunk-reader.js';
 import { Ledger } from '../dist/ledger/ledger.js';
-import { reportItems } from '../dist/ledger/report-items.js';
 import { KEY_PREFIX } from '../dist/queue/contract.js';
 import { Feeder } from '../dist/queue/feed/feeder.js';
 import { AccountQueues } from '../dist/queue/queues.js';
@@ -136,7 +135,7 @@ async function feedAlone(batch) {
     tell: (event) => console.error(JSON.stringify(event)),
   });
   const startMs = performance.now();
-  const { accepted } = (await ledger.batch(batch)).counts;
+  const { accepted } = (await ledger.batches.find(batch)).counts;
   let feedMs = 0;
   let queueBytes = 0;
   for (let fed = 0; fed < accepted;) {
@@ -150,7 +149,7 @@ async function feedAlone(batch) {
     fed += count;
   }
   const seconds = (performance.now() - startMs) / 1_000;
-  const state = await ledger.batch(batch);
+  const state = await ledger.batches.find(batch);
   if (state.counts.revoked !== accepted) throw new Error(`settled ${state.counts.revoked} of ${accepted}`);
   const ledgerBytes = await redis.memory('USAGE', `${KEY_PREFIX}:batch:${batch}:ledger`, 'SAMPLES', '0');
   await queues.close();
@@ -173,7 +172,7 @@ async function settle(ledger, batch, from, count) {
       const end = { ...revoked, requestId: randomUUID().toUpperCase() };
       return { n: from + done + index, instanceId: INSTANCE, run, end };
     });
-    await reportItems(ledger.redis, ledger.keys, batch, reports);
+    await ledger.items.report(batch, reports);
   }
 }
 

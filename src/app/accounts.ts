@@ -1,4 +1,4 @@
-import type { Lane } from '../ledger/ledger.ts';
+import type { Lane } from '../ledger/lanes.ts';
 import { unfedAccounts } from '../queue/feeding-lease.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
 import type { Store } from './store.ts';
@@ -21,5 +21,5 @@ export async function unattended({ redis, prefix }: Store, accounts: ReadonlySet
 
 /** Those of the accounts of a batch that no worker works for. */
 export async function unattendedOf(store: Store, batch: string): Promise<string[]> {
-  return unattended(store, ownersOf(store.config, await store.ledger.lanes(batch)));
+  return unattended(store, ownersOf(store.config, await store.ledger.lanes.of(batch)));
 }

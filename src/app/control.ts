@@ -1,6 +1,6 @@
 import type { BatchState } from '../core/batch.ts';
-import { forgetBatch, type Forgotten } from '../ledger/forget.ts';
-import { DIRECT_PREFIX } from '../ledger/ledger.ts';
+import type { Forgotten } from '../ledger/batches.ts';
+import { isDirectBatch } from '../ledger/direct-items.ts';
 import type { Store } from './store.ts';
 
 /** What an operator does to a batch. */
@@ -16,11 +16,11 @@ export type ChangeOutcome =
 
 /** Pauses, resumes or cancels a batch; the workers hear of it within a second. */
 export async function changeBatch({ ledger }: Store, batch: string, change: Change): Promise<ChangeOutcome> {
-  if (change === 'cancel' && batch.startsWith(DIRECT_PREFIX)) return { kind: 'is-direct' };
-  return ledger.change(batch, change);
+  if (change === 'cancel' && isDirectBatch(batch)) return { kind: 'is-direct' };
+  return ledger.batches.change(batch, change);
 }
 
 /** Takes a finished batch out of Redis, its report included. */
-export async function forget({ redis, ledger }: Store, batch: string): Promise<Forgotten> {
-  return forgetBatch(redis, ledger, batch);
+export async function forget({ ledger }: Store, batch: string): Promise<Forgotten> {
+  return ledger.batches.forget(batch);
 }

@@ -1,10 +1,4 @@
-import {
-  deadLetters,
-  discardDeadLetter,
-  reopenDeadLetter,
-  type DeadFilter,
-  type DeadLetterOf,
-} from '../ledger/dead-letters.ts';
+import type { DeadFilter, DeadLetterOf } from '../ledger/dead-letters.ts';
 import { accountOf } from '../runtime/config/config.ts';
 import type { Store } from './store.ts';
 
@@ -36,10 +30,10 @@ export type RetryOutcome =
 export type DiscardOutcome = { readonly kind: 'discarded'; readonly discarded: number } | SelectionRefused;
 
 /** Dead letters, the batches newest first. Without a filter, those of all batches. */
-export async function listDeadLetters({ redis, ledger }: Store, filter: DeadFilter): Promise<ListOutcome> {
+export async function listDeadLetters({ ledger }: Store, filter: DeadFilter): Promise<ListOutcome> {
   const { batch } = filter;
-  if (batch !== undefined && (await ledger.batch(batch)) === undefined) return { kind: 'no-batch', batch };
-  return { kind: 'found', letters: deadLetters(redis, ledger, filter) };
+  if (batch !== undefined && (await ledger.batches.find(batch)) === undefined) return { kind: 'no-batch', batch };
+  return { kind: 'found', letters: ledger.deadLetters.list(filter) };
 }
 
 /** Makes dead letters pending again; they go through the same limiter, and their history is kept. */
@@ -55,7 +49,7 @@ export async function retryDeadLetters(store: Store, selection: LetterSelection)
       unknown += 1;
       continue;
     }
-    const result = await reopenDeadLetter(store.redis, store.ledger, batch, n);
+    const result = await store.ledger.deadLetters.reopen(batch, n);
     if (result === 'reopened') retried += 1;
     if (result === 'cancelled') cancelled += 1;
     if (result === 'malformed') unknown += 1;
@@ -69,7 +63,7 @@ export async function discardDeadLetters(store: Store, selection: LetterSelectio
   if (selected.kind !== 'found') return selected;
   let discarded = 0;
   for await (const { batch, n } of selected.letters) {
-    if (await discardDeadLetter(store.redis, store.ledger, batch, n)) discarded += 1;
+    if (await store.ledger.deadLetters.discard(batch, n)) discarded += 1;
   }
   return { kind: 'discarded', discarded };
 }

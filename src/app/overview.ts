@@ -37,14 +37,16 @@ export interface Overview {
   readonly halts: readonly AnyHalt[];
 }
 
+type BatchLedger = Pick<Ledger, 'batches'>;
+
 /** Undefined when there is no such batch. */
-export async function batchStatus(ledger: Ledger, id: string): Promise<BatchDetail | undefined> {
-  const batch = await ledger.batch(id);
+export async function batchStatus(ledger: BatchLedger, id: string): Promise<BatchDetail | undefined> {
+  const batch = await ledger.batches.find(id);
   return batch === undefined ? undefined : detailOf(ledger, batch);
 }
 
-export async function overview(redis: Redis, prefix: string, ledger: Ledger): Promise<Overview> {
-  const batches = await ledger.batches();
+export async function overview(redis: Redis, prefix: string, ledger: BatchLedger): Promise<Overview> {
+  const batches = await ledger.batches.all();
   const [details, halts] = await Promise.all([
     Promise.all(batches.map((batch) => detailOf(ledger, batch))),
     allHalts(redis, prefix),
@@ -69,9 +71,9 @@ export function statusOf(detail: BatchDetail): BatchStatus {
   };
 }
 
-async function detailOf(ledger: Ledger, batch: Batch): Promise<BatchDetail> {
+async function detailOf(ledger: BatchLedger, batch: Batch): Promise<BatchDetail> {
   const pending = pendingOf(batch.counts);
-  const rate = pending === 0 ? 0 : await ledger.ratePerSecond(batch.id);
+  const rate = pending === 0 ? 0 : await ledger.batches.ratePerSecond(batch.id);
   const ratePerSecond = Math.round(rate * 10) / 10;
   return {
     batch: batch.id,

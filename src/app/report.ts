@@ -15,10 +15,7 @@ export type ReportOutcome =
   { readonly kind: 'report'; readonly text: AsyncIterable<string> } | { readonly kind: 'no-batch' };
 
 /** One row for each settled item of a batch, in the order in which they were settled. */
-export async function reportOf(
-  { redis, ledger }: Store,
-  { batch, format, outcome }: ReportRequest,
-): Promise<ReportOutcome> {
-  if ((await ledger.batch(batch)) === undefined) return { kind: 'no-batch' };
-  return { kind: 'report', text: reportText(reportRows(redis, ledger, batch, outcome), format) };
+export async function reportOf({ ledger }: Store, { batch, format, outcome }: ReportRequest): Promise<ReportOutcome> {
+  if ((await ledger.batches.find(batch)) === undefined) return { kind: 'no-batch' };
+  return { kind: 'report', text: reportText(reportRows(ledger, batch, outcome), format) };
 }

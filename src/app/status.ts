@@ -1,5 +1,5 @@
 import type { BatchState } from '../core/batch.ts';
-import { DIRECT_PREFIX } from '../ledger/ledger.ts';
+import { isDirectBatch } from '../ledger/direct-items.ts';
 import { readHalts, type Halt } from '../limiter/halts/halt-store.ts';
 import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
 import { ownersOf, unattended } from './accounts.ts';
@@ -40,7 +40,11 @@ export async function lookAtAll({ redis, prefix, ledger }: Store): Promise<Overv
 /** Undefined when there is no such batch. */
 export async function lookAtBatch(store: Store, id: string): Promise<BatchLook | undefined> {
   const { config, redis, prefix, ledger } = store;
-  const [detail, all, lanes] = await Promise.all([batchStatus(ledger, id), allHalts(redis, prefix), ledger.lanes(id)]);
+  const [detail, all, lanes] = await Promise.all([
+    batchStatus(ledger, id),
+    allHalts(redis, prefix),
+    ledger.lanes.of(id),
+  ]);
   if (detail === undefined) return undefined;
   const isDone = isDrained(detail, 'paused');
   const accounts = ownersOf(config, lanes);
@@ -48,7 +52,7 @@ export async function lookAtBatch(store: Store, id: string): Promise<BatchLook |
   const stopsIt = ({ account, instanceId }: AnyHalt): boolean =>
     instanceId === undefined ? accounts.has(account) : instances.has(instanceId);
   const halts = isDone ? [] : all.filter(stopsIt);
-  const lanesLost = !isDone && detail.state !== 'planned' && !id.startsWith(DIRECT_PREFIX) && lanes.length === 0;
+  const lanesLost = !isDone && detail.state !== 'planned' && !isDirectBatch(id) && lanes.length === 0;
   return {
     detail,
     condition: conditionOf(detail, isDone, halts.length > 0 || lanesLost),

@@ -21,7 +21,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
   const progress = new Progress();
   const told = new Set<string>();
   try {
-    const owners = ownersOf(store.config, await store.ledger.lanes(batch));
+    const owners = ownersOf(store.config, await store.ledger.lanes.of(batch));
     for (;;) {
       const look = await lookWhileWaiting(store, batch, owners);
       if (look.kind === 'gone')

@@ -58,8 +58,8 @@ export function checkHalts(halts: readonly AnyHalt[]): Check[] {
 }
 
 /** What waits for an operator. */
-export async function checkBatches(ledger: Ledger): Promise<Check[]> {
-  const batches = await ledger.batches();
+export async function checkBatches(ledger: Pick<Ledger, 'batches'>): Promise<Check[]> {
+  const batches = await ledger.batches.all();
   const paused = batches.filter(({ state }) => state === 'paused');
   const running = batches.filter(({ state }) => state === 'running').length;
   if (paused.length === 0) return [ok('batches', `${running} running, none paused`)];

@@ -2,6 +2,9 @@ import { BATCH_STATES, OUTCOMES, type BatchState, type Counts, type Outcome } fr
 
 export type Priority = 'urgent' | 'bulk';
 
+/** Urgent batches are fed before bulk ones. */
+export const FEED_RANK: Readonly<Record<Priority, number>> = { urgent: 0, bulk: 1 };
+
 /** What is known of a batch besides its items. Times are Unix milliseconds. */
 export interface Batch {
   readonly id: string;

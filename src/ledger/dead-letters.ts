@@ -1,8 +1,8 @@
-import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import { blameOf, mayHaveDone } from '../core/code-table.ts';
 import { script } from '../runtime/redis/script.ts';
-import { FEED_RANK, type Ledger } from './ledger.ts';
+import { FEED_RANK } from './batch-record.ts';
+import type { LedgerStore } from './keys.ts';
 import { DISCARD, REOPEN } from './letter-scripts.lua.ts';
 
 /** One life of an item that ended dead. */
@@ -43,26 +43,6 @@ const discardScript = script<number>(DISCARD);
 /** Letters read from Redis at once. */
 const PAGE = 500;
 
-/** Every dead letter that fits, the batches newest first. May show a letter twice while letters come and go. */
-export async function* deadLetters(
-  redis: Redis,
-  ledger: Ledger,
-  filter: DeadFilter = {},
-): AsyncGenerator<DeadLetterOf> {
-  const batches = filter.batch === undefined ? (await ledger.batches()).map(({ id }) => id) : [filter.batch];
-  for (const batch of batches) {
-    const pages = redis.hscanStream(ledger.keys.of(batch).dead, { count: PAGE }) as AsyncIterable<string[]>;
-    for await (const page of pages) {
-      for (let index = 0; index + 1 < page.length; index += 2) {
-        const letter = parseLetter(page[index + 1] ?? '');
-        if (filter.code !== undefined && letter.code !== filter.code) continue;
-        if (filter.instanceId !== undefined && letter.instanceId !== filter.instanceId) continue;
-        yield { ...letter, batch, n: Number(page[index]) };
-      }
-    }
-  }
-}
-
 /**
  * `gone`: somebody else has retried or discarded it. `cancelled`: its batch is, and stays so.
  * `malformed`: its job named no certificate that could be tried.
@@ -71,25 +51,59 @@ export type Reopened = 'reopened' | 'gone' | 'cancelled' | 'malformed';
 
 const REPLIES: Readonly<Record<number, Reopened>> = { 1: 'reopened', 0: 'gone', [-1]: 'cancelled', [-2]: 'malformed' };
 
-/** Makes a dead item pending again: it waits, with its history, and goes on at once. */
-export async function reopenDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<Reopened> {
-  const of = ledger.keys.of(batch);
-  const value = await redis.hget(of.dead, String(n));
-  if (value === null) return 'gone';
-  const { instanceId, code } = parseLetter(value);
-  const waiting = ledger.keys.waiting(instanceId);
-  // Layout 1 took a service that failed to have done nothing, and its letters say so.
-  const isFormer = value.includes('"attempts":') && !value.includes('"calls":');
-  const isDoubtful = isFormer && mayHaveDone(blameOf(code)) && !OWN_CODE.test(code);
-  const about = [of.dead, of.superseded, of.attempts, of.history, waiting];
-  const keys = [of.record, ledger.keys.active, of.settled, of.ledger, ...about];
-  return REPLIES[await reopenScript(redis, keys, [batch, n, FEED_RANK.bulk, isDoubtful ? 1 : 0])] ?? 'gone';
+/** Where all batches are listed. */
+interface BatchList {
+  all(): Promise<readonly { readonly id: string }[]>;
 }
 
-/** Puts a letter aside; the item stays counted as dead. @returns false when it is gone already */
-export async function discardDeadLetter(redis: Redis, ledger: Ledger, batch: string, n: number): Promise<boolean> {
-  const of = ledger.keys.of(batch);
-  return (await discardScript(redis, [of.ledger, of.dead], [n])) === 1;
+/** The items that ended dead, and what an operator does with them. */
+export class DeadLetters {
+  readonly #store: LedgerStore;
+  readonly #batches: BatchList;
+
+  constructor(store: LedgerStore, batches: BatchList) {
+    this.#store = store;
+    this.#batches = batches;
+  }
+
+  /** Every dead letter that fits, the batches newest first. May show a letter twice while letters come and go. */
+  async *list(filter: DeadFilter = {}): AsyncGenerator<DeadLetterOf> {
+    const { redis, keys } = this.#store;
+    const batches = filter.batch === undefined ? (await this.#batches.all()).map(({ id }) => id) : [filter.batch];
+    for (const batch of batches) {
+      const pages = redis.hscanStream(keys.of(batch).dead, { count: PAGE }) as AsyncIterable<string[]>;
+      for await (const page of pages) {
+        for (let index = 0; index + 1 < page.length; index += 2) {
+          const letter = parseLetter(page[index + 1] ?? '');
+          if (filter.code !== undefined && letter.code !== filter.code) continue;
+          if (filter.instanceId !== undefined && letter.instanceId !== filter.instanceId) continue;
+          yield { ...letter, batch, n: Number(page[index]) };
+        }
+      }
+    }
+  }
+
+  /** Makes a dead item pending again: it waits, with its history, and goes on at once. */
+  async reopen(batch: string, n: number): Promise<Reopened> {
+    const { redis, keys } = this.#store;
+    const of = keys.of(batch);
+    const value = await redis.hget(of.dead, String(n));
+    if (value === null) return 'gone';
+    const { instanceId, code } = parseLetter(value);
+    // Layout 1 took a service that failed to have done nothing, and its letters say so.
+    const isFormer = value.includes('"attempts":') && !value.includes('"calls":');
+    const isDoubtful = isFormer && mayHaveDone(blameOf(code)) && !OWN_CODE.test(code);
+    const about = [of.dead, of.superseded, of.attempts, of.history, keys.waiting(instanceId)];
+    const all = [of.record, keys.active, of.settled, of.ledger, ...about];
+    return REPLIES[await reopenScript(redis, all, [batch, n, FEED_RANK.bulk, isDoubtful ? 1 : 0])] ?? 'gone';
+  }
+
+  /** Puts a letter aside; the item stays counted as dead. @returns false when it is gone already */
+  async discard(batch: string, n: number): Promise<boolean> {
+    const { redis, keys } = this.#store;
+    const of = keys.of(batch);
+    return (await discardScript(redis, [of.ledger, of.dead], [n])) === 1;
+  }
 }
 
 function parseLetter(value: string): DeadLetter {

@@ -1,41 +1,4 @@
-import { LAYOUT_VERSION } from './layout.ts';
-import { ATTEMPTS, BITS, CLOCK, DRAIN, MOVES } from './script-parts.lua.ts';
-
-/**
- * Gives a job that belongs to no batch its place in a direct batch; the same job gets the same place again. A job id that stands for another
- * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard.
- * KEYS record batches active adopted chunks; ARGV batch jobId certificate rank.
- * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the direct batch is cancelled and not yet drained: going on would
- * revive what was cancelled.
- */
-export const ADOPT = `${MOVES}
-${CLOCK}
-local record, batches, active, adopted, chunks = unpack(KEYS)
-local batch, key, certificate, rank = unpack(ARGV)
-local known = redis.call('HGET', adopted, key)
--- Its key stands behind the certificate, but for what a version before layout 3 wrote.
-local opened = string.sub(certificate, 1, -2)
-local function isSame(kept) return kept == certificate or kept and string.sub(kept, 1, #opened + 1) == opened .. ',' end
-if known and not isSame(redis.call('HGET', chunks, known)) then
-  key = key .. '#' .. redis.sha1hex(certificate)
-  known = redis.call('HGET', adopted, key)
-end
-if known then return { tonumber(known), 0, key } end
-local f = redis.call('HMGET', record, 'state', 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
-local state = f[1]
-if state == 'cancelled' and f[2] - (f[3] or 0) - (f[4] or 0) - (f[5] or 0) - (f[6] or 0) > 0 then return { -1, 0 } end
-local n = redis.call('HINCRBY', record, 'accepted', 1) - 1
-if not state then
-  redis.call('HSET', record, 'submittedAt', now, 'priority', 'urgent', 'layout', ${LAYOUT_VERSION})
-  redis.call('ZADD', batches, now, batch)
-end
-redis.call('HSET', record, 'state', state and moves.reopen[state] or 'running')
-redis.call('HDEL', record, 'completedAt')
-redis.call('HINCRBY', record, 'fed', 1)
-redis.call('HSET', adopted, key, n)
-redis.call('HSET', chunks, n, opened .. ',"key":' .. cjson.encode(key) .. '}')
-redis.call('ZADD', active, 'NX', rank * 1e13 + now, batch)
-return { n, 1, key }`;
+import { ATTEMPTS, BITS, DRAIN } from './script-parts.lua.ts';
 
 /**
  * What became of some items of one batch since the last time, in one step: settled, or to wait, or given back to their job.
@@ -52,14 +15,15 @@ return { n, 1, key }`;
  * Replies for each item `settled`, `already` (by another run), `unknown` (no such item), `waiting`, `released` or `overtaken`, and at last whether
  * the batch is `drained`.
  */
-export const REPORT_ITEMS = `${DRAIN}
+export const REPORT_ITEMS = `local record, active, fingerprints, settled, ledger, dead, adopted, attempts, history = unpack(KEYS)
+local batch, items = ARGV[1], cjson.decode(ARGV[2])
+local function placeOf(item) return KEYS[9 + item.waiting], batch .. ' ' .. item.n end
+${DRAIN}
 ${ATTEMPTS}
 ${BITS}
-${CLOCK}
-local record, active, fingerprints, settled, ledger, dead, adopted, attempts, history = unpack(KEYS)
-local batch, items = ARGV[1], cjson.decode(ARGV[2])
+local now = clockMs()
 local FIELD = { revoked = 'revoked', ['already-gone'] = 'alreadyGone', dead = 'dead', cancelled = 'cancelled' }
-local f = redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', 'completedAt')
+local f = countsOf(record, 'completedAt')
 local ordinals = {}
 for at, item in ipairs(items) do ordinals[at] = item.n end
 local bits = bitsOf(settled, ordinals)
@@ -95,13 +59,10 @@ local function settle(item, attempt)
   isSettled[item.n] = true
   counts[item.outcome] = (counts[item.outcome] or 0) + 1
   if item.absence then absences = absences + 1 end
-  bitsToSet[#bitsToSet + 1] = 'SET'
-  bitsToSet[#bitsToSet + 1] = 'u1'
-  bitsToSet[#bitsToSet + 1] = item.n
-  bitsToSet[#bitsToSet + 1] = 1
-  if texts then gone[#gone + 1] = item.n end
+  addBit(bitsToSet, item.n)
+  gone[#gone + 1] = item.n
   if item.key then freed[#freed + 1], freedOf[#freedOf + 1] = item.key, item.n end
-  if item.score then redis.call('ZREM', KEYS[9 + item.waiting], batch .. ' ' .. item.n) end
+  if item.score then redis.call('ZREM', placeOf(item)) end
   if item.requestId ~= '' and item.outcome ~= 'dead' then
     local list = rows[item.outcome] or {}
     rows[item.outcome] = list
@@ -123,7 +84,7 @@ end
 -- Whether nobody else may have a call of the item on its way.
 local function isFree(item, attempt)
   if attempt.run ~= '' and isLive(attempt.run) then return false end
-  return tonumber(redis.call('ZSCORE', KEYS[9 + item.waiting], batch .. ' ' .. item.n) or nil) == item.score
+  return tonumber(redis.call('ZSCORE', placeOf(item)) or nil) == item.score
 end
 
 for at, item in ipairs(items) do
@@ -134,7 +95,7 @@ for at, item in ipairs(items) do
   elseif isSettled[item.n] then
     replies[at] = item.kind == 'settle' and isOurs(item) and 'settled' or 'already'
     isTold = isTold or replies[at] == 'settled'
-    if item.score then redis.call('ZREM', KEYS[9 + item.waiting], batch .. ' ' .. item.n) end
+    if item.score then redis.call('ZREM', placeOf(item)) end
   elseif item.kind == 'settle' and item.outcome == 'revoked' then
     settle(item, attempt)
     replies[at] = 'settled'
@@ -160,7 +121,8 @@ for at, item in ipairs(items) do
       toSet[#toSet + 1] = attemptText(attempt)
     end
     if item.kind == 'wait' then
-      redis.call('ZADD', KEYS[9 + item.waiting], now + item.delayMs, batch .. ' ' .. item.n)
+      local place, member = placeOf(item)
+      redis.call('ZADD', place, now + item.delayMs, member)
       replies[at] = 'waiting'
     else
       replies[at] = 'released'
@@ -181,7 +143,7 @@ if ended > 0 then redis.call('BITFIELD', settled, unpack(bitsToSet)) end
 for outcome, list in pairs(rows) do redis.call('XADD', ledger, '*', outcome, cjson.encode(list)) end
 for outcome, count in pairs(counts) do redis.call('HINCRBY', record, FIELD[outcome], count) end
 if absences > 0 then redis.call('HINCRBY', record, 'confirmedByAbsence', absences) end
-local pending = (f[1] or 0) - (f[2] or 0) - (f[3] or 0) - (f[4] or 0) - (f[5] or 0) - ended
+local pending = pendingOf(f) - ended
 local drained = isTold and f[6] and 'drained' or ''
 replies[#replies + 1] = ended > 0 and pending <= 0 and drain(record, active, fingerprints, batch) or drained
 return replies`;
@@ -192,11 +154,11 @@ return replies`;
  * KEYS record active fingerprints settled ledger attempts adopted; ARGV batch evenIfCalled items, JSON: each { n, key }.
  * Replies how many.
  */
-export const CANCEL_ITEMS = `${DRAIN}
+export const CANCEL_ITEMS = `local record, active, fingerprints, settled, ledger, attempts, adopted = unpack(KEYS)
+local batch, evenIfCalled, items = ARGV[1], ARGV[2] == '1', cjson.decode(ARGV[3])
+${DRAIN}
 ${ATTEMPTS}
 ${BITS}
-local record, active, fingerprints, settled, ledger, attempts, adopted = unpack(KEYS)
-local batch, evenIfCalled, items = ARGV[1], ARGV[2] == '1', cjson.decode(ARGV[3])
 if redis.call('HGET', record, 'state') ~= 'cancelled' then return 0 end
 local ordinals = {}
 for at, item in ipairs(items) do ordinals[at] = item[1] end
@@ -209,7 +171,7 @@ for at, item in ipairs(items) do
   if bits[at] == 0 and isFree and not listed[item[1]] then
     listed[item[1]] = true
     rows[#rows + 1] = { item[1], '', 0, '' }
-    for _, word in ipairs({ 'SET', 'u1', item[1], 1 }) do bitsToSet[#bitsToSet + 1] = word end
+    addBit(bitsToSet, item[1])
     if texts[at] then gone[#gone + 1] = item[1] end
     -- So that its producer may have the certificate taken in again.
     if item[2] then freed[#freed + 1] = item[2] end
@@ -223,23 +185,3 @@ redis.call('XADD', ledger, '*', 'cancelled', cjson.encode(rows))
 redis.call('HINCRBY', record, 'cancelled', #rows)
 drain(record, active, fingerprints, batch)
 return #rows`;
-
-/**
- * Takes over what a version before layout 3 knew of an item, unless that was done: its note of a call, and what its job says of its past.
- * KEYS record attempts notes departed settled history retries; ARGV n failures calls unknown run deaths.
- */
-export const TAKE_OVER = `${ATTEMPTS}
-local record, attempts, notes, departed, settled, history, retries = unpack(KEYS)
-local n, failures, calls, unknown, run = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1', ARGV[5]
-local layout = redis.call('HGET', record, 'layout')
-if tonumber(layout or 1) >= 3 or redis.call('GETBIT', settled, n) == 1 then return end
--- Layout 1 kept earlier deaths in the job. What was never retried has none.
-if ARGV[6] ~= '' and redis.call('HEXISTS', retries, n) == 1 then redis.call('HSETNX', history, n, ARGV[6]) end
-if redis.call('HEXISTS', attempts, n) == 1 then return end
-local note = redis.call('HGET', notes, n) or (not layout and redis.call('GETBIT', departed, n) == 1 and 'unnamed')
-redis.call('HDEL', notes, n)
-if not layout then redis.call('SETBIT', departed, n, 0) end
--- A record of calls that were never noted was made up.
-if not note then return end
-if note ~= run then unknown = true end
-redis.call('HSET', attempts, n, attemptText({ failures = failures, calls = calls, unknown = unknown, crashes = 0, run = '' }))`;

@@ -1,3 +1,11 @@
+import type { Redis } from 'ioredis';
+
+/** What every part of the ledger works on. */
+export interface LedgerStore {
+  readonly redis: Redis;
+  readonly keys: LedgerKeys;
+}
+
 /** The Redis keys of one batch, and those that all batches share. All have one hash tag, so that a script may touch any of them. */
 export interface LedgerKeys {
   /** Sorted set: every batch, by the time of its submission. */
@@ -35,7 +43,7 @@ export interface BatchKeys {
   readonly history: string;
   /** Set: ledger entries that no longer count, since their item was reopened. */
   readonly superseded: string;
-  /** Hash, standing batches only: job id to the ordinal it was adopted as. */
+  /** Hash, direct batches only: job id to the ordinal it was adopted as. */
   readonly adopted: string;
   /** String: which process feeds the batch now, while it is in its ramp and shared by accounts. */
   readonly turn: string;

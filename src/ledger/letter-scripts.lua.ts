@@ -1,4 +1,5 @@
-import { ATTEMPTS, CLOCK, MOVES } from './script-parts.lua.ts';
+import { CLOCK } from '../runtime/redis/script.ts';
+import { ATTEMPTS, DEATHS, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
 /** Earlier deaths that a letter keeps; the oldest go. */
 const MAX_DEATHS = 100;
@@ -9,25 +10,27 @@ const MAX_DEATHS = 100;
  * KEYS record active settled ledger dead superseded attempts history waiting; ARGV batch n rank doubt (1 where a call may have worked by the letter's code).
  * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
-export const REOPEN = `${MOVES}
-${CLOCK}
-${ATTEMPTS}
-local record, active, settled, ledger, dead, superseded, attempts, history, waiting = unpack(KEYS)
+export const REOPEN = `local record, active, settled, ledger, dead, superseded, attempts, history, waiting = unpack(KEYS)
 local batch, n, rank, doubt = unpack(ARGV)
+${STATES}
+${CLOCK}
+${FEED_ORDER}
+${ATTEMPTS}
+${DEATHS}
+local now = clockMs()
 local value = redis.call('HGET', dead, n)
 if not value then return 0 end
 local entry, letter = value:match('^(%S+) (.*)$')
 local known = cjson.decode(letter)
 if known.instanceId == '' then return -2 end
-local after = moves.reopen[redis.call('HGET', record, 'state')]
+local after = stateAfter('reopen', redis.call('HGET', record, 'state'))
 if not after then return -1 end
 redis.call('SETBIT', settled, n, 0)
 redis.call('HDEL', attempts, n)
 if known.effectUnknown or doubt == '1' then
-  redis.call('HSET', attempts, n, attemptText({ failures = 0, calls = 0, unknown = true, crashes = 0, run = '' }))
+  redis.call('HSET', attempts, n, EFFECT_UNKNOWN)
 end
-local deaths = known.history
-deaths[#deaths + 1] = { code = known.code, message = known.message, requestId = known.requestId, calls = known.calls or known.attempts, at = known.at }
+local deaths = deathsOf(known)
 if #deaths > ${MAX_DEATHS} then table.remove(deaths, 1) end
 redis.call('HSET', history, n, cjson.encode(deaths))
 redis.call('HINCRBY', record, 'dead', -1)
@@ -44,13 +47,15 @@ redis.call('HDEL', dead, n)
 redis.call('SADD', superseded, entry)
 redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
 redis.call('ZADD', waiting, now, batch .. ' ' .. n)
-redis.call('ZADD', active, 'NX', rank * 1e13 + now, batch)
+redis.call('ZADD', active, 'NX', feedOrder(rank, now), batch)
 return 1`;
 
 /**
  * Puts a dead letter aside for good: the item stays dead, the letter goes, the ledger says so.
  * KEYS ledger dead; ARGV n. Replies 1, or 0 when there is no such letter.
  */
-export const DISCARD = `if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
-redis.call('XADD', KEYS[1], '*', 'n', ARGV[1], 'outcome', 'discarded', 'code', '', 'requestId', '', 'attempts', 0)
+export const DISCARD = `local ledger, dead = unpack(KEYS)
+local n = unpack(ARGV)
+if redis.call('HDEL', dead, n) == 0 then return 0 end
+redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'discarded', 'code', '', 'requestId', '', 'attempts', 0)
 return 1`;

@@ -3,10 +3,10 @@ import type { Redis } from 'ioredis';
 import type { Certificate } from '../core/certificate.ts';
 import { fateOf } from '../runtime/redis/fate.ts';
 import { script } from '../runtime/redis/script.ts';
-import type { Priority } from './batch-record.ts';
-import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
-import { FEED_RANK, type Ledger } from './ledger.ts';
+import { FEED_RANK, type Priority } from './batch-record.ts';
 import { ACTIVATE, WITHDRAW } from './batch-scripts.lua.ts';
+import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
+import type { LedgerKeys, LedgerStore } from './keys.ts';
 
 /** How long a plan that nobody activates is kept after its last write. */
 const PLAN_TTL_SECONDS = 3_600;
@@ -39,7 +39,7 @@ export type Activated =
 export class Plan {
   readonly batch: string;
   readonly #redis: Redis;
-  readonly #ledger: Ledger;
+  readonly #keys: LedgerKeys;
   readonly #details: PlanDetails;
   readonly #fingerprint: Hash = createHash('sha256');
   readonly #lanes = new Map<string, ChunkRanges>();
@@ -49,9 +49,9 @@ export class Plan {
   #writes: Promise<unknown>[] = [];
 
   /** @param nowMs - Unix milliseconds; only makes the name sort by age */
-  constructor(redis: Redis, ledger: Ledger, details: PlanDetails, nowMs: number) {
+  constructor({ redis, keys }: LedgerStore, details: PlanDetails, nowMs: number) {
     this.#redis = redis;
-    this.#ledger = ledger;
+    this.#keys = keys;
     this.#details = details;
     this.batch = batchId(nowMs);
   }
@@ -73,14 +73,14 @@ export class Plan {
   async activate(): Promise<Activated> {
     if (this.#open.length > 0) await this.#writeChunk();
     await this.#landed();
-    const of = this.#ledger.keys.of(this.batch);
+    const of = this.#keys.of(this.batch);
     const lanes = [...this.#lanes].flatMap(([instanceId, ranges]) => [instanceId, JSON.stringify(ranges)]);
     await this.#redis
       .multi()
       .hset(of.lanes, ...lanes)
       .expire(of.lanes, PLAN_TTL_SECONDS)
       .exec();
-    const { active, fingerprints, batches, signals } = this.#ledger.keys;
+    const { active, fingerprints, batches, signals } = this.#keys;
     const keys = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
     const rank = FEED_RANK[this.#details.priority];
     const args = [this.batch, this.#fingerprint.copy().digest('base64url'), this.#accepted, this.#chunks, rank];
@@ -99,8 +99,8 @@ export class Plan {
   /** Takes every trace away; for a plan that was refused. What Redis does not take away now is gone within the hour. */
   async discard(): Promise<void> {
     await Promise.allSettled(this.#writes);
-    const of = this.#ledger.keys.of(this.batch);
-    const keys = [of.record, of.chunks, of.lanes, this.#ledger.keys.batches];
+    const of = this.#keys.of(this.batch);
+    const keys = [of.record, of.chunks, of.lanes, this.#keys.batches];
     await withdrawScript(this.#redis, keys, [this.batch]).catch(() => undefined);
   }
 
@@ -114,7 +114,7 @@ export class Plan {
     }
     // A NUL cannot be part of a certificate, so no two manifests have one text.
     this.#fingerprint.update(items.map((c) => `${c.instanceId}\0${c.caSn}\0${c.deviceSn}\0`).join(''));
-    const of = this.#ledger.keys.of(this.batch);
+    const of = this.#keys.of(this.batch);
     const write = this.#redis.multi();
     if (chunk === 0) this.#writeRecord(write);
     const packed = packChunk(items);
@@ -146,7 +146,7 @@ export class Plan {
       ...(requestedBy !== undefined && { requestedBy }),
       ...(reason !== undefined && { reason }),
     };
-    write.hset(this.#ledger.keys.of(this.batch).record, record).zadd(this.#ledger.keys.batches, Date.now(), this.batch);
+    write.hset(this.#keys.of(this.batch).record, record).zadd(this.#keys.batches, Date.now(), this.batch);
   }
 }
 

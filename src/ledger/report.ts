@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
 import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
-import { ChunkReader } from './chunk-reader.ts';
+import { ChunkReader, type CertificateSource } from './chunk-reader.ts';
 import { outcomesOf } from './entries.ts';
-import type { Ledger } from './ledger.ts';
+import type { LedgerStore } from './keys.ts';
 
 /** One line of a report: an item's end. */
 export interface ReportRow extends Certificate {
@@ -27,12 +27,12 @@ const PAGE = 1_000;
  * @throws when the ledger and the chunks disagree, naming the item
  */
 export async function* reportRows(
-  redis: Redis,
-  ledger: Ledger,
+  ledger: LedgerStore & CertificateSource,
   batch: string,
   only?: Outcome,
 ): AsyncGenerator<ReportRow> {
-  const of = ledger.keys.of(batch);
+  const { redis, keys } = ledger;
+  const of = keys.of(batch);
   const chunks = new ChunkReader(ledger, 64);
   const [end] = await redis.xrevrange(of.ledger, '+', '-', 'COUNT', 1);
   if (end === undefined) return;

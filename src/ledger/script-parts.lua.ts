@@ -1,32 +1,43 @@
 import { TRANSITIONS, type BatchEvent } from '../core/batch.ts';
+import { CLOCK } from '../runtime/redis/script.ts';
 
 /*
  * The ledger's scripts are each one atomic step on the keys of one batch; between two of them the identity
  * `accepted = revoked + already-gone + dead + cancelled + pending` holds. They read the clock of Redis only. What several of them do stands here.
  */
 
-/** Lua: `moves[event][state]` is the state after it. Written from core's table, so that there is one table. */
-export const MOVES = `local moves = cjson.decode('${JSON.stringify(movesByEvent())}')`;
+/** Lua: `stateAfter(event, state)`, or nil where the event has no place. Written from core's table, so that there is one table. */
+export const STATES = `local function stateAfter(event, state)
+  return cjson.decode('${JSON.stringify(movesByEvent())}')[event][state or '']
+end`;
 
-export const CLOCK = `local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+/** Lua: `countsOf(record, ...)` reads a batch's counts, and the fields that are named, behind those; `pendingOf` counts what is left of them. */
+export const COUNTS = `local function countsOf(record, ...)
+  return redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', ...)
+end
+local function pendingOf(counts)
+  return (counts[1] or 0) - (counts[2] or 0) - (counts[3] or 0) - (counts[4] or 0) - (counts[5] or 0)
+end`;
 
 /**
- * Lua: closes a batch that has nothing pending. A standing batch, which has no fingerprint, goes on for ever: paused, it stays so until it is
- * resumed, or the next job would be called for.
+ * Lua, with all that it needs: closes a batch that has nothing pending. A direct batch, which has no fingerprint, goes on for ever: paused, it stays
+ * so until it is resumed, or the next job would be called for.
  */
-export const DRAIN = `local function drain(record, active, fingerprints, batch)
-  local f = redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', 'state', 'fingerprint')
-  local pending = f[1] - (f[2] or 0) - (f[3] or 0) - (f[4] or 0) - (f[5] or 0)
-  if pending > 0 then return 'settled' end
-  ${MOVES}
-  ${CLOCK}
+export const DRAIN = `${STATES}
+${COUNTS}
+${CLOCK}
+local function drain(record, active, fingerprints, batch)
+  local f = countsOf(record, 'state', 'fingerprint')
+  if pendingOf(f) > 0 then return 'settled' end
   redis.call('ZREM', active, batch)
   if f[6] == 'paused' and not f[7] then return 'settled' end
-  redis.call('HSET', record, 'state', moves.drain[f[6]] or f[6], 'completedAt', now)
+  redis.call('HSET', record, 'state', stateAfter('drain', f[6]) or f[6], 'completedAt', clockMs())
   if f[7] and redis.call('HGET', fingerprints, f[7]) == batch then redis.call('HDEL', fingerprints, f[7]) end
   return 'drained'
 end`;
+
+/** Lua: the score of a batch among the active ones: the lower the rank, the sooner it is fed, and then by age. */
+export const FEED_ORDER = `local function feedOrder(rank, now) return rank * 1e13 + now end`;
 
 /**
  * Lua: an item's attempt record, the one place that tells what an item has been through, as
@@ -41,6 +52,8 @@ end
 local function attemptText(a)
   return string.format('%d %d %d %d %s', a.failures, a.calls, a.unknown and 1 or 0, a.crashes, a.run)
 end
+-- Nothing is known but that a call may have worked.
+local EFFECT_UNKNOWN = '0 0 1 0 '
 local function isTrivial(a)
   return a.failures == 0 and a.calls == 0 and not a.unknown and a.crashes == 0 and a.run == ''
 end
@@ -53,7 +66,7 @@ local function assumeCrashed(a)
   a.unknown, a.crashes, a.run = true, a.crashes + 1, ''
 end`;
 
-/** Lua: the bits of a bitmap, one command for all. */
+/** Lua: `bitsOf` reads bits of a bitmap, one command for all; `addBit` adds one to the arguments of a command that sets them. */
 export const BITS = `local function bitsOf(key, ordinals)
   local args = {}
   for _, n in ipairs(ordinals) do
@@ -62,6 +75,17 @@ export const BITS = `local function bitsOf(key, ordinals)
     args[#args + 1] = n
   end
   return redis.call('BITFIELD_RO', key, unpack(args))
+end
+local function addBit(args, n)
+  local at = #args
+  args[at + 1], args[at + 2], args[at + 3], args[at + 4] = 'SET', 'u1', n, 1
+end`;
+
+/** Lua: the deaths of a dead letter, its own the last. Versions before layout 3 wrote `attempts` for `calls`. */
+export const DEATHS = `local function deathsOf(letter)
+  local deaths = letter.history
+  deaths[#deaths + 1] = { code = letter.code, message = letter.message, requestId = letter.requestId, calls = letter.calls or letter.attempts, at = letter.at }
+  return deaths
 end`;
 
 function movesByEvent(): Record<BatchEvent, Record<string, string>> {

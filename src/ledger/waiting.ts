@@ -1,13 +1,8 @@
-import type { Redis } from 'ioredis';
-import { script } from '../runtime/redis/script.ts';
-import type { LedgerKeys } from './keys.ts';
+import { CLOCK, script } from '../runtime/redis/script.ts';
+import type { LedgerStore } from './keys.ts';
 import { BITS } from './script-parts.lua.ts';
 
-/**
- * The place where items wait that no job holds: for another try, for the end of a pause or a halt, or after their dead letter was retried. An item
- * stays in it until it is settled, so nothing of it is lost with the process that works on it: that process has a claim, which is the item's time in
- * the place, set ahead; when it has passed, another one takes the item.
- */
+/** An item that was taken out of the waiting place. */
 export interface Claim {
   readonly batch: string;
   readonly n: number;
@@ -27,17 +22,18 @@ export interface Claimed {
  * KEYS waiting...; ARGV leaseMs, what the key of a batch's record begins with, then for each key how many.
  * Replies { nextInMs or -1, end of the claims, { key index, member } ... }.
  */
-const CLAIM = `local LOOKED_AT, PAUSED_MS = 500, 5000
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local leaseMs, record = tonumber(ARGV[1]), ARGV[2]
+const CLAIM = `local leaseMs, record = tonumber(ARGV[1]), ARGV[2]
+local function mostOf(at) return tonumber(ARGV[2 + at]) end
+${CLOCK}
+local LOOKED_AT, PAUSED_MS = 500, 5000
+local now = clockMs()
 local found, nextIn, paused = {}, -1, {}
 local function isPaused(batch)
   if paused[batch] == nil then paused[batch] = redis.call('HGET', record .. batch, 'state') == 'paused' end
   return paused[batch]
 end
 for at, key in ipairs(KEYS) do
-  local most, taken, moved = tonumber(ARGV[at + 2]), 0, {}
+  local most, taken, moved = mostOf(at), 0, {}
   local due = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, LOOKED_AT)
   for _, member in ipairs(due) do
     local wait
@@ -62,19 +58,19 @@ end
 return { tostring(nextIn), string.format('%.0f', now + leaseMs), found }`;
 
 /** KEYS settled waiting; ARGV batch n...: what is neither settled nor waits already, waits now. Replies how many. */
-const PARK = `${BITS}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local ordinals = {}
-for at = 2, #ARGV do ordinals[#ordinals + 1] = ARGV[at] end
-local bits, added = bitsOf(KEYS[1], ordinals), {}
+const PARK = `local settled, waiting = unpack(KEYS)
+local batch, ordinals = ARGV[1], { unpack(ARGV, 2) }
+${BITS}
+${CLOCK}
+local now = clockMs()
+local bits, added = bitsOf(settled, ordinals), {}
 for at, n in ipairs(ordinals) do
   if bits[at] == 0 then
     added[#added + 1] = now
-    added[#added + 1] = ARGV[1] .. ' ' .. n
+    added[#added + 1] = batch .. ' ' .. n
   end
 end
-return #added > 0 and redis.call('ZADD', KEYS[2], 'NX', unpack(added)) or 0`;
+return #added > 0 and redis.call('ZADD', waiting, 'NX', unpack(added)) or 0`;
 
 const claimScript = script<[nextInMs: string, score: string, found: [number, string][]]>(CLAIM);
 const parkScript = script<number>(PARK);
@@ -82,68 +78,79 @@ const parkScript = script<number>(PARK);
 const PAGE = 1_000;
 
 /**
- * Takes items whose time has come, for so long.
- * @param most - of each instance, how many
+ * The place where items wait that no job holds: for another try, for the end of a pause or a halt, or after their dead letter was retried. An item
+ * stays in it until it is settled, so nothing of it is lost with the process that works on it: that process has a claim, which is the item's time in
+ * the place, set ahead; when it has passed, another one takes the item.
  */
-export async function claimItems(
-  redis: Redis,
-  keys: LedgerKeys,
-  most: ReadonlyMap<string, number>,
-  leaseMs: number,
-): Promise<Claimed> {
-  const instances = [...most.keys()];
-  if (instances.length === 0) return { claims: [] };
-  const waiting = instances.map((instanceId) => keys.waiting(instanceId));
-  const [nextInMs, score, found] = await claimScript(redis, waiting, [leaseMs, keys.of('').record, ...most.values()]);
-  const claims = found.map(([at, member]): Claim => {
-    const space = member.lastIndexOf(' ');
-    return {
-      batch: member.slice(0, space),
-      n: Number(member.slice(space + 1)),
-      instanceId: instances[at - 1] ?? '',
-      score: Number(score),
-    };
-  });
-  return Number(nextInMs) < 0 ? { claims } : { claims, nextInMs: Number(nextInMs) };
-}
+export class WaitingPlace {
+  readonly #store: LedgerStore;
 
-/** Has items wait that have lost what held them; those that are settled or wait already stay as they are. */
-export async function parkItems(
-  redis: Redis,
-  keys: LedgerKeys,
-  batch: string,
-  instanceId: string,
-  ordinals: readonly number[],
-): Promise<void> {
-  for (let from = 0; from < ordinals.length; from += PAGE) {
-    const page = ordinals.slice(from, from + PAGE);
-    await parkScript(redis, [keys.of(batch).settled, keys.waiting(instanceId)], [batch, ...page]);
+  constructor(store: LedgerStore) {
+    this.#store = store;
   }
-}
 
-/** How many items of each instance wait. */
-export async function waitingCounts(redis: Redis, keys: LedgerKeys, instances: readonly string[]): Promise<number[]> {
-  return Promise.all(instances.map((instanceId) => redis.zcard(keys.waiting(instanceId))));
-}
+  /**
+   * Takes items whose time has come, for so long.
+   * @param most - of each instance, how many
+   */
+  async claim(most: ReadonlyMap<string, number>, leaseMs: number): Promise<Claimed> {
+    const { redis, keys } = this.#store;
+    const instances = [...most.keys()];
+    if (instances.length === 0) return { claims: [] };
+    const places = instances.map((instanceId) => keys.waiting(instanceId));
+    const args = [leaseMs, keys.of('').record, ...most.values()];
+    const [nextInMs, score, found] = await claimScript(redis, places, args);
+    const claims = found.map(([at, member]): Claim => {
+      const space = member.lastIndexOf(' ');
+      return {
+        batch: member.slice(0, space),
+        n: Number(member.slice(space + 1)),
+        instanceId: instances[at - 1] ?? '',
+        score: Number(score),
+      };
+    });
+    return Number(nextInMs) < 0 ? { claims } : { claims, nextInMs: Number(nextInMs) };
+  }
 
-/** Of each item, whether it waits. */
-export async function areWaiting(
-  redis: Redis,
-  keys: LedgerKeys,
-  batch: string,
-  items: readonly { readonly n: number; readonly instanceId: string }[],
-): Promise<boolean[]> {
-  const byInstance = new Map<string, number[]>();
-  for (const { n, instanceId } of items) {
-    const ordinals = byInstance.get(instanceId) ?? [];
-    ordinals.push(n);
-    byInstance.set(instanceId, ordinals);
+  /** Has items wait that have lost what held them; those that are settled or wait already stay as they are. */
+  async park(batch: string, instanceId: string, ordinals: readonly number[]): Promise<void> {
+    const { redis, keys } = this.#store;
+    for (let from = 0; from < ordinals.length; from += PAGE) {
+      const page = ordinals.slice(from, from + PAGE);
+      await parkScript(redis, [keys.of(batch).settled, keys.waiting(instanceId)], [batch, ...page]);
+    }
   }
-  const found = new Set<number>();
-  for (const [instanceId, ordinals] of byInstance) {
-    const members = ordinals.map((n) => `${batch} ${n}`);
-    const scores = await redis.zmscore(keys.waiting(instanceId), ...members);
-    ordinals.forEach((n, at) => scores[at] !== null && found.add(n));
+
+  /** Takes an item out that stands for nothing any more. */
+  async drop({ batch, n, instanceId }: Claim): Promise<void> {
+    const { redis, keys } = this.#store;
+    await redis.zrem(keys.waiting(instanceId), `${batch} ${n}`);
   }
-  return items.map(({ n }) => found.has(n));
+
+  /** How many items of each instance wait. */
+  async counts(instances: readonly string[]): Promise<number[]> {
+    const { redis, keys } = this.#store;
+    return Promise.all(instances.map((instanceId) => redis.zcard(keys.waiting(instanceId))));
+  }
+
+  /** Of each item, whether it waits. */
+  async areWaiting(
+    batch: string,
+    items: readonly { readonly n: number; readonly instanceId: string }[],
+  ): Promise<boolean[]> {
+    const { redis, keys } = this.#store;
+    const byInstance = new Map<string, number[]>();
+    for (const { n, instanceId } of items) {
+      const ordinals = byInstance.get(instanceId) ?? [];
+      ordinals.push(n);
+      byInstance.set(instanceId, ordinals);
+    }
+    const found = new Set<number>();
+    for (const [instanceId, ordinals] of byInstance) {
+      const members = ordinals.map((n) => `${batch} ${n}`);
+      const scores = await redis.zmscore(keys.waiting(instanceId), ...members);
+      ordinals.forEach((n, at) => scores[at] !== null && found.add(n));
+    }
+    return items.map(({ n }) => found.has(n));
+  }
 }

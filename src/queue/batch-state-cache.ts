@@ -17,11 +17,11 @@ const FORGET_ABOVE = 1_000;
 
 /** Remembers the states of batches for a moment, so that a call costs no question of its own. */
 export class BatchStateCache {
-  readonly #ledger: Ledger;
+  readonly #ledger: Pick<Ledger, 'batches'>;
   readonly #monotonicMs: () => number;
   readonly #seen = new Map<string, { readonly atMs: number; readonly gate: Promise<BatchGate | undefined> }>();
 
-  constructor(ledger: Ledger, monotonicMs: () => number = () => performance.now()) {
+  constructor(ledger: Pick<Ledger, 'batches'>, monotonicMs: () => number = () => performance.now()) {
     this.#ledger = ledger;
     this.#monotonicMs = monotonicMs;
   }
@@ -49,7 +49,7 @@ export class BatchStateCache {
   }
 
   async #look(batch: string): Promise<BatchGate | undefined> {
-    const found = await this.#ledger.batch(batch);
+    const found = await this.#ledger.batches.find(batch);
     return found === undefined ? undefined : { ...found, accepted: found.counts.accepted };
   }
 }

@@ -2,7 +2,6 @@ import type { Store } from '../../src/app/store.ts';
 import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
-import { reportItems } from '../../src/ledger/report-items.ts';
 import type { ManifestRow } from '../../src/manifest/row.ts';
 import { loadConfig } from '../../src/runtime/config/load-config.ts';
 import { LedgerRoom } from '../ledger/ledger-room.ts';
@@ -20,7 +19,7 @@ export class AppRoom extends LedgerRoom {
     const run = { kind: 'job', lockKey: `${this.keys.prefix}:free`, token: 'none' } as const;
     const { instanceId } = certificate;
     const report = { n, instanceId, run, end: outcome === 'dead' ? { ...end, letter } : end };
-    const { replies } = await reportItems(this.redis, this.ledger.keys, batch, [report]);
+    const { replies } = await this.ledger.items.report(batch, [report]);
     if (replies[0] !== 'settled') throw new Error(`item ${n} is ${replies[0] ?? 'not answered'}`);
   }
 

@@ -36,7 +36,7 @@ it('never cancels a direct batch', async () => {
   const store = await room.store();
   const [item] = certificatesOf(1);
   if (item === undefined) throw new Error('there is no item');
-  await room.ledger.adopt('direct-default', 'job', item);
+  await room.ledger.direct.adopt('direct-default', 'job', item);
   expect(await changeBatch(store, 'direct-default', 'cancel')).toEqual({ kind: 'is-direct' });
   expect(await room.batch('direct-default')).toMatchObject({ state: 'running' });
 });

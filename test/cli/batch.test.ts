@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Ledger } from '../../src/ledger/ledger.ts';
-import { reportItems } from '../../src/ledger/report-items.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
 import { openInstallation, type Installation } from '../support/installation.ts';
@@ -60,12 +59,12 @@ it('a paused direct batch says so also when nothing of it is pending, until it i
   const ledger = new Ledger(redis, KEY_PREFIX);
   const [item] = certificates(1);
   if (item === undefined) return;
-  const { n } = await ledger.adopt('direct-fleet', 'job', item);
+  const { n } = await ledger.direct.adopt('direct-fleet', 'job', item);
   expect(await place.run(['pause', 'direct-fleet'])).toMatchObject({ code: 0 });
   const run = { kind: 'job', lockKey: `${KEY_PREFIX}:free`, token: 'none' } as const;
   const attempt = { failures: 0, calls: 1, effectUnknown: false };
   const end = { kind: 'settle', outcome: 'revoked', code: 'OK', requestId: 'R', attempt, isUncalled: false } as const;
-  await reportItems(redis, ledger.keys, 'direct-fleet', [{ n, instanceId: item.instanceId, run, end }]);
+  await ledger.items.report('direct-fleet', [{ n, instanceId: item.instanceId, run, end }]);
   const status = (): Promise<{ code: number | null; stdout: string }> =>
     place.run(['status', 'direct-fleet', '--json']);
   const paused = await status();

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProducer, SubmissionUnknown, type Certificate, type Producer } from '../../src/index.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { ACTIVATE } from '../../src/ledger/batch-scripts.lua.ts';
-import { ADOPT } from '../../src/ledger/item-scripts.lua.ts';
+import { ADOPT } from '../../src/ledger/direct-items.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import type { Ended } from '../support/command.ts';
@@ -77,12 +77,12 @@ describe.concurrent('when the reply to a submission is lost', () => {
       expect(ended.stderr).toContain(
         `certsweep status ${batch} shows whether it does, certsweep cancel ${batch} ends it.`,
       );
-      expect(await ledger.batch(batch)).toMatchObject({ state: 'running', counts: { accepted: 2 } });
+      expect(await ledger.batches.find(batch)).toMatchObject({ state: 'running', counts: { accepted: 2 } });
 
       proxy.down = false;
       const duplicate = { code: 0, stdout: `{"batch":"${batch}","accepted":0,"duplicates":2,"rejected":0}\n` };
       expect(await submit()).toMatchObject(duplicate);
-      await ledger.change(batch, 'pause');
+      await ledger.batches.change(batch, 'pause');
       expect(await submit()).toMatchObject(duplicate);
     }));
 
@@ -107,7 +107,7 @@ describe.concurrent('when the reply to a submission is lost', () => {
       const failure = await failureOf(producer.submit(input));
       expect(failure).toBeInstanceOf(SubmissionUnknown);
       const { batch } = failure as SubmissionUnknown;
-      expect((await ledger.batch(batch))?.state).toBe('running');
+      expect((await ledger.batches.find(batch))?.state).toBe('running');
       proxy.down = false;
       expect(await producer.submit(input)).toMatchObject({ batch, accepted: 0 });
     }),
@@ -119,14 +119,14 @@ describe.concurrent('when the reply to a submission is lost', () => {
       const { batch, accepted } = await producer.submit([FIRST, THIRD]);
       expect(proxy.loseReply).toBeUndefined();
       expect(accepted).toBe(2);
-      expect(await ledger.batch(batch ?? '')).toMatchObject({ state: 'running', counts: { accepted: 2 } });
+      expect(await ledger.batches.find(batch ?? '')).toMatchObject({ state: 'running', counts: { accepted: 2 } });
     }));
 
   it('a single certificate is accepted once the ledger has it, whatever becomes of its job', () =>
     staged(async ({ producer, loseReplyTo }) => {
       loseReplyTo(`${KEY_PREFIX}:fleet:`);
       expect(await producer.submit(SECOND)).toMatchObject({ batch: 'direct-fleet', accepted: 1 });
-      expect([...(await ledger.adoptedJobs('direct-fleet'))].length).toBeGreaterThan(0);
+      expect([...(await ledger.direct.jobs('direct-fleet'))].length).toBeGreaterThan(0);
     }));
 });
 
@@ -138,7 +138,7 @@ describe.concurrent('nothing is accepted', () => {
       const failure = await failureOf(producer.submit([FIRST, SECOND, THIRD]));
       expect(failure).toBeInstanceOf(Error);
       expect(failure).not.toBeInstanceOf(SubmissionUnknown);
-      expect((await ledger.batches()).filter(({ state }) => state === 'planned')).toHaveLength(1);
+      expect((await ledger.batches.all()).filter(({ state }) => state === 'planned')).toHaveLength(1);
     }));
 
   it('where Redis is away from the start', () =>

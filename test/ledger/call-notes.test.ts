@@ -1,6 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { MAX_CRASHES, type CallToNote, type Run } from '../../src/ledger/call-notes.ts';
-import { parkItems } from '../../src/ledger/waiting.ts';
 import { certificatesOf, INSTANCE, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
@@ -84,9 +83,9 @@ describe('a call', () => {
     await room.note(batch, 1, crashed);
     await room.loseJob(crashed);
     const run = await room.job();
-    await room.ledger.change(batch, 'pause');
+    await room.ledger.batches.change(batch, 'pause');
     for (const n of [0, 1]) expect(await room.note(batch, n, run)).toBe('paused');
-    await room.ledger.change(batch, 'cancel');
+    await room.ledger.batches.change(batch, 'cancel');
     expect(await room.note(batch, 0, run)).toBe('cancelled');
     expect(await room.note(batch, 1, run)).toBe('go 0 0 unknown');
   });
@@ -153,7 +152,7 @@ describe('an item that waits', () => {
   it('is called for by the run that has its claim, and by no job', async () => {
     const batch = await room.batchOf(certificatesOf(2));
     const run = await room.job();
-    await parkItems(room.redis, room.ledger.keys, batch, INSTANCE, [0]);
+    await room.ledger.waiting.park(batch, INSTANCE, [0]);
     expect(await room.note(batch, 0, run)).toBe('left');
     const runOf = await room.claimRuns(batch);
     expect(await room.note(batch, 0, run)).toBe('left');
@@ -171,7 +170,7 @@ describe('an item that waits', () => {
     const batch = await room.batchOf(certificatesOf(1));
     const run = await room.job();
     await room.note(batch, 0, run);
-    await parkItems(room.redis, room.ledger.keys, batch, INSTANCE, [0]);
+    await room.ledger.waiting.park(batch, INSTANCE, [0]);
     const runOf = await room.claimRuns(batch);
     expect(await room.note(batch, 0, runOf(0))).toBe('busy');
     await room.loseJob(run);
@@ -180,7 +179,7 @@ describe('an item that waits', () => {
 
   it('leaves the place when its claim finds it settled, or its batch forgotten', async () => {
     const batch = await room.batchOf(certificatesOf(2));
-    await parkItems(room.redis, room.ledger.keys, batch, INSTANCE, [0, 1]);
+    await room.ledger.waiting.park(batch, INSTANCE, [0, 1]);
     const runOf = await room.claimRuns(batch);
     await room.settle(batch, 0, 'revoked');
     expect(await room.note(batch, 0, runOf(0))).toBe('settled');

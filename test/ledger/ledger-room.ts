@@ -14,9 +14,9 @@ import {
 import type { DeadLetter } from '../../src/ledger/dead-letters.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { Plan, type Activated } from '../../src/ledger/plan.ts';
-import { reportItems, type ItemEnd, type ItemReport, type Reported } from '../../src/ledger/report-items.ts';
+import type { ItemEnd, ItemReport, Reported } from '../../src/ledger/items.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
-import { claimItems, type Claimed } from '../../src/ledger/waiting.ts';
+import type { Claimed } from '../../src/ledger/waiting.ts';
 import { script } from '../../src/runtime/redis/script.ts';
 import { testRedis } from '../support/redis.ts';
 
@@ -71,7 +71,7 @@ export class LedgerRoom {
   readonly ledger = new Ledger(this.redis, this.keys.prefix);
 
   async plan(items: readonly Certificate[], priority: Priority = 'bulk'): Promise<Plan> {
-    const plan = new Plan(this.redis, this.ledger, { priority }, Date.now());
+    const plan = new Plan(this.ledger, { priority }, Date.now());
     for (const item of items) await plan.add(item);
     return plan;
   }
@@ -104,7 +104,7 @@ export class LedgerRoom {
 
   /** Takes what may go on of an instance. */
   claim(most = 100, instanceId = INSTANCE, leaseMs = LEASE_MS): Promise<Claimed> {
-    return claimItems(this.redis, this.ledger.keys, new Map([[instanceId, most]]), leaseMs);
+    return this.ledger.waiting.claim(new Map([[instanceId, most]]), leaseMs);
   }
 
   /** Takes what may go on, and has a run for each item. @returns those of the batch, by ordinal */
@@ -151,8 +151,8 @@ export class LedgerRoom {
     return { n, instanceId, run, ...(key !== undefined && { key }), end: { kind: 'settle', outcome, ...how } };
   }
 
-  report(batch: string, ...reports: readonly ItemReport[]): ReturnType<typeof reportItems> {
-    return reportItems(this.redis, this.ledger.keys, batch, reports);
+  report(batch: string, ...reports: readonly ItemReport[]): ReturnType<Ledger['items']['report']> {
+    return this.ledger.items.report(batch, reports);
   }
 
   /** @returns `drained` where it was the batch's last item */
@@ -180,14 +180,14 @@ export class LedgerRoom {
   }
 
   async batch(id: string): Promise<Batch> {
-    const found = await this.ledger.batch(id);
+    const found = await this.ledger.batches.find(id);
     if (found === undefined) throw new Error(`there is no batch ${id}`);
     return found;
   }
 
   async rows(batch: string, only?: Outcome): Promise<ReportRow[]> {
     const rows: ReportRow[] = [];
-    for await (const row of reportRows(this.redis, this.ledger, batch, only)) rows.push(row);
+    for await (const row of reportRows(this.ledger, batch, only)) rows.push(row);
     return rows;
   }
 

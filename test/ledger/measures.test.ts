@@ -43,11 +43,11 @@ it.each([
 
 it('tells the outcomes a second, of a young batch over its own age, of an idle one as none', async () => {
   const batch = await room.batchOf(certificatesOf(500));
-  expect(await room.ledger.ratePerSecond(batch)).toBe(0);
+  expect(await room.ledger.batches.ratePerSecond(batch)).toBe(0);
   await Promise.all(Array.from({ length: 100 }, (_, n) => room.settle(batch, n, 'revoked')));
   // However slow the machine: a hundred outcomes in at least one second and at most the batch's age.
   const { submittedAt } = await room.batch(batch);
-  const rate = await room.ledger.ratePerSecond(batch);
+  const rate = await room.ledger.batches.ratePerSecond(batch);
   const [seconds = 0, micros = 0] = await room.redis.time();
   const ageSeconds = seconds + micros / 1e6 - submittedAt / 1_000;
   expect(rate).toBeLessThanOrEqual(100);
@@ -57,7 +57,7 @@ it('tells the outcomes a second, of a young batch over its own age, of an idle o
 it('measures a fast batch over its last outcomes', async () => {
   const batch = await room.batchOf(certificatesOf(2_500));
   await Promise.all(Array.from({ length: 2_400 }, (_, n) => room.settle(batch, n, 'revoked')));
-  const rate = await room.ledger.ratePerSecond(batch);
+  const rate = await room.ledger.batches.ratePerSecond(batch);
   expect(rate).toBeGreaterThan(0);
   expect(rate).toBeLessThanOrEqual(2_000);
 });

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
-import type { CancelledItem } from '../../src/ledger/ledger.ts';
-import { discardDeadLetter, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
+import type { CancelledItem } from '../../src/ledger/items.ts';
 import type { LedgerRoom } from './ledger-room.ts';
 import { expectLedgerAs, INSTANCES } from './model-judge.ts';
 import type { Model, ModelBatch } from './model.ts';
@@ -112,7 +111,7 @@ export function control(at: number, event: 'pause' | 'resume' | 'cancel', count 
     event,
     count,
     at,
-    ({ room }, { id }) => room.ledger.change(id, event),
+    ({ room }, { id }) => room.ledger.batches.change(id, event),
     (model, batch) => ({ kind: model.change(batch, event) ? 'changed' : 'refused', state: batch.state }),
   );
 }
@@ -121,12 +120,12 @@ export function control(at: number, event: 'pause' | 'resume' | 'cancel', count 
 export function requests(): Record<'submit' | 'change' | 'reopen' | 'discard', fc.Arbitrary<Command>> {
   const reopen = onLetter(
     'reopen',
-    ({ room }, { id }, n) => reopenDeadLetter(room.redis, room.ledger, id, n),
+    ({ room }, { id }, n) => room.ledger.deadLetters.reopen(id, n),
     (model, batch, n) => model.reopen(batch, n),
   );
   const discard = onLetter(
     'discard',
-    ({ room }, { id }, n) => discardDeadLetter(room.redis, room.ledger, id, n),
+    ({ room }, { id }, n) => room.ledger.deadLetters.discard(id, n),
     (model, batch, n) => model.discard(batch, n),
   );
   const events = fc.constantFrom('pause' as const, 'resume' as const, 'cancel' as const);
@@ -168,7 +167,7 @@ export function commands(): fc.Arbitrary<Command>[] {
       count,
       at,
       ({ room }, { id, items, adopted }) =>
-        room.ledger.cancelItems(
+        room.ledger.items.cancel(
           id,
           itemsOf(
             adopted,
@@ -184,7 +183,7 @@ export function commands(): fc.Arbitrary<Command>[] {
       `adopt ${job}`,
       count,
       () => true,
-      ({ room }) => room.ledger.adopt(DIRECT, job, certificate).catch(() => undefined),
+      ({ room }) => room.ledger.direct.adopt(DIRECT, job, certificate).catch(() => undefined),
       (model) => model.adopt(DIRECT, job),
     );
   });

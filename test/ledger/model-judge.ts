@@ -1,6 +1,5 @@
 import { expect } from 'vitest';
 import { pendingOf, settledOf } from '../../src/core/batch.ts';
-import { deadLetters } from '../../src/ledger/dead-letters.ts';
 import type { LedgerRoom } from './ledger-room.ts';
 import { RunModel } from './model-runs.ts';
 import type { Model, ModelBatch } from './model.ts';
@@ -32,7 +31,7 @@ async function expectRunsAs(model: RunModel, room: LedgerRoom): Promise<void> {
       const { requestId: heard, calls } = model.end(batch, ordinal) ?? {};
       expect({ requestId, attempts }).toEqual({ requestId: heard, attempts: calls });
     }
-    for await (const { n, effectUnknown, history } of deadLetters(room.redis, room.ledger, { batch: batch.id })) {
+    for await (const { n, effectUnknown, history } of room.ledger.deadLetters.list({ batch: batch.id })) {
       const told = { effectUnknown, deaths: history.length };
       expect(told).toEqual({ effectUnknown: model.end(batch, n)?.isUnknown, deaths: batch.letters.get(n) });
     }
@@ -56,7 +55,7 @@ async function expectBatchAs(batch: ModelBatch, room: LedgerRoom): Promise<void>
     redis.bitcount(of.settled),
     room.rows(batch.id),
     numbers(of.dead),
-    ledger.adoptedJobs(batch.id),
+    ledger.direct.jobs(batch.id),
   ]);
   const { state, counts, confirmedByAbsence, completedAt } = record;
   const tally = (outcome: string): number => batch.items.filter((item) => item === outcome).length;

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { Claimed } from '../../src/ledger/waiting.ts';
-import { parkItems } from '../../src/ledger/waiting.ts';
 import { LEASE_MS } from './ledger-room.ts';
 import { expectLedgerAs, INSTANCES } from './model-judge.ts';
 import { addRun, claimRun, instanceOf, type RunCommand, type RunReal } from './model-run-commands.ts';
@@ -115,9 +114,9 @@ export function park(): fc.Arbitrary<RunCommand> {
     async run(model, real) {
       const batch = model.pick(at);
       if (batch === undefined) return;
-      const { redis, ledger } = real.room;
+      const { ledger } = real.room;
       for (const n of new Set(ordinals.map((ordinal) => ordinal % batch.items.length))) {
-        await parkItems(redis, ledger.keys, batch.id, instanceOf(real, batch, n), [n]);
+        await ledger.waiting.park(batch.id, instanceOf(real, batch, n), [n]);
         if (batch.items[n] === 'pending' && model.wait(batch, n) === undefined)
           model.setWait(batch, n, { isDue: true });
       }

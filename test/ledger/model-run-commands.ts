@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
 import { FIRST_ATTEMPT, type Attempt } from '../../src/core/decide.ts';
 import { runName, type CallToNote, type CallVerdict, type Run } from '../../src/ledger/call-notes.ts';
-import type { ItemReport } from '../../src/ledger/report-items.ts';
+import type { ItemReport } from '../../src/ledger/items.ts';
 import { LEASE_MS, letterText } from './ledger-room.ts';
 import { readMeanwhile, type Real } from './model-commands.ts';
 import { expectLedgerAs, INSTANCES } from './model-judge.ts';

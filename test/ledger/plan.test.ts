@@ -36,7 +36,7 @@ describe('a plan', () => {
     for (const n of items.keys()) read.push(await reader.certificate(batch, n));
     expect(read).toEqual(items);
     expect(await reader.certificate(batch, items.length)).toBeUndefined();
-    const lanes = await room.ledger.lanes(batch);
+    const lanes = await room.ledger.lanes.of(batch);
     const found = Object.fromEntries(lanes.map(({ instanceId, chunks }) => [instanceId, chunks]));
     expect(found).toEqual({ 'post-cn-a': [[0, 2]], 'post-cn-b': [[0, 2]], 'post-cn-c': [[2, 2]] });
     expect((await room.batch(batch)).counts.accepted).toBe(items.length);
@@ -54,14 +54,14 @@ describe('a plan', () => {
 
   it('is invisible to the workers until it is activated, and no key of it outlives a submitter that died', async () => {
     const plan = await room.plan(certificatesOf(CHUNK_ITEMS));
-    expect((await room.ledger.activeBatches()).map(({ id }) => id)).not.toContain(plan.batch);
+    expect((await room.ledger.batches.active()).map(({ id }) => id)).not.toContain(plan.batch);
     expect((await room.batch(plan.batch)).state).toBe('planned');
     const keys = await room.keysWith(plan.batch);
     expect(keys.length).toBeGreaterThanOrEqual(2);
     for (const key of keys) expect(await room.redis.ttl(key)).toBeGreaterThan(0);
     // Its time passes.
     await room.redis.unlink(keys);
-    expect((await room.ledger.batches()).map(({ id }) => id)).not.toContain(plan.batch);
+    expect((await room.ledger.batches.all()).map(({ id }) => id)).not.toContain(plan.batch);
     expect(await room.redis.zscore(room.ledger.keys.batches, plan.batch)).toBeNull();
     expect(await plan.activate()).toEqual({ kind: 'gone' });
     expect(await room.keysWith(plan.batch)).toEqual([]);
@@ -87,7 +87,7 @@ describe('a plan', () => {
     const plan = await room.plan(certificatesOf(2 * CHUNK_ITEMS));
     await room.redis.hdel(room.ledger.keys.of(plan.batch).chunks, '0');
     expect(await plan.activate()).toEqual({ kind: 'gone' });
-    expect(await room.ledger.batch(plan.batch)).toBeUndefined();
+    expect(await room.ledger.batches.find(plan.batch)).toBeUndefined();
   });
 
   it('runs for ever once it is activated, also when the activation is repeated', async () => {
@@ -103,13 +103,13 @@ describe('a plan', () => {
 
   it('that was cancelled before it was activated does not run', async () => {
     const plan = await room.plan(certificatesOf(CHUNK_ITEMS));
-    expect(await room.ledger.change(plan.batch, 'cancel')).toEqual({ kind: 'changed', state: 'cancelled' });
+    expect(await room.ledger.batches.change(plan.batch, 'cancel')).toEqual({ kind: 'changed', state: 'cancelled' });
     expect(await plan.activate()).toEqual({ kind: 'gone' });
   });
 });
 
 it('has an id that no other has, of 40,000 within one second, and that sorts by age', () => {
-  const planAt = (nowMs: number): string => new Plan(room.redis, room.ledger, { priority: 'bulk' }, nowMs).batch;
+  const planAt = (nowMs: number): string => new Plan(room.ledger, { priority: 'bulk' }, nowMs).batch;
   const nowMs = Date.UTC(2026, 10, 24, 6, 41, 34);
   const ids = Array.from({ length: 40_000 }, () => planAt(nowMs));
   expect(new Set(ids).size).toBe(ids.length);
@@ -143,10 +143,10 @@ describe('a manifest submitted again', () => {
     expect(await room.submit(items)).toEqual({ kind: 'duplicate', batch: first });
     await room.settle(first, 0, 'revoked');
     const second = await room.batchOf(items);
-    await room.ledger.change(second, 'cancel');
+    await room.ledger.batches.change(second, 'cancel');
     // Its item is not settled yet.
     const third = await room.batchOf(items);
-    await room.ledger.cancelItems(second, [{ n: 0 }]);
+    await room.ledger.items.cancel(second, [{ n: 0 }]);
     expect(await room.submit(items)).toEqual({ kind: 'duplicate', batch: third });
   });
 });
@@ -167,7 +167,7 @@ it('feeds urgent batches first, and then the oldest', async () => {
       while ((await millisecondOf(own)) === before);
     }
     const order = [1, 3, 0, 2].map((at) => ids[at]);
-    expect((await own.ledger.activeBatches()).map(({ id }) => id)).toEqual(order);
+    expect((await own.ledger.batches.active()).map(({ id }) => id)).toEqual(order);
   } finally {
     await own.cleanup();
   }

@@ -1,7 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
 import type { Run } from '../../src/ledger/call-notes.ts';
-import { parkItems } from '../../src/ledger/waiting.ts';
 import { certificatesOf, INSTANCE, LedgerRoom, LEASE_MS } from './ledger-room.ts';
 
 const room = new LedgerRoom();
@@ -9,7 +8,7 @@ afterAll(() => room.cleanup());
 
 const CALLED = { failures: 1, calls: 2, effectUnknown: true };
 const park = (batch: string, ...ordinals: number[]): Promise<void> =>
-  parkItems(room.redis, room.ledger.keys, batch, INSTANCE, ordinals);
+  room.ledger.waiting.park(batch, INSTANCE, ordinals);
 
 /** All that the ledger knows of a batch and of what of it waits. */
 async function stateOf(batch: string): Promise<unknown> {

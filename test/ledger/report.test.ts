@@ -2,7 +2,6 @@ import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { afterAll, expect, it } from 'vitest';
 import { OUTCOMES } from '../../src/core/batch.ts';
-import { discardDeadLetter, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
 import { REPORT_COLUMNS, reportText } from '../../src/ledger/report-text.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
@@ -40,15 +39,15 @@ it('shows each item once, over several pages, with its certificate and how it en
 it('shows an item that was tried again with its last outcome only', async () => {
   const batch = await room.batchOf(certificatesOf(3));
   for (const n of [0, 1, 2]) await room.settle(batch, n, 'dead');
-  await reopenDeadLetter(room.redis, room.ledger, batch, 0);
-  await reopenDeadLetter(room.redis, room.ledger, batch, 1);
-  await discardDeadLetter(room.redis, room.ledger, batch, 2);
+  await room.ledger.deadLetters.reopen(batch, 0);
+  await room.ledger.deadLetters.reopen(batch, 1);
+  await room.ledger.deadLetters.discard(batch, 2);
   const ends = async (): Promise<[number, string][]> =>
     (await room.rows(batch)).map(({ ordinal, outcome }): [number, string] => [ordinal, outcome]);
   expect(await ends()).toEqual([[2, 'dead']]);
   const runOf = await room.claimRuns(batch);
   expect(await room.settle(batch, 1, 'dead', { run: runOf(1), requestId: 'R-again' })).toBe('settled');
-  await reopenDeadLetter(room.redis, room.ledger, batch, 1);
+  await room.ledger.deadLetters.reopen(batch, 1);
   await room.settle(batch, 1, 'revoked', { requestId: 'R-third' });
   expect(await room.settle(batch, 0, 'dead', { run: runOf(0) })).toBe('drained');
   expect(await ends()).toEqual([
@@ -66,12 +65,12 @@ it('shows no item twice that is retried and ends again while it is read, and not
   await Promise.all(between.map((n) => room.settle(batch, n, 'revoked')));
   await room.settle(batch, 1_001, 'dead');
   const read: [number, string][] = [];
-  for await (const { ordinal, outcome } of reportRows(room.redis, room.ledger, batch)) {
+  for await (const { ordinal, outcome } of reportRows(room.ledger, batch)) {
     read.push([ordinal, outcome]);
     if (read.length > 1) continue;
     // One that the reading is past, and one that is still before it.
     for (const n of [0, 1_001]) {
-      expect(await reopenDeadLetter(room.redis, room.ledger, batch, n)).toBe('reopened');
+      expect(await room.ledger.deadLetters.reopen(batch, n)).toBe('reopened');
       await room.settle(batch, n, 'revoked');
     }
     await room.settle(batch, 1_002, 'revoked');

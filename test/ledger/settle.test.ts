@@ -47,14 +47,14 @@ describe('settling an item', () => {
   it('completes the batch with its last item, running or paused, and takes it from the active ones', async () => {
     for (const pause of [false, true]) {
       const batch = await room.batchOf(certificatesOf(2));
-      expect((await room.ledger.activeBatches()).map(({ id }) => id)).toContain(batch);
+      expect((await room.ledger.batches.active()).map(({ id }) => id)).toContain(batch);
       await room.settle(batch, 0, 'revoked');
-      if (pause) await room.ledger.change(batch, 'pause', 'a reason');
+      if (pause) await room.ledger.batches.change(batch, 'pause', 'a reason');
       expect(await room.settle(batch, 1, 'dead')).toBe('drained');
       const done = await room.batch(batch);
       expect(done.state).toBe('completed');
       expect(done.completedAt).toBeGreaterThanOrEqual(done.submittedAt);
-      expect((await room.ledger.activeBatches()).map(({ id }) => id)).not.toContain(batch);
+      expect((await room.ledger.batches.active()).map(({ id }) => id)).not.toContain(batch);
     }
   });
 });
@@ -95,42 +95,45 @@ describe('a report that is sent again', () => {
 
 it('finds the first item that is not settled, from any chunk on', async () => {
   const batch = await room.batchOf(certificatesOf(2_010));
-  expect(await room.ledger.nextOpen(batch, 1_000)).toBe(1_000);
+  expect(await room.ledger.items.nextOpen(batch, 1_000)).toBe(1_000);
   for (let n = 1_000; n < 2_010; n += 1) await room.redis.setbit(room.ledger.keys.of(batch).settled, n, 1);
-  expect(await room.ledger.nextOpen(batch, 0)).toBe(0);
-  expect(await room.ledger.nextOpen(batch, 1_000)).toBe(2_010);
-  expect(await room.ledger.nextOpen(batch, 3_000)).toBe(3_000);
+  expect(await room.ledger.items.nextOpen(batch, 0)).toBe(0);
+  expect(await room.ledger.items.nextOpen(batch, 1_000)).toBe(2_010);
+  expect(await room.ledger.items.nextOpen(batch, 3_000)).toBe(3_000);
 });
 
 describe('the states of a batch', () => {
   it('keeps the reason of a pause until it is resumed, and counts from zero then', async () => {
     const batch = await room.batchOf(certificatesOf(4));
     await room.settle(batch, 0, 'dead');
-    expect(await room.ledger.change(batch, 'pause', 'too many are dead')).toEqual({ kind: 'changed', state: 'paused' });
+    expect(await room.ledger.batches.change(batch, 'pause', 'too many are dead')).toEqual({
+      kind: 'changed',
+      state: 'paused',
+    });
     expect(await room.batch(batch)).toMatchObject({ state: 'paused', pausedBecause: 'too many are dead' });
-    expect(await room.ledger.change(batch, 'pause')).toEqual({ kind: 'refused', state: 'paused' });
-    await room.ledger.change(batch, 'resume');
+    expect(await room.ledger.batches.change(batch, 'pause')).toEqual({ kind: 'refused', state: 'paused' });
+    await room.ledger.batches.change(batch, 'resume');
     const resumed = await room.batch(batch);
     expect(resumed).not.toHaveProperty('pausedBecause');
     expect(resumed.resumedAt).toEqual({ accepted: 4, revoked: 0, alreadyGone: 0, dead: 1, cancelled: 0 });
-    expect(await room.ledger.change('nowhere', 'pause')).toEqual({ kind: 'no-batch' });
+    expect(await room.ledger.batches.change('nowhere', 'pause')).toEqual({ kind: 'no-batch' });
   });
 
   it('tells every process of a change through the signals counter', async () => {
     const batch = await room.batchOf(certificatesOf(1));
     const signals = async (): Promise<number> => Number(await room.redis.get(room.ledger.keys.signals));
     const before = await signals();
-    for (const event of ['pause', 'resume', 'cancel'] as const) await room.ledger.change(batch, event);
+    for (const event of ['pause', 'resume', 'cancel'] as const) await room.ledger.batches.change(batch, event);
     expect(await signals()).toBe(before + 3);
   });
 
   it('cancels only what is pending, and only in a cancelled batch', async () => {
     const batch = await room.batchOf(certificatesOf(4));
     await room.settle(batch, 1, 'revoked');
-    expect(await room.ledger.cancelItems(batch, itemsOf(0, 1, 2, 3))).toBe(0);
-    await room.ledger.change(batch, 'cancel');
-    expect(await room.ledger.cancelItems(batch, itemsOf(0, 1, 2))).toBe(2);
-    expect(await room.ledger.cancelItems(batch, itemsOf(0, 1, 2, 3))).toBe(1);
+    expect(await room.ledger.items.cancel(batch, itemsOf(0, 1, 2, 3))).toBe(0);
+    await room.ledger.batches.change(batch, 'cancel');
+    expect(await room.ledger.items.cancel(batch, itemsOf(0, 1, 2))).toBe(2);
+    expect(await room.ledger.items.cancel(batch, itemsOf(0, 1, 2, 3))).toBe(1);
     expect(await room.batch(batch)).toMatchObject({ state: 'cancelled', counts: { revoked: 1, cancelled: 3 } });
   });
 
@@ -149,8 +152,8 @@ describe('the states of a batch', () => {
       await room.note(batch, n, told);
       await room.handBack(batch, n, told, { kind: 'release', attempt: { failures: 1, calls: 1, effectUnknown } });
     }
-    await room.ledger.change(batch, 'cancel');
-    expect(await room.ledger.cancelItems(batch, itemsOf(0, 1, 2, 3, 4))).toBe(2);
+    await room.ledger.batches.change(batch, 'cancel');
+    expect(await room.ledger.items.cancel(batch, itemsOf(0, 1, 2, 3, 4))).toBe(2);
     expect((await room.rows(batch)).map(({ ordinal, outcome }) => [ordinal, outcome])).toEqual([
       [0, 'cancelled'],
       [4, 'cancelled'],
@@ -159,14 +162,14 @@ describe('the states of a batch', () => {
     expect(await room.note(batch, 0, told)).toBe('settled');
     expect(await room.note(batch, 3, told)).toBe('go 1 1 unknown');
     // Nobody can call for what it is not known which certificate it is.
-    expect(await room.ledger.cancelItems(batch, itemsOf(1), true)).toBe(1);
+    expect(await room.ledger.items.cancel(batch, itemsOf(1), true)).toBe(1);
     expect((await room.batch(batch)).counts).toMatchObject({ accepted: 5, cancelled: 3 });
   });
 
   it('counts an item once that a cancel lists twice', async () => {
     const batch = await room.batchOf(certificatesOf(3));
-    await room.ledger.change(batch, 'cancel');
-    expect(await room.ledger.cancelItems(batch, itemsOf(1, 1, 2, 1))).toBe(2);
+    await room.ledger.batches.change(batch, 'cancel');
+    expect(await room.ledger.items.cancel(batch, itemsOf(1, 1, 2, 1))).toBe(2);
     expect(await room.rows(batch)).toHaveLength(2);
     expect((await room.batch(batch)).counts).toMatchObject({ accepted: 3, cancelled: 2 });
   });

@@ -1,7 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
-import { deadLetters, reopenDeadLetter } from '../../src/ledger/dead-letters.ts';
-import { UNNAMED_RUN } from '../../src/ledger/ledger.ts';
+import { UNNAMED_RUN } from '../../src/ledger/former-layouts.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
@@ -23,13 +22,13 @@ describe('what layout 2 knew of an item', () => {
   it('is what its job says, where the job tells of the run that noted the last call', async () => {
     const batch = await batchOfLayout(2);
     await redis.hset(ledger.keys.of(batch).notes, { 0: 'told', 1: 'another', 2: 'lost' });
-    expect(await ledger.notedBefore(batch, [2, 0, 1])).toEqual([true, true, true]);
-    await ledger.takeOver(batch, 0, PAST, 'told');
-    await ledger.takeOver(batch, 1, PAST, 'told');
+    expect(await ledger.former.areNoted(batch, [2, 0, 1])).toEqual([true, true, true]);
+    await ledger.former.takeOver(batch, 0, PAST, 'told');
+    await ledger.former.takeOver(batch, 1, PAST, 'told');
     // Found as lost: no job tells anything.
-    await ledger.takeOver(batch, 2, FIRST_ATTEMPT, '');
+    await ledger.former.takeOver(batch, 2, FIRST_ATTEMPT, '');
     expect(await room.attempts(batch)).toEqual({ 0: '2 3 0 0 ', 1: '2 3 1 0 ', 2: '0 0 1 0 ' });
-    expect(await ledger.notedBefore(batch, [0, 1, 2])).toEqual([false, false, false]);
+    expect(await ledger.former.areNoted(batch, [0, 1, 2])).toEqual([false, false, false]);
     const run = await room.job();
     expect(await room.note(batch, 0, run)).toBe('go 2 3 known');
     expect(await room.note(batch, 1, run)).toBe('go 2 3 unknown');
@@ -38,9 +37,9 @@ describe('what layout 2 knew of an item', () => {
 
   it('is nothing where no call was noted, whatever a job claims', async () => {
     const batch = await batchOfLayout(2);
-    await ledger.takeOver(batch, 0, { ...PAST, effectUnknown: true }, '');
+    await ledger.former.takeOver(batch, 0, { ...PAST, effectUnknown: true }, '');
     await redis.setbit(ledger.keys.of(batch).departed, 1, 1);
-    await ledger.takeOver(batch, 1, PAST, UNNAMED_RUN);
+    await ledger.former.takeOver(batch, 1, PAST, UNNAMED_RUN);
     expect(await room.attempts(batch)).toEqual({});
     expect(await room.note(batch, 0, await room.job())).toBe('go');
   });
@@ -48,13 +47,13 @@ describe('what layout 2 knew of an item', () => {
   it('is taken over once, and not over what is known since', async () => {
     const batch = await batchOfLayout(2);
     await redis.hset(ledger.keys.of(batch).notes, { 0: 'told', 1: 'told', 2: 'told' });
-    await ledger.takeOver(batch, 0, PAST, 'told');
-    await ledger.takeOver(batch, 0, { ...PAST, calls: 9 }, '');
+    await ledger.former.takeOver(batch, 0, PAST, 'told');
+    await ledger.former.takeOver(batch, 0, { ...PAST, calls: 9 }, '');
     const run = await room.job();
     await room.note(batch, 1, run);
-    await ledger.takeOver(batch, 1, PAST, '');
+    await ledger.former.takeOver(batch, 1, PAST, '');
     await room.settle(batch, 2, 'revoked');
-    await ledger.takeOver(batch, 2, PAST, 'told');
+    await ledger.former.takeOver(batch, 2, PAST, 'told');
     expect(await room.attempts(batch)).toEqual({ 0: '2 3 0 0 ', 1: `0 0 0 0 ${run.lockKey} ${run.token}` });
   });
 });
@@ -62,26 +61,26 @@ describe('what layout 2 knew of an item', () => {
 it('takes over the notes of layout 1, which had no names, as those of a job that tells of all its starts', async () => {
   const batch = await batchOfLayout(1);
   for (const n of [0, 1]) await redis.setbit(ledger.keys.of(batch).departed, n, 1);
-  expect(await ledger.notedBefore(batch, [2, 1, 0])).toEqual([false, true, true]);
-  await ledger.takeOver(batch, 0, PAST, UNNAMED_RUN);
-  await ledger.takeOver(batch, 1, PAST, '');
-  await ledger.takeOver(batch, 2, PAST, UNNAMED_RUN);
+  expect(await ledger.former.areNoted(batch, [2, 1, 0])).toEqual([false, true, true]);
+  await ledger.former.takeOver(batch, 0, PAST, UNNAMED_RUN);
+  await ledger.former.takeOver(batch, 1, PAST, '');
+  await ledger.former.takeOver(batch, 2, PAST, UNNAMED_RUN);
   expect(await room.attempts(batch)).toEqual({ 0: '2 3 0 0 ', 1: '2 3 1 0 ' });
-  expect(await ledger.notedBefore(batch, [0, 1, 2])).toEqual([false, false, false]);
+  expect(await ledger.former.areNoted(batch, [0, 1, 2])).toEqual([false, false, false]);
 });
 
 it('takes over nothing into a batch of its own layout', async () => {
   const batch = await room.batchOf(certificatesOf(1));
   await redis.hset(ledger.keys.of(batch).notes, { 0: 'told' });
   await redis.setbit(ledger.keys.of(batch).departed, 0, 1);
-  await ledger.takeOver(batch, 0, PAST, '');
+  await ledger.former.takeOver(batch, 0, PAST, '');
   expect(await room.attempts(batch)).toEqual({});
 });
 
 it('reads how often an older version retried an item', async () => {
   const batch = await batchOfLayout(2);
   await redis.hset(ledger.keys.of(batch).retries, { 1: '3' });
-  expect([await ledger.formerRetries(batch, 0), await ledger.formerRetries(batch, 1)]).toEqual([0, 3]);
+  expect([await ledger.former.retries(batch, 0), await ledger.former.retries(batch, 1)]).toEqual([0, 3]);
 });
 
 it('reads the dead letters of older versions, and retries them', async () => {
@@ -94,16 +93,16 @@ it('reads the dead letters of older versions, and retries them', async () => {
   const letter = { ...certificate, ...death, effectUnknown: true, history: [{ ...death, code: 'Older', attempts: 2 }] };
   await redis.hset(dead, '0', `${entry} ${JSON.stringify(letter)}`);
   const found = [];
-  for await (const one of deadLetters(redis, ledger, { batch })) found.push(one);
+  for await (const one of ledger.deadLetters.list({ batch })) found.push(one);
   expect(found).toMatchObject([{ code: 'Old', calls: 4, history: [{ code: 'Older', calls: 2 }] }]);
   expect(found[0]).not.toHaveProperty('attempts');
-  expect(await reopenDeadLetter(redis, ledger, batch, 0)).toBe('reopened');
+  expect(await ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
   expect(await room.attempts(batch)).toEqual({ 0: '0 0 1 0 ' });
   expect(await room.rows(batch)).toEqual([]);
   const run = (await room.claimRuns(batch))(0);
   await room.settle(batch, 0, 'dead', { run });
   const again = [];
-  for await (const one of deadLetters(redis, ledger, { batch })) again.push(one);
+  for await (const one of ledger.deadLetters.list({ batch })) again.push(one);
   expect(again[0]?.history.map(({ code, calls }) => [code, calls])).toEqual([
     ['Older', 2],
     ['Old', 4],

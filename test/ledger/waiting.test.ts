@@ -1,5 +1,4 @@
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { areWaiting, claimItems, parkItems, waitingCounts } from '../../src/ledger/waiting.ts';
 import { certificatesOf, INSTANCE, LEASE_MS, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
@@ -11,7 +10,7 @@ beforeEach(async () => {
 afterAll(() => room.cleanup());
 
 const park = (batch: string, ordinals: readonly number[], instanceId = INSTANCE): Promise<void> =>
-  parkItems(redis, ledger.keys, batch, instanceId, ordinals);
+  ledger.waiting.park(batch, instanceId, ordinals);
 
 describe('a claim', () => {
   it('takes what may go on, the longest due first, as many as are wanted, and each item once', async () => {
@@ -33,7 +32,7 @@ describe('a claim', () => {
 
   it('says nothing of when to come again where nothing waits, and takes nothing where nothing is wanted', async () => {
     expect(await room.claim()).toEqual({ claims: [] });
-    expect(await claimItems(redis, ledger.keys, new Map(), LEASE_MS)).toEqual({ claims: [] });
+    expect(await ledger.waiting.claim(new Map(), LEASE_MS)).toEqual({ claims: [] });
     const batch = await room.batchOf(certificatesOf(1));
     await park(batch, [0]);
     expect(await room.claim(0)).toEqual({ claims: [], nextInMs: 0 });
@@ -45,13 +44,13 @@ describe('a claim', () => {
     await park(batch, [0, 2], instances[0]);
     await park(batch, [1, 3], instances[1]);
     const most = new Map(instances.map((instanceId, at) => [instanceId, at + 1]));
-    const { claims } = await claimItems(redis, ledger.keys, most, LEASE_MS);
+    const { claims } = await ledger.waiting.claim(most, LEASE_MS);
     expect(claims.map(({ n, instanceId }) => [n, instanceId])).toEqual([
       [0, 'post-cn-a'],
       [1, 'post cn:b'],
       [3, 'post cn:b'],
     ]);
-    expect(await waitingCounts(redis, ledger.keys, instances)).toEqual([2, 2]);
+    expect(await ledger.waiting.counts(instances)).toEqual([2, 2]);
   });
 
   it('that has passed leaves its item to the next one, so nothing is lost with the process that had it', async () => {
@@ -66,7 +65,7 @@ describe('a claim', () => {
     const [paused, running] = [await room.batchOf(certificatesOf(300)), await room.batchOf(certificatesOf(2))];
     await park(paused, [...Array(300).keys()]);
     await park(running, [0, 1]);
-    await room.ledger.change(paused, 'pause');
+    await room.ledger.batches.change(paused, 'pause');
     const { claims, nextInMs } = await room.claim();
     expect(claims.map(({ batch, n }) => [batch, n])).toEqual([
       [running, 0],
@@ -92,9 +91,9 @@ describe('items that nothing holds', () => {
     expect(soon).toHaveLength(2_498);
     const items = [0, 1, 2, 2_499].map((n) => ({ n, instanceId: INSTANCE }));
     const elsewhere = { n: 0, instanceId: 'post-cn-b' };
-    expect(await areWaiting(redis, ledger.keys, batch, items)).toEqual([true, false, true, true]);
-    expect(await areWaiting(redis, ledger.keys, batch, [elsewhere])).toEqual([false]);
-    expect(await areWaiting(redis, ledger.keys, batch, [])).toEqual([]);
+    expect(await ledger.waiting.areWaiting(batch, items)).toEqual([true, false, true, true]);
+    expect(await ledger.waiting.areWaiting(batch, [elsewhere])).toEqual([false]);
+    expect(await ledger.waiting.areWaiting(batch, [])).toEqual([]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { afterAll, expect, it } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { LAYOUT_VERSION } from '../../src/ledger/layout.ts';
-import { directBatchOf } from '../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../src/ledger/direct-items.ts';
 import { BatchStateCache } from '../../src/queue/batch-state-cache.ts';
 import { certificatesOf, LedgerRoom } from '../ledger/ledger-room.ts';
 
@@ -23,7 +23,7 @@ it('remembers a batch for less than a second, by the clock at the moment of the 
     priority: 'bulk',
     layout: LAYOUT_VERSION,
   });
-  await room.ledger.change(batch, 'pause');
+  await room.ledger.batches.change(batch, 'pause');
   pass(999);
   expect((await states.of(batch))?.state).toBe('running');
   pass(1);
@@ -34,7 +34,7 @@ it('looks again when it is told that something changed', async () => {
   const batch = await room.batchOf(certificatesOf(1));
   const { states } = open();
   await states.of(batch);
-  await room.ledger.change(batch, 'cancel');
+  await room.ledger.batches.change(batch, 'cancel');
   states.forget();
   expect((await states.of(batch))?.state).toBe('cancelled');
 });
@@ -51,7 +51,7 @@ it('does not remember that a batch is not there: what names it may come right af
   const { states } = open();
   expect(await states.of(direct)).toBeUndefined();
   const [item] = certificatesOf(1) as [Certificate];
-  await room.ledger.adopt(direct, 'job', item);
+  await room.ledger.direct.adopt(direct, 'job', item);
   expect(await states.of(direct)).toMatchObject({ state: 'running', accepted: 1 });
 });
 

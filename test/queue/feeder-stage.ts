@@ -2,7 +2,7 @@ import type { BreakerPolicy } from '../../src/core/batch.ts';
 import { DEFAULT_BREAKER } from '../../src/core/batch.ts';
 import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import { reportItems, type ItemReport } from '../../src/ledger/report-items.ts';
+import type { ItemReport } from '../../src/ledger/items.ts';
 import type { Block } from '../../src/queue/contract.ts';
 import { parseBlock } from '../../src/queue/contract.ts';
 import { Feeder, type FeederEvent } from '../../src/queue/feed/feeder.ts';
@@ -105,7 +105,7 @@ export class FeederStage extends LedgerRoom {
         const run = { kind: 'job', lockKey: `${this.keys.prefix}:none`, token: '' } as const;
         return { n, instanceId, run, end: { kind: 'settle', ...how, ...(outcome === 'dead' && { letter }) } };
       });
-      if (reports.length > 0) await reportItems(this.redis, this.ledger.keys, batch, reports);
+      if (reports.length > 0) await this.ledger.items.report(batch, reports);
       if (chosen.length < ordinals.length) continue;
       await Promise.all(Object.values(this.queues.blocks).map((queue) => queue.remove(id)));
     }

@@ -1,8 +1,8 @@
 import { Worker, type Job as BullJob, type Queue } from 'bullmq';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import { directBatchOf } from '../../src/ledger/ledger.ts';
-import { claimItems, type Claim } from '../../src/ledger/waiting.ts';
+import { directBatchOf } from '../../src/ledger/direct-items.ts';
+import type { Claim } from '../../src/ledger/waiting.ts';
 import { BatchStateCache } from '../../src/queue/batch-state-cache.ts';
 import { JOB_NAME, type JobData } from '../../src/queue/contract.ts';
 import { ItemReports } from '../../src/queue/process/item-reports.ts';
@@ -109,7 +109,7 @@ export class HandStage extends FeedingStage {
     onTaken: (claims: readonly Claim[], process: string) => Promise<void> = () => Promise.resolve(),
   ): Promise<Taken | undefined> {
     const limits = new Map(INSTANCES.map((instance) => [instance, most]));
-    const { claims } = await claimItems(this.redis, this.ledger.keys, limits, LONG_MS);
+    const { claims } = await this.ledger.waiting.claim(limits, LONG_MS);
     if (claims.length === 0) return undefined;
     const { hand, process } = this.#begin(plan);
     await onTaken(claims, process);
@@ -173,7 +173,7 @@ export class HandStage extends FeedingStage {
     const states = new BatchStateCache(ledger);
     const chunks = new ChunkReader(ledger);
     const resolver = new JobResolver(ledger, chunks, states, ACCOUNT);
-    const reports = new ItemReports({ redis: this.redis, keys: ledger.keys, tell: () => undefined });
+    const reports = new ItemReports({ items: ledger.items, tell: () => undefined });
     const items = new ItemRunner(() => Promise.reject(new Error('nothing is called for')), reports);
     try {
       await rescueFailed({ ledger, chunks, states, queues, resolver, items });

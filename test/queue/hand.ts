@@ -70,7 +70,7 @@ export class Hand {
     const { keys } = ledger;
     this.#states = new BatchStateCache(ledger);
     this.#chunks = new ChunkReader(ledger);
-    this.#reports = new ItemReports({ redis, keys, tell: (event) => this.#hearTrouble(event) });
+    this.#reports = new ItemReports({ items: ledger.items, tell: (event) => this.#hearTrouble(event) });
     const { slots } = plan;
     const parts = { redis, keys, world, reports: this.#reports, ...(slots !== undefined && { slots }) };
     const turns: Turns = new Turns({ ...parts, onStill: () => this.#stops.look() });

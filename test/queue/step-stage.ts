@@ -1,8 +1,8 @@
 import { Worker, type Job as BullJob } from 'bullmq';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
-import { directBatchOf } from '../../src/ledger/ledger.ts';
-import { claimItems, type Claim } from '../../src/ledger/waiting.ts';
+import { directBatchOf } from '../../src/ledger/direct-items.ts';
+import type { Claim } from '../../src/ledger/waiting.ts';
 import { JOB_NAME, type JobData } from '../../src/queue/contract.ts';
 import type { FeederEvent } from '../../src/queue/feed/feeder.ts';
 import { AccountQueues } from '../../src/queue/queues.ts';
@@ -226,7 +226,7 @@ export class StepStage extends FeedStage {
       // Claims are good for an hour here; nothing else waits for so long.
       if (score < now + NEVER_MS - 1_000_000) await redis.zadd(key, 0, member);
     }
-    const { claims } = await claimItems(redis, ledger.keys, new Map([[instanceId, 1]]), NEVER_MS);
+    const { claims } = await ledger.waiting.claim(new Map([[instanceId, 1]]), NEVER_MS);
     return claims[0];
   }
 

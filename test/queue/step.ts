@@ -115,13 +115,13 @@ export class Step {
     this.#world = world;
     this.#plan = plan;
     this.#answers = [...plan.answers];
-    const { ledger, redis } = stage;
+    const { ledger } = stage;
     const chunks = new ChunkReader(ledger);
     this.#states = new BatchStateCache(ledger);
     const tell = (event: { readonly kind: string; readonly error?: Error }): void => {
       if (event.error !== undefined) world.troubles.push(event.error.message);
     };
-    const reports = new ItemReports({ redis, keys: ledger.keys, tell });
+    const reports = new ItemReports({ items: ledger.items, tell });
     const process = createProcessor({
       pacer: this.#pacer(),
       host: HEALTHY,

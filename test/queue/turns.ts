@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { CallToNote } from '../../src/ledger/call-notes.ts';
 import type { LedgerKeys } from '../../src/ledger/keys.ts';
-import type { Reported } from '../../src/ledger/report-items.ts';
+import type { Reported } from '../../src/ledger/items.ts';
 import type { ItemReports } from '../../src/queue/process/item-reports.ts';
 import type { Disposition, Item } from '../../src/queue/process/item.ts';
 import { pulse, type Asked } from './pulse.ts';

@@ -5,7 +5,7 @@ import { expect, vi } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { pendingOf } from '../../src/core/batch.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
-import { deadLetters, type DeadLetterOf } from '../../src/ledger/dead-letters.ts';
+import type { DeadLetterOf } from '../../src/ledger/dead-letters.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { Plan } from '../../src/ledger/plan.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
@@ -21,7 +21,6 @@ import { AccountQueues, type Backlog } from '../../src/queue/queues.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import type { Fault } from '../../src/sandbox/fault-plan.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
-import { waitingCounts } from '../../src/ledger/waiting.ts';
 import { testRedis, type TestKeys, type TestRedis } from '../support/redis.ts';
 
 export const ACCOUNT = 'fleet';
@@ -112,7 +111,7 @@ export class Workshop {
   }
 
   async submit(items: readonly Certificate[], priority: Priority = 'bulk'): Promise<string> {
-    const plan = new Plan(this.redis, this.ledger, { priority }, Date.now());
+    const plan = new Plan(this.ledger, { priority }, Date.now());
     for (const item of items) await plan.add(item);
     const activated = await plan.activate();
     if (activated.kind !== 'running') throw new Error(`the plan is ${activated.kind}`);
@@ -128,7 +127,7 @@ export class Workshop {
   async until(batch: string, condition: (batch: Batch) => boolean): Promise<Batch> {
     return vi.waitFor(
       async () => {
-        const found = await this.ledger.batch(batch);
+        const found = await this.ledger.batches.find(batch);
         if (found === undefined || !condition(found)) throw new Error(`not yet: ${JSON.stringify(found)}`);
         return found;
       },
@@ -142,13 +141,13 @@ export class Workshop {
 
   async rows(batch: string): Promise<ReportRow[]> {
     const rows: ReportRow[] = [];
-    for await (const row of reportRows(this.redis, this.ledger, batch)) rows.push(row);
+    for await (const row of reportRows(this.ledger, batch)) rows.push(row);
     return rows.toSorted((a, b) => a.ordinal - b.ordinal);
   }
 
   async letters(batch: string): Promise<DeadLetterOf[]> {
     const letters: DeadLetterOf[] = [];
-    for await (const letter of deadLetters(this.redis, this.ledger, { batch })) letters.push(letter);
+    for await (const letter of this.ledger.deadLetters.list({ batch })) letters.push(letter);
     return letters;
   }
 
@@ -171,7 +170,7 @@ export class Workshop {
 
 /** Has the whole batch fed at once, as after an operator's look. */
 export async function withoutRamp(shop: Pick<Workshop, 'ledger'>, batch: string): Promise<string> {
-  for (const event of ['pause', 'resume'] as const) await shop.ledger.change(batch, event);
+  for (const event of ['pause', 'resume'] as const) await shop.ledger.batches.change(batch, event);
   return batch;
 }
 
@@ -183,7 +182,7 @@ export async function expectEmptied(shop: Workshop): Promise<void> {
   await vi.waitFor(
     async () => {
       expect(await shop.queues.backlog()).toEqual(EMPTY);
-      expect(await waitingCounts(shop.redis, shop.ledger.keys, instances)).toEqual([0, 0]);
+      expect(await shop.ledger.waiting.counts(instances)).toEqual([0, 0]);
     },
     { timeout: WITHIN_MS, interval: 20 },
   );

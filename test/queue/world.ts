@@ -1,7 +1,7 @@
 import type { Answer } from '../../src/core/answer.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { CallVerdict } from '../../src/ledger/call-notes.ts';
-import type { Reported } from '../../src/ledger/report-items.ts';
+import type { Reported } from '../../src/ledger/items.ts';
 import type { Disposition, Item } from '../../src/queue/process/item.ts';
 
 /** How a call ends; `honest` is by the registry alone: deleted, or not found. */

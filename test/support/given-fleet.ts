@@ -90,7 +90,7 @@ export class GivenFleet {
   }
 
   async activate(items: readonly Certificate[]): Promise<Activated> {
-    const plan = new Plan(this.redis, this.ledger, { priority: 'bulk' }, Date.now());
+    const plan = new Plan(this.ledger, { priority: 'bulk' }, Date.now());
     for (const item of items) await plan.add(item);
     return plan.activate();
   }
@@ -128,7 +128,7 @@ export class GivenFleet {
   /** By ordinal. */
   async report(batch: string): Promise<ReportRow[]> {
     const rows: ReportRow[] = [];
-    for await (const row of reportRows(this.redis, this.ledger, batch)) rows.push(row);
+    for await (const row of reportRows(this.ledger, batch)) rows.push(row);
     return rows.toSorted((a, b) => a.ordinal - b.ordinal);
   }
 

@@ -141,7 +141,7 @@ async function follow(stage: DemoStage, ledger: Ledger, batch: string): Promise<
     for (;;) {
       const detail = await batchStatus(ledger, batch);
       if (detail === undefined) throw new CommandEnd(EXIT.refused, `Batch ${batch} is gone from Redis.`);
-      const ratePerSecond = detail.pending === 0 ? 0 : await ledger.ratePerSecond(batch, RATE_OVER_MS);
+      const ratePerSecond = detail.pending === 0 ? 0 : await ledger.batches.ratePerSecond(batch, RATE_OVER_MS);
       const eta = etaSeconds(detail.pending, ratePerSecond) ?? null;
       progress.show({ ...detail, ratePerSecond, etaSeconds: eta }, DEFAULT_EGRESS_QPS);
       if (detail.pending === 0) return detail;

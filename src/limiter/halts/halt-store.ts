@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import type { HaltScope } from '../../core/decide.ts';
-import { script } from '../../runtime/redis/script.ts';
+import { CLOCK, script } from '../../runtime/redis/script.ts';
 import { limiterKeys, type LimiterOptions } from '../contract.ts';
 
 /** A stopped account, or one stopped instance of it. Times are milliseconds since 1970 by Redis' clock. */
@@ -42,8 +42,8 @@ const OVERDUE_MS = 30_000;
 const markSchema = z.union([z.tuple([z.string()]), z.tuple([z.string(), z.string()])]);
 const haltSchema = z.object({ code: z.string(), message: z.string(), since: z.number() });
 
-const NOW = `local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+const NOW = `${CLOCK}
+local now = clockMs()
 `;
 
 const look = script<[number, string, string[], string[]]>(`${NOW}

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { script } from '../../runtime/redis/script.ts';
+import { CLOCK, script } from '../../runtime/redis/script.ts';
 import { readHalts, type Halt } from './halt-store.ts';
 
 /** What a worker says of itself is good for so long, by Redis' clock. */
@@ -12,8 +12,8 @@ export function workersKey(prefix: string): string {
 }
 
 /** Lua: whether an entry is good; `ARGV[1]` is `GOOD_FOR_MS`. One further ahead was written before Redis' clock went back. */
-export const LIVE = `local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+export const LIVE = `${CLOCK}
+local now = clockMs()
 local function isLive(entry)
   return math.abs(now - tonumber(string.match(entry, '^{"at":(%d+)'))) <= tonumber(ARGV[1])
 end

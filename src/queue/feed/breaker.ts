@@ -1,11 +1,11 @@
 import { breakerVerdict, type BreakerPolicy, type BreakerVerdict } from '../../core/batch.ts';
 import { countsSinceResume, type Batch } from '../../ledger/batch-record.ts';
-import { DIRECT_PREFIX } from '../../ledger/ledger.ts';
+import { isDirectBatch } from '../../ledger/direct-items.ts';
 
 /** How far a batch may be fed, or that it must pause. */
 export function judgeBatch(batch: Batch, policy: BreakerPolicy): BreakerVerdict {
   // A direct batch is no manifest that could be wrong as a whole: one producer's bad jobs must not hold up the others'.
-  if (batch.id.startsWith(DIRECT_PREFIX)) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
+  if (isDirectBatch(batch.id)) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
   return breakerVerdict(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, policy);
 }
 

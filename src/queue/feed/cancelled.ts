@@ -1,6 +1,7 @@
 import type { Batch } from '../../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
-import { DIRECT_PREFIX, type Lane } from '../../ledger/ledger.ts';
+import { isDirectBatch } from '../../ledger/direct-items.ts';
+import type { Lane } from '../../ledger/lanes.ts';
 import { lanePage, type OpenItem } from './lane-page.ts';
 import type { LostItems, LostItemsParts } from './lost-items.ts';
 import type { LostLanes } from './lost-lanes.ts';
@@ -32,7 +33,7 @@ export class CancelledBatches {
     const { owns } = this.#parts;
     const lanes = await this.#lostLanes.lanesOf(batch);
     if (lanes === undefined) return;
-    if (batch.id.startsWith(DIRECT_PREFIX)) await this.#endDirect(batch);
+    if (isDirectBatch(batch.id)) await this.#endDirect(batch);
     else {
       for (const lane of lanes) if (owns(lane.instanceId)) await this.#endLane(batch, lane);
       await this.#endUnreadable(batch);
@@ -55,41 +56,42 @@ export class CancelledBatches {
     for (let round = 0; round < CHUNKS_A_ROUND; round += 1) {
       const page = await lanePage(this.#parts, batch, lane, from, CHUNK_ITEMS);
       if (page === undefined) break;
-      await ledger.cancelItems(batch.id, await this.#uncalled(batch, page.items ?? []));
+      await ledger.items.cancel(batch.id, await this.#uncalled(batch, page.items ?? []));
       from = page.next;
     }
     const isOver = from === last.from && monotonicMs() - last.sinceMs >= AGAIN_MS;
-    const next = isOver ? chunkOf(await ledger.nextOpen(batch.id, 0)) * CHUNK_ITEMS : from;
+    const next = isOver ? chunkOf(await ledger.items.nextOpen(batch.id, 0)) * CHUNK_ITEMS : from;
     this.#searches.set(key, { from: next, sinceMs: next === last.from ? last.sinceMs : monotonicMs() });
     // What is cancelled needs no feeding, and what is not is found as lost only below the cursor.
-    if (lane.cursor < from) await ledger.advance(batch.id, lane, from, await this.#countBetween(batch, lane, from));
+    if (lane.cursor < from)
+      await ledger.lanes.advance(batch.id, lane, from, await this.#countBetween(batch, lane, from));
   }
 
   async #endDirect(batch: Batch): Promise<void> {
     const { ledger } = this.#parts;
-    const jobs = await ledger.adoptedJobs(batch.id);
+    const jobs = await ledger.direct.jobs(batch.id);
     const open = [...jobs].map(([key, n]) => ({ n, key }));
     for (let at = 0; at < open.length; at += CHUNK_ITEMS) {
-      await ledger.cancelItems(batch.id, await this.#uncalled(batch, open.slice(at, at + CHUNK_ITEMS)));
+      await ledger.items.cancel(batch.id, await this.#uncalled(batch, open.slice(at, at + CHUNK_ITEMS)));
     }
   }
 
   /** Of a chunk that Redis lacks, nobody can say what its items are: all are cancelled. The first open chunk has its turn. */
   async #endUnreadable(batch: Batch): Promise<void> {
     const { ledger, chunks } = this.#parts;
-    const chunk = chunkOf(await ledger.nextOpen(batch.id, 0));
+    const chunk = chunkOf(await ledger.items.nextOpen(batch.id, 0));
     const first = chunk * CHUNK_ITEMS;
     const size = Math.min(CHUNK_ITEMS, batch.counts.accepted - first);
     if (size <= 0 || (await chunks.chunk(batch.id, chunk)) !== undefined) return;
     const all = Array.from({ length: size }, (_, position) => ({ n: first + position }));
-    await ledger.cancelItems(batch.id, all, true);
+    await ledger.items.cancel(batch.id, all, true);
   }
 
   /** What an older version noted a call of is taken over first. */
   async #uncalled<T extends Pick<OpenItem, 'n'>>(batch: Batch, items: readonly T[]): Promise<readonly T[]> {
     const { ledger } = this.#parts;
     if (batch.layout >= 3) return items;
-    const noted = await ledger.notedBefore(
+    const noted = await ledger.former.areNoted(
       batch.id,
       items.map(({ n }) => n),
     );

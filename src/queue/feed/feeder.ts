@@ -1,8 +1,8 @@
 import type { BreakerPolicy } from '../../core/batch.ts';
 import type { Batch } from '../../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
-import { DIRECT_PREFIX, directBatchOf, type Lane } from '../../ledger/ledger.ts';
-import { waitingCounts } from '../../ledger/waiting.ts';
+import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
+import type { Lane } from '../../ledger/lanes.ts';
 import { inTurn, type MayGoOn } from '../lease.ts';
 import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
 import { CancelledBatches } from './cancelled.ts';
@@ -70,7 +70,7 @@ export class Feeder {
   /** One round. @returns items fed */
   async feed(): Promise<number> {
     const { ledger, monotonicMs, tell } = this.#parts;
-    const batches = await ledger.activeBatches();
+    const batches = await ledger.batches.active();
     this.#forgetOthers(batches);
     if (batches.length === 0) return 0;
     const room = batches.some(({ state }) => state === 'running') ? await this.#room() : { ...NO_ROOM };
@@ -96,11 +96,8 @@ export class Feeder {
 
   /** How many items each queue has room for. */
   async #room(): Promise<Record<Batch['priority'], number>> {
-    const { redis, ledger, queues, account, lowWater } = this.#parts;
-    const [ready, waiting] = await Promise.all([
-      queues.readyBlocks(),
-      waitingCounts(redis, ledger.keys, account.instances),
-    ]);
+    const { ledger, queues, account, lowWater } = this.#parts;
+    const [ready, waiting] = await Promise.all([queues.readyBlocks(), ledger.waiting.counts(account.instances)]);
     if (waiting.reduce((sum, count) => sum + count, 0) >= lowWater * WAITING_FACTOR) return { ...NO_ROOM };
     const room = (blocks: number): number => Math.max(0, lowWater - Math.ceil(blocks * this.#meanItems));
     const bulk = room(ready.bulk);
@@ -120,8 +117,8 @@ export class Feeder {
   async #feedRamp(id: string, room: number, mayGoOn: MayGoOn): Promise<number> {
     const { ledger } = this.#parts;
     // In this order: a cursor that another process moves in between is refused, a count that is too old would exceed the step.
-    const lanes = await ledger.lanes(id);
-    const batch = await ledger.batch(id);
+    const lanes = await ledger.lanes.of(id);
+    const batch = await ledger.batches.find(id);
     return batch?.state === 'running' ? this.#feedStep(batch, lanes, room, mayGoOn) : 0;
   }
 
@@ -132,7 +129,7 @@ export class Feeder {
     const fedNow = isInRamp(batch, breaker) ? noted - (await this.#held(batch, lanes)) : noted;
     const verdict = judgeBatch({ ...batch, fed: fedNow }, breaker);
     if (verdict.kind === 'pause') {
-      const change = await ledger.change(batch.id, 'pause', pauseReason(batch.id, verdict), batch.resumes);
+      const change = await ledger.batches.change(batch.id, 'pause', pauseReason(batch.id, verdict), batch.resumes);
       if (change.kind !== 'changed') return 0;
       this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled: verdict.settled, dead: verdict.dead });
       return 0;
@@ -181,7 +178,7 @@ export class Feeder {
         this.#meanItems += (page.items.length / page.blocks.length - this.#meanItems) * SIZE_WEIGHT;
       }
       // After the blocks: a crash in between adds them again under the same ids, and loses none.
-      const isNoted = await ledger.advance(batch.id, { ...lane, cursor }, page.next, page.count);
+      const isNoted = await ledger.lanes.advance(batch.id, { ...lane, cursor }, page.next, page.count);
       if (!isNoted) throw new Overtaken();
       ({ next: cursor } = page);
       fed += page.count;
@@ -191,7 +188,7 @@ export class Feeder {
 
   /** Another account's direct batch. */
   #isOfAnother({ id }: Batch): boolean {
-    return id.startsWith(DIRECT_PREFIX) && id !== directBatchOf(this.#parts.account.name);
+    return isDirectBatch(id) && id !== directBatchOf(this.#parts.account.name);
   }
 
   #forgetOthers(batches: readonly Batch[]): void {

@@ -3,7 +3,8 @@ import type { Certificate } from '../../core/certificate.ts';
 import type { Batch } from '../../ledger/batch-record.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk } from '../../ledger/chunk.ts';
-import type { Lane, Ledger } from '../../ledger/ledger.ts';
+import type { Lane } from '../../ledger/lanes.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import type { Block } from '../contract.ts';
 import type { AccountQueues } from '../queues.ts';
 
@@ -39,7 +40,7 @@ export const BLOCK_ITEMS = 50;
 
 /** @returns undefined behind the lane's last chunk */
 export async function lanePage(
-  { chunks, ledger }: Pick<FeedSource, 'chunks' | 'ledger'>,
+  { chunks, ledger }: { readonly chunks: ChunkReader; readonly ledger: Pick<Ledger, 'items'> },
   batch: Batch,
   lane: Lane,
   cursor: number,
@@ -49,7 +50,7 @@ export async function lanePage(
   if (chunk === undefined) return undefined;
   const [certificates, isSettled] = await Promise.all([
     chunks.chunk(batch.id, chunk),
-    ledger.settledOfChunk(batch.id, chunk),
+    ledger.items.settledOfChunk(batch.id, chunk),
   ]);
   const first = chunk * CHUNK_ITEMS;
   if (certificates === undefined) return { blocks: [], count: 0, next: first + CHUNK_ITEMS };

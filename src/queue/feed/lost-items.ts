@@ -1,8 +1,6 @@
 import type { Batch } from '../../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
-import { takeOverNotes } from '../../ledger/former-layouts.ts';
-import { DIRECT_PREFIX } from '../../ledger/ledger.ts';
-import { areWaiting, parkItems } from '../../ledger/waiting.ts';
+import { isDirectBatch } from '../../ledger/direct-items.ts';
 import { blockRange } from '../contract.ts';
 import type { AccountQueues } from '../queues.ts';
 import { chunkMissing, type FeedSource, type OpenItem } from './lane-page.ts';
@@ -69,9 +67,9 @@ export class LostItems {
 
   /** Has lost items wait, to go on at once. What an older version noted of their calls is taken over. */
   async park(batch: Batch, items: readonly OpenItem[]): Promise<void> {
-    const { redis, ledger } = this.#parts;
+    const { ledger } = this.#parts;
     const all = items.map(({ n }) => n);
-    if (batch.layout < 3) await takeOverNotes(ledger, batch.id, all);
+    if (batch.layout < 3) await ledger.former.takeOverNotes(batch.id, all);
     const byInstance = new Map<string, number[]>();
     for (const { n, certificate } of items) {
       const ordinals = byInstance.get(certificate.instanceId) ?? [];
@@ -79,7 +77,7 @@ export class LostItems {
       byInstance.set(certificate.instanceId, ordinals);
     }
     for (const [instanceId, ordinals] of byInstance) {
-      await parkItems(redis, ledger.keys, batch.id, instanceId, ordinals);
+      await ledger.waiting.park(batch.id, instanceId, ordinals);
     }
   }
 
@@ -95,14 +93,14 @@ export class LostItems {
   /** Of each item, whether a block or a job holds it, or it waits. */
   async #areHeld(batch: Batch, items: readonly OpenItem[]): Promise<boolean[]> {
     if (items.length === 0) return [];
-    const { redis, ledger, queues } = this.#parts;
-    const isDirect = batch.id.startsWith(DIRECT_PREFIX);
+    const { ledger, queues } = this.#parts;
+    const isDirect = isDirectBatch(batch.id);
     const mayHaveJobs = isDirect || batch.layout < 3;
     // Blocks first: what leaves one meanwhile waits by the time that is looked at.
     const ids = isDirect ? [] : await queues.blockIds();
     const haveJobs = mayHaveJobs ? await queues.haveJobs(await this.#jobsOf(batch, items)) : [];
     const places = items.map(({ n, certificate }) => ({ n, instanceId: certificate.instanceId }));
-    const isWaiting = await areWaiting(redis, ledger.keys, batch.id, places);
+    const isWaiting = await ledger.waiting.areWaiting(batch.id, places);
     const instances = new Set(places.map(({ instanceId }) => instanceId));
     const ranges = new Map(
       [...instances].map((instanceId) => [instanceId, ids.flatMap((id) => blockRange(id, batch.id, instanceId) ?? [])]),
@@ -117,7 +115,7 @@ export class LostItems {
   async #jobsOf(batch: Batch, items: readonly OpenItem[]): Promise<Parameters<AccountQueues['haveJobs']>[0]> {
     const { ledger } = this.#parts;
     const known = batch.layout < 3 ? items : [];
-    const retries = await Promise.all(known.map(async ({ n }) => ledger.formerRetries(batch.id, n)));
+    const retries = await Promise.all(known.map(async ({ n }) => ledger.former.retries(batch.id, n)));
     return items.map(({ n, key }, at) => {
       return { batch: batch.id, n, retries: retries[at] ?? 0, ...(key !== undefined && { key }) };
     });
@@ -126,14 +124,14 @@ export class LostItems {
   /** Items of the account that were handed to its queue and are not settled, from a chunk on; `next` is 0 behind the last one. */
   async #handedOver(batch: Batch, from: number): Promise<{ items: OpenItem[]; next: number }> {
     const { ledger } = this.#parts;
-    const source = batch.id.startsWith(DIRECT_PREFIX) ? await this.#direct(batch) : await this.#submitted(batch);
+    const source = isDirectBatch(batch.id) ? await this.#direct(batch) : await this.#submitted(batch);
     const items: OpenItem[] = [];
     let chunk = from;
     for (let looks = 0; looks < CHUNKS_A_LOOK && items.length < ITEMS_A_LOOK; looks += 1) {
       // Most chunks are settled whole, and are passed over at once.
-      chunk = chunkOf(await ledger.nextOpen(batch.id, chunk * CHUNK_ITEMS));
+      chunk = chunkOf(await ledger.items.nextOpen(batch.id, chunk * CHUNK_ITEMS));
       if (chunk * CHUNK_ITEMS >= source.end) return { items, next: 0 };
-      const isSettled = await ledger.settledOfChunk(batch.id, chunk);
+      const isSettled = await ledger.items.settledOfChunk(batch.id, chunk);
       items.push(...(await source.items(chunk, (n) => isSettled(n % CHUNK_ITEMS))));
       chunk += 1;
     }
@@ -142,7 +140,7 @@ export class LostItems {
 
   async #submitted(batch: Batch): Promise<ItemSource> {
     const { ledger, chunks, owns } = this.#parts;
-    const lanes = (await ledger.lanes(batch.id)).filter(({ instanceId }) => owns(instanceId));
+    const lanes = (await ledger.lanes.of(batch.id)).filter(({ instanceId }) => owns(instanceId));
     const cursors = new Map(lanes.map(({ instanceId, cursor }) => [instanceId, cursor]));
     return {
       end: Math.max(0, ...cursors.values()),
@@ -160,7 +158,7 @@ export class LostItems {
 
   async #direct(batch: Batch): Promise<ItemSource> {
     const { ledger } = this.#parts;
-    const keys = new Map([...(await ledger.adoptedJobs(batch.id))].map(([key, n]) => [n, key]));
+    const keys = new Map([...(await ledger.direct.jobs(batch.id))].map(([key, n]) => [n, key]));
     const { accepted } = batch.counts;
     return {
       end: accepted,
@@ -168,7 +166,7 @@ export class LostItems {
         const first = chunk * CHUNK_ITEMS;
         const ordinals = Array.from({ length: Math.min(CHUNK_ITEMS, accepted - first) }, (_, at) => first + at);
         const open = ordinals.filter((n) => !isOver(n));
-        const certificates = await Promise.all(open.map(async (n) => ledger.adoptedCertificate(batch.id, n)));
+        const certificates = await Promise.all(open.map(async (n) => ledger.direct.certificate(batch.id, n)));
         return open.flatMap((n, at) => {
           const certificate = certificates[at];
           if (certificate === undefined) return [];

@@ -1,13 +1,15 @@
 import type { Batch } from '../../ledger/batch-record.ts';
 import { appendChunk, CHUNK_ITEMS, chunkOf, type ChunkRanges } from '../../ledger/chunk.ts';
-import { DIRECT_PREFIX, type Lane, type Ledger } from '../../ledger/ledger.ts';
+import { isDirectBatch } from '../../ledger/direct-items.ts';
+import type { Lane } from '../../ledger/lanes.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import { chunkMissing } from './lane-page.ts';
 
 /** Chunks read in one round, so that other batches are fed meanwhile. */
 const CHUNKS_A_ROUND = 50;
 
 export interface LostLanesParts {
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'items' | 'lanes'>;
   readonly tell: (event: LanesLost) => void;
 }
 
@@ -42,8 +44,8 @@ export class LostLanes {
    * @throws when a chunk with items that pend is not there either
    */
   async lanesOf(batch: Batch): Promise<readonly Lane[] | undefined> {
-    const lanes = await this.#parts.ledger.lanes(batch.id);
-    if (batch.id.startsWith(DIRECT_PREFIX)) return lanes;
+    const lanes = await this.#parts.ledger.lanes.of(batch.id);
+    if (isDirectBatch(batch.id)) return lanes;
     if (lanes.length === 0) return this.#restored(batch);
     if (batch.fed > 0 && lanes.every(({ cursor }) => cursor === 0)) this.#tellOnce(batch.id, 'cursors');
     return lanes;
@@ -65,12 +67,12 @@ export class LostLanes {
       search.chunk += 1;
     }
     if (search.chunk < end) return undefined;
-    await ledger.restoreLanes(batch.id, search.lanes);
-    return ledger.lanes(batch.id);
+    await ledger.lanes.restore(batch.id, search.lanes);
+    return ledger.lanes.of(batch.id);
   }
 
   async #read(batch: Batch, { chunk, lanes }: Search): Promise<void> {
-    const certificates = await this.#parts.ledger.chunk(batch.id, chunk);
+    const certificates = await this.#parts.ledger.items.chunk(batch.id, chunk);
     if (certificates === undefined) {
       // Those of a cancelled batch are ended without it.
       if (batch.state !== 'cancelled' && !(await this.#isSettled(batch, chunk))) throw chunkMissing(batch.id, chunk);
@@ -82,7 +84,7 @@ export class LostLanes {
   }
 
   async #isSettled({ id, counts }: Batch, chunk: number): Promise<boolean> {
-    const open = await this.#parts.ledger.nextOpen(id, chunk * CHUNK_ITEMS);
+    const open = await this.#parts.ledger.items.nextOpen(id, chunk * CHUNK_ITEMS);
     return open >= Math.min((chunk + 1) * CHUNK_ITEMS, counts.accepted);
   }
 

@@ -1,7 +1,5 @@
-import type { Redis } from 'ioredis';
 import type { Outcome } from '../../core/batch.ts';
-import type { LedgerKeys } from '../../ledger/keys.ts';
-import { reportItems, type ItemEnd, type ItemReport, type Reported } from '../../ledger/report-items.ts';
+import type { ItemEnd, ItemReport, Items, Reported } from '../../ledger/items.ts';
 import type { Disposition, Item } from './item.ts';
 
 /** An item has its outcome. `how` as the ledger answered: `unknown` where Redis has lost the batch. */
@@ -23,8 +21,8 @@ export type ReportEvent =
   | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
 export interface ItemReportsParts {
-  readonly redis: Redis;
-  readonly keys: LedgerKeys;
+  /** Over a connection on which nothing long is in the way. */
+  readonly items: Pick<Items, 'report'>;
   readonly tell: (event: ReportEvent) => void;
 }
 
@@ -105,9 +103,9 @@ export class ItemReports {
   }
 
   async #writePage(batch: string, page: readonly Waiting[]): Promise<void> {
-    const { redis, keys, tell } = this.#parts;
+    const { items, tell } = this.#parts;
     try {
-      const { replies, isDrained } = await reportItems(redis, keys, batch, page.map(rowOf));
+      const { replies, isDrained } = await items.report(batch, page.map(rowOf));
       for (const [at, { item, disposition, resolve }] of page.entries()) {
         const reply = replies[at] ?? 'unknown';
         this.#tell(item, disposition, reply);

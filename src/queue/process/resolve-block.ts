@@ -1,7 +1,6 @@
 import type { Run } from '../../ledger/call-notes.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
-import { takeOverNotes } from '../../ledger/former-layouts.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
 import type { Block } from '../contract.ts';
@@ -18,7 +17,11 @@ export type ResolvedBlock =
 
 /** Finds the items of a block that are not settled. */
 export async function resolveBlock(
-  parts: { readonly ledger: Ledger; readonly chunks: ChunkReader; readonly states: BatchStateCache },
+  parts: {
+    readonly ledger: Pick<Ledger, 'former' | 'items' | 'lanes'>;
+    readonly chunks: ChunkReader;
+    readonly states: BatchStateCache;
+  },
   block: Block,
   run: Run,
 ): Promise<ResolvedBlock> {
@@ -27,9 +30,9 @@ export async function resolveBlock(
   const chunk = chunkOf(from);
   const [state, cursor, certificates, isSettled] = await Promise.all([
     states.of(batch),
-    ledger.cursor(batch, instanceId),
+    ledger.lanes.cursor(batch, instanceId),
     chunks.chunk(batch, chunk),
-    ledger.settledOfChunk(batch, chunk),
+    ledger.items.settledOfChunk(batch, chunk),
   ]);
   if (state === undefined) return { kind: 'no-batch' };
   if (certificates === undefined) return { kind: 'lost', what: `chunk ${chunk} of batch ${batch}` };
@@ -43,6 +46,6 @@ export async function resolveBlock(
   }
   // An older version may have made jobs for them too, and called, before its feeder died.
   const ordinals = items.map(({ n }) => n);
-  if (state.layout < 3) await takeOverNotes(ledger, batch, ordinals);
+  if (state.layout < 3) await ledger.former.takeOverNotes(batch, ordinals);
   return { kind: 'items', items };
 }

@@ -7,14 +7,15 @@ import type { Item } from './item.ts';
 
 /** Finds the item that waited and was claimed; undefined where Redis has lost what it stands for, or its batch was forgotten. */
 export async function resolveClaim(
-  parts: { readonly ledger: Ledger; readonly chunks: ChunkReader; readonly states: BatchStateCache },
-  { batch, n, instanceId, score }: Claim,
+  parts: { readonly ledger: Pick<Ledger, 'waiting'>; readonly chunks: ChunkReader; readonly states: BatchStateCache },
+  claim: Claim,
 ): Promise<Item | undefined> {
   const { ledger, chunks, states } = parts;
+  const { batch, n, score } = claim;
   const [item, state] = await Promise.all([chunks.item(batch, n), states.of(batch)]);
   if (item === undefined) {
     // Else it would be taken again and again.
-    if (state === undefined) await ledger.redis.zrem(ledger.keys.waiting(instanceId), `${batch} ${n}`);
+    if (state === undefined) await ledger.waiting.drop(claim);
     return undefined;
   }
   const isUrgent = state?.priority === 'urgent';

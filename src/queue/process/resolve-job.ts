@@ -1,7 +1,9 @@
 import type { Certificate } from '../../core/certificate.ts';
 import type { Run } from '../../ledger/call-notes.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
-import { DIRECT_PREFIX, directBatchOf, UNNAMED_RUN, type Ledger } from '../../ledger/ledger.ts';
+import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
+import { UNNAMED_RUN } from '../../ledger/former-layouts.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
 import { parseJob, parseRefused, retriesOfJob, type Job, type JobData, type RefusedJob } from '../contract.ts';
 import type { Item } from './item.ts';
@@ -28,15 +30,16 @@ export interface StartedJob {
 }
 
 type Place = Pick<Item, 'batch' | 'n' | 'key'>;
+type JobLedger = Pick<Ledger, 'direct' | 'former'>;
 
 /** Finds the item that a job of contract version 1 stands for; one that belongs to no batch gets its place in the account's direct batch. */
 export class JobResolver {
-  readonly #ledger: Ledger;
+  readonly #ledger: JobLedger;
   readonly #chunks: ChunkReader;
   readonly #states: BatchStateCache;
   readonly #directBatch: string;
 
-  constructor(ledger: Ledger, chunks: ChunkReader, states: BatchStateCache, account: string) {
+  constructor(ledger: JobLedger, chunks: ChunkReader, states: BatchStateCache, account: string) {
     this.#ledger = ledger;
     this.#chunks = chunks;
     this.#states = states;
@@ -65,11 +68,11 @@ export class JobResolver {
       const message = `item ${item.n} of batch ${item.batch} is another certificate than the job names`;
       return this.#unusable(started, 'malformed-job', message);
     }
-    const isDirect = item.batch.startsWith(DIRECT_PREFIX);
+    const isDirect = isDirectBatch(item.batch);
     const key = isDirect ? (job.key ?? started.id) : undefined;
     // An item of a submitted batch has jobs of ours only: what another one says of its past is made up.
     if (isDirect || retries !== undefined) {
-      const former = await this.#ledger.formerRetries(item.batch, item.n);
+      const former = await this.#ledger.former.retries(item.batch, item.n);
       if (former > (retries ?? 0)) return { kind: 'stale' };
       await this.#takeOver(started, job, item);
     }
@@ -82,20 +85,20 @@ export class JobResolver {
     if (layout >= 3) return;
     const { run, ...attempt } = job.trail;
     const deaths = job.history === undefined ? '' : JSON.stringify(job.history);
-    if (job.starts === undefined) return this.#ledger.takeOver(batch, n, attempt, run, deaths);
+    if (job.starts === undefined) return this.#ledger.former.takeOver(batch, n, attempt, run, deaths);
     // Layout 1 counted the starts that it told of; one more than those ended without a word. It took a service that failed to have done nothing.
     const effectUnknown = attempt.effectUnknown || attempt.failures > 0;
     const told = job.starts === attemptsStarted - 1 ? UNNAMED_RUN : '';
-    return this.#ledger.takeOver(batch, n, { ...attempt, effectUnknown }, told, deaths);
+    return this.#ledger.former.takeOver(batch, n, { ...attempt, effectUnknown }, told, deaths);
   }
 
   /** Its producer named a batch of its own, or one that is no longer in Redis. */
   async #isNoItem({ batch, n }: NonNullable<Job['item']>): Promise<boolean> {
     // Another account's: its own worker has the item's job.
-    if (batch.startsWith(DIRECT_PREFIX) && batch !== this.#directBatch) return true;
+    if (isDirectBatch(batch) && batch !== this.#directBatch) return true;
     const gate = await this.#states.of(batch);
     // A direct batch grows all the time; its own count decides, not what we remember of it.
-    return gate === undefined || (n >= gate.accepted && !batch.startsWith(DIRECT_PREFIX));
+    return gate === undefined || (n >= gate.accepted && !isDirectBatch(batch));
   }
 
   async #isSame({ batch, n }: NonNullable<Job['item']>, named: Certificate): Promise<boolean> {
@@ -103,7 +106,7 @@ export class JobResolver {
   }
 
   async #adopt(started: StartedJob, certificate: Certificate): Promise<Place> {
-    const { n, key } = await this.#ledger.adopt(this.#directBatch, started.id ?? '', certificate);
+    const { n, key } = await this.#ledger.direct.adopt(this.#directBatch, started.id ?? '', certificate);
     return { batch: this.#directBatch, n, key };
   }
 
@@ -125,8 +128,8 @@ export class JobResolver {
     const { n, key, code, message } = refused;
     const certificate = namedBy(refused.data);
     // What another producer claims must not end an item that is somebody else's.
-    const isOurs = await this.#ledger.isAdoptedAs(this.#directBatch, key, n);
-    if (!isOurs || !isSame(await this.#ledger.adoptedCertificate(this.#directBatch, n), certificate)) return undefined;
+    const isOurs = await this.#ledger.direct.isAdoptedAs(this.#directBatch, key, n);
+    if (!isOurs || !isSame(await this.#ledger.direct.certificate(this.#directBatch, n), certificate)) return undefined;
     return {
       kind: 'unusable',
       item: itemOf(started, certificate, { batch: this.#directBatch, n, key }),

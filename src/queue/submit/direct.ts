@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Priority } from '../../ledger/batch-record.ts';
-import { BeingCancelled, directBatchOf, type Ledger } from '../../ledger/ledger.ts';
+import { BeingCancelled, directBatchOf } from '../../ledger/direct-items.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import { fateOf } from '../../runtime/redis/fate.ts';
 import type { AccountQueues } from '../queues.ts';
 
@@ -17,7 +18,7 @@ export type DirectSubmitted =
  * @throws Redis' error when it was certainly not taken, and BeingCancelled
  */
 export async function submitDirect(
-  { redis, ledger }: { readonly redis: Redis; readonly ledger: Ledger },
+  { redis, ledger }: { readonly redis: Redis; readonly ledger: Pick<Ledger, 'direct'> },
   queues: AccountQueues,
   account: string,
   certificate: Certificate,
@@ -25,7 +26,7 @@ export async function submitDirect(
 ): Promise<DirectSubmitted> {
   const batch = directBatchOf(account);
   const key = keyOf(certificate);
-  const fate = await fateOf(redis, () => ledger.adopt(batch, key, certificate).catch(cancelled));
+  const fate = await fateOf(redis, () => ledger.direct.adopt(batch, key, certificate).catch(cancelled));
   if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
   if (fate.kind === 'refused') throw fate.error;
   if (fate.reply instanceof BeingCancelled) throw fate.reply;

@@ -1,5 +1,4 @@
-import type { Redis } from 'ioredis';
-import type { Ledger } from '../../ledger/ledger.ts';
+import type { LedgerStore } from '../../ledger/keys.ts';
 import { Plan, type Activated, type PlanDetails } from '../../ledger/plan.ts';
 import type { ManifestRow } from '../../manifest/row.ts';
 import { ManifestSummarizer, type Duplicates, type ManifestSummary } from './manifest-summary.ts';
@@ -43,11 +42,11 @@ export async function surveyManifest(
 export async function planManifest(
   rows: Rows,
   accountOf: (instanceId: string) => string | undefined,
-  store: { readonly redis: Redis; readonly ledger: Ledger },
+  { ledger }: { readonly ledger: LedgerStore },
   details: PlanDetails,
   duplicates?: Duplicates,
 ): Promise<Submission> {
-  const plan = new Plan(store.redis, store.ledger, details, Date.now());
+  const plan = new Plan(ledger, details, Date.now());
   const summarizer = new ManifestSummarizer(accountOf, duplicates);
   try {
     for await (const batch of rows) {

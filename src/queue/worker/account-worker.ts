@@ -4,7 +4,7 @@ import type { BreakerPolicy } from '../../core/batch.ts';
 import type { DecidePolicy } from '../../core/decide.ts';
 import { CALL_NOTES, notesRequest, readVerdict, type CallToNote, type CallVerdict } from '../../ledger/call-notes.ts';
 import { ChunkReader } from '../../ledger/chunk-reader.ts';
-import type { Ledger } from '../../ledger/ledger.ts';
+import { Ledger } from '../../ledger/ledger.ts';
 import type { CallNotes, LimiterNotice } from '../../limiter/contract.ts';
 import { PROBE_INTERVAL_MS } from '../../limiter/halts/account-halts.ts';
 import { openLimiter } from '../../limiter/limiter.ts';
@@ -87,7 +87,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
   // A connection of its own: a reservation that queues behind a feeding of jobs would come too late.
   const paceRedis = redis.duplicate();
   paceRedis.on('error', trouble('pacing'));
-  const reports = new ItemReports({ redis: paceRedis, keys: ledger.keys, tell });
+  const reports = new ItemReports({ items: new Ledger(paceRedis, prefix).items, tell });
   const limiter = openLimiter(
     {
       redis: paceRedis,

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { mayHaveFormerJobs } from '../../ledger/former-layouts.ts';
-import { directBatchOf, type Ledger } from '../../ledger/ledger.ts';
+import { directBatchOf } from '../../ledger/direct-items.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import type { Limiter } from '../../limiter/contract.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
 import { blockQueueName, queueName } from '../contract.ts';
@@ -18,7 +18,7 @@ export interface IntakeParts {
   readonly redis: Redis;
   readonly prefix: string;
   readonly account: { readonly name: string; readonly instances: readonly string[] };
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'former'>;
   readonly queues: AccountQueues;
   readonly runner: Pick<JobRunner, 'runBlock' | 'runDirect'>;
   readonly limiter: Pick<Limiter, 'isHalted' | 'admits'>;
@@ -63,7 +63,7 @@ export class Intake {
     const { states, account } = this.#parts;
     const direct = await states.of(directBatchOf(account.name));
     // Jobs of submitted batches that an older version made are in the same queue: with them, each job hears by itself that it waits.
-    this.#isDirectPaused = direct?.state === 'paused' && !(await mayHaveFormerJobs(this.#parts.ledger));
+    this.#isDirectPaused = direct?.state === 'paused' && !(await this.#parts.ledger.former.mayHaveJobs());
     this.#apply();
   }
 

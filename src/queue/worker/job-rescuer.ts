@@ -1,7 +1,5 @@
 import type { Job as BullJob, Queue } from 'bullmq';
-import type { Ledger } from '../../ledger/ledger.ts';
 import type { Run } from '../../ledger/call-notes.ts';
-import { parkItems } from '../../ledger/waiting.ts';
 import { parseBlock } from '../contract.ts';
 import type { ItemRunner } from '../process/item-runner.ts';
 import { placedData, type JobResolver } from '../process/resolve-job.ts';
@@ -10,7 +8,6 @@ import type { AccountQueues } from '../queues.ts';
 import type { JobRunnerParts } from './job-runner.ts';
 
 export interface RescuerParts extends Pick<JobRunnerParts, 'ledger' | 'chunks' | 'states'> {
-  readonly ledger: Ledger;
   readonly queues: AccountQueues;
   readonly resolver: JobResolver;
   readonly items: Pick<ItemRunner, 'endDead'>;
@@ -59,7 +56,7 @@ async function parkBlock(parts: RescuerParts, job: BullJob, run: Run): Promise<v
   const resolved = block === undefined ? undefined : await resolveBlock(parts, block, run);
   if (block !== undefined && resolved?.kind === 'items') {
     const ordinals = resolved.items.map(({ n }) => n);
-    await parkItems(ledger.redis, ledger.keys, block.batch, block.instanceId, ordinals);
+    await ledger.waiting.park(block.batch, block.instanceId, ordinals);
   }
   await job.remove();
 }

@@ -2,7 +2,6 @@ import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
 import type { Run } from '../../ledger/call-notes.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { parkItems } from '../../ledger/waiting.ts';
 import type { Limiter } from '../../limiter/contract.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
 import { JOB_PRIORITY, parseBlock, queueName, type Block } from '../contract.ts';
@@ -23,7 +22,7 @@ export interface UnownedEvent {
 export type RunnerEvent = UnownedEvent | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
 export interface JobRunnerParts {
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'former' | 'items' | 'lanes' | 'waiting'>;
   readonly chunks: ChunkReader;
   readonly states: BatchStateCache;
   readonly resolver: JobResolver;
@@ -141,9 +140,7 @@ export class JobRunner {
 
   async #park(batch: string, instanceId: string, items: readonly Item[]): Promise<void> {
     const { ledger } = this.#parts;
-    await parkItems(
-      ledger.redis,
-      ledger.keys,
+    await ledger.waiting.park(
       batch,
       instanceId,
       items.map(({ n }) => n),

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { claimItems, type Claim } from '../../ledger/waiting.ts';
+import type { Claim } from '../../ledger/waiting.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
 import type { Item } from '../process/item.ts';
 import { resolveClaim } from '../process/resolve-claim.ts';
@@ -15,7 +15,7 @@ const LEAST_MS = 100;
 
 export interface WaitingItemsParts {
   readonly redis: Redis;
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'waiting'>;
   readonly chunks: ChunkReader;
   readonly states: BatchStateCache;
   readonly instances: readonly string[];
@@ -68,7 +68,7 @@ export class WaitingItems {
     const most = new Map(
       instances.map((instanceId) => [instanceId, room(instanceId)] as const).filter(([, count]) => count > 0),
     );
-    const { claims, nextInMs = IDLE_MS } = await claimItems(redis, ledger.keys, most, CLAIM_MS);
+    const { claims, nextInMs = IDLE_MS } = await ledger.waiting.claim(most, CLAIM_MS);
     // A claim that cannot be worked on, since Redis has lost what it stands for, comes back when its time has passed.
     for (const claim of claims) void this.#begin(claim);
     return Math.min(IDLE_MS, Math.max(LEAST_MS, nextInMs));

@@ -1,6 +1,5 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
-import { takeOverRetried } from '../../ledger/former-layouts.ts';
 import { NewerLayout } from '../../ledger/layout.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { readHalts } from '../../limiter/halts/halt-store.ts';
@@ -53,7 +52,7 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
   await registry.announce();
   let mustLeaveBecause: string | undefined;
   const ledger = new Ledger(redis, KEY_PREFIX);
-  await takeOverRetried(redis, ledger);
+  await ledger.former.takeOverRetried();
   const metrics = workerMetrics();
   let isLive = true;
   const workers: AccountWorker[] = config.accounts.map((account) => {

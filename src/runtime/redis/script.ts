@@ -24,3 +24,9 @@ export function script(lua: string): Script<unknown> {
     }
   };
 }
+
+/** Lua that defines `clockMs()`: milliseconds since 1970 by Redis' own clock. */
+export const CLOCK = `local function clockMs()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end`;

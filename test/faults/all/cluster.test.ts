@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { deadLetters, reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { KEY_PREFIX } from '../../../src/queue/contract.ts';
 import { checkRedis } from '../../../src/runtime/redis/check-redis.ts';
 import { connect } from '../../../src/runtime/redis/connection.ts';
@@ -49,9 +48,9 @@ describe('on a sound cluster', () => {
 
     fleet.sandbox.setPlan({ seed: 1, faults: [] });
     const letters: string[] = [];
-    for await (const { deviceSn, n } of deadLetters(fleet.redis, fleet.ledger, { batch })) {
+    for await (const { deviceSn, n } of fleet.ledger.deadLetters.list({ batch })) {
       letters.push(deviceSn);
-      expect(await reopenDeadLetter(fleet.redis, fleet.ledger, batch, n)).toBe('reopened');
+      expect(await fleet.ledger.deadLetters.reopen(batch, n)).toBe('reopened');
     }
     expect(letters.toSorted()).toEqual(broken.toSorted());
     const fixed = await fleet.until(batch, ({ pending, revoked }) => pending === 0 && revoked === items.length);

@@ -1,7 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import { Ledger } from '../../../src/ledger/ledger.ts';
-import { areWaiting } from '../../../src/ledger/waiting.ts';
 import { readHalts } from '../../../src/limiter/halts/halt-store.ts';
 import { blockRange, KEY_PREFIX } from '../../../src/queue/contract.ts';
 import { AccountQueues } from '../../../src/queue/queues.ts';
@@ -112,9 +111,9 @@ async function expectNothingInHand(rig: Rig, batch: string, items: readonly Cert
     async () => {
       for (const queue of queues) expect(await queue.backlog()).toMatchObject({ direct: 0, active: 0, failed: 0 });
       const ids = (await Promise.all(queues.map((queue) => queue.blockIds()))).flat();
-      const isSettled = await ledger.settledOfChunk(batch, 0);
+      const isSettled = await ledger.items.settledOfChunk(batch, 0);
       const open = items.flatMap(({ instanceId }, n) => (isSettled(n) ? [] : [{ n, instanceId }]));
-      const isWaiting = await areWaiting(rig.direct, ledger.keys, batch, open);
+      const isWaiting = await ledger.waiting.areWaiting(batch, open);
       const inBlock = open.map(({ n, instanceId }) => {
         const ranges = ids.flatMap((id) => blockRange(id, batch, instanceId) ?? []);
         return ranges.filter(({ from, to }) => n >= from && n < to).length;

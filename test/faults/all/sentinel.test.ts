@@ -65,7 +65,7 @@ it('what a failover forgot is done again, and a forgotten batch is restored by i
   const foundAbsent = detail.alreadyGone + detail.confirmedByAbsence;
   expect(foundAbsent).toBeGreaterThanOrEqual(acknowledged.revoked - remembered.revoked);
 
-  expect(await fleet.ledger.batch(lateBatch)).toBeUndefined();
+  expect(await fleet.ledger.batches.find(lateBatch)).toBeUndefined();
   const again = await fleet.submit(lateItems);
   await expectAccounted(fleet, await fleet.until(again, ({ pending }) => pending === 0), lateItems);
   await expectHarmless('the primary is killed after its replication was cut', items.length + lateItems.length);

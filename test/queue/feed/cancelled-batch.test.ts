@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { certificatesOf, FeedStage, INSTANCES, type StagedFeeder } from './feed-stage.ts';
-import { reportItems } from '../../../src/ledger/report-items.ts';
 import { dieCalling, liveRun, nextCalls, noteCalls } from '../note-calls.ts';
 
 let stage: FeedStage;
@@ -34,7 +32,7 @@ describe('a cancelled batch', () => {
     expect(await noteCalls(stage.ledger, [{ batch, n: 4, instanceId: 'post-cn-a', run }])).toMatchObject([
       { kind: 'go' },
     ]);
-    await stage.ledger.change(batch, 'cancel');
+    await stage.ledger.batches.change(batch, 'cancel');
     expect(await feeder.feed()).toBe(0);
     expect((await stage.batch(batch)).counts).toMatchObject({ cancelled: 2_299, revoked: 0 });
     // The call that was under way ends as it does.
@@ -42,7 +40,7 @@ describe('a cancelled batch', () => {
     await stage.end({ batch, n: 4, certificate }, 'revoked');
     const done = await stage.batch(batch);
     expect(done).toMatchObject({ state: 'cancelled', counts: { accepted: 2_300, revoked: 1, cancelled: 2_299 } });
-    expect(await stage.ledger.activeBatches()).toEqual([]);
+    expect(await stage.ledger.batches.active()).toEqual([]);
   });
 
   it('is cleared of what had a call under way that came back without effect, though nobody takes it any more', async () => {
@@ -51,23 +49,23 @@ describe('a cancelled batch', () => {
     await feeder.feed();
     const run = await liveRun(stage.ledger);
     await noteCalls(stage.ledger, [{ batch, n: 2, instanceId: 'post-cn-a', run }]);
-    await stage.ledger.change(batch, 'cancel');
+    await stage.ledger.batches.change(batch, 'cancel');
     await feeder.feed();
     expect((await stage.batch(batch)).counts.cancelled).toBe(4);
     const end = { kind: 'wait', delayMs: 600_000, attempt: { failures: 1, calls: 1, effectUnknown: false } } as const;
-    await reportItems(stage.redis, stage.ledger.keys, batch, [{ n: 2, instanceId: 'post-cn-a', run, end }]);
+    await stage.ledger.items.report(batch, [{ n: 2, instanceId: 'post-cn-a', run, end }]);
     for (let round = 0; round < 3; round += 1) {
       pass(LONG_MS);
       await feeder.feed();
     }
     expect((await stage.batch(batch)).counts.cancelled).toBe(5);
-    expect(await stage.ledger.activeBatches()).toEqual([]);
+    expect(await stage.ledger.batches.active()).toEqual([]);
   });
 
   it('keeps what other accounts have of it for them', async () => {
     const batch = await stage.batchOf(certificatesOf(20, ['post-cn-a', 'post-cn-elsewhere']));
     const { feeder, pass } = stage.feeder({ lowWater: 100 });
-    await stage.ledger.change(batch, 'cancel');
+    await stage.ledger.batches.change(batch, 'cancel');
     for (let round = 0; round < 2; round += 1) {
       await feeder.feed();
       pass(LONG_MS);
@@ -83,11 +81,11 @@ describe('a cancelled batch', () => {
     await feeder.feed();
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
-    await reopenDeadLetter(stage.redis, stage.ledger, batch, 0);
-    await stage.ledger.change(batch, 'cancel');
+    await stage.ledger.deadLetters.reopen(batch, 0);
+    await stage.ledger.batches.change(batch, 'cancel');
     await feeder.feed();
     expect((await stage.batch(batch)).counts).toMatchObject({ dead: 0, revoked: 1, cancelled: 1 });
-    expect(await stage.ledger.activeBatches()).toEqual([]);
+    expect(await stage.ledger.batches.active()).toEqual([]);
   });
 
   it('ends although Redis lost its jobs; an item whose call may have worked is followed to its end', async () => {
@@ -97,7 +95,7 @@ describe('a cancelled batch', () => {
     await stage.work('revoked', 3);
     await depart(batch, 5);
     await stage.loseJobs();
-    await stage.ledger.change(batch, 'cancel');
+    await stage.ledger.batches.change(batch, 'cancel');
     for (let round = 0; round < 2; round += 1) await wait(staged);
     expect((await stage.batch(batch)).counts).toMatchObject({ accepted: 30, revoked: 3, cancelled: 26 });
     expect(await stage.jobs()).toEqual([]);
@@ -105,7 +103,7 @@ describe('a cancelled batch', () => {
     expect(await nextCalls(stage.ledger, batch, 'post-cn-a', [5])).toEqual(['untold']);
     await stage.work('revoked');
     expect((await stage.batch(batch)).counts).toMatchObject({ revoked: 4, cancelled: 26 });
-    expect(await stage.ledger.activeBatches()).toEqual([]);
+    expect(await stage.ledger.batches.active()).toEqual([]);
   });
 
   it('ends although Redis lost chunks of it, whatever was called for of these', async () => {
@@ -114,7 +112,7 @@ describe('a cancelled batch', () => {
     await stage.work('revoked', 904);
     await depart(batch, 1_005);
     await stage.redis.hdel(stage.ledger.keys.of(batch).chunks, '0', '2');
-    await stage.ledger.change(batch, 'cancel');
+    await stage.ledger.batches.change(batch, 'cancel');
     const later = stage.feeder({ lowWater: 1_010 });
     for (let round = 0; round < 4; round += 1) await wait(later);
     // Of a chunk that is there, what may have worked is followed to its end.
@@ -122,6 +120,6 @@ describe('a cancelled batch', () => {
     await stage.work('revoked');
     await wait(later);
     expect((await stage.batch(batch)).counts).toMatchObject({ accepted: 3_005, revoked: 905, cancelled: 2_100 });
-    expect(await stage.ledger.activeBatches()).toEqual([]);
+    expect(await stage.ledger.batches.active()).toEqual([]);
   });
 });

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { certificatesOf } from './feed-stage.ts';
 import { StepStage } from '../step-stage.ts';
 import { ATTEMPTS, World } from '../step.ts';
@@ -21,7 +20,7 @@ async function wait(): Promise<void> {
 }
 
 async function cancel(batch: string): Promise<void> {
-  expect((await stage.ledger.change(batch, 'cancel')).kind).toBe('changed');
+  expect((await stage.ledger.batches.change(batch, 'cancel')).kind).toBe('changed');
   await wait();
 }
 
@@ -30,7 +29,7 @@ it('follows a retried dead letter to its end, when one of its calls may have wor
   await stage.feed();
   for (let tries = 0; tries < ATTEMPTS; tries += 1) await stage.take(['lost-after']);
   expect((await stage.batch(batch)).counts).toMatchObject({ dead: 1 });
-  expect(await reopenDeadLetter(stage.redis, stage.ledger, batch, 0)).toBe('reopened');
+  expect(await stage.ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
   await cancel(batch);
   expect((await stage.batch(batch)).counts).toMatchObject({ cancelled: 0 });
   await stage.take();
@@ -45,7 +44,7 @@ it.each([false, true])(
     await stage.feed();
     if (isRetried) {
       await stage.take(['refused', 'refused']);
-      for (const n of [0, 1]) await reopenDeadLetter(stage.redis, stage.ledger, batch, n);
+      for (const n of [0, 1]) await stage.ledger.deadLetters.reopen(batch, n);
       stage.world.calls.splice(0);
     }
     const { process } = await stage.take([], 'slot');
@@ -62,7 +61,7 @@ it('ends where Redis has lost its job, though jobs wait to join it, and lets the
   await stage.addJob('first', item);
   await stage.take([], 'slot');
   await stage.loseJobs();
-  await stage.ledger.change(stage.direct, 'cancel');
+  await stage.ledger.batches.change(stage.direct, 'cancel');
   await stage.addJob('second', other);
   await stage.take();
   expect(await stage.jobIds()).toEqual(['second']);
@@ -87,7 +86,7 @@ it('does not make certificates of jobs that waited to join it its own', async ()
   stage.world.registered.delete(other.deviceSn);
   await stage.addJob('first', item);
   const first = await stage.take([], 'slot');
-  await stage.ledger.change(stage.direct, 'cancel');
+  await stage.ledger.batches.change(stage.direct, 'cancel');
   await stage.addJob('second', other);
   await stage.take();
   await stage.goOn(first.process);

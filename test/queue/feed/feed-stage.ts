@@ -5,8 +5,6 @@ import type { Certificate } from '../../../src/core/certificate.ts';
 import { FIRST_ATTEMPT } from '../../../src/core/decide.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../../src/ledger/chunk.ts';
 import { ChunkReader } from '../../../src/ledger/chunk-reader.ts';
-import { reportItems } from '../../../src/ledger/report-items.ts';
-import { areWaiting } from '../../../src/ledger/waiting.ts';
 import { parseBlock, type JobData } from '../../../src/queue/contract.ts';
 import { Feeder, type FeederEvent } from '../../../src/queue/feed/feeder.ts';
 import type { MayGoOn } from '../../../src/queue/lease.ts';
@@ -81,7 +79,7 @@ export class FeedStage extends LedgerRoom {
 
   /** Has no ramp in the batch, as after an operator's look. */
   async withoutRamp(batch: string): Promise<string> {
-    for (const event of ['pause', 'resume'] as const) await this.ledger.change(batch, event);
+    for (const event of ['pause', 'resume'] as const) await this.ledger.batches.change(batch, event);
     return batch;
   }
 
@@ -158,7 +156,7 @@ export class FeedStage extends LedgerRoom {
     const items = await this.#namedBy(data);
     const batch = items[0]?.batch ?? '';
     const places = items.map(({ n, certificate }) => ({ n, instanceId: certificate.instanceId }));
-    const isWaiting = await areWaiting(this.redis, this.ledger.keys, batch, places);
+    const isWaiting = await this.ledger.waiting.areWaiting(batch, places);
     return items.filter((_, at) => !isWaiting[at]);
   }
 
@@ -170,8 +168,8 @@ export class FeedStage extends LedgerRoom {
     }
     const { batch, instanceId, from, to } = block;
     const chunk = chunkOf(from);
-    const certificates = (await this.ledger.chunk(batch, chunk)) ?? [];
-    const isSettled = await this.ledger.settledOfChunk(batch, chunk);
+    const certificates = (await this.ledger.items.chunk(batch, chunk)) ?? [];
+    const isSettled = await this.ledger.items.settledOfChunk(batch, chunk);
     return certificates.slice(from % CHUNK_ITEMS, to - chunk * CHUNK_ITEMS).flatMap((certificate, at) => {
       const n = from + at;
       return certificate.instanceId === instanceId && !isSettled(n % CHUNK_ITEMS) ? [{ batch, n, certificate }] : [];
@@ -185,7 +183,7 @@ export class FeedStage extends LedgerRoom {
       for (const member of await this.redis.zrange(this.ledger.keys.waiting(instanceId), '0', '-1')) {
         const [batch = '', n] = member.split(' ');
         const certificate = await chunks.certificate(batch, Number(n));
-        const keys = new Map([...(await this.ledger.adoptedJobs(batch))].map(([key, of]) => [of, key]));
+        const keys = new Map([...(await this.ledger.direct.jobs(batch))].map(([key, of]) => [of, key]));
         const key = keys.get(Number(n));
         if (certificate !== undefined)
           items.push({ batch, n: Number(n), certificate, ...(key !== undefined && { key }) });
@@ -207,7 +205,7 @@ export class FeedStage extends LedgerRoom {
         return { n, instanceId: certificate.instanceId, run, ...(key !== undefined && { key }), end };
       });
       for (let at = 0; at < reports.length; at += PAGE) {
-        await reportItems(this.redis, this.ledger.keys, batch, reports.slice(at, at + PAGE));
+        await this.ledger.items.report(batch, reports.slice(at, at + PAGE));
       }
     }
     await this.redis.del(run.lockKey);

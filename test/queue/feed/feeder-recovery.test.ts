@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { JOB_NAME, parseBlock } from '../../../src/queue/contract.ts';
-import { directBatchOf } from '../../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../../src/ledger/direct-items.ts';
 import { submitDirect } from '../../../src/queue/submit/direct.ts';
 import { ACCOUNT, certificatesOf, FeedStage, type StagedFeeder } from './feed-stage.ts';
 import { dieCalling, liveRun, nextCalls, noteCalls } from '../note-calls.ts';
@@ -79,7 +78,7 @@ describe('jobs that Redis lost', () => {
     const batch = await stage.withoutRamp(await stage.batchOf(items));
     const staged = stage.feeder({ lowWater: 200 });
     await staged.feeder.feed();
-    await stage.ledger.change(paused, 'pause');
+    await stage.ledger.batches.change(paused, 'pause');
     await stage.work('revoked', 60, (item) => items.some(({ deviceSn }) => deviceSn === item.deviceSn));
     await loseBlocksOf(100);
     await wait(staged);
@@ -134,7 +133,7 @@ describe('jobs that Redis lost', () => {
     for (const item of items) await submitDirect(stage, stage.queues, ACCOUNT, item, 'urgent');
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
-    await reopenDeadLetter(stage.redis, stage.ledger, direct, 0);
+    await stage.ledger.deadLetters.reopen(direct, 0);
     const staged = stage.feeder({ lowWater: 100 });
     expect(await staged.feeder.feed()).toBe(0);
     await depart(direct, 3);
@@ -145,16 +144,16 @@ describe('jobs that Redis lost', () => {
     expect(await nextCalls(stage.ledger, direct, 'post-cn-a', [0, 2, 3])).toEqual(['none', 'none', 'untold']);
     await stage.work('revoked');
     expect((await stage.batch(direct)).state).toBe('completed');
-    expect(await stage.ledger.adoptedJobs(direct)).toEqual(new Map());
+    expect(await stage.ledger.direct.jobs(direct)).toEqual(new Map());
   });
 
   it('are none where the jobs are there under the ids that their producers gave them', async () => {
     const [item, other] = certificatesOf(2) as [Certificate, Certificate];
     const direct = directBatchOf(ACCOUNT);
-    await stage.ledger.adopt(direct, 'mine', item);
+    await stage.ledger.direct.adopt(direct, 'mine', item);
     // The same id for another certificate: its job is there.
-    await stage.ledger.adopt(direct, 'mine too', other);
-    expect(await stage.ledger.adopt(direct, 'mine too', item)).toMatchObject({ n: 2 });
+    await stage.ledger.direct.adopt(direct, 'mine too', other);
+    expect(await stage.ledger.direct.adopt(direct, 'mine too', item)).toMatchObject({ n: 2 });
     await stage.queues.direct.add(JOB_NAME, { v: 1, ...item }, { jobId: 'mine too' });
     const staged = stage.feeder({ lowWater: 100 });
     await wait(staged);
@@ -169,7 +168,7 @@ describe('jobs that Redis lost', () => {
   });
 
   it('of another account leave its direct batch alone', async () => {
-    await stage.ledger.adopt(
+    await stage.ledger.direct.adopt(
       directBatchOf('others'),
       'job',
       certificatesOf(1)[0] ?? { instanceId: '', caSn: '', deviceSn: '' },

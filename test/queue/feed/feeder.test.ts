@@ -1,7 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
-import { parkItems } from '../../../src/ledger/waiting.ts';
 import { parseBlock } from '../../../src/queue/contract.ts';
 import { certificatesOf, FeedStage } from './feed-stage.ts';
 
@@ -42,7 +40,7 @@ describe('the ramp', () => {
     expect(await feeder.feed()).toBe(0);
     expect(events).toEqual([{ kind: 'batch-paused', batch, settled: 10, dead: 2 }]);
     expect((await stage.batch(batch)).pausedBecause).toContain('2 of 10 settled items are dead (20%)');
-    await stage.ledger.change(batch, 'resume');
+    await stage.ledger.batches.change(batch, 'resume');
     expect(await feeder.feed()).toBe(40);
   });
 
@@ -90,7 +88,7 @@ describe('the ramp', () => {
     await feeder.feed();
     await stage.work('dead', 1);
     // It is retried before the step is done, so the step waits for it.
-    await reopenDeadLetter(stage.redis, stage.ledger, batch, 0);
+    await stage.ledger.deadLetters.reopen(batch, 0);
     await stage.work('revoked', 9);
     expect(await feeder.feed()).toBe(0);
     expect(await stage.held()).toEqual([]);
@@ -147,7 +145,7 @@ describe('the low-water mark', () => {
   it('is not fed up to while ten times as many wait', async () => {
     const batch = await stage.batchOf(certificatesOf(30));
     const { feeder } = stage.feeder({ lowWater: 3 });
-    await parkItems(stage.redis, stage.ledger.keys, batch, 'post-cn-a', range(30));
+    await stage.ledger.waiting.park(batch, 'post-cn-a', range(30));
     expect(await feeder.feed()).toBe(0);
   });
 });
@@ -203,7 +201,7 @@ describe('two feeders at once', () => {
 
 it('feeds no batch that is paused, planned or done', async () => {
   const paused = await stage.batchOf(certificatesOf(5));
-  await stage.ledger.change(paused, 'pause');
+  await stage.ledger.batches.change(paused, 'pause');
   await stage.plan(certificatesOf(1_000));
   const { feeder } = stage.feeder({ lowWater: 100 });
   expect(await feeder.feed()).toBe(0);

@@ -12,7 +12,7 @@ afterEach(() => stage.close());
 
 /** Goes on until nothing pends, in far more rounds than that takes. */
 async function drain(batch: string, { feeder, pass }: StagedFeeder): Promise<void> {
-  for (let round = 0; round < 40 && (await stage.ledger.activeBatches()).length > 0; round += 1) {
+  for (let round = 0; round < 40 && (await stage.ledger.batches.active()).length > 0; round += 1) {
     await feeder.feed();
     await stage.work('revoked');
     pass(LONG_MS);
@@ -26,16 +26,16 @@ it.each(['lanes', 'cursors'] as const)(
   'goes on where Redis has lost the %s of a batch, and says so once',
   async (key) => {
     const batch = await stage.batchOf(certificatesOf(2_300, INSTANCES));
-    for (const event of ['pause', 'resume'] as const) await stage.ledger.change(batch, event);
+    for (const event of ['pause', 'resume'] as const) await stage.ledger.batches.change(batch, event);
     await stage.feeder({ lowWater: 1_300 }).feeder.feed();
     await stage.work('revoked', 700);
-    const lanes = await stage.ledger.lanes(batch);
+    const lanes = await stage.ledger.lanes.of(batch);
     await stage.redis.del(stage.ledger.keys.of(batch)[key]);
     const staged = stage.feeder({ lowWater: 1_300 });
     await drain(batch, staged);
     expect(staged.events).toEqual([{ kind: 'lanes-lost', batch, key }]);
     expect(await stage.batch(batch)).toMatchObject({ state: 'completed', fed: 2_300, counts: { revoked: 2_300 } });
-    const ranges = (await stage.ledger.lanes(batch)).map(({ instanceId, chunks }) => ({ instanceId, chunks }));
+    const ranges = (await stage.ledger.lanes.of(batch)).map(({ instanceId, chunks }) => ({ instanceId, chunks }));
     expect(ranges).toEqual(lanes.map(({ instanceId, chunks }) => ({ instanceId, chunks })));
   },
 );
@@ -66,7 +66,7 @@ it('reads a large batch again in several rounds, while others are fed', async ()
   expect(await feeder.feed()).toBe(5);
   expect(await stage.ordinals(other)).toHaveLength(5);
   expect(await feeder.feed()).toBe(10);
-  expect(await stage.ledger.lanes(large)).toMatchObject([{ instanceId: 'post-cn-a', chunks: [[0, 51]] }]);
+  expect(await stage.ledger.lanes.of(large)).toMatchObject([{ instanceId: 'post-cn-a', chunks: [[0, 51]] }]);
 });
 
 it('says which chunk is missing where that is lost too, unless all of it has ended', async () => {
@@ -88,7 +88,7 @@ it.each([false, true])('ends a cancelled batch whose lanes are lost, the chunks 
   const { lanes, chunks } = stage.ledger.keys.of(batch);
   await stage.redis.del(lanes);
   if (isAllLost) await stage.redis.del(chunks);
-  await stage.ledger.change(batch, 'cancel');
+  await stage.ledger.batches.change(batch, 'cancel');
   const { feeder, pass } = stage.feeder({ lowWater: 100 });
   for (let round = 0; round < 8; round += 1) {
     await feeder.feed();

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { StepStage } from '../step-stage.ts';
 import { World } from '../step.ts';
 import { certificatesOf, FeedStage } from './feed-stage.ts';
@@ -41,7 +40,7 @@ it.each(['before', 'after'] as const)(
   'does not call twice for what was retried while a feeder stood still, %s it had added the block',
   async (stop) => {
     const batch = await stage.batchOf(ITEMS.slice(0, 1));
-    const retry = (): Promise<string> => reopenDeadLetter(stage.redis, stage.ledger, batch, 0);
+    const retry = (): Promise<string> => stage.ledger.deadLetters.reopen(batch, 0);
     await stage.feed(stop);
     await stage.feed();
     await stage.take(['refused']);
@@ -96,11 +95,11 @@ it('hands nothing over once another account has its turn in the ramp that they s
 it('does not pause again what an operator has resumed since it was judged', async () => {
   const batch = await stage.batchOf(ITEMS.slice(0, 4));
   const judged = await stage.batch(batch);
-  for (const event of ['pause', 'resume'] as const) await stage.ledger.change(batch, event);
-  expect(await stage.ledger.change(batch, 'pause', 'too many are dead', judged.resumes)).toEqual({
+  for (const event of ['pause', 'resume'] as const) await stage.ledger.batches.change(batch, event);
+  expect(await stage.ledger.batches.change(batch, 'pause', 'too many are dead', judged.resumes)).toEqual({
     kind: 'refused',
     state: 'running',
   });
   const { resumes } = await stage.batch(batch);
-  expect((await stage.ledger.change(batch, 'pause', 'too many are dead', resumes)).kind).toBe('changed');
+  expect((await stage.ledger.batches.change(batch, 'pause', 'too many are dead', resumes)).kind).toBe('changed');
 });

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { forgetBatch } from '../../../src/ledger/forget.ts';
 import { requests } from '../../ledger/model-commands.ts';
 import { ANSWERS, ITEM_POINTS, JOB_POINTS, type Point, type RunPlan } from '../hand.ts';
 import { INSTANCES, type FeederDeath } from '../hand-stage.ts';
@@ -139,7 +138,7 @@ function forget(at: number): Command {
   return command(`forget ${at}`, async ({ model, room }) => {
     const batch = model.pick(at);
     if (batch === undefined) return;
-    const isForgotten = (await forgetBatch(room.redis, room.ledger, batch.id)) === 'forgotten';
+    const isForgotten = (await room.ledger.batches.forget(batch.id)) === 'forgotten';
     expect(isForgotten).toBe(model.forget(batch));
   });
 }

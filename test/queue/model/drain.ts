@@ -16,7 +16,7 @@ export async function expectDrained(model: QueueModel, real: Real): Promise<void
   for (let round = 0; round < ROUNDS && !isDone(model); round += 1) {
     for (const batch of model.batches) {
       if (batch.state !== 'paused') continue;
-      await room.ledger.change(batch.id, 'resume');
+      await room.ledger.batches.change(batch.id, 'resume');
       model.change(batch, 'resume');
     }
     const steps = [feed(1, true), work(100, HONEST, true, [], 'stays'), claim(100, HONEST, true, [], 'stays'), sweep()];

@@ -1,5 +1,4 @@
 import { expect } from 'vitest';
-import { deadLetters } from '../../../src/ledger/dead-letters.ts';
 import { expectLedgerAs } from '../../ledger/model-judge.ts';
 import type { ModelBatch } from '../../ledger/model.ts';
 import { INSTANCES, isRefusal, type HandStage, type JobPlace } from '../hand-stage.ts';
@@ -39,7 +38,7 @@ async function expectSoundItems(model: QueueModel, batch: ModelBatch, stage: Han
   for (const n of batch.items.keys()) expectTruth(batch, n, model.itemAt(batch.id, n));
   await Promise.all([expectFed(model, batch, stage), expectRecords(model, batch, stage)]);
   if (batch.letters.size === 0) return;
-  for await (const { n, effectUnknown, history } of deadLetters(stage.redis, stage.ledger, { batch: batch.id })) {
+  for await (const { n, effectUnknown, history } of stage.ledger.deadLetters.list({ batch: batch.id })) {
     const { unsure, life } = model.itemAt(batch.id, n);
     expect({ n, effectUnknown, deaths: history.length }).toEqual({ n, effectUnknown: unsure, deaths: life });
   }
@@ -50,7 +49,7 @@ async function expectSoundItems(model: QueueModel, batch: ModelBatch, stage: Han
  * held by a job, or waits, unless Redis lost it.
  */
 async function expectFed(model: QueueModel, batch: ModelBatch, { ledger }: HandStage): Promise<void> {
-  const [found, lanes] = await Promise.all([ledger.batch(batch.id), ledger.lanes(batch.id)]);
+  const [found, lanes] = await Promise.all([ledger.batches.find(batch.id), ledger.lanes.of(batch.id)]);
   const cursors = new Map(lanes.map(({ instanceId, cursor }) => [instanceId, cursor]));
   const isFed = (n: number): boolean =>
     batch.manifest === undefined || n < (cursors.get(model.itemAt(batch.id, n).certificate.instanceId) ?? 0);

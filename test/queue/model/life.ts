@@ -1,5 +1,5 @@
 import { runName } from '../../../src/ledger/call-notes.ts';
-import type { Reported } from '../../../src/ledger/report-items.ts';
+import type { Reported } from '../../../src/ledger/items.ts';
 import type { Disposition, Item } from '../../../src/queue/process/item.ts';
 import type { AnswerKind } from '../hand.ts';
 import type { HandEvent } from '../world.ts';

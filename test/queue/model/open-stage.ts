@@ -34,7 +34,7 @@ export async function openStage(
     others: fleet.slice(13),
     hands: [],
     failures,
-    cursor: ({ batch, instanceId }) => room.ledger.cursor(batch, instanceId),
+    cursor: ({ batch, instanceId }) => room.ledger.lanes.cursor(batch, instanceId),
   };
   for (const step of [submission(0, 1), submission(1, 1), feed(1, false, death)]) await step.run(model, real);
   return { model, real };

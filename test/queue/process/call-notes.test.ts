@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Attempt } from '../../../src/core/decide.ts';
 import { MAX_CRASHES, type CallToNote, type Run } from '../../../src/ledger/call-notes.ts';
-import { reportItems, type ItemEnd } from '../../../src/ledger/report-items.ts';
-import { claimItems, parkItems } from '../../../src/ledger/waiting.ts';
+import type { ItemEnd } from '../../../src/ledger/items.ts';
 import { certificatesOf, LedgerRoom } from '../../ledger/ledger-room.ts';
 import { dieCalling, liveRun, noteCalls } from '../note-calls.ts';
 
@@ -29,7 +28,7 @@ const call = (n: number, more: Partial<CallToNote> = {}): CallToNote => ({
 });
 const recorded = (n: number): Promise<string | null> => room.redis.hget(room.ledger.keys.of(batch).attempts, String(n));
 const report = async (n: number, end: ItemEnd, by: Run = run): Promise<unknown> =>
-  (await reportItems(room.redis, room.ledger.keys, batch, [{ n, instanceId: INSTANCE, run: by, end }])).replies[0];
+  (await room.ledger.items.report(batch, [{ n, instanceId: INSTANCE, run: by, end }])).replies[0];
 const REVOKED = {
   kind: 'settle',
   outcome: 'revoked',
@@ -41,9 +40,9 @@ const REVOKED = {
 
 /** The process has an item that waits. */
 async function claimed(n: number): Promise<Extract<Run, { kind: 'claim' }>> {
-  await parkItems(room.redis, room.ledger.keys, batch, INSTANCE, [n]);
+  await room.ledger.waiting.park(batch, INSTANCE, [n]);
   await room.redis.zadd(room.ledger.keys.waiting(INSTANCE), 0, `${batch} ${n}`);
-  const { claims } = await claimItems(room.redis, room.ledger.keys, new Map([[INSTANCE, 1]]), 60_000);
+  const { claims } = await room.ledger.waiting.claim(new Map([[INSTANCE, 1]]), 60_000);
   return { kind: 'claim', name: `claim-${claims.length}`, score: claims[0]?.score ?? 0 };
 }
 
@@ -126,7 +125,7 @@ describe('no call may be made', () => {
 
   it.each(['pause', 'cancel'] as const)('of a batch that had a %s, but for what may have worked', async (change) => {
     await dieCalling(room.ledger, batch, 1, INSTANCE);
-    await room.ledger.change(batch, change);
+    await room.ledger.batches.change(batch, change);
     const kinds = (await noteCalls(room.ledger, [call(0), call(1)])).map(({ kind }) => kind);
     // A paused batch is left alone; what a cancelled one may have deleted is followed.
     expect(kinds).toEqual(change === 'pause' ? ['paused', 'paused'] : ['cancelled', 'go']);

@@ -49,14 +49,14 @@ it('a batch that is cancelled while the endpoint is out ends at once, and a work
       maxConnections: 200,
     });
     const batch = await shop.submit(certificates(300));
-    await shop.ledger.change(batch, 'pause');
-    await shop.ledger.change(batch, 'resume');
+    await shop.ledger.batches.change(batch, 'pause');
+    await shop.ledger.batches.change(batch, 'resume');
     const account = { name: ACCOUNT, qps: 100, instances: [INSTANCE] };
     const { events, worker } = shop.start({ client, policy: POLICY, account });
     await expect.poll(() => worker.hostHalts, { timeout: 20_000 }).toMatchObject([{ code: UNREACHABLE }]);
     expect(worker.hostHalts[0]?.message).toContain('the last: network-ECONNREFUSED');
     expect(await shop.until(batch, () => true)).toMatchObject({ state: 'running', counts: { dead: 0, revoked: 0 } });
-    await shop.ledger.change(batch, 'cancel');
+    await shop.ledger.batches.change(batch, 'cancel');
     expect((await shop.settled(batch, 300)).counts).toMatchObject({ cancelled: 300 });
     expect(count(events, 'host-halted')).toBe(1);
   } finally {

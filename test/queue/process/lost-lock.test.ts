@@ -59,7 +59,7 @@ it('may be lost to a run that deletes the certificate: a refusal of another call
 
 it('may be lost to a run that deletes the certificate: it is not cancelled', async () => {
   const [still, other] = await overtake([], 'slot');
-  await stage.ledger.change(batch, 'cancel');
+  await stage.ledger.batches.change(batch, 'cancel');
   await stage.goOn(still.process);
   await expectRevokedBy(other);
 });
@@ -68,7 +68,7 @@ it.each<[string, readonly AnswerKind[], 'run' | 'cancel']>([
   ['dead', ['refused'], 'run'],
   ['cancelled', [], 'cancel'],
 ])('may be lost right before the item is settled: it is not %s', async (_, answers, how) => {
-  if (how === 'cancel') await stage.ledger.change(batch, 'cancel');
+  if (how === 'cancel') await stage.ledger.batches.change(batch, 'cancel');
   const [still, other] = await overtake(answers, 'settling', how);
   await stage.goOn(still.process);
   await expectRevokedBy(other);

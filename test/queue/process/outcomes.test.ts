@@ -1,7 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
-import { waitingCounts } from '../../../src/ledger/waiting.ts';
 import type { Fault } from '../../../src/sandbox/fault-plan.ts';
 import { certificates, expectAccounted, expectEmptied, Workshop } from '../workshop.ts';
 
@@ -129,7 +127,7 @@ describe('a dead letter that is retried', () => {
     shop.start();
     await expectAccounted(shop, batch, items);
     const [death] = (await shop.letters(batch)).filter(({ n }) => n === 1);
-    for (const n of [0, 1]) expect(await reopenDeadLetter(shop.redis, shop.ledger, batch, n)).toBe('reopened');
+    for (const n of [0, 1]) expect(await shop.ledger.deadLetters.reopen(batch, n)).toBe('reopened');
     const rows = await expectAccounted(shop, batch, items);
     expect(rows.map(({ outcome }) => outcome)).toEqual([
       'revoked',
@@ -161,7 +159,7 @@ describe('a dead letter that is retried', () => {
     const letter = { code: 'worker-defect', message: 'a defect', effectUnknown: true };
     expect(await shop.letters(batch)).toMatchObject([letter]);
     await shop.stop();
-    expect(await reopenDeadLetter(shop.redis, shop.ledger, batch, 0)).toBe('reopened');
+    expect(await shop.ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
     shop.start();
     expect(await expectAccounted(shop, batch, [item])).toMatchObject([{ outcome: 'revoked' }]);
     expect(await shop.until(batch, () => true)).toMatchObject({ confirmedByAbsence: 1 });
@@ -181,7 +179,7 @@ it('pauses a batch whose items are dead, and goes on when it is resumed', async 
     { kind: 'batch-paused', batch, settled: 10, dead: 10 },
   ]);
   shop.faults();
-  await shop.ledger.change(batch, 'resume');
+  await shop.ledger.batches.change(batch, 'resume');
   expect((await shop.settled(batch)).counts).toMatchObject({ revoked: 30, dead: 10 });
 });
 
@@ -190,9 +188,9 @@ it('leaves items of an instance that it does not know to others, without a call'
   const before = shop.sandbox.seen().calls;
   const block = { batch, instanceId: 'post-cn-elsewhere', from: 0, to: 3 };
   await shop.queues.addBlocks([block], 'bulk');
-  await shop.ledger.advance(batch, { ...block, chunks: [], cursor: 0 }, 3, 3);
+  await shop.ledger.lanes.advance(batch, { ...block, chunks: [], cursor: 0 }, 3, 3);
   const { events } = shop.start();
-  const waiting = (): Promise<number[]> => waitingCounts(shop.redis, shop.ledger.keys, ['post-cn-elsewhere']);
+  const waiting = (): Promise<number[]> => shop.ledger.waiting.counts(['post-cn-elsewhere']);
   await expect.poll(waiting, { timeout: 20_000 }).toEqual([3]);
   await expectEmptied(shop);
   expect(shop.sandbox.seen().calls).toBe(before);

@@ -93,7 +93,7 @@ const isDue = async (): Promise<boolean> => {
 it.each(['paused', 'cancelled'] as const)(
   'is given back where the batch is %s when it gets its slot',
   async (state) => {
-    await stage.ledger.change(item.batch, state === 'paused' ? 'pause' : 'cancel');
+    await stage.ledger.batches.change(item.batch, state === 'paused' ? 'pause' : 'cancel');
     const { calls, end } = process([]);
     expect((await end).kind).toBe(state === 'paused' ? 'wait' : 'settled');
     expect(calls()).toBe(0);

@@ -2,8 +2,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { Attempt } from '../../../src/core/decide.ts';
 import { ChunkReader } from '../../../src/ledger/chunk-reader.ts';
-import { forgetBatch } from '../../../src/ledger/forget.ts';
-import { directBatchOf, UNNAMED_RUN } from '../../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../../src/ledger/direct-items.ts';
+import { UNNAMED_RUN } from '../../../src/ledger/former-layouts.ts';
 import { BatchStateCache } from '../../../src/queue/batch-state-cache.ts';
 import { jobIdOf } from '../../../src/queue/contract.ts';
 import { JobResolver, placedData, type ResolvedJob, type StartedJob } from '../../../src/queue/process/resolve-job.ts';
@@ -71,16 +71,16 @@ describe('the item of a job', () => {
     expect(second.item.key).not.toBe(first.item.key);
     expect(await resolve(start({ v: 1, ...A }))).toEqual(first);
     expect(await resolve(start({ v: 1, ...B }))).toEqual(second);
-    expect(await room.ledger.adoptedCertificate(direct, 0)).toEqual(A);
-    expect(await room.ledger.adoptedCertificate(direct, 1)).toEqual(B);
+    expect(await room.ledger.direct.certificate(direct, 0)).toEqual(A);
+    expect(await room.ledger.direct.certificate(direct, 1)).toEqual(B);
   });
 
   it('of a job that we fed can only end dead when its batch is gone', async () => {
     const { resolve, direct } = open();
     const batch = await room.batchOf(certificatesOf(1));
-    await room.ledger.change(batch, 'cancel');
-    await room.ledger.cancelItems(batch, [{ n: 0 }]);
-    expect(await forgetBatch(room.redis, room.ledger, batch)).toBe('forgotten');
+    await room.ledger.batches.change(batch, 'cancel');
+    await room.ledger.items.cancel(batch, [{ n: 0 }]);
+    expect(await room.ledger.batches.forget(batch)).toBe('forgotten');
     const resolved = await resolve(start({ v: 1, ...A, batch, n: 0 }, 1, jobIdOf(batch, 0, 0)));
     expect(resolved).toMatchObject({
       kind: 'unusable',

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { ChunkReader } from '../../../src/ledger/chunk-reader.ts';
 import { BatchStateCache } from '../../../src/queue/batch-state-cache.ts';
 import { JobResolver } from '../../../src/queue/process/resolve-job.ts';
@@ -19,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => stage.close());
 
 async function retry(): Promise<void> {
-  expect(await reopenDeadLetter(stage.redis, stage.ledger, batch, 0)).toBe('reopened');
+  expect(await stage.ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
 }
 
 async function expectRevokedByOneCall(): Promise<void> {

@@ -1,7 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { parkItems } from '../../../src/ledger/waiting.ts';
-import { deadLetters } from '../../../src/ledger/dead-letters.ts';
 import { certificatesOf } from '../feed/feed-stage.ts';
 import { StepStage, type Taken } from '../step-stage.ts';
 import { World, type AnswerKind } from '../step.ts';
@@ -16,7 +14,7 @@ afterEach(() => stage.close());
 
 /** A producer takes a certificate in and stalls; the feeder has the item wait; then the producer adds its job, too. */
 async function jobAndWaiting(): Promise<void> {
-  const { n } = await stage.ledger.adopt(stage.direct, KEY, item);
+  const { n } = await stage.ledger.direct.adopt(stage.direct, KEY, item);
   for (let look = 0; look < 3; look += 1) {
     stage.passTime();
     await stage.feed();
@@ -30,7 +28,7 @@ async function jobAndWaiting(): Promise<void> {
 async function jobThatCalls(answers: readonly AnswerKind[], stopAt: 'sent' | 'answered'): Promise<Taken> {
   await stage.addJob(KEY, item);
   const first = await stage.take(answers, stopAt);
-  await parkItems(stage.redis, stage.ledger.keys, stage.direct, item.instanceId, [0]);
+  await stage.ledger.waiting.park(stage.direct, item.instanceId, [0]);
   return first;
 }
 
@@ -91,7 +89,7 @@ describe('a job and a waiting item for one certificate', () => {
 
   it('are not cancelled while the call of one is under way', async () => {
     const job = await jobThatCalls([], 'answered');
-    await stage.ledger.change(stage.direct, 'cancel');
+    await stage.ledger.batches.change(stage.direct, 'cancel');
     await stage.feed();
     await stage.take([], undefined, { from: 'waiting' });
     await stage.goOn(job.process);
@@ -103,7 +101,7 @@ describe('a job and a waiting item for one certificate', () => {
     await stage.loseLock(job.id);
     await stage.take(['refused'], undefined, { from: 'waiting' });
     const letters = [];
-    for await (const letter of deadLetters(stage.redis, stage.ledger, { batch: stage.direct })) letters.push(letter);
+    for await (const letter of stage.ledger.deadLetters.list({ batch: stage.direct })) letters.push(letter);
     expect(letters).toMatchObject([{ code: 'ParameterCheckFailed', effectUnknown: true }]);
     await stage.goOn(job.process);
   });
@@ -137,7 +135,7 @@ it.each(['closed', 'halted'])(
 
 it('a past that a job made up is not believed after a run that is sent away near its slot', async () => {
   stage.world.registered.clear();
-  const { n } = await stage.ledger.adopt(stage.direct, 'one', item);
+  const { n } = await stage.ledger.direct.adopt(stage.direct, 'one', item);
   const data = { v: 1, ...item, batch: stage.direct, n, trail: { effectUnknown: true } };
   await stage.queues.direct.add('revoke', data, { jobId: 'forged', removeOnComplete: true });
   await stage.take([], undefined, { grant: 'closed' });
@@ -147,7 +145,7 @@ it('a past that a job made up is not believed after a run that is sent away near
 
 it('a job that names an item of the direct batch of another account is an item of its own', async () => {
   const theirs = 'direct-other';
-  await stage.ledger.adopt(theirs, 'one', item);
+  await stage.ledger.direct.adopt(theirs, 'one', item);
   await stage.queues.direct.add(
     'revoke',
     { v: 1, ...item, batch: theirs, n: 0 },

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { CONTRACT_VERSION, JOB_PRIORITY } from '../../../src/queue/contract.ts';
-import { directBatchOf } from '../../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../../src/ledger/direct-items.ts';
 import { submitDirect } from '../../../src/queue/submit/direct.ts';
 import { ACCOUNT, certificates, expectAccounted, expectEmptied, Workshop } from '../workshop.ts';
 
@@ -28,7 +27,7 @@ it('takes jobs of other producers, with any priority or none, into the direct ba
   expect(new Set(rows.map(({ deviceSn }) => deviceSn))).toEqual(new Set(items.map(({ deviceSn }) => deviceSn)));
   expect(new Set(rows.map(({ outcome }) => outcome))).toEqual(new Set(['revoked']));
   expect(shop.sandbox.deletedCount).toBe(items.length);
-  expect(await shop.ledger.adoptedJobs(DIRECT)).toEqual(new Map());
+  expect(await shop.ledger.direct.jobs(DIRECT)).toEqual(new Map());
 });
 
 it('runs a job again that is added again under its id, and says that the certificate is gone already', async () => {
@@ -83,7 +82,7 @@ it('believes nothing that a job says of its past before the ledger has met it', 
   for (const [at, batch] of batches.entries()) {
     await shop.addJob({ ...jobOf(at === 0 ? fed : cancelled), batch, n: 0, ...past }, { jobId: `${batch}.0` });
   }
-  await shop.ledger.change(batches[1], 'cancel');
+  await shop.ledger.batches.change(batches[1], 'cancel');
   for (const item of [single, dead]) await shop.addJob({ ...jobOf(item), ...past });
   shop.start();
   await shop.settled(DIRECT, 2);
@@ -125,21 +124,21 @@ it('takes a certificate in again that had to wait and has ended, also one that w
   shop.start();
   for (const one of [item, dead]) await submitDirect(shop, shop.queues, ACCOUNT, one, 'urgent');
   await shop.settled(DIRECT, 2);
-  expect(await shop.ledger.adoptedJobs(DIRECT)).toEqual(new Map());
+  expect(await shop.ledger.direct.jobs(DIRECT)).toEqual(new Map());
   expect(await submitDirect(shop, shop.queues, ACCOUNT, item, 'urgent')).toMatchObject({ isNew: true });
   await shop.settled(DIRECT, 3);
   // The dead letter goes on while its certificate is pending under another number: what ends the one leaves the other.
   await shop.stop();
   const again = await submitDirect(shop, shop.queues, ACCOUNT, dead, 'urgent');
   expect(again).toMatchObject({ isNew: true });
-  expect(await reopenDeadLetter(shop.redis, shop.ledger, DIRECT, 1)).toBe('reopened');
+  expect(await shop.ledger.deadLetters.reopen(DIRECT, 1)).toBe('reopened');
   await shop.queues.direct.pause();
   shop.start();
   await shop.until(DIRECT, ({ counts }) => counts.dead === 0 && counts.revoked === 2);
-  expect([...(await shop.ledger.adoptedJobs(DIRECT)).values()]).toEqual([3]);
+  expect([...(await shop.ledger.direct.jobs(DIRECT)).values()]).toEqual([3]);
   await shop.queues.direct.resume();
   expect((await shop.settled(DIRECT, 4)).counts).toMatchObject({ revoked: 2, alreadyGone: 2 });
-  expect(await shop.ledger.adoptedJobs(DIRECT)).toEqual(new Map());
+  expect(await shop.ledger.direct.jobs(DIRECT)).toEqual(new Map());
 });
 
 it('takes a single certificate once while it is pending', async () => {

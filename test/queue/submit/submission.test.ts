@@ -21,8 +21,8 @@ async function* pagesOf(rows: readonly ManifestRow[], failure?: Error): AsyncGen
 }
 
 const plan = (rows: readonly ManifestRow[], failure?: Error, duplicates?: Duplicates): Promise<Submission> => {
-  const { redis, ledger } = room;
-  return planManifest(pagesOf(rows, failure), accountOf, { redis, ledger }, { priority: 'bulk' }, duplicates);
+  const { ledger } = room;
+  return planManifest(pagesOf(rows, failure), accountOf, { ledger }, { priority: 'bulk' }, duplicates);
 };
 
 it('counts what is accepted, named twice and rejected, the same for a survey and a plan', async () => {
@@ -44,7 +44,7 @@ it('counts what is accepted, named twice and rejected, the same for a survey and
   const submission = await plan(rows);
   expect(submission.summary).toEqual(summary);
   expect(await submission.activate()).toEqual({ kind: 'running', batch: submission.batch });
-  expect(await room.ledger.chunk(submission.batch, 0)).toEqual(items);
+  expect(await room.ledger.items.chunk(submission.batch, 0)).toEqual(items);
   const detail = await batchStatus(room.ledger, submission.batch);
   expect(detail === undefined ? undefined : statusOf(detail)).toEqual({
     batch: submission.batch,

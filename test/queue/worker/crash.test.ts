@@ -2,7 +2,7 @@ import { Worker } from 'bullmq';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { Run } from '../../../src/ledger/call-notes.ts';
-import { directBatchOf } from '../../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../../src/ledger/direct-items.ts';
 import { blockId, blockQueueName, JOB_NAME, jobIdOf, type Block } from '../../../src/queue/contract.ts';
 import { noteCalls } from '../note-calls.ts';
 import { ACCOUNT, certificates, expectAccounted, expectEmptied, INSTANCE, Workshop } from '../workshop.ts';
@@ -22,9 +22,9 @@ const range = (to: number): number[] => Array.from({ length: to }, (_, n) => n);
 async function die(batch: string, items: readonly Certificate[], noted: number, sent = 0): Promise<Block> {
   const block: Block = { batch, instanceId: INSTANCE, from: 0, to: items.length };
   await shop.queues.addBlocks([block], 'bulk');
-  const [lane] = await shop.ledger.lanes(batch);
+  const [lane] = await shop.ledger.lanes.of(batch);
   if (lane === undefined) throw new Error('there is no lane');
-  await shop.ledger.advance(batch, lane, items.length, items.length);
+  await shop.ledger.lanes.advance(batch, lane, items.length, items.length);
   const victim = new Worker(blockQueueName(ACCOUNT, 'bulk'), undefined, {
     connection: shop.redis,
     prefix: shop.keys.prefix,
@@ -54,7 +54,7 @@ it('and a cancel after it make no call for an item that had only waited for its 
   const items = certificates(COUNT);
   const batch = await shop.submit(items);
   await die(batch, items, 2);
-  await shop.ledger.change(batch, 'cancel');
+  await shop.ledger.batches.change(batch, 'cancel');
   shop.start();
   await expectAccounted(shop, batch, items);
   // The two whose calls were on their way are followed to their end.

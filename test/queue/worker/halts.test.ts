@@ -3,7 +3,7 @@ import { slotsPerPulse } from '../../../src/core/pace.ts';
 import { markOf, readHalts } from '../../../src/limiter/halts/halt-store.ts';
 import { openLimiter } from '../../../src/limiter/limiter.ts';
 import type { AccountWorkerOptions, WorkerEvent } from '../../../src/queue/worker/account-worker.ts';
-import { directBatchOf } from '../../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../../src/ledger/direct-items.ts';
 import { TRIAL_REFUSALS } from '../../../src/queue/process/key-renewal.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, KEY, OTHER_INSTANCE, Workshop } from '../workshop.ts';
 
@@ -68,8 +68,8 @@ it('stops one instance alone, and the others of the batch go on', async () => {
   shop.faults({ kind: 'code', code: 'MqttInstanceNotFound', deviceSns, times: 'always' });
   const batch = await shop.submit(items);
   // An operator has looked at it, so that the ramp does not wait for the instance.
-  await shop.ledger.change(batch, 'pause');
-  await shop.ledger.change(batch, 'resume');
+  await shop.ledger.batches.change(batch, 'pause');
+  await shop.ledger.batches.change(batch, 'resume');
   shop.start({ probeIntervalMs: PROBE_INTERVAL_MS });
   const good = items.length - bad.length;
   expect((await shop.until(batch, ({ counts }) => counts.revoked === good)).counts).toMatchObject({ dead: 0 });
@@ -138,7 +138,7 @@ it('ends a halt whose probe is under way while the worker leaves', async () => {
 it('probes a halt with what is submitted later, where all jobs have gone that could have', async () => {
   await haltAccount();
   const gone = await shop.submit(certificates(3));
-  await shop.ledger.change(gone, 'cancel');
+  await shop.ledger.batches.change(gone, 'cancel');
   shop.start({ probeIntervalMs: 30_000 });
   await shop.settled(gone, 3);
   const batch = await shop.submit(certificates(20));
@@ -151,8 +151,8 @@ it('probes a halt with what is submitted later, where all jobs have gone that co
 it('stops after a few calls where a token stays refused, however many items are in hand', async () => {
   const batch = await shop.submit(certificates(200));
   // No ramp: as many in hand as there can be.
-  await shop.ledger.change(batch, 'pause');
-  await shop.ledger.change(batch, 'resume');
+  await shop.ledger.batches.change(batch, 'pause');
+  await shop.ledger.batches.change(batch, 'resume');
   shop.faults({ kind: 'code', code: 'InvalidSecurityToken.Expired', times: 'always' });
   const { client, calls } = countingClient();
   let refreshes = 0;

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Worker } from 'bullmq';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { ChunkReader } from '../../../src/ledger/chunk-reader.ts';
-import { directBatchOf } from '../../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../../src/ledger/direct-items.ts';
 import { BatchStateCache } from '../../../src/queue/batch-state-cache.ts';
 import { ItemReports } from '../../../src/queue/process/item-reports.ts';
 import { ItemRunner } from '../../../src/queue/process/item-runner.ts';
@@ -33,10 +32,10 @@ async function failAll(count: number): Promise<void> {
 
 /** One round. @param onEnded - when an item's end is written */
 function rescue(onEnded: () => void = () => undefined): Promise<number> {
-  const { ledger, redis, queues } = shop;
+  const { ledger, queues } = shop;
   const chunks = new ChunkReader(ledger);
   const states = new BatchStateCache(ledger);
-  const reports = new ItemReports({ redis, keys: ledger.keys, tell: () => undefined });
+  const reports = new ItemReports({ items: ledger.items, tell: () => undefined });
   const runner = new ItemRunner(() => Promise.reject(new Error('a job that was given up is called for')), reports);
   const resolver = new JobResolver(ledger, chunks, states, ACCOUNT);
   const items = {
@@ -52,9 +51,9 @@ function rescue(onEnded: () => void = () => undefined): Promise<number> {
 /** Feeds a batch of one block. */
 async function feed(batch: string, items: readonly Certificate[]): Promise<void> {
   await shop.queues.addBlocks([{ batch, instanceId: INSTANCE, from: 0, to: items.length }], 'bulk');
-  const [lane] = await shop.ledger.lanes(batch);
+  const [lane] = await shop.ledger.lanes.of(batch);
   if (lane === undefined) throw new Error('there is no lane');
-  await shop.ledger.advance(batch, lane, items.length, items.length);
+  await shop.ledger.lanes.advance(batch, lane, items.length, items.length);
 }
 
 it('turns what BullMQ gave up into dead letters, once each, that can be retried', async () => {
@@ -78,7 +77,7 @@ it('turns what BullMQ gave up into dead letters, once each, that can be retried'
   expect(letters[0]?.message).toContain('job stalled more than allowable limit');
   expect((await shop.until(DIRECT, () => true)).counts).toMatchObject({ revoked: 1, dead: 3 });
   // One of the calls had worked: the item that is tried again is found to be gone, and counts as revoked.
-  for (const n of [0, 1, 3]) await reopenDeadLetter(shop.redis, shop.ledger, DIRECT, n);
+  for (const n of [0, 1, 3]) await shop.ledger.deadLetters.reopen(DIRECT, n);
   const deviceSns = [items[0]?.deviceSn ?? ''];
   shop.faults({ kind: 'code', code: 'FindDeviceBySnError', deviceSns, times: 'always' });
   shop.start();

@@ -1,11 +1,9 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { DEFAULT_BREAKER } from '../../../src/core/batch.ts';
 import { ChunkReader } from '../../../src/ledger/chunk-reader.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
-import { waitingCounts } from '../../../src/ledger/waiting.ts';
 import { CONTRACT_VERSION } from '../../../src/queue/contract.ts';
 import { Feeder, type FeederEvent } from '../../../src/queue/feed/feeder.ts';
-import { directBatchOf } from '../../../src/ledger/ledger.ts';
+import { directBatchOf } from '../../../src/ledger/direct-items.ts';
 import { AccountQueues } from '../../../src/queue/queues.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, OTHER_INSTANCE, Workshop } from '../workshop.ts';
 
@@ -26,7 +24,7 @@ afterEach(async () => {
   await shop.close();
 });
 
-const waiting = (): Promise<number[]> => waitingCounts(shop.redis, shop.ledger.keys, [INSTANCE, OTHER_INSTANCE]);
+const waiting = (): Promise<number[]> => shop.ledger.waiting.counts([INSTANCE, OTHER_INSTANCE]);
 
 /** Rounds of an account's feeder, so far apart that an item without a job is seen twice to have none. */
 async function feed(name: string, instances: readonly string[], rounds: number): Promise<FeederEvent[]> {
@@ -93,14 +91,14 @@ it('makes a dead letter of a single job that names it; retried or without its jo
   const [item, other] = certificates(2, [OTHER_INSTANCE]);
   if (item === undefined || other === undefined) return;
   await shop.addJob({ v: CONTRACT_VERSION, ...item });
-  await shop.ledger.adopt(direct, 'lost', other);
+  await shop.ledger.direct.adopt(direct, 'lost', other);
   expect(await feed(ACCOUNT, [INSTANCE], 4)).toEqual([{ kind: 'jobs-lost', batch: direct, pending: 1 }]);
   shop.start({ ...fleetNow, ownerOf });
   await shop.until(direct, ({ counts }) => counts.dead === 1);
   const message = expect.stringContaining(`${OTHER_INSTANCE} belongs to account other`) as string;
   const letters = await shop.letters(direct);
   expect(letters).toMatchObject([{ code: 'unknown-instance', message, calls: 0 }]);
-  expect(await reopenDeadLetter(shop.redis, shop.ledger, direct, letters[0]?.n ?? -1)).toBe('reopened');
+  expect(await shop.ledger.deadLetters.reopen(direct, letters[0]?.n ?? -1)).toBe('reopened');
   expect(shop.sandbox.seen().calls).toBe(0);
   shop.start({ account: { name: OTHER, qps: 5_000, instances: [OTHER_INSTANCE] }, ownerOf });
   expect((await shop.settled(direct, 2)).counts).toMatchObject({ revoked: 2, dead: 0 });

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { reopenDeadLetter } from '../../../src/ledger/dead-letters.ts';
 import { certificatesOf } from '../feed/feed-stage.ts';
 import { StepStage } from '../step-stage.ts';
 import { World, type AnswerKind } from '../step.ts';
@@ -16,7 +15,7 @@ afterEach(() => stage.close());
 async function pauseInFlight(answer: AnswerKind): Promise<void> {
   await stage.addJob('first', first);
   const { process } = await stage.take([answer], 'answered');
-  expect(await stage.ledger.change(stage.direct, 'pause')).toEqual({ kind: 'changed', state: 'paused' });
+  expect(await stage.ledger.batches.change(stage.direct, 'pause')).toEqual({ kind: 'changed', state: 'paused' });
   await stage.goOn(process);
   expect(stage.world.calls).toEqual([first.deviceSn]);
 }
@@ -31,19 +30,19 @@ it('stays paused when its last call in flight settles: the next job waits until 
   // Nor does it go on from there.
   expect(await stage.takeIfAny()).toBeUndefined();
   expect(await stage.batch(stage.direct)).toMatchObject({ state: 'paused', counts: { accepted: 2, revoked: 1 } });
-  await stage.ledger.change(stage.direct, 'resume');
+  await stage.ledger.batches.change(stage.direct, 'resume');
   await stage.take();
   expect(await stage.batch(stage.direct)).toMatchObject({ state: 'completed', counts: { revoked: 2 } });
 });
 
 it('keeps a retried dead letter waiting until it is resumed', async () => {
   await pauseInFlight('refused');
-  expect(await reopenDeadLetter(stage.redis, stage.ledger, stage.direct, 0)).toBe('reopened');
+  expect(await stage.ledger.deadLetters.reopen(stage.direct, 0)).toBe('reopened');
   await stage.feed();
   expect(await stage.takeIfAny()).toBeUndefined();
   expect(stage.world.calls).toEqual([first.deviceSn]);
   expect(await stage.batch(stage.direct)).toMatchObject({ state: 'paused', counts: { dead: 0 } });
-  await stage.ledger.change(stage.direct, 'resume');
+  await stage.ledger.batches.change(stage.direct, 'resume');
   await stage.feed();
   await stage.take();
   expect(await stage.batch(stage.direct)).toMatchObject({ state: 'completed', counts: { revoked: 1 } });
@@ -51,5 +50,5 @@ it('keeps a retried dead letter waiting until it is resumed', async () => {
 
 it('is done at once when it is resumed with nothing pending', async () => {
   await pauseInFlight('honest');
-  expect(await stage.ledger.change(stage.direct, 'resume')).toEqual({ kind: 'changed', state: 'completed' });
+  expect(await stage.ledger.batches.change(stage.direct, 'resume')).toEqual({ kind: 'changed', state: 'completed' });
 });

@@ -15,7 +15,7 @@ it('cancels what has not been called for, and counts exactly what was deleted as
   const batch = await shop.submit(items);
   shop.start(slow);
   await shop.until(batch, ({ counts }) => counts.revoked >= 130);
-  expect((await shop.ledger.change(batch, 'cancel')).kind).toBe('changed');
+  expect((await shop.ledger.batches.change(batch, 'cancel')).kind).toBe('changed');
   await expectAccounted(shop, batch, items);
   const { state, counts } = await shop.until(batch, () => true);
   expect(state).toBe('cancelled');
@@ -38,7 +38,7 @@ it('cancels an item whose calls were all refused, and follows one whose call may
   // Both have had a call, and wait.
   const answers = (): number => events.filter(({ kind }) => kind === 'answer').length;
   await expect.poll(answers, { timeout: 20_000 }).toBeGreaterThanOrEqual(2);
-  await shop.ledger.change(batch, 'cancel');
+  await shop.ledger.batches.change(batch, 'cancel');
   await shop.settled(batch);
   expect((await shop.rows(batch)).map(({ outcome }) => outcome)).toEqual(['cancelled', 'revoked']);
   expect(shop.sandbox.has(throttled)).toBe(true);

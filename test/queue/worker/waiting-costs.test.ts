@@ -49,13 +49,13 @@ it('a paused backlog makes few Redis commands', async () => {
   const batch = await submitted();
   shop.start({ account });
   await shop.until(batch, ({ counts }) => counts.revoked >= 200);
-  await shop.ledger.change(batch, 'pause');
+  await shop.ledger.batches.change(batch, 'pause');
   await pass(SETTLES_IN_MS);
   const { revoked } = (await shop.until(batch, () => true)).counts;
   expect(await commandRate()).toBeLessThanOrEqual(MOST_WAITING);
   expect((await shop.until(batch, () => true)).counts).toMatchObject({ revoked, dead: 0, cancelled: 0 });
   // And it goes on at once when it is resumed.
-  await shop.ledger.change(batch, 'resume');
+  await shop.ledger.batches.change(batch, 'resume');
   await shop.until(batch, ({ counts }) => counts.revoked > revoked);
 });
 
