@@ -29,6 +29,8 @@ export interface Garbled {
   readonly status?: number;
   readonly message: string;
   readonly requestId?: string;
+  /** It names another device: it is another call's. */
+  readonly isForeign?: boolean;
 }
 
 /** No answer. `effect` is `none` only when no connection was ever made. */

@@ -1,7 +1,7 @@
 import { CERTIFICATE_FIELDS } from '../core/certificate.ts';
 import type { CertificateField } from '../core/certificate.ts';
 import { ManifestError, quoteValue } from './fault.ts';
-import { fieldNamed } from './row.ts';
+import { fieldNamed, fieldResembling } from './row.ts';
 import type { GivenFields } from './row.ts';
 
 /** Which column holds what; columns of other names are ignored. */
@@ -29,6 +29,12 @@ export function readHeader(
   const columns: Partial<Record<CertificateField, number>> = {};
   for (const [at, name] of names.entries()) {
     const field = fieldNamed(name);
+    const meant = fieldResembling(name);
+    if (meant !== undefined) {
+      throw new ManifestError(
+        `Line ${line}: column ${at + 1} is called ${quoteValue(name)}. If it holds the ${meant}, call it that; if not, give it another name.`,
+      );
+    }
     if (field === undefined) continue;
     const first = columns[field];
     if (first !== undefined) {

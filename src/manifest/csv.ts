@@ -78,12 +78,13 @@ export function csvReader(given: GivenFields, allowUnended: boolean): RowReader 
       return { line, ok: false, reason: `${found} where the header has ${width}${hint}` };
     }
     const value = (field: CertificateField): string | undefined => fields[columns[field] ?? width];
-    const deviceSn = value('deviceSn');
-    // Manifests joined with `cat` have a header in their midst, and it must not pass for a certificate.
-    if (deviceSn?.length === 8 && fieldNamed(deviceSn) === 'deviceSn') {
-      return { line, ok: false, reason: `deviceSn is ${quoteValue(deviceSn)}: a header in the midst of the manifest` };
+    const values = { instanceId: value('instanceId'), caSn: value('caSn'), deviceSn: value('deviceSn') };
+    if (fields.some(namesDevices)) {
+      // It must not pass for a certificate, and each row behind one with other columns would name another certificate.
+      if (!hasSameColumns(fields, columns)) throw otherHeader(line, fields);
+      const reason = `deviceSn is ${quoteValue(values.deviceSn ?? '')}: a header in the midst of the manifest`;
+      return { line, ok: false, reason };
     }
-    const values = { instanceId: value('instanceId'), caSn: value('caSn'), deviceSn };
     for (const field of CERTIFICATE_FIELDS) {
       const text = values[field];
       if (text?.startsWith("'") !== true || !DISGUISED_FORMULA.test(text)) continue;
@@ -124,6 +125,19 @@ function isWhole({ lines }: LineBlock, fields: readonly string[] | undefined, { 
   return fields?.length === width && (last.endsWith('"') || last.endsWith('\r'));
 }
 
+/** Whether the value is the name of a column that every header has: manifests joined with `cat` have a header in their midst. */
+function namesDevices(value: string): boolean {
+  // Its length first, since this is asked of every value; some more for blanks and a BOM.
+  return value.length >= 8 && value.length < 12 && fieldNamed(value.trim()) === 'deviceSn';
+}
+
+function hasSameColumns(fields: readonly string[], columns: CsvHeader['columns']): boolean {
+  return fields.every((name, at) => {
+    const field = fieldNamed(name.trim());
+    return field === undefined ? !Object.values(columns).includes(at) : columns[field] === at;
+  });
+}
+
 function withoutReturn(text: string): string {
   return text.endsWith('\r') ? text.slice(0, -1) : text;
 }
@@ -154,6 +168,13 @@ function unclosed(line: number): ManifestError {
   return new ManifestError(
     `The row that begins on line ${line} has a quote that is not closed by the end of the manifest or within ` +
       `${MAX_LINE_BYTES / 1024} KiB. Close it, or double a quote that belongs to the value.`,
+  );
+}
+
+function otherHeader(line: number, fields: readonly string[]): ManifestError {
+  return new ManifestError(
+    `Line ${line} is another header in the midst of the manifest: ${quoteValue(fields.join(','))}. Its columns are not those of the first, so the rows ` +
+      'behind it would name other certificates. Submit the manifests that were joined one by one.',
   );
 }
 

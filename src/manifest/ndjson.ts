@@ -1,6 +1,6 @@
 import type { CertificateField } from '../core/certificate.ts';
 import { quoteValue } from './fault.ts';
-import { fieldNamed, toRow } from './row.ts';
+import { fieldNamed, fieldResembling, toRow } from './row.ts';
 import type { GivenFields, ManifestRow, RowReader } from './row.ts';
 
 /** Rows of newline delimited JSON: an object a line, its keys in any case, other keys ignored. */
@@ -25,7 +25,15 @@ function rowOf(line: number, text: string, given: GivenFields): ManifestRow {
   const keyOf: Partial<Record<CertificateField, string>> = {};
   for (const key of keys) {
     const field = fieldNamed(key);
-    if (field === undefined) continue;
+    if (field === undefined) {
+      const meant = fieldResembling(key);
+      if (meant === undefined) continue;
+      return {
+        line,
+        ok: false,
+        reason: `key ${quoteValue(key)} is like ${meant}: call it that, or give it another name`,
+      };
+    }
     const first = keyOf[field];
     if (first !== undefined) {
       return { line, ok: false, reason: `${quoteValue(first)} and ${quoteValue(key)} both give ${field}: keep one` };

@@ -36,6 +36,14 @@ export function fieldNamed(name: string): CertificateField | undefined {
   return FIELD_NAMES.get(name.toLowerCase());
 }
 
+/**
+ * The field that a name seems to mean, such as "Instance ID" or "device_sn", although it is not one of its names. It is not taken for it, and not
+ * ignored either: what is given for the whole manifest would stand in for what the row says.
+ */
+export function fieldResembling(name: string): CertificateField | undefined {
+  return fieldNamed(name) === undefined ? fieldNamed(name.replaceAll(/[^a-z]/gi, '')) : undefined;
+}
+
 /** A row from its three values, of any type; `undefined`, `null` and '' are missing. */
 export function toRow(
   line: number,

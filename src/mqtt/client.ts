@@ -102,7 +102,7 @@ class Caller {
       } catch (error) {
         return { kind: 'not-sent', reason: 'no-credentials', message: this.#whyNoKey(error) };
       }
-      return this.#unlessRepeated(await this.#send(call, key, outgoing), outgoing);
+      return this.#unlessForeign(await this.#send(call, key, outgoing), outgoing);
     } finally {
       outgoing.end();
     }
@@ -133,13 +133,16 @@ class Caller {
     }
   }
 
-  /** A refusal names no certificate: one that was heard before is that of an earlier call, and what became of this one is not known. */
-  #unlessRepeated(answer: Answer, outgoing: OutgoingCall): Answer {
-    if (answer.kind === 'network' || answer.kind === 'not-sent' || answer.requestId === undefined) return answer;
-    if (!this.#repeated.hear(answer.requestId)) return answer;
-    this.#connections.distrust(outgoing);
-    if (answer.kind === 'accepted') return answer;
+  /**
+   * No answer names the whole certificate: a refusal nothing of it, a success its serial number, which another CA may have given too. One that was
+   * heard before is that of an earlier call, and what became of this one is not known.
+   */
+  #unlessForeign(answer: Answer, outgoing: OutgoingCall): Answer {
+    if (answer.kind === 'network' || answer.kind === 'not-sent') return answer;
     const { requestId } = answer;
+    const isRepeated = requestId !== undefined && this.#repeated.hear(requestId);
+    if (isRepeated || (answer.kind === 'garbled' && answer.isForeign === true)) this.#connections.distrust(outgoing);
+    if (!isRepeated) return answer;
     return { kind: 'garbled', message: 'the answer cannot be trusted: it is that of an earlier call', requestId };
   }
 

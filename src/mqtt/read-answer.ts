@@ -4,8 +4,14 @@ import { REQUEST_ID } from './repeated-answers.ts';
 import { DeadlinePassed, SlotVoid, type OutgoingCall } from './outgoing-call.ts';
 import type { Redact } from './redact.ts';
 
-/** What is wrong with a body that should say the call was done; undefined where nothing is. */
-export type Proof = (body: unknown) => string | undefined;
+/** What is wrong with a body that should say the call was done; `isForeign` where it is another call's. */
+interface Doubt {
+  readonly fault: string;
+  readonly isForeign?: true;
+}
+
+/** Undefined where nothing is wrong. */
+export type Proof = (body: unknown) => Doubt | undefined;
 
 /** The serial number that was sent must come back: `DeviceSn` beside the request id. */
 export const echoes =
@@ -13,12 +19,12 @@ export const echoes =
   (body) => {
     const echo = fieldOf(body, 'DeviceSn');
     if (echo === deviceSn) return undefined;
-    return echo === undefined ? 'it names no device' : 'it names another device';
+    return echo === undefined ? { fault: 'it names no device' } : { fault: 'it names another device', isForeign: true };
   };
 
 /** A listing must have its `Data`, however empty. */
 export const lists: Proof = (body) =>
-  typeof fieldOf(body, 'Data') === 'object' && fieldOf(body, 'Data') !== null ? undefined : 'it has no Data';
+  typeof fieldOf(body, 'Data') === 'object' && fieldOf(body, 'Data') !== null ? undefined : { fault: 'it has no Data' };
 
 /** Header values above this are taken for nonsense and cut to it, milliseconds. */
 export const MAX_RETRY_AFTER_MS = 600_000;
@@ -31,14 +37,15 @@ export function readReply(reply: unknown, proof: Proof, redact: Redact): Answer 
   const body = fieldOf(reply, '0');
   const status = statusOf(fieldOf(reply, '1'));
   const requestId = requestIdOf(body, redact);
-  const fault = status === undefined || status < 200 || status > 299 ? 'it has no Code' : proof(body);
+  const doubt = status === undefined || status < 200 || status > 299 ? { fault: 'it has no Code' } : proof(body);
   // The echo is the proof; an accepted call without a request id is accepted all the same.
-  if (fault === undefined) return { kind: 'accepted', requestId: requestId ?? '' };
+  if (doubt === undefined) return { kind: 'accepted', requestId: requestId ?? '' };
   return {
     kind: 'garbled',
-    message: `the answer (HTTP ${status ?? 'status unknown'}) cannot be trusted: ${fault}`,
+    message: `the answer (HTTP ${status ?? 'status unknown'}) cannot be trusted: ${doubt.fault}`,
     ...(status === undefined ? {} : { status }),
     ...(requestId === undefined ? {} : { requestId }),
+    ...(doubt.isForeign === true && { isForeign: true }),
   };
 }
 

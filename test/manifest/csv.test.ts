@@ -57,6 +57,14 @@ describe('a CSV header', () => {
     expect(reading.fault).toMatch(fault);
   });
 
+  it.each(['instance_id', 'Instance ID', 'MQTT-Instance-Id', '\u200binstanceId', '"Ca Sn"', 'device.sn'])(
+    'is refused where a column is called %j: what is given must not stand in for it',
+    async (name) => {
+      const { fault } = await read(`${name},deviceSn\npost-cn-b,0012\n`, { instanceId: 'post-cn-a', caSn: '00aa' });
+      expect(fault).toMatch(/^Line 1: column 1 is called .* If it holds the (instanceId|caSn|deviceSn), call it that/);
+    },
+  );
+
   it('names the line it stands on', async () => {
     expect((await read(`\n\n${OK}`)).fault).toMatch(/^Line 3 is no header/);
   });
@@ -141,6 +149,21 @@ describe('a CSV row', () => {
     const far = Array.from({ length: 10_000 }, () => OK);
     const reading = await read(csv(OK, `${OK},"`, ...far, '"', 'i,c,d'));
     expect(reading.fault).toMatch(/^The row that begins on line 3 has a quote that is not closed .* within 64 KiB/);
+  });
+});
+
+describe('manifests that were joined', () => {
+  const given = { instanceId: 'post-cn-a' };
+
+  it.each([
+    ['columns that changed places', 'caSn,deviceSn\n00aa,0012\ndeviceSn,caSn\n0013,00aa\n', given],
+    ['a column less', 'caSn,deviceSn,x\n00aa,0012,\ncaSn,y,deviceSn\n00aa,z,0013\n', given],
+    ['an ignored column in the place of one', 'x,deviceSn\n,0012\ndeviceSn,x\n0013,note\n', { ...given, caSn: '00aa' }],
+    ['quotes', 'caSn,deviceSn\n00aa,0012\n"deviceSn","caSn"\n0013,00aa\n', given],
+    ['blanks and a byte order mark', 'caSn,deviceSn\n00aa,0012\n\uFEFFdeviceSn, caSn\n0013,00aa\n', given],
+  ])('are refused where a later header has other columns: %s', async (_, text, options) => {
+    const { fault } = await read(text, options);
+    expect(fault).toMatch(/^Line 3 is another header in the midst of the manifest/);
   });
 });
 

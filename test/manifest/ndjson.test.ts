@@ -44,6 +44,10 @@ describe('an NDJSON row', () => {
       '{"instanceId":"i","caSn":"c","deviceSn" : "d","x":{"y":1},"deviceSn" : "d"}',
       'key "deviceSn" stands twice: keep one',
     ],
+    [
+      '{"instance_id":"i","instanceId":"j","caSn":"c","deviceSn":"d"}',
+      'key "instance_id" is like instanceId: call it that, or give it another name',
+    ],
     ['[{"deviceSn":"d"}]', 'an array, where each line is one object'],
     ['"text"', 'not an object: "\\"text\\""'],
     ['null', 'not an object: "null"'],

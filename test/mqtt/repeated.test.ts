@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createMqttClient, type MqttClient } from '../../src/mqtt/client.ts';
 import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '../sandbox/loopback-certificate.ts';
-import { newCertificate, optionsFor } from './clients.ts';
+import { newCertificate, optionsFor, startWire, withClient } from './clients.ts';
 
 /** What a gateway does with its connection besides answering; `answer` is the one it has just sent. */
 type Addition = (socket: Socket, answer: string) => void;
@@ -13,12 +13,6 @@ type Addition = (socket: Socket, answer: string) => void;
 let server: Server;
 let client: MqttClient;
 let connections: Socket[];
-afterEach(() => {
-  client.close();
-  for (const socket of connections) socket.destroy();
-  server.close();
-  vi.unstubAllEnvs();
-});
 
 /** A gateway that refuses each call with a code that names the call's certificate, as no refusal of the API does. */
 async function start(scheme: 'http' | 'https', add: Addition): Promise<void> {
@@ -60,6 +54,13 @@ async function call(): Promise<'own' | 'foreign' | 'nothing'> {
 }
 
 describe.each(['http', 'https'] as const)('over %s', (scheme) => {
+  afterEach(() => {
+    client.close();
+    for (const socket of connections) socket.destroy();
+    server.close();
+    vi.unstubAllEnvs();
+  });
+
   it('a connection that says something unasked takes no further call', async () => {
     await start(scheme, (socket, answer) => setTimeout(() => socket.write(answer.slice(0, 20)), 10));
     expect(await call()).toBe('own');
@@ -79,5 +80,36 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     expect(heard.filter((whose) => whose === 'foreign')).toEqual([]);
     // Once it has noticed, it hears the answers of all.
     expect(heard.filter((whose) => whose === 'own').length).toBeGreaterThan(90);
+  });
+});
+
+describe('an answer of another call', () => {
+  const answered = (deviceSn: string): string => JSON.stringify({ RequestId: randomUUID(), DeviceSn: deviceSn });
+
+  it('is no proof of a certificate with the same serial number, from another CA', async () => {
+    const certificate = newCertificate();
+    const first = answered(certificate.deviceSn);
+    const wire = await startWire((_, response) => response.end(first));
+    await withClient(optionsFor(wire.url), async (other) => {
+      expect(await other.deleteDeviceCertificate(certificate)).toMatchObject({ kind: 'accepted' });
+      const answer = await other.deleteDeviceCertificate({ ...certificate, caSn: '008' });
+      expect(answer).toMatchObject({ kind: 'garbled', message: expect.stringContaining('that of an earlier call') });
+    });
+    await wire.close();
+  });
+
+  it("ends its connection, where the one still to come would be taken for the next call's", async () => {
+    const ports = new Set<number | undefined>();
+    const wire = await startWire((request, response) => {
+      ports.add(request.socket.remotePort);
+      response.end(answered('another'));
+    });
+    await withClient(optionsFor(wire.url, { maxConnections: 1 }), async (other) => {
+      for (let calls = 0; calls < 3; calls += 1) {
+        expect(await other.deleteDeviceCertificate(newCertificate())).toMatchObject({ kind: 'garbled' });
+      }
+    });
+    expect(ports.size).toBe(3);
+    await wire.close();
   });
 });

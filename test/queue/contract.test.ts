@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseCertificate } from '../../src/core/certificate.ts';
+import { CHUNK_ITEMS, chunkOf } from '../../src/ledger/chunk.ts';
 import {
   blockId,
   blockRange,
@@ -135,7 +136,9 @@ describe('a block', () => {
   });
 
   it('is read as it was written, and nothing else is read as one', () => {
-    const property = fc.property(ofBlock, (block) => {
+    const property = fc.property(ofBlock, fc.nat(CHUNK_ITEMS), (some, items) => {
+      const to = Math.min(some.from + items + 1, (chunkOf(some.from) + 1) * CHUNK_ITEMS);
+      const block = { ...some, to };
       expect(parseBlock({ v: 2, ...block })).toEqual(block);
     });
     fc.assert(property);
@@ -147,6 +150,12 @@ describe('a block', () => {
       { instanceId: undefined },
       { from: 0.5 },
       { to: '50' },
+      { from: -1 },
+      { to: 0 },
+      { from: 50 },
+      // Item 1,000 would be called for with the certificate of item 0.
+      { from: 999, to: 1_001 },
+      { batch: 'direct-prod' },
     ];
     for (const fault of faults) expect(parseBlock({ ...sound, ...fault })).toBeUndefined();
     for (const data of [undefined, null, 'text', 7, []]) expect(parseBlock(data)).toBeUndefined();
