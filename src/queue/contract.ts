@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { parseCertificate, describeFault, type Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import { chunkOf } from '../ledger/chunk.ts';
-import { DIRECT_PREFIX } from '../ledger/ledger.ts';
+import { isDirectBatch } from '../ledger/direct-items.ts';
 import { KEY_TAG } from '../runtime/redis/cluster.ts';
 
 /** The job contract's version. */
@@ -207,7 +207,7 @@ export function parseBlock(data: unknown): Block | undefined {
   if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || batch.includes(':')) return undefined;
   const block = { batch, instanceId, from: from as number, to: to as number };
   // The items of a direct batch have jobs of their own. Beyond its chunk, an ordinal would stand for another item's certificate.
-  if (batch.startsWith(DIRECT_PREFIX) || block.from < 0 || block.to <= block.from) return undefined;
+  if (isDirectBatch(batch) || block.from < 0 || block.to <= block.from) return undefined;
   return chunkOf(block.from) === chunkOf(block.to - 1) ? block : undefined;
 }
 
