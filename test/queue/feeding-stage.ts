@@ -1,6 +1,6 @@
 import type { FeederEvent } from '../../src/queue/feed/feeder.ts';
 import type { AccountQueues } from '../../src/queue/queues.ts';
-import { ACCOUNT, FeederStage, INSTANCES, type StagedFeeder } from './feeder-stage.ts';
+import { ACCOUNT, FeedStage, INSTANCES, type StagedFeeder } from './feed/feed-stage.ts';
 import { MortalQueues, type FeederDeath } from './mortal-queues.ts';
 import type { World } from './world.ts';
 
@@ -12,7 +12,7 @@ interface StalledFeeder {
 }
 
 /** Real feeders that are moved by hand, and can die or stall. */
-export class FeedingStage extends FeederStage {
+export class FeedingStage extends FeedStage {
   readonly world: World;
   readonly #feeding = new MortalQueues(this.connection, this.keys.prefix, ACCOUNT);
   readonly #stalled: StalledFeeder[] = [];

@@ -9,12 +9,12 @@ import { ItemReports } from '../../src/queue/process/item-reports.ts';
 import { ItemRunner } from '../../src/queue/process/item-runner.ts';
 import { JobResolver } from '../../src/queue/process/resolve-job.ts';
 import { rescueFailed } from '../../src/queue/worker/job-rescuer.ts';
-import { ACCOUNT, INSTANCES } from './feeder-stage.ts';
+import { ACCOUNT, INSTANCES } from './feed/feed-stage.ts';
 import { FeedingStage } from './feeding-stage.ts';
 import { Hand, type AnswerKind, type Point, type RunPlan, type StopPlan, type World } from './hand.ts';
 import { LONG_MS } from './world.ts';
 
-export { INSTANCES } from './feeder-stage.ts';
+export { INSTANCES } from './feed/feed-stage.ts';
 export type { FeederDeath } from './mortal-queues.ts';
 
 /** Times that a job may stall before BullMQ gives it up, unless the stage is told another number. */
@@ -40,7 +40,7 @@ export interface HandStageSettings {
 
 /** The real queues, feeder, processor and ledger of one account, moved by hand. */
 export class HandStage extends FeedingStage {
-  readonly standing = directBatchOf(ACCOUNT);
+  readonly direct = directBatchOf(ACCOUNT);
   readonly #all: readonly Queue[] = [this.queues.direct, this.queues.blocks.urgent, this.queues.blocks.bulk];
   readonly #hands = new Map<string, Hand>();
   readonly #workers: ReadonlyMap<Queue, Worker>;
@@ -191,7 +191,7 @@ export class HandStage extends FeedingStage {
   }
 
   /** Every job's id, by where it is. */
-  async held(): Promise<Record<JobPlace, string[]>> {
+  async jobPlaces(): Promise<Record<JobPlace, string[]>> {
     const list = async (...states: Parameters<Queue['getRanges']>[0]): Promise<string[]> => {
       const lists = await Promise.all(this.#all.map((queue) => queue.getRanges(states, 0, -1)));
       return lists.flat().toSorted();

@@ -11,7 +11,7 @@ import { createProcessor, type ProcessorParts, type RevocationClient } from '../
 import { resolveClaim } from '../../src/queue/process/resolve-claim.ts';
 import { JobResolver } from '../../src/queue/process/resolve-job.ts';
 import { JobRunner } from '../../src/queue/worker/job-runner.ts';
-import { ACCOUNT, INSTANCES, type FeederStage } from './feeder-stage.ts';
+import { ACCOUNT, INSTANCES, type FeedStage } from './feed/feed-stage.ts';
 import { HandPacer, type GrantPlan, type InHand } from './hand-pacer.ts';
 import { Stops, type StopPlan } from './stops.ts';
 import { Turns } from './turns.ts';
@@ -49,7 +49,7 @@ let hands = 0;
 export class Hand {
   /** No other has it. */
   readonly id = (hands += 1);
-  readonly #stage: FeederStage;
+  readonly #stage: FeedStage;
   readonly #world: World;
   readonly #plan: RunPlan;
   readonly #states: BatchStateCache;
@@ -62,7 +62,7 @@ export class Hand {
   readonly #context = new AsyncLocalStorage<InHand>();
   #isLeaving = false;
 
-  constructor(stage: FeederStage, world: World, plan: RunPlan) {
+  constructor(stage: FeedStage, world: World, plan: RunPlan) {
     this.#stage = stage;
     this.#world = world;
     this.#plan = plan;

@@ -138,7 +138,7 @@ async function startOf(real: Real, job: ModelJob, plan: RunPlan): Promise<Start>
   const { model, room, cursor } = real;
   const { block } = job;
   if (block === undefined) {
-    if (!model.adoptJob(room.standing, job) || job.item === undefined) return { kind: 'again' };
+    if (!model.adoptJob(room.direct, job) || job.item === undefined) return { kind: 'again' };
     return { kind: 'works', items: [job.item] };
   }
   const batch = model.batches.find(({ id }) => id === block.batch);
