@@ -46,7 +46,8 @@ export class FeedingStage extends FeedStage {
     const events = staged.flatMap((feeder) => feeder.events.splice(0));
     const [round] = rounds;
     if (goOn !== undefined && round !== undefined) {
-      if (death === 'stalls') this.#stalled.push({ events: this.#staged.events, round, goOn });
+      if (death === 'stalls' || death === 'stalls-before')
+        this.#stalled.push({ events: this.#staged.events, round, goOn });
       this.#staged = this.#openFeeder();
     }
     return events;
@@ -57,7 +58,7 @@ export class FeedingStage extends FeedStage {
   }
 
   /** A feeder that stalled goes on to the end of its round, with what it read before. @returns what it told */
-  async goOnFeeding(at: number): Promise<FeederEvent[]> {
+  async goOnFeeding(at = 0): Promise<FeederEvent[]> {
     const [one] = this.#stalled.splice(at % this.#stalled.length, 1);
     one?.goOn();
     await one?.round;

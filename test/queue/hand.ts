@@ -35,7 +35,7 @@ export interface RunPlan {
 }
 
 /** A process that sees no outage: every endpoint judges a read. */
-const HEALTHY: ProcessorParts['host'] = {
+export const HEALTHY: ProcessorParts['host'] = {
   isHalted: false,
   admit: () => 'go',
   hear: () => undefined,
@@ -158,7 +158,7 @@ export class Hand {
     });
     return new ItemRunner(async (item) => this.#context.run(this.#inHand(item), () => process(item)), {
       write: async (item, disposition) => {
-        await this.#stops.reach('settling', this.#inHand(item).index);
+        await this.#stops.reach('settling', this.#inHand(item));
         return turns.write(item, disposition);
       },
     });
@@ -178,10 +178,11 @@ export class Hand {
   #client(inHand: () => InHand): RevocationClient {
     return {
       deleteDeviceCertificate: async () => {
-        const { item, index, answers } = inHand();
-        await this.#stops.reach('sent', index);
+        const found = inHand();
+        const { item, answers } = found;
+        await this.#stops.reach('sent', found);
         const answer = this.#world.call(item, answers.shift() ?? 'honest');
-        await this.#stops.reach('answered', index);
+        await this.#stops.reach('answered', found);
         return answer;
       },
     };

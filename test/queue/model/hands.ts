@@ -35,7 +35,7 @@ export async function worked(
 ): Promise<boolean> {
   const { model, room, lives } = real;
   let begun: { job: ModelJob; run: ModelRun; start: Start } | undefined;
-  const taken = await room.takeIfAny(plan, early, stops, async (bull, process) => {
+  const taken = await room.takeJob(plan, early, stops, async (bull, process) => {
     const job = model.jobs.get(bull.id ?? '');
     if (job?.place !== 'waiting') throw new Error(`the job ${bull.id} was handed out, and should not be ready`);
     if (job.stalls > real.maxStalled) return void (job.place = 'failed');
