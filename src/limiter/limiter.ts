@@ -4,7 +4,8 @@ import { AccountHalts } from './halts/account-halts.ts';
 import { noted } from './noted.ts';
 import { NoticeBoard } from './notice-board.ts';
 import { openPaceStore, type PaceStore } from './pace/pace-store.ts';
-import { SlotQueue, type Caller } from './pace/slot-queue.ts';
+import { SlotQueue } from './pace/slot-queue.ts';
+import type { Caller } from './pace/wait-queue.ts';
 import type { Rank } from './pace/wait-queue.ts';
 
 /** Without an answer that told the signals counter and Redis' time for so long, they are read. */

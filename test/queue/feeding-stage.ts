@@ -1,6 +1,6 @@
 import type { FeederEvent } from '../../src/queue/feed/feeder.ts';
 import type { AccountQueues } from '../../src/queue/queues.ts';
-import { ACCOUNT, FeederStage, INSTANCES, type StagedFeeder } from './feeder-stage.ts';
+import { ACCOUNT, FeedStage, INSTANCES, type StagedFeeder } from './feed/feed-stage.ts';
 import { MortalQueues, type FeederDeath } from './mortal-queues.ts';
 import type { World } from './world.ts';
 
@@ -12,7 +12,7 @@ interface StalledFeeder {
 }
 
 /** Real feeders that are moved by hand, and can die or stall. */
-export class FeedingStage extends FeederStage {
+export class FeedingStage extends FeedStage {
   readonly world: World;
   readonly #feeding = new MortalQueues(this.connection, this.keys.prefix, ACCOUNT);
   readonly #stalled: StalledFeeder[] = [];
@@ -46,7 +46,8 @@ export class FeedingStage extends FeederStage {
     const events = staged.flatMap((feeder) => feeder.events.splice(0));
     const [round] = rounds;
     if (goOn !== undefined && round !== undefined) {
-      if (death === 'stalls') this.#stalled.push({ events: this.#staged.events, round, goOn });
+      if (death === 'stalls' || death === 'stalls-before')
+        this.#stalled.push({ events: this.#staged.events, round, goOn });
       this.#staged = this.#openFeeder();
     }
     return events;
@@ -57,7 +58,7 @@ export class FeedingStage extends FeederStage {
   }
 
   /** A feeder that stalled goes on to the end of its round, with what it read before. @returns what it told */
-  async goOnFeeding(at: number): Promise<FeederEvent[]> {
+  async goOnFeeding(at = 0): Promise<FeederEvent[]> {
     const [one] = this.#stalled.splice(at % this.#stalled.length, 1);
     one?.goOn();
     await one?.round;

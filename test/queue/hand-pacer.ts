@@ -45,7 +45,7 @@ export class HandPacer implements Pacer {
     const { item } = inHand;
     if (call === undefined) throw new Error('a deletion is noted');
     for (let point: Point = 'slot'; ; point = 'again') {
-      await stops.reach(point, inHand.index);
+      await stops.reach(point, inHand);
       if (grant === 'closed' || isLeaving()) return this.#sentAway('closed', item);
       const isProbe = world.isHalted && grant === 'probe' && !this.#isProbing;
       if (world.isHalted && !isProbe) return this.#sentAway('halted', item);

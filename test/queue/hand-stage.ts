@@ -9,16 +9,14 @@ import { ItemReports } from '../../src/queue/process/item-reports.ts';
 import { ItemRunner } from '../../src/queue/process/item-runner.ts';
 import { JobResolver } from '../../src/queue/process/resolve-job.ts';
 import { rescueFailed } from '../../src/queue/worker/job-rescuer.ts';
-import { ACCOUNT, INSTANCES } from './feeder-stage.ts';
+import { ACCOUNT, INSTANCES } from './feed/feed-stage.ts';
 import { FeedingStage } from './feeding-stage.ts';
-import { Hand, type AnswerKind, type Point, type RunPlan, type StopPlan, type World } from './hand.ts';
+import { Hand, type RunPlan, type StopPlan, type World } from './hand.ts';
 import { LONG_MS } from './world.ts';
 
-export { INSTANCES } from './feeder-stage.ts';
+export { INSTANCES } from './feed/feed-stage.ts';
 export type { FeederDeath } from './mortal-queues.ts';
 
-/** Times that a job may stall before BullMQ gives it up, unless the stage is told another number. */
-export const MAX_STALLED = 2;
 /** Locks are lost by hand, and stalled jobs looked for by hand. */
 const NEVER_MS = 3_600_000;
 
@@ -34,18 +32,19 @@ export interface Taken {
 }
 
 export interface HandStageSettings {
-  readonly maxStalled?: number;
-  readonly lowWater?: number;
+  /** Times that a job may stall before BullMQ gives it up. */
+  readonly maxStalled: number;
+  readonly lowWater: number;
 }
 
 /** The real queues, feeder, processor and ledger of one account, moved by hand. */
 export class HandStage extends FeedingStage {
-  readonly standing = directBatchOf(ACCOUNT);
+  readonly direct = directBatchOf(ACCOUNT);
   readonly #all: readonly Queue[] = [this.queues.direct, this.queues.blocks.urgent, this.queues.blocks.bulk];
   readonly #hands = new Map<string, Hand>();
   readonly #workers: ReadonlyMap<Queue, Worker>;
 
-  constructor(world: World, { maxStalled = MAX_STALLED, lowWater = 8 }: HandStageSettings = {}) {
+  constructor(world: World, { maxStalled, lowWater }: HandStageSettings) {
     super(world, lowWater);
     const run = async (job: BullJob, token = ''): Promise<void> => this.#hand(token).work(job, token);
     const open = (queue: Queue): [Queue, Worker] => {
@@ -66,20 +65,11 @@ export class HandStage extends FeedingStage {
     this.#workers = new Map(this.#all.map(open));
   }
 
-  /** Hands the next job to a process, also one that waits for its time; where there is none, the items that wait, also those whose time has not come. */
-  async take(answers: readonly AnswerKind[] = [], stopAt?: Point, grant: RunPlan['grant'] = 'slot'): Promise<Taken> {
-    const plan = { answers, grant };
-    const stops = stopAt === undefined ? [] : [stopAt];
-    const taken = (await this.takeIfAny(plan, true, stops)) ?? (await this.takeWaiting(plan, stops));
-    if (taken === undefined) throw new Error('no job is ready, and no item waits');
-    return taken;
-  }
-
   /**
    * The next job, where there is one; `early`: also one that waits for its time, after all that are ready, or it could keep them waiting for ever.
    * @param onTaken - the job, before anything is done with it
    */
-  async takeIfAny(
+  async takeJob(
     plan: RunPlan,
     early: boolean,
     stops: StopPlan = [],
@@ -107,8 +97,9 @@ export class HandStage extends FeedingStage {
     stops: StopPlan = [],
     most = 100,
     onTaken: (claims: readonly Claim[], process: string) => Promise<void> = () => Promise.resolve(),
+    instances: readonly string[] = INSTANCES,
   ): Promise<Taken | undefined> {
-    const limits = new Map(INSTANCES.map((instance) => [instance, most]));
+    const limits = new Map(instances.map((instance) => [instance, most]));
     const { claims } = await this.ledger.waiting.claim(limits, LONG_MS);
     if (claims.length === 0) return undefined;
     const { hand, process } = this.#begin(plan);
@@ -191,7 +182,7 @@ export class HandStage extends FeedingStage {
   }
 
   /** Every job's id, by where it is. */
-  async held(): Promise<Record<JobPlace, string[]>> {
+  async jobPlaces(): Promise<Record<JobPlace, string[]>> {
     const list = async (...states: Parameters<Queue['getRanges']>[0]): Promise<string[]> => {
       const lists = await Promise.all(this.#all.map((queue) => queue.getRanges(states, 0, -1)));
       return lists.flat().toSorted();

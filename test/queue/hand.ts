@@ -11,7 +11,7 @@ import { createProcessor, type ProcessorParts, type RevocationClient } from '../
 import { resolveClaim } from '../../src/queue/process/resolve-claim.ts';
 import { JobResolver } from '../../src/queue/process/resolve-job.ts';
 import { JobRunner } from '../../src/queue/worker/job-runner.ts';
-import { ACCOUNT, INSTANCES, type FeederStage } from './feeder-stage.ts';
+import { ACCOUNT, INSTANCES, type FeedStage } from './feed/feed-stage.ts';
 import { HandPacer, type GrantPlan, type InHand } from './hand-pacer.ts';
 import { Stops, type StopPlan } from './stops.ts';
 import { Turns } from './turns.ts';
@@ -35,7 +35,7 @@ export interface RunPlan {
 }
 
 /** A process that sees no outage: every endpoint judges a read. */
-const HEALTHY: ProcessorParts['host'] = {
+export const HEALTHY: ProcessorParts['host'] = {
   isHalted: false,
   admit: () => 'go',
   hear: () => undefined,
@@ -49,7 +49,7 @@ let hands = 0;
 export class Hand {
   /** No other has it. */
   readonly id = (hands += 1);
-  readonly #stage: FeederStage;
+  readonly #stage: FeedStage;
   readonly #world: World;
   readonly #plan: RunPlan;
   readonly #states: BatchStateCache;
@@ -62,7 +62,7 @@ export class Hand {
   readonly #context = new AsyncLocalStorage<InHand>();
   #isLeaving = false;
 
-  constructor(stage: FeederStage, world: World, plan: RunPlan) {
+  constructor(stage: FeedStage, world: World, plan: RunPlan) {
     this.#stage = stage;
     this.#world = world;
     this.#plan = plan;
@@ -158,7 +158,7 @@ export class Hand {
     });
     return new ItemRunner(async (item) => this.#context.run(this.#inHand(item), () => process(item)), {
       write: async (item, disposition) => {
-        await this.#stops.reach('settling', this.#inHand(item).index);
+        await this.#stops.reach('settling', this.#inHand(item));
         return turns.write(item, disposition);
       },
     });
@@ -178,10 +178,11 @@ export class Hand {
   #client(inHand: () => InHand): RevocationClient {
     return {
       deleteDeviceCertificate: async () => {
-        const { item, index, answers } = inHand();
-        await this.#stops.reach('sent', index);
+        const found = inHand();
+        const { item, answers } = found;
+        await this.#stops.reach('sent', found);
         const answer = this.#world.call(item, answers.shift() ?? 'honest');
-        await this.#stops.reach('answered', index);
+        await this.#stops.reach('answered', found);
         return answer;
       },
     };

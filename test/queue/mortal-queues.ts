@@ -1,10 +1,10 @@
 import { AccountQueues } from '../../src/queue/queues.ts';
 
 /**
- * Where a feeder dies: before its blocks are in the queue, with those of one lane in it and noted, or before it has noted that they are. One that stalls does so
- * there, and may go on when much has happened.
+ * Where a feeder dies: before its blocks are in the queue, with those of one lane in it and noted, or before it has noted that they are. One that stalls
+ * does so before it has noted them, or before they are in the queue, and may go on when much has happened.
  */
-export type FeederDeath = 'before' | 'between' | 'after' | 'stalls';
+export type FeederDeath = 'before' | 'between' | 'after' | 'stalls' | 'stalls-before';
 
 /** The queues as a feeder sees them that may die: it never hears of its blocks again, or only when it goes on. */
 export class MortalQueues extends AccountQueues {
@@ -31,5 +31,6 @@ export class MortalQueues extends AccountQueues {
     this.#death = undefined;
     if (death === 'after' || death === 'stalls') await super.addBlocks(blocks, priority);
     await new Promise<void>((resolve) => this.#die(resolve));
+    if (death === 'stalls-before') await super.addBlocks(blocks, priority);
   }
 }

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { Item } from '../../src/queue/process/item.ts';
 
 /**
  * Where an item can be stopped: before it has its slot, when that ended unused and it waits for another, when its call is noted but does nothing yet,
@@ -10,8 +11,14 @@ export const JOB_POINTS = ['written', 'ended'] as const;
 export const POINTS = [...ITEM_POINTS, ...JOB_POINTS];
 export type Point = (typeof POINTS)[number];
 
-/** Of each item, the next beginning with the second. */
-export type StopPlan = readonly (Point | undefined)[];
+/** The process stands still as one: from when an item, or the one that is named, is at the point. */
+export interface Standstill {
+  readonly point: Point;
+  readonly deviceSn?: string;
+}
+
+/** Of each item, the next beginning with the second; or of the process. */
+export type StopPlan = readonly (Point | undefined)[] | Standstill;
 
 /** Stops a process where its plan says, and has it go on. */
 export class Stops {
@@ -19,6 +26,7 @@ export class Stops {
   readonly #inHand: () => number;
   readonly #isStill: () => boolean;
   #plan: StopPlan = [];
+  #isStanding = false;
   #stopped: () => void = () => undefined;
   #end: Promise<unknown> = Promise.resolve();
 
@@ -41,23 +49,38 @@ export class Stops {
   /** The run goes on to its end. */
   async goOn(): Promise<void> {
     this.#plan = [];
+    this.#isStanding = false;
     for (const goOn of this.#held.splice(0)) goOn();
     await this.#end;
   }
 
   /** @param index - of the item, of those that the process has begun */
-  async reach(point: Point, index: number): Promise<void> {
-    if (this.#plan.length > 0 && this.#plan[index % this.#plan.length] === point) await this.#hold();
+  async reach(point: Point, { index, item }: { readonly index: number; readonly item: Item }): Promise<void> {
+    const plan = this.#plan;
+    if ('point' in plan) {
+      const { deviceSn = item.certificate.deviceSn } = plan;
+      await this.#standStill(point === plan.point && deviceSn === item.certificate.deviceSn);
+    } else if (plan.length > 0 && plan[index % plan.length] === point) await this.#hold();
   }
 
   async reachJob(point: Point): Promise<void> {
-    if (this.#plan.includes(point)) await this.#hold();
+    const plan = this.#plan;
+    if ('point' in plan) await this.#standStill(point === plan.point);
+    else if (plan.includes(point)) await this.#hold();
   }
 
   /** Stopped it is when each item in hand is. */
   look(): void {
     const held = this.#held.length;
     if (held > 0 && held >= this.#inHand() && this.#isStill()) this.#stopped();
+  }
+
+  async #standStill(begins: boolean): Promise<void> {
+    if (begins && !this.#isStanding) {
+      this.#isStanding = true;
+      this.#stopped();
+    }
+    if (this.#isStanding) await this.#hold();
   }
 
   async #hold(): Promise<void> {

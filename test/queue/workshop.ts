@@ -21,7 +21,7 @@ import { AccountQueues, type Backlog } from '../../src/queue/queues.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import type { Fault } from '../../src/sandbox/fault-plan.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
-import { testRedis, type TestKeys, type TestRedis } from '../support/redis.ts';
+import { testRedis, type TestKeys } from '../support/redis.ts';
 
 export const ACCOUNT = 'fleet';
 export const INSTANCE = 'post-cn-a';
@@ -38,12 +38,6 @@ export function certificates(count: number, instances: readonly string[] = [INST
     caSn: 'CA01',
     deviceSn: randomBytes(8).toString('hex'),
   }));
-}
-
-/** Names on a server that the test has for itself. */
-export function keysOn({ options }: TestRedis): TestKeys {
-  const client = connect({ options }, 'producer', () => undefined);
-  return { options, prefix: '{certsweep}', client, cleanup: () => Promise.resolve(client.disconnect()) };
 }
 
 /** A worker that runs, and what it told. */

@@ -1,4 +1,7 @@
-import { HORIZON_MS } from '../../core/pace.ts';
+import { CLOCK_FIELDS, DAY_MS, FLOOR, type TimeSource } from './clock-script.ts';
+
+/** No more gaps are remembered; only an account far from its limit has as many. */
+const MOST_GAPS = 64;
 
 /**
  * The slots, in Lua. An account and an egress address each have a clock: a hash with the moments at which it has a slot to give. All times are
@@ -20,77 +23,9 @@ import { HORIZON_MS } from '../../core/pace.ts';
  *
  * Why a clock has gaps. An address at its limit reserves ahead of the account's other addresses; the account's moments that it skips stay to be
  * given until they have passed.
- */
-export interface TimeSource {
-  /** Lua that sets `now`, microseconds. */
-  readonly now: string;
-  /** Lua that defines `currentRun()`, a text that is another one after each start of the server and after a failover. */
-  readonly run: string;
-}
-
-export const SERVER_TIME: TimeSource = {
-  now: `local time = redis.call('TIME')
-    local now = time[1] * 1000000 + time[2]`,
-  // Where INFO is forbidden, only lost keys are noticed.
-  run: `local runId
-    local function currentRun()
-      if not runId then
-        local info = redis.pcall('INFO', 'server')
-        runId = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
-      end
-      return runId
-    end`,
-};
-
-/** No more gaps are remembered; only an account far from its limit has as many. */
-const MOST_GAPS = 64;
-
-/** After a throttling answer the account's pace is multiplied by this, */
-const CUT = 0.7;
-/** at most once in this time, microseconds, since the calls of one burst are all refused, */
-const CUT_PAUSE_US = 1_000_000;
-/** down to this share of the configured pace, */
-const FLOOR = 0.05;
-/** and recovers by this share a second. */
-const RECOVERY = 0.02;
-/** The longest that a throttling answer stops an account, milliseconds. */
-export const LONGEST_HOLD_MS = 60_000;
-
-const DAY_MS = 86_400_000;
-
-/** A clock's fields and how a Lua script reads and writes them. A key that was lost, or not used for a day, begins behind a fence. */
-const CLOCK = `
-local SECOND, HORIZON, HOLD = 1000000, ${HORIZON_MS * 1000}, ${LONGEST_HOLD_MS * 1000}
--- A stricter configuration rules for so long after its process asked last.
-local RULE = 5 * SECOND
-
-local function put(clock, field, value)
-  if type(value) == 'number' then value = string.format(value % 1 == 0 and '%.0f' or '%.17g', value) end
-  clock.dirty[#clock.dirty + 1] = field
-  clock.dirty[#clock.dirty + 1] = value
-end
-
-local function save(clock)
-  if #clock.dirty == 0 then return end
-  redis.call('HSET', clock.key, unpack(clock.dirty))
-  if clock.renewed then redis.call('PEXPIRE', clock.key, ${DAY_MS}) end
-end
-
-local function readFactor(clock, factor, at)
-  clock.factor, clock.factorAt = 1, at or 0
-  if not factor then return end
-  -- Redis' clock went back: recovery begins now.
-  if at > now then
-    clock.factorAt = now
-    put(clock, 'factorAt', now)
-  end
-  clock.factor = math.min(1, factor + ${RECOVERY} * (now - clock.factorAt) / SECOND)
-end
-`;
-
-/**
+ *
  * The `reserve` script: slots for calls, and in the same step a note of each call that gets one.
- * Keys: account clock, egress clock, halts, signals, then those of the notes. Arguments: slots, account qps, egress qps, lateMs, the account's mark,
+ * KEYS account clock, egress clock, halts, signals, then those of the notes; ARGV slots, account qps, egress qps, lateMs, the account's mark,
  * how many of the calls are probes (they stand first), account, egress, the request of the notes (JSON), how long a noted claim lasts (ms),
  * how far ahead slots may be (ms), and whether this is the first question over its connection: only then can the server be another one.
  * Asked for no slots it tells the time and what the notes say, and has the fence of an unknown clock begin.
@@ -98,13 +33,16 @@ end
  * @param notes - Lua that defines `openCalls`
  */
 export function reserveLua(source: TimeSource, notes: string): string {
-  return `${source.now}
+  return `local accountKey, egressKey, halts, signals = unpack(KEYS, 1, 4)
+local NOTES_AT = 5
+local wanted, accountQps, egressQps, lateMs, mark, probeCount, accountName, egressName, request, claimMs, aheadMs, first = unpack(ARGV)
+${source.now}
 ${source.run}
-${CLOCK}
+${CLOCK_FIELDS}
 ${notes}
-local late = math.floor(tonumber(ARGV[4]) * 1000)
+local late = math.floor(lateMs * 1000)
 local lag = math.floor(late / 2)
-local isFirst = ARGV[12] == '1'
+local isFirst = first == '1'
 local max, min, ceil, format = math.max, math.min, math.ceil, string.format
 
 -- When the last slots are not known (another server, lost keys) or not credible (its time went back by much), calls may still be leaving from slots
@@ -202,26 +140,26 @@ local function saveSlots(clock, given)
   put(clock, 'given', clock.given + given)
 end
 
-local wanted = tonumber(ARGV[1])
-local ahead = math.min(HORIZON, math.floor(tonumber(ARGV[11]) * 1000))
-for at = 1, wanted == 0 and 2 or 0 do
-  local known = redis.call('HGET', KEYS[at], 'run')
-  if not known or isFirst and known ~= currentRun() then setFence(KEYS[at], late) end
+wanted = tonumber(wanted)
+local ahead = math.min(HORIZON, math.floor(aheadMs * 1000))
+for _, key in ipairs(wanted == 0 and { accountKey, egressKey } or {}) do
+  local known = redis.call('HGET', key, 'run')
+  if not known or isFirst and known ~= currentRun() then setFence(key, late) end
 end
-local request, nowMs = cjson.decode(ARGV[9]), math.floor(now / 1000)
-local verdicts, callable, note = openCalls(request, 5, nowMs, tonumber(ARGV[10]))
+local nowMs = math.floor(now / 1000)
+local verdicts, callable, note = openCalls(cjson.decode(request), NOTES_AT, nowMs, tonumber(claimMs))
 local slots, served = {}, {}
-local reply = { tonumber(redis.call('GET', KEYS[4]) or 0), redis.call('HEXISTS', KEYS[3], ARGV[5]), 0, now, slots, served, verdicts, string.format('%.0f', nowMs + ARGV[10]) }
+local reply = { tonumber(redis.call('GET', signals) or 0), redis.call('HEXISTS', halts, mark), 0, now, slots, served, verdicts, string.format('%.0f', nowMs + claimMs) }
 if reply[2] == 1 then
   local probes = {}
-  for _, at in ipairs(callable) do if at <= tonumber(ARGV[6]) then probes[#probes + 1] = at end end
+  for _, at in ipairs(callable) do if at <= tonumber(probeCount) then probes[#probes + 1] = at end end
   for at = 1, #callable do callable[at] = probes[at] end
 end
 wanted = math.min(wanted, #callable)
 if wanted == 0 then return reply end
 
-local account = read(KEYS[1], tonumber(ARGV[2]), ARGV[8])
-local egress = read(KEYS[2], tonumber(ARGV[3]), ARGV[7])
+local account = read(accountKey, tonumber(accountQps), egressName)
+local egress = read(egressKey, tonumber(egressQps), accountName)
 local given = 0
 -- No slot can be before the one given last: that one took the first moment there was.
 local x = max(now, account.hold)
@@ -252,37 +190,5 @@ end
 save(account)
 save(egress)
 return reply
-`;
-}
-
-/** The `throttled` script. Key: account clock. Argument: how long to stop, milliseconds. */
-export function throttleLua(source: TimeSource): string {
-  return `${source.now}
-${CLOCK}
-local f = redis.call('HMGET', KEYS[1], 'factor', 'factorAt', 'hold')
-local clock = { key = KEYS[1], dirty = {}, renewed = true }
-readFactor(clock, tonumber(f[1]), tonumber(f[2] or 0))
-if now - clock.factorAt >= ${CUT_PAUSE_US} then
-  put(clock, 'factor', math.max(${FLOOR}, clock.factor * ${CUT}))
-  put(clock, 'factorAt', now)
-end
-local hold = now + math.min(HOLD, math.floor(tonumber(ARGV[1]) * 1000))
-local theirs = tonumber(f[3] or 0)
-if hold > theirs or theirs > now + HOLD then put(clock, 'hold', hold) end
-save(clock)
-`;
-}
-
-/** The `read` script. Key: a clock. Replies with qps, factor, milliseconds it is stopped for, slots given. */
-export function readLua(source: TimeSource): string {
-  return `${source.now}
-${CLOCK}
-local f = redis.call('HMGET', KEYS[1], 'qps', 'factor', 'factorAt', 'hold', 'given')
-if not f[1] then return nil end
-local clock = { dirty = {} }
-readFactor(clock, tonumber(f[2]), tonumber(f[3] or 0))
-local hold = tonumber(f[4] or 0) - now
-if hold < 0 or hold > HOLD then hold = 0 end
-return { f[1], tostring(clock.factor), math.ceil(hold / 1000), f[5] or '0' }
 `;
 }

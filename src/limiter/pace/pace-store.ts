@@ -3,7 +3,8 @@ import { HORIZON_MS, IN_HAND_MS } from '../../core/pace.ts';
 import { script } from '../../runtime/redis/script.ts';
 import { limiterKeys, type CallNotes, type LimiterOptions } from '../contract.ts';
 import { markOf } from '../halts/halt-store.ts';
-import { reserveLua, SERVER_TIME, throttleLua } from './pace-script.ts';
+import { SERVER_TIME, throttleLua } from './clock-script.ts';
+import { reserveLua } from './pace-script.ts';
 import { ServerClockWatch } from './server-clock-watch.ts';
 
 /** The right to send one call, on the clock of `performance.now()`, milliseconds. */

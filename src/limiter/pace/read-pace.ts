@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { script } from '../../runtime/redis/script.ts';
 import { accountKey, egressKey } from '../contract.ts';
-import { readLua, SERVER_TIME } from './pace-script.ts';
+import { readLua, SERVER_TIME } from './clock-script.ts';
 
 /** How fast an account or an egress address may go at present. */
 export interface Pace {

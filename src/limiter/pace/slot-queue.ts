@@ -1,17 +1,12 @@
 import { mostInHand, PULSE_MS } from '../../core/pace.ts';
-import type { CallNotes, CallRequest } from '../contract.ts';
+import type { CallNotes } from '../contract.ts';
 import type { NoticeBoard } from '../notice-board.ts';
+import { NotesOfCalls } from './notes-of-calls.ts';
 import type { PaceStore, Reservation, Slot } from './pace-store.ts';
 import { PulseLoop } from './pulse-loop.ts';
 import { SlotAppetite, SlotCredit } from './slot-credit.ts';
 import { SlotBuffer, type Placed } from './slot-buffer.ts';
-import { WaitQueue, type Rank } from './wait-queue.ts';
-
-/** One who waits for a slot. */
-export interface Caller<Call> {
-  readonly request: CallRequest<Call>;
-  readonly rank: Rank;
-}
+import { WaitQueue, type Caller } from './wait-queue.ts';
 
 /** What the queue needs, and whom it tells. */
 export interface SlotQueueParts<Call, Verdict, Waiting extends Caller<Call>> {
@@ -44,12 +39,10 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
   readonly #parts: SlotQueueParts<Call, Verdict, Waiting>;
   readonly #queue = new WaitQueue<Waiting>();
   readonly #inHand = new SlotBuffer<Waiting>(() => this.#serve());
-  readonly #verdicts = new WeakMap<Waiting, Verdict>();
+  readonly #notes: NotesOfCalls<Call, Verdict, Waiting>;
   readonly #pulses: PulseLoop;
   readonly #credit: SlotCredit;
   readonly #appetite = new SlotAppetite();
-  /** Calls that were noted and have certainly not been made. */
-  #back: Call[] = [];
   /** Counts losses of the connection: what was reserved before one is void. */
   #losses = 0;
   /** Callers that a pulse has with it, until it ends. */
@@ -60,6 +53,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
 
   constructor(parts: SlotQueueParts<Call, Verdict, Waiting>) {
     this.#parts = parts;
+    this.#notes = new NotesOfCalls(parts.notes);
     this.#credit = new SlotCredit(parts.qps);
     this.#pulses = new PulseLoop(
       () => this.#wanted > 0 || this.#mustLookAtAll,
@@ -139,14 +133,14 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#putBack(ended);
     const due = this.#inHand.takeDue(nowMs);
     this.#appetite.used(due.length);
-    for (const { caller, slot } of due) this.#parts.grant(caller, slot, this.#verdicts.get(caller));
+    for (const { caller, slot } of due) this.#parts.grant(caller, slot, this.#notes.verdictOf(caller));
     this.#inHand.arm(nowMs);
     this.#pulses.start();
   }
 
   /** One pulse; answers with how long the next can wait. */
   async #pulse(): Promise<number> {
-    const { pace, notes, away, onPulse, onTrouble } = this.#parts;
+    const { pace, away, onPulse, onTrouble } = this.#parts;
     const isLook = this.#mustLookAtAll;
     const nowMs = performance.now();
     const room = mostInHand(this.#parts.qps) - this.#inHand.early(nowMs);
@@ -159,18 +153,16 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     }
     this.#mustLookAtAll = false;
     const callers = this.#queue.take(isLook ? MOST_LOOKED_AT : wanted);
-    const calls = callers.map(({ request }) => request.call);
-    const back = this.#back.splice(0);
+    const question = this.#notes.ask(callers);
     this.#asking = callers;
     const losses = this.#losses;
     try {
       const probes = callers.filter(({ rank }) => rank === 'probe').length;
-      const asked = pace.reserve({ count: Math.max(0, wanted), probes, notes: notes.request(calls, back) });
+      const asked = pace.reserve({ count: Math.max(0, wanted), probes, notes: question.request });
       onPulse();
       return await this.#place(callers, await asked, losses);
     } catch (error) {
-      // Whether they were noted is not known.
-      this.#back.push(...back, ...calls.filter((call) => call !== undefined));
+      question.fail();
       this.#queue.putBack(callers);
       this.#mustLookAtAll ||= isLook;
       onTrouble(error);
@@ -182,7 +174,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
 
   async #place(callers: readonly Waiting[], reservation: Reservation, losses: number): Promise<number> {
     const { slots, signals, halted, roundTripMs, waitMs } = reservation;
-    const { notices, hear, onTrouble } = this.#parts;
+    const { notices, hear, refuse, onTrouble } = this.#parts;
     this.#credit.spend(slots.length);
     notices.post({
       kind: 'reservation-late',
@@ -191,7 +183,9 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     });
     const isVoid = losses !== this.#losses || this.#isClosed;
     const placed = this.#placed(callers, reservation, isVoid);
-    const gone = new Set([...placed.map(({ caller }) => caller), ...this.#refused(callers, reservation.verdicts)]);
+    const refused = this.#notes.refused(callers, reservation.verdicts);
+    for (const { caller, verdict } of refused) refuse(caller, verdict);
+    const gone = new Set([...placed, ...refused].map(({ caller }) => caller));
     this.#queue.putBack(callers.filter((caller) => !gone.has(caller)));
     this.#inHand.put(placed);
     this.#asking = [];
@@ -223,37 +217,24 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     { slots, verdicts, claimEndMs }: Reservation,
     isVoid: boolean,
   ): Placed<Waiting>[] {
-    const { notes } = this.#parts;
     const placed: Placed<Waiting>[] = [];
+    const unused: Waiting[] = [];
     for (const { call: at, slot } of slots) {
       const caller = callers[at];
       if (caller === undefined) continue;
-      const { call } = caller.request;
-      if (call !== undefined) {
-        notes.noted(call, claimEndMs);
-        this.#verdicts.set(caller, notes.read(verdicts[at] ?? ''));
-      }
+      this.#notes.noted(caller, verdicts[at] ?? '', claimEndMs);
       if (slot !== undefined && !isVoid) placed.push({ caller, slot });
-      else if (call !== undefined) this.#back.push(call);
+      else unused.push(caller);
     }
+    this.#notes.takeBack(unused);
     return placed;
-  }
-
-  #refused(callers: readonly Waiting[], verdicts: readonly string[]): Waiting[] {
-    const { notes, refuse } = this.#parts;
-    return callers.filter((caller, at) => {
-      const text = verdicts[at] ?? 'go';
-      if (caller.request.call === undefined || text.startsWith('go')) return false;
-      refuse(caller, notes.read(text));
-      return true;
-    });
   }
 
   #putBack(placed: readonly Placed<Waiting>[]): void {
     if (placed.length === 0) return;
     this.#parts.notices.post({ kind: 'slots-void', count: placed.length });
     const callers = placed.map(({ caller }) => caller);
-    this.#back.push(...callers.flatMap(({ request: { call } }) => (call === undefined ? [] : [call])));
+    this.#notes.takeBack(callers);
     this.#queue.putBack(callers);
   }
 }

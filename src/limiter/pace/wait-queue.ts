@@ -1,21 +1,29 @@
+import type { CallRequest } from '../contract.ts';
+
 /** Probes go before urgent callers, these before the others; within each, first come, first served. */
 export const RANKS = ['probe', 'urgent', 'bulk'] as const;
 export type Rank = (typeof RANKS)[number];
 
+/** One who waits for a slot. */
+export interface Caller<Call> {
+  readonly request: CallRequest<Call>;
+  readonly rank: Rank;
+}
+
 /** The callers that wait for a slot, in the order in which they get one. */
-export class WaitQueue<Caller extends { readonly rank: Rank }> {
-  readonly #callers: Record<Rank, Caller[]> = { probe: [], urgent: [], bulk: [] };
+export class WaitQueue<Waiting extends { readonly rank: Rank }> {
+  readonly #callers: Record<Rank, Waiting[]> = { probe: [], urgent: [], bulk: [] };
 
   get size(): number {
     return RANKS.reduce((sum, rank) => sum + this.#callers[rank].length, 0);
   }
 
-  push(caller: Caller): void {
+  push(caller: Waiting): void {
     this.#callers[caller.rank].push(caller);
   }
 
   /** They had been taken, and go before all others of their rank, in their order. */
-  putBack(callers: readonly Caller[]): void {
+  putBack(callers: readonly Waiting[]): void {
     for (const rank of RANKS) {
       const back = callers.filter((caller) => caller.rank === rank);
       if (back.length > 0) this.#callers[rank] = [...back, ...this.#callers[rank]];
@@ -23,8 +31,8 @@ export class WaitQueue<Caller extends { readonly rank: Rank }> {
   }
 
   /** The first of the queue, no longer in it. */
-  take(most: number): Caller[] {
-    const taken: Caller[] = [];
+  take(most: number): Waiting[] {
+    const taken: Waiting[] = [];
     for (const rank of RANKS) {
       if (taken.length >= most) break;
       taken.push(...this.#callers[rank].splice(0, most - taken.length));
@@ -33,8 +41,8 @@ export class WaitQueue<Caller extends { readonly rank: Rank }> {
   }
 
   /** Takes out all who are not to probe and of whom it holds. */
-  takeIf(is: (caller: Caller) => boolean): Caller[] {
-    const taken: Caller[] = [];
+  takeIf(is: (caller: Waiting) => boolean): Waiting[] {
+    const taken: Waiting[] = [];
     for (const rank of ['urgent', 'bulk'] as const) {
       taken.push(...this.#callers[rank].filter(is));
       this.#callers[rank] = this.#callers[rank].filter((caller) => !is(caller));

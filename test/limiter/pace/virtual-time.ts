@@ -1,7 +1,8 @@
 import type { Redis } from 'ioredis';
 import { limiterKeys } from '../../../src/limiter/contract.ts';
 import { markOf } from '../../../src/limiter/halts/halt-store.ts';
-import { reserveLua, throttleLua, type TimeSource } from '../../../src/limiter/pace/pace-script.ts';
+import { throttleLua, type TimeSource } from '../../../src/limiter/pace/clock-script.ts';
+import { reserveLua } from '../../../src/limiter/pace/pace-script.ts';
 import { ServerClockWatch } from '../../../src/limiter/pace/server-clock-watch.ts';
 import { script } from '../../../src/runtime/redis/script.ts';
 

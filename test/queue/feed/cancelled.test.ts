@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import { certificatesOf } from './feed-stage.ts';
 import { StepStage } from '../step-stage.ts';
-import { ATTEMPTS, World } from '../step.ts';
+import { ATTEMPTS } from '../hand.ts';
+import { World } from '../world.ts';
 
 const [item, other] = certificatesOf(2) as [Certificate, Certificate];
 let stage: StepStage;
@@ -40,7 +41,7 @@ it.each([false, true])(
   'makes no call of what a process had in hand before its slot, retried: %s',
   async (isRetried) => {
     const batch = await stage.batchOf([item, other]);
-    await stage.feed('after');
+    await stage.feed(1, 'stalls');
     await stage.feed();
     if (isRetried) {
       await stage.take(['refused', 'refused']);

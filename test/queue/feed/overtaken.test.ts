@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { StepStage } from '../step-stage.ts';
-import { World } from '../step.ts';
+import { World } from '../world.ts';
 import { certificatesOf, FeedStage } from './feed-stage.ts';
 
 const ITEMS = certificatesOf(300);
@@ -13,7 +13,7 @@ afterEach(() => stage.close());
 it('counts nothing twice where two feed pages of different lengths, so the ramp goes on', async () => {
   const batch = await stage.batchOf(ITEMS);
   // It has handed over ten, and noted none of them; the other one has room for six.
-  await stage.feed('after');
+  await stage.feed(1, 'stalls');
   const { feeder } = stage.feeder({ lowWater: 56 });
   expect(await feeder.feed()).toBe(6);
   await stage.goOnFeeding();
@@ -29,19 +29,22 @@ it('counts nothing twice where two feed pages of different lengths, so the ramp 
 
 it('ends the round of a feeder that was overtaken, with all batches that it knew', async () => {
   const [first, second] = [await stage.batchOf(ITEMS.slice(0, 10)), await stage.batchOf(ITEMS.slice(10, 14))];
-  await stage.feed('after');
+  await stage.feed(1, 'stalls');
   await stage.feeder({ lowWater: 56 }).feeder.feed();
   await stage.goOnFeeding();
   expect((await stage.batch(first)).fed).toBe(6);
   expect(await stage.ordinals(second)).toEqual([]);
 });
 
-it.each(['before', 'after'] as const)(
+it.each([
+  ['before', 'stalls-before'],
+  ['after', 'stalls'],
+] as const)(
   'does not call twice for what was retried while a feeder stood still, %s it had added the block',
-  async (stop) => {
+  async (_when, stop) => {
     const batch = await stage.batchOf(ITEMS.slice(0, 1));
     const retry = (): Promise<string> => stage.ledger.deadLetters.reopen(batch, 0);
-    await stage.feed(stop);
+    await stage.feed(1, stop);
     await stage.feed();
     await stage.take(['refused']);
     expect(await retry()).toBe('reopened');

@@ -81,7 +81,7 @@ export function sweep(): Command {
       if (job === undefined) throw new Error(`the job ${id} is not there`);
       if (job.block !== undefined) {
         if ((cursors.get(id) ?? 0) >= job.block.to) model.park(model.itemsOf(job.block));
-      } else if (!model.adoptJob(room.standing, job)) {
+      } else if (!model.adoptJob(room.direct, job)) {
         expect(isDone).toBe(false);
         return;
       } else if (job.item !== undefined && isPending(job.item)) {
@@ -109,13 +109,13 @@ export function addJob(which: number): Command {
 /** A producer adds a job for an item that was taken in already. */
 export function addAgain(which: number): Command {
   return command(`add job of taken item ${which}`, async ({ model, room }) => {
-    const adopted = [...(model.batches.find(({ id }) => id === room.standing)?.adopted ?? [])];
+    const adopted = [...(model.batches.find(({ id }) => id === room.direct)?.adopted ?? [])];
     const [key, n] = adopted[which % Math.max(1, adopted.length)] ?? [];
     if (key === undefined || n === undefined) return;
-    const item = model.itemAt(room.standing, n);
+    const item = model.itemAt(room.direct, n);
     const { certificate } = item;
-    await room.queues.addDirect({ batch: room.standing, n, certificate, key }, 'urgent');
-    const id = `${room.standing}.${n}`;
+    await room.queues.addDirect({ batch: room.direct, n, certificate, key }, 'urgent');
+    const id = `${room.direct}.${n}`;
     if (!model.jobs.has(id)) model.jobs.set(id, { id, item, certificate, place: 'waiting', stalls: 0 });
     item.lost = false;
   });

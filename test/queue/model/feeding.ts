@@ -23,7 +23,7 @@ async function takeRound(
 ): Promise<void> {
   for (const event of events) expectReason(model, event);
   for (const batch of model.batches) await takeCancelled(model, stage, batch);
-  const { waiting } = await stage.held();
+  const { waiting } = await stage.jobPlaces();
   for (const id of waiting) if (!model.jobs.has(id)) await takeBlock(model, stage, id, isLate);
   for (const instance of INSTANCES) await takeParked(model, stage, instance);
 }

@@ -35,7 +35,7 @@ export async function worked(
 ): Promise<boolean> {
   const { model, room, lives } = real;
   let begun: { job: ModelJob; run: ModelRun; start: Start } | undefined;
-  const taken = await room.takeIfAny(plan, early, stops, async (bull, process) => {
+  const taken = await room.takeJob(plan, early, stops, async (bull, process) => {
     const job = model.jobs.get(bull.id ?? '');
     if (job?.place !== 'waiting') throw new Error(`the job ${bull.id} was handed out, and should not be ready`);
     if (job.stalls > real.maxStalled) return void (job.place = 'failed');
@@ -138,7 +138,7 @@ async function startOf(real: Real, job: ModelJob, plan: RunPlan): Promise<Start>
   const { model, room, cursor } = real;
   const { block } = job;
   if (block === undefined) {
-    if (!model.adoptJob(room.standing, job) || job.item === undefined) return { kind: 'again' };
+    if (!model.adoptJob(room.direct, job) || job.item === undefined) return { kind: 'again' };
     return { kind: 'works', items: [job.item] };
   }
   const batch = model.batches.find(({ id }) => id === block.batch);

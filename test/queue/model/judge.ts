@@ -13,7 +13,7 @@ export function expectSame(found: unknown, told: unknown): void {
 export async function expectAllAs(model: QueueModel, stage: HandStage): Promise<void> {
   const { world } = stage;
   const [held, waiting] = await Promise.all([
-    stage.held(),
+    stage.jobPlaces(),
     waitingMembers(stage),
     expectLedgerAs(model, stage),
     ...model.batches.map((batch) => expectSoundItems(model, batch, stage)),

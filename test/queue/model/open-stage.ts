@@ -1,5 +1,5 @@
 import { submission } from '../../ledger/model-commands.ts';
-import { certificatesOf } from '../feeder-stage.ts';
+import { certificatesOf } from '../feed/feed-stage.ts';
 import { World } from '../hand.ts';
 import { HandStage, INSTANCES, type FeederDeath } from '../hand-stage.ts';
 import { feed } from './commands.ts';
@@ -30,7 +30,7 @@ export async function openStage(
     lives,
     maxStalled,
     manifests,
-    standing: room.standing,
+    direct: room.direct,
     others: fleet.slice(13),
     hands: [],
     failures,

@@ -15,7 +15,7 @@ export interface Real {
   /** Times that a job may stall before BullMQ gives it up. */
   readonly maxStalled: number;
   readonly manifests: readonly (readonly Certificate[])[];
-  readonly standing: string;
+  readonly direct: string;
   /** Certificates that other producers add jobs for. */
   readonly others: readonly Certificate[];
   /** Processes that are stopped. */

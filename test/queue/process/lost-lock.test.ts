@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { certificatesOf } from '../feed/feed-stage.ts';
-import { StepStage, type Taken } from '../step-stage.ts';
-import { World, type AnswerKind, type Point } from '../step.ts';
+import type { Taken } from '../hand-stage.ts';
+import { StepStage } from '../step-stage.ts';
+import type { Point } from '../stops.ts';
+import { World, type AnswerKind } from '../world.ts';
 
 const [item, ...none] = certificatesOf(1);
 let stage: StepStage;

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { Fault } from '../../../src/sandbox/fault-plan.ts';
+import type { WorkerEvent } from '../../../src/queue/worker/account-worker.ts';
 import { certificates, expectAccounted, expectEmptied, Workshop } from '../workshop.ts';
 
 let shop: Workshop;
@@ -175,9 +176,9 @@ it('pauses a batch whose items are dead, and goes on when it is resumed', async 
   // The first step of the ramp was enough.
   expect(paused.counts).toMatchObject({ revoked: 0, dead: 10 });
   expect(paused.pausedBecause).toContain('10 of 10 settled items are dead (100%)');
-  expect(events.filter(({ kind }) => kind === 'batch-paused')).toEqual([
-    { kind: 'batch-paused', batch, settled: 10, dead: 10 },
-  ]);
+  // Told when Redis has answered, a moment after the batch is seen to be paused.
+  const told = (): WorkerEvent[] => events.filter(({ kind }) => kind === 'batch-paused');
+  await expect.poll(told, { timeout: 20_000 }).toEqual([{ kind: 'batch-paused', batch, settled: 10, dead: 10 }]);
   shop.faults();
   await shop.ledger.batches.change(batch, 'resume');
   expect((await shop.settled(batch)).counts).toMatchObject({ revoked: 30, dead: 10 });

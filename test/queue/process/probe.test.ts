@@ -14,7 +14,7 @@ import type { Disposition, Item } from '../../../src/queue/process/item.ts';
 import { createProcessor, type Pacer } from '../../../src/queue/process/processor.ts';
 import { certificatesOf, FeedStage } from '../feed/feed-stage.ts';
 import { liveRun } from '../note-calls.ts';
-import { HEALTHY } from '../step.ts';
+import { HEALTHY } from '../hand.ts';
 
 const QPS = 1_000;
 const PROBE_INTERVAL_MS = 60_000;

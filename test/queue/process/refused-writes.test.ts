@@ -1,22 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { startTestRedis, type TestRedis } from '../../support/redis.ts';
-import { certificates, expectAccounted, keysOn, Workshop } from '../workshop.ts';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { onOwnRedis } from '../own-redis.ts';
+import { certificates, expectAccounted, type Workshop } from '../workshop.ts';
 
 const WITHIN = { timeout: 30_000, interval: 20 };
-let server: TestRedis;
+const opened = onOwnRedis();
 let shop: Workshop;
-beforeAll(async () => {
-  server = await startTestRedis();
+beforeEach(() => {
+  shop = opened();
 });
-afterAll(() => server.stop());
-beforeEach(async () => {
-  shop = await Workshop.open({}, keysOn(server));
-  await shop.redis.flushall();
-});
-afterEach(async () => {
-  await refuseWrites(false);
-  await shop.close();
-});
+afterEach(() => refuseWrites(false));
 
 /** As where too few replicas are there: reads go on, and each write is refused. */
 async function refuseWrites(isRefusing: boolean): Promise<void> {

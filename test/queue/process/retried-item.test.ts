@@ -6,7 +6,7 @@ import { JobResolver } from '../../../src/queue/process/resolve-job.ts';
 import { ACCOUNT, certificatesOf } from '../feed/feed-stage.ts';
 import { rescueFailed } from '../../../src/queue/worker/job-rescuer.ts';
 import { StepStage } from '../step-stage.ts';
-import { World } from '../step.ts';
+import { World } from '../world.ts';
 
 const [item] = certificatesOf(1) as [Certificate];
 let stage: StepStage;
@@ -42,7 +42,7 @@ it('is not called for by its block, which a crash had kept from ending', async (
 });
 
 it('is called for once, though the feeder died before it had noted the block', async () => {
-  await stage.feed('after');
+  await stage.feed(1, 'stalls');
   await stage.feed();
   await stage.take(['refused']);
   await retry();

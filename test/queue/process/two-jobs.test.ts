@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import { certificatesOf } from '../feed/feed-stage.ts';
-import { StepStage, type Taken } from '../step-stage.ts';
-import { World, type AnswerKind } from '../step.ts';
+import type { Taken } from '../hand-stage.ts';
+import { StepStage } from '../step-stage.ts';
+import { World, type AnswerKind } from '../world.ts';
 
 const [item] = certificatesOf(1) as [Certificate];
 const KEY = 'single';

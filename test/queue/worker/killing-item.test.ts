@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { MAX_CRASHES } from '../../../src/ledger/call-notes.ts';
 import { certificatesOf } from '../feed/feed-stage.ts';
 import { StepStage } from '../step-stage.ts';
-import { World } from '../step.ts';
+import { World } from '../world.ts';
 
 const ITEMS = certificatesOf(8);
 const KILLER = 3;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import { certificatesOf } from '../feed/feed-stage.ts';
 import { StepStage } from '../step-stage.ts';
-import { World, type AnswerKind } from '../step.ts';
+import { World, type AnswerKind } from '../world.ts';
 
 const [first, second] = certificatesOf(2) as [Certificate, Certificate];
 let stage: StepStage;

@@ -1,7 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { readHalts } from '../../../src/limiter/halts/halt-store.ts';
-import { startTestRedis, type TestRedis } from '../../support/redis.ts';
-import { ACCOUNT, certificates, INSTANCE, KEY, keysOn, withoutRamp, Workshop } from '../workshop.ts';
+import { onOwnRedis } from '../own-redis.ts';
+import { ACCOUNT, certificates, INSTANCE, KEY, withoutRamp, type Workshop } from '../workshop.ts';
 
 const ITEMS = 5_000;
 /** The pace at which nothing else than the pause or halt keeps anything back. */
@@ -13,17 +13,11 @@ const MOST_WAITING = 200;
 const MOST_IDLE = 60;
 const WITHIN = { timeout: 30_000, interval: 20 };
 
-let server: TestRedis;
+const opened = onOwnRedis();
 let shop: Workshop;
-beforeAll(async () => {
-  server = await startTestRedis();
+beforeEach(() => {
+  shop = opened();
 });
-afterAll(() => server.stop());
-beforeEach(async () => {
-  shop = await Workshop.open({}, keysOn(server));
-  await shop.redis.flushall();
-});
-afterEach(() => shop.close());
 
 /** Commands that the server has done, those inside scripts too. */
 async function commands(): Promise<number> {

@@ -1,0 +1,58 @@
+import type { CallNotes } from '../contract.ts';
+import type { Caller } from './wait-queue.ts';
+
+/** What goes to the notes with one pulse. */
+export interface NotesQuestion {
+  readonly request: { readonly keys: readonly string[]; readonly json: string };
+  /** No answer came: whether the calls were noted is not known, so the next pulse takes their notes back. */
+  fail(): void;
+}
+
+/** What the notes say of the calls of those who wait, and which calls were noted and certainly not made. */
+export class NotesOfCalls<Call, Verdict, Waiting extends Caller<Call>> {
+  readonly #notes: CallNotes<Call, Verdict & { readonly kind: string }>;
+  readonly #verdicts = new WeakMap<Waiting, Verdict>();
+  /** Noted and not made: the next pulse takes these notes back. */
+  #back: Call[] = [];
+
+  constructor(notes: CallNotes<Call, Verdict & { readonly kind: string }>) {
+    this.#notes = notes;
+  }
+
+  /** The question of a pulse; what is to be taken back goes with it. */
+  ask(callers: readonly Waiting[]): NotesQuestion {
+    const calls = callers.map(({ request }) => request.call);
+    const back = this.#back.splice(0);
+    return {
+      request: this.#notes.request(calls, back),
+      fail: () => void this.#back.push(...back, ...calls.filter((call) => call !== undefined)),
+    };
+  }
+
+  /** The caller has a slot, and its call is noted. */
+  noted(caller: Waiting, verdict: string, claimEndMs: number): void {
+    const { call } = caller.request;
+    if (call === undefined) return;
+    this.#notes.noted(call, claimEndMs);
+    this.#verdicts.set(caller, this.#notes.read(verdict));
+  }
+
+  /** Undefined where nothing is noted of the call. */
+  verdictOf(caller: Waiting): Verdict | undefined {
+    return this.#verdicts.get(caller);
+  }
+
+  /** They had slots and have not called. */
+  takeBack(callers: readonly Waiting[]): void {
+    this.#back.push(...callers.flatMap(({ request: { call } }) => (call === undefined ? [] : [call])));
+  }
+
+  /** Those who must not call, and why. @param verdicts - of each caller */
+  refused(callers: readonly Waiting[], verdicts: readonly string[]): { caller: Waiting; verdict: Verdict }[] {
+    return callers.flatMap((caller, at) => {
+      const text = verdicts[at] ?? 'go';
+      const mayCall = caller.request.call === undefined || text.startsWith('go');
+      return mayCall ? [] : [{ caller, verdict: this.#notes.read(text) }];
+    });
+  }
+}
