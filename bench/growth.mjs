@@ -193,9 +193,15 @@ Written by \`npm run bench:growth\` on ${runs[0].at.slice(0, 10)}, ${how}; ${cpu
 | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |
 ${lines.join('\n')}
 
-Feeding is measured alone: the feeder fills a real BullMQ queue to its low-water mark of ${LOW_WATER.toLocaleString('en')}, the queue is drained, and its items are settled without calls. To find duplicates the submitter keeps 128 bits of each certificate in tables of at most 16 MB; full ones go to a temporary file, and 1.4 bytes of each certificate in them stay in memory, from some 780,000 certificates on.
+Feeding is measured alone: the feeder fills a real BullMQ queue to its low-water mark of ${LOW_WATER.toLocaleString('en')}, the queue is drained, and its items are settled without calls.
 
-With ten times the certificates, between the two largest sizes of each: submit time times ${ratio(rows, 'submitSeconds')}, feeding and settling times ${ratio(rows, 'feedAndSettleSeconds')} (linear is 10); the submitter's memory times ${ratio(rows, 'submitResidentMb')}, the feeder's times ${ratio(rows, 'feedResidentMb')}, the queue's in Redis times ${ratio(rows, 'queueMb')}, Redis bytes an item times ${ratio(rows, 'waitingBytes')} waiting and times ${ratio(rows, 'ledgerBytes')} settled (flat is 1; in the smaller sizes what every process and batch costs weighs more). In the last row, submitting took ${last('submitSeconds')} s, feeding and settling ${last('feedAndSettleSeconds')} s, and the queue in Redis at most ${last('queueMb')} MB, over ten times as many rounds as in the row before.
+To find duplicates the submitter keeps 128 bits of each certificate in tables of at most 16 MB. Full ones go to a temporary file, and 1.4 bytes of each certificate in them stay in memory, from some 780,000 certificates on.
+
+With ten times the certificates, between the two largest sizes of each: submit time times ${ratio(rows, 'submitSeconds')}, feeding and settling times ${ratio(rows, 'feedAndSettleSeconds')} (linear is 10).
+
+The submitter's memory times ${ratio(rows, 'submitResidentMb')}, the feeder's times ${ratio(rows, 'feedResidentMb')}, the queue's in Redis times ${ratio(rows, 'queueMb')}, bytes an item times ${ratio(rows, 'waitingBytes')} waiting and times ${ratio(rows, 'ledgerBytes')} settled (flat is 1).
+
+In the last row, submitting took ${last('submitSeconds')} s, feeding and settling ${last('feedAndSettleSeconds')} s, and the queue in Redis at most ${last('queueMb')} MB, over ten times as many rounds as in the row before.
 
 ![Growth](charts/growth.svg)
 `;

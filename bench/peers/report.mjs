@@ -69,13 +69,17 @@ function page(results, rows) {
   const left = ours?.of('leftWhenRefused', AT_WORK);
   return `# Beside the peers
 
-Written by \`npm run bench:peers\` on ${results.at.slice(0, 10)}; the programs are in \`bench/peers\`, one file each. All share the manifest, the endpoint (the sandbox in its own process, ${latencyMs} ms an answer), the embedded Redis with certsweep's settings, the official SDK with POST, and a cap of ${cap} calls a second. Each has the most favourable honest settings that we found; the files say which and why. ${repetitions === 1 ? 'One run of each' : `Medians of ${repetitions} runs of each`}; ${machine.cores} cores, Node ${machine.node}.
+Written by \`npm run bench:peers\` on ${results.at.slice(0, 10)}. The programs are in \`bench/peers\`, one file each; each has the most favourable honest settings that we found, and its file says why.
+
+All share the manifest, the endpoint (the sandbox, ${latencyMs} ms an answer), the embedded Redis, the official SDK with POST, and a cap of ${cap} calls a second. ${repetitions === 1 ? 'One run of each' : `Medians of ${repetitions} runs of each`}; ${machine.cores} cores, Node ${machine.node}.
 
 ${noise(results)}
 
 ## The pace
 
-Worst sliding second by the senders' own times / by arrivals (the witness's worst event-loop lag, ms), and the share of the cap that was used while work waited. Arrivals that a lagging witness stamps late look like a burst, so the senders' times are the judge. certsweep sends nothing later than 25 ms after its slot: on an overloaded machine it gives pace away, where others make up for it.
+Worst sliding second by the senders' own times / by arrivals (the witness's worst event-loop lag, ms), and the share of the cap that was used. Arrivals that a lagging witness stamps late look like a burst, so the senders' times are the judge.
+
+certsweep sends nothing later than 25 ms after its slot: on an overloaded machine it gives pace away, where others make up for it.
 
 ${table(['', ...processes.map(processesOf)], pace)}
 
@@ -85,7 +89,7 @@ ${table(['', ...processes.map(processesOf)], pace)}
 
 ${table(['', ...COSTS.map(([, heading]) => heading)], costs)}
 
-- **lost, doubled**: one of two processes is killed with -9 at 30% of the work and replaced after half a second. Lost: never called. Doubled: called again after the deletion had succeeded; the second call is answered "not there", and costs a call. It is what the killed process had in hand, so it differs from run to run, for certsweep too.
+- **lost, doubled**: one of two processes is killed with -9 at 30% of the work and replaced after half a second. Lost: never called. Doubled: called again after the deletion had succeeded. It is what the killed process had in hand, so it differs from run to run.
 - **throttled**: the sandbox enforces 500 calls a second on the account.
 - **calls with a refused key**: the key is refused from 40% of the work on${left === undefined ? '' : `, with some ${left} certificates left`}. BullMQ fails each job on its own and goes on; the programs without a queue end, as scripts do.
 - The programs without a queue rely on their number: one that is not replaced leaves its share undone, one too many goes over the cap.
@@ -120,7 +124,7 @@ function better(rows, processes) {
 }
 
 function sentenceOf(what, ahead, valueOf, own) {
-  return `- ${what}: ${ahead.map(({ title, of }) => `${title} ${valueOf(of)}`).join(', ')}; certsweep ${own}.`;
+  return `- ${what}: ${ahead.map(({ short, of }) => `${short} ${valueOf(of)}`).join(', ')}; certsweep ${own}.`;
 }
 
 /** What one run differs from another of the same thing says more than the load, of which the runs themselves are the most. */
@@ -147,7 +151,7 @@ function noise({ machine, processes, runs }) {
     Math.max(...processes) <= machine.cores
       ? ''
       : ' The endpoint, the recorder and Redis run on these cores too: with more processes than cores it is they that are the limit.';
-  return `How noisy the machine was: ${load}.${spread}${told}${crowd}`;
+  return `How noisy the machine was: ${load}.\n\n${`${spread}${told}${crowd}`.trim()}`;
 }
 
 function worstSecondChart({ cap, processes }, rows) {
