@@ -134,7 +134,8 @@ function lose(what: 'jobs' | (typeof INSTANCES)[number]): Command {
   });
 }
 
-function forget(at: number): Command {
+/** A finished batch is taken out of Redis. */
+export function forget(at: number): Command {
   return command(`forget ${at}`, async ({ model, room }) => {
     const batch = model.pick(at);
     if (batch === undefined) return;

@@ -79,19 +79,21 @@ export async function claimed(
         isFree: true,
         state: false,
       });
-      model.loseClaim(item);
-      item.claim = { name: `~${batch}-${n}-${room.handOf(process)}`, process, holds: true };
-      lives.begin(item.claim);
+      const run: ModelRun = { name: `~${batch}-${n}-${room.handOf(process)}`, process, holds: true };
+      model.claim(item, run);
+      lives.begin(run);
       items.push(item);
     }
   });
   if (taken === undefined) return;
   const { process } = taken;
+  const isKnown = ({ at }: ModelItem): boolean =>
+    at !== undefined && (model.batches.includes(at.batch) || at.batch.manifest === undefined);
+  const known = items.filter(isKnown);
+  // Those of a batch that was forgotten stand for nothing any more.
+  for (const item of items.filter((one) => !isKnown(one))) model.leave(item);
   const end = (): void => {
     const lived = lives.of(process).map(({ item }) => item);
-    const known = items.filter(
-      ({ at }) => at !== undefined && (model.batches.includes(at.batch) || at.batch.manifest === undefined),
-    );
     expect(new Set(lived)).toEqual(new Set(known));
     expect(lives.of(process).map(({ next }) => next.kind)).toEqual(lived.map(() => 'nothing'));
   };

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { control } from '../../ledger/model-commands.ts';
-import { addAgain, addJob, claim, goOn, work } from './commands.ts';
+import { addAgain, addJob, claim, feed, forget, goOn, work } from './commands.ts';
 import { expectDrained } from './drain.ts';
 import { openStage } from './open-stage.ts';
 import { request, type Command } from './real.ts';
@@ -31,6 +31,27 @@ const SCRIPTS: Readonly<Record<string, readonly Command[]>> = {
     work(1, { answers: ['lost-after'], grant: 'slot' }, true, ['answered'], 'dies'),
     addAgain(0),
     work(2, { answers: ['honest'], grant: 'slot' }, true, [], 'stays'),
+  ],
+  // Its note is still its own, so nobody else can have a call under way: it may go on.
+  'a claim runs out between two calls of its run': [
+    work(1, { answers: ['throttled'], grant: 'slot' }, true, [], 'stays'),
+    claim(1, { answers: ['nonce', 'honest'], grant: 'slot' }, true, ['answered'], 'stalls'),
+    goOn(0, 'goes on'),
+  ],
+  'a claim runs out between two calls of its run, and another process takes the item': [
+    work(1, { answers: ['throttled'], grant: 'slot' }, true, [], 'stays'),
+    claim(1, { answers: ['nonce', 'honest'], grant: 'slot' }, true, ['answered'], 'stalls'),
+    claim(1, { answers: ['honest'], grant: 'slot' }, true, ['slot'], 'stays'),
+    goOn(0, 'goes on'),
+    goOn(0, 'goes on'),
+  ],
+  'a batch is forgotten whose items wait': [
+    work(1, { answers: ['throttled'], grant: 'slot' }, true, [], 'stays'),
+    request(control(0, 'cancel')),
+    feed(1, true),
+    forget(0),
+    claim(3, { answers: ['honest'], grant: 'slot' }, true, [], 'stays'),
+    work(1, { answers: ['honest'], grant: 'slot' }, true, [], 'stays'),
   ],
 };
 

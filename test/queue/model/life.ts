@@ -90,14 +90,14 @@ export class Lives {
     if (isGo && !isServed) return;
     if (isGo) {
       this.#expectAlone(life);
+      if (run.jobId === undefined) this.#model.claim(item, run);
       item.record = { failures, calls, unknown, crashes: record.crashes + (isUntold ? 1 : 0), note: run };
       Object.assign(life, { noted: { failures, calls, unknown }, notedAt: this.step, next: { kind: 'call' } });
       return;
     }
     // It is no use there any more.
     if (run.jobId === undefined && (told === 'settled' || told === 'no-batch')) {
-      this.#model.loseClaim(item);
-      item.waits = false;
+      this.#model.leave(item);
     }
     if (told === 'paused') life.next = { kind: 'wait' };
     else if (told === 'cancelled') life.next = { kind: 'settled', outcome: 'cancelled', byAbsence: false };
@@ -111,8 +111,10 @@ export class Lives {
     if (at === undefined || !this.#model.batches.includes(at.batch)) return 'no-batch';
     if (!isPending(item)) return 'settled';
     if (!isClaim && !run.holds) return 'lock-lost';
-    if (isClaim ? item.claim !== run : item.waits) return 'left';
     const { note } = record;
+    // While its note is the last one, no other run has called since its claim ran out.
+    const isClaimed = item.waits && (item.claim === run || note === run);
+    if (isClaim ? !isClaimed : item.waits) return 'left';
     const isOther = note !== undefined && note !== run;
     if (isOther && note.jobId !== undefined && note.holds) return isClaim ? 'busy' : 'left';
     if (at.batch.state === 'paused') return 'paused';
@@ -184,7 +186,7 @@ export class Lives {
     const { note } = record;
     if (at === undefined || !this.#model.batches.includes(at.batch)) return 'unknown';
     if (!isPending(item)) {
-      if (isClaim) this.#leave(item);
+      if (isClaim) this.#model.leave(item);
       return 'already';
     }
     const isSettled = disposition.kind === 'settled';
@@ -199,7 +201,7 @@ export class Lives {
     if (isSettled) {
       if (disposition.outcome === 'cancelled' && unknown) return 'overtaken';
       this.#model.end(item, disposition.outcome, disposition.byAbsence, unknown || known?.unknown === true);
-      if (isClaim) this.#leave(item);
+      if (isClaim) this.#model.leave(item);
       return 'settled';
     }
     const { failures, calls } = known ?? record;
@@ -208,10 +210,5 @@ export class Lives {
     if (disposition.kind === 'release' && !isClaim) return 'released';
     this.#model.wait(item);
     return 'waiting';
-  }
-
-  #leave(item: ModelItem): void {
-    this.#model.loseClaim(item);
-    item.waits = false;
   }
 }

@@ -141,6 +141,19 @@ export class QueueModel extends Model {
     item.lost = false;
   }
 
+  /** The run has the item for the time of a claim, and no other has. */
+  claim(item: ModelItem, run: ModelRun): void {
+    this.loseClaim(item);
+    item.claim = run;
+    run.holds = true;
+  }
+
+  /** It is taken out of where items wait. */
+  leave(item: ModelItem): void {
+    this.loseClaim(item);
+    item.waits = false;
+  }
+
   /** Those that pend and do not wait already. */
   park(items: readonly ModelItem[]): void {
     for (const item of items) if (isPending(item) && !item.waits) this.wait(item);
