@@ -35,6 +35,7 @@ class LiveScreen implements Screen {
   readonly #timer: NodeJS.Timeout;
   #happened: readonly Repeated[] = [];
   #drawn: readonly Line[] = [];
+  #columns = 0;
   #isClosed = false;
 
   constructor(out: WriteStream, live: (size: Size) => readonly Line[]) {
@@ -93,11 +94,15 @@ class LiveScreen implements Screen {
   };
 
   #paint(lines: readonly Line[], above: readonly Line[]): void {
-    const up = rowsOf(this.#drawn, sizeOf(this.#out).columns);
+    const { columns } = sizeOf(this.#out);
+    const up = rowsOf(this.#drawn, columns);
     const colours = this.#out.hasColors();
     const text = [...above, ...lines].map((line) => `${inked(line, colours)}${CLEAR_LINE}\n`).join('');
-    this.#out.write(`\r${up === 0 ? '' : `\u001B[${up}A`}${text}${CLEAR_BELOW}`);
+    // Rows that another width has broken would be joined again at the next one, with what is written over them.
+    const clear = columns === this.#columns ? '' : CLEAR_BELOW;
+    this.#out.write(`\r${up === 0 ? '' : `\u001B[${up}A`}${clear}${text}${CLEAR_BELOW}`);
     this.#drawn = lines;
+    this.#columns = columns;
   }
 }
 
@@ -112,6 +117,7 @@ class PlainScreen implements Screen {
     this.#out = out;
     this.#live = live;
     this.#timer = setInterval(() => this.#write(), PLAIN_EVERY_MS).unref();
+    this.#write();
   }
 
   happened(happening: Happening): void {

@@ -34,8 +34,8 @@ export interface WorkerNow {
 }
 
 /** Rows of a terminal that warnings may take at most, as a share; the rest of them is counted. */
-const WARNINGS_SHARE = 0.4;
-const ACCOUNTS_SHARE = 0.4;
+const WARNINGS_SHARE = 0.35;
+const ACCOUNTS_SHARE = 0.35;
 const NARROWEST_NAME = 6;
 
 /** The live lines of a worker: itself, one line for each account, and what holds work up. */
@@ -66,15 +66,15 @@ function accountLines(now: WorkerNow, width: number, most: number): Line[] {
   const ordered = rows.length <= most ? rows : rows.toSorted((a, b) => Number(b.state.isLoud) - Number(a.state.isLoud));
   const shown = ordered.slice(0, most);
   const anyCancelled = shown.some(({ account }) => account.cancelled > 0);
-  const head = ['calls/s', 'in hand', 'revoked', 'gone', 'dead', ...(anyCancelled ? ['cancelled'] : []), 'state'];
+  const head = ['state', 'calls/s', 'in hand', 'revoked', 'gone', 'dead', ...(anyCancelled ? ['cancelled'] : [])];
   const cells = shown.map(({ account: a, state }) => [
+    state.word,
     `${Math.round(a.rate)} of ${a.paceQps}`,
     a.inHand,
     a.revoked,
     a.alreadyGone,
     a.dead,
     ...(anyCancelled ? [a.cancelled] : []),
-    state.word,
   ]);
   const lines = table(head, cells).split('\n');
   const widest = Math.max(...lines.map(({ length }) => length));
@@ -127,7 +127,7 @@ function warningLines({ work, isRedisAway }: WorkerNow, width: number, most: num
   for (const warning of warnings) {
     const isLast = shown === warnings.length - 1;
     if (shown > 0 && lines.length + warning.length + (isLast ? 0 : 1) > most) break;
-    lines.push(...warning.slice(0, most));
+    lines.push(...(warning.length <= most ? warning : [...warning.slice(0, most - 1), '  …']));
     shown += 1;
   }
   const more = warnings.length - shown;
