@@ -29,8 +29,8 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
   }
 
   /** The worker's own process: `pid` is that of its terminal. */
-  function signal({ output }: OnTerminal, name: NodeJS.Signals): void {
-    process.kill(Number(/(?:worker \S+, process |"pid":)(\d+)/.exec(output())?.[1]), name);
+  function signal(worker: OnTerminal, name: NodeJS.Signals): void {
+    process.kill(Number(/(?:worker \S+, process |"pid":)(\d+)/.exec(worker.output())?.[1]), name);
   }
 
   it('a worker shows its account, what happened and a halt in words, and gives the cursor back after SIGINT', async () => {
