@@ -2,15 +2,17 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { access, constants, readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import type { Certificate } from '../core/certificate.ts';
+import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS } from '../core/pace.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import type { SandboxAccount } from '../sandbox/accounts.ts';
 import { demoPlan, parseFaultPlan, type FaultPlan } from '../sandbox/fault-plan.ts';
-import { startSandbox } from '../sandbox/sandbox.ts';
+import { startSandbox, type Sandbox } from '../sandbox/sandbox.ts';
 import type { Latency } from '../sandbox/seeded.ts';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
+import { showSandbox } from './sandbox-screen.ts';
 import { configOf, type CommonOptions } from './session.ts';
 import { print, printJson, say } from './text/terminal.ts';
 import { wholeNumber } from './whole-number.ts';
@@ -41,7 +43,7 @@ export function addSandbox(program: Command): void {
     .command('sandbox')
     .summary('a stand-in for the cloud, for rehearsals and staging')
     .description(
-      `Answers as the API does, checks signatures, enforces both quotas, and misbehaves on a plan's order. It knows the accounts of the configuration, with their keys from the environment; without one, the instance ${known.instances[0]} with the key ${known.accessKeyId} and the secret ${known.accessKeySecret}. Point accounts.<name>.endpoint at it. GET /-/seen tells what it saw; it is also printed at the end.`,
+      `Answers as the API does, checks signatures, enforces both quotas, and misbehaves on a plan's order. It knows the accounts of the configuration, with their keys from the environment; without one, the instance ${known.instances[0]} with the key ${known.accessKeyId} and the secret ${known.accessKeySecret}. Point accounts.<name>.endpoint at it. GET /-/seen tells what it saw; it is also printed at the end. On a terminal it shows that while it runs.`,
     )
     .option('--port <n>', '0 takes a free one', '8787')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
@@ -60,6 +62,10 @@ export function addSandbox(program: Command): void {
       const { accountQps, egressQps, latency } = options;
       const journal = options.journal === undefined ? undefined : createWriteStream(options.journal);
       const port = wholeNumber('--port', options.port);
+      const limits = {
+        accountQps: accountQps === undefined ? CLOUD_ACCOUNT_QPS : wholeNumber('--account-qps', accountQps),
+        egressQps: egressQps === undefined ? CLOUD_EGRESS_QPS : wholeNumber('--egress-qps', egressQps),
+      };
       const sandbox = await startSandbox({
         port,
         host: options.host,
@@ -68,23 +74,28 @@ export function addSandbox(program: Command): void {
         plan: await readPlan(options.plan, seed),
         seed,
         enforce: options.enforce,
-        limits: {
-          ...(accountQps !== undefined && { accountQps: wholeNumber('--account-qps', accountQps) }),
-          ...(egressQps !== undefined && { egressQps: wholeNumber('--egress-qps', egressQps) }),
-        },
+        limits,
         ...(latency !== undefined && { latency: parseLatency(latency) }),
         ...(journal !== undefined && { journal: (call) => void journal.write(`${JSON.stringify(call)}\n`) }),
       }).catch((error: unknown) => {
         throw cannotListen('--port', port, error);
       });
-      print(sandbox.url);
-      say(`The sandbox listens on ${sandbox.url}. Ctrl-C ends it and prints what it saw.`);
+      const end = process.stderr.isTTY ? showSandbox(sandbox, limits) : sayWhere(sandbox);
+      // The screen says both to a person.
+      const isData = !(process.stderr.isTTY && process.stdout.isTTY);
+      if (isData) print(sandbox.url);
       await leave.wait;
-      printJson(sandbox.seen());
+      end();
+      if (isData) printJson(sandbox.seen());
       await sandbox.close();
       journal?.end();
       leave.forget();
     });
+}
+
+function sayWhere({ url }: Sandbox): () => void {
+  say(`The sandbox listens on ${url}. Ctrl-C ends it and prints what it saw.`);
+  return () => undefined;
 }
 
 function accountsOf(config: Config): SandboxAccount[] {

@@ -72,10 +72,21 @@ async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
   if (batch === undefined) {
     const all = await lookAtAll(store);
     const json = { batches: all.batches.map(statusOf), halts: all.halts };
-    return { text: describeOverview(all, store.where), json, exitCode: EXIT_OF[all.condition], isDone: false };
+    return {
+      text: describeOverview(all, store.where, columnsOfOutput()),
+      json,
+      exitCode: EXIT_OF[all.condition],
+      isDone: false,
+    };
   }
   const look = await lookAtBatch(store, batch);
   if (look === undefined) throw noBatch(batch, store.where);
   const { detail, condition, isDone } = look;
-  return { text: describeLook(look), json: statusOf(detail), exitCode: EXIT_OF[condition], isDone };
+  return { text: describeLook(look, columnsOfOutput()), json: statusOf(detail), exitCode: EXIT_OF[condition], isDone };
+}
+
+/** Undefined where standard output is no terminal. */
+function columnsOfOutput(): number | undefined {
+  // A terminal that is made of a pipe says 0.
+  return process.stdout.isTTY ? process.stdout.columns || 80 : undefined;
 }

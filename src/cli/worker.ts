@@ -6,7 +6,7 @@ import type { Config } from '../runtime/config/config.ts';
 import { missingCredentials } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
 import { openHealthPort, type HealthPort } from '../runtime/health.ts';
-import { createLogger, type Logger } from '../runtime/logger.ts';
+import type { EventLog } from '../runtime/logger.ts';
 import { checkRedis } from '../runtime/redis/check-redis.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { describeNotice } from '../runtime/redis/notice.ts';
@@ -16,6 +16,7 @@ import type { Redis } from 'ioredis';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { say } from './text/terminal.ts';
 import { configOf, type CommonOptions } from './session.ts';
+import { openVoice, type WorkerVoice } from './worker-voice.ts';
 
 /** After the first signal the process is gone within so long, whatever hangs; a supervisor should wait a little longer before it kills. */
 const LEAVE_WITHIN_MS = 10_000;
@@ -25,31 +26,38 @@ const LIVE_EVERY_MS = 1_000;
 const SILENT =
   'The worker fell silent although jobs are ready, even after its queue connection was made again: start it again.';
 
+interface WorkerOptions extends CommonOptions {
+  readonly jsonLogs?: boolean;
+}
+
 export function addWorker(program: Command): void {
   program
     .command('worker')
     .summary('work on the queues of all configured accounts until told to stop')
     .description(
-      'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 8 s), gives back the rest, and has left within 10 s, also where Redis hangs; a second signal leaves at once. Logs are lines of JSON on stderr.',
+      'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 8 s), gives back the rest, and has left within 10 s, also where Redis hangs; a second signal leaves at once. On a terminal it shows what it does; elsewhere it logs lines of JSON on stderr.',
     )
+    .option('--json-logs', 'lines of JSON on a terminal too')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
-    .action(async (options: CommonOptions) => {
+    .action(async (options: WorkerOptions) => {
       const config = await configOf(options);
       refuseIncomplete(config);
-      const log = createLogger(config.log.level);
       const leave = onLeaveSignal();
-      void leaveInTime(leave.wait, log);
+      const voice = openVoice(config, options.jsonLogs === true);
+      const { log } = voice;
+      void leaveInTime(leave.wait, voice);
       try {
         const open = await openConnection(config, 'worker', {
           notice: (event) => log.info({ event: `redis-${event.kind}`, message: describeNotice(event) }),
           onError: (error) => log.warn({ event: 'redis-connection', message: describeRedisError(error) }),
         });
         try {
-          await work({ config, redis: open.redis, gone: open.gone, log, leave: leave.wait });
+          await work({ config, redis: open.redis, gone: open.gone, voice, leave: leave.wait });
         } finally {
           await open.close();
         }
       } finally {
+        voice.close();
         leave.forget();
       }
       // What still waits for a Redis that is away would keep the process.
@@ -57,16 +65,17 @@ export function addWorker(program: Command): void {
     });
 }
 
-async function leaveInTime(told: Promise<LeaveSignal>, log: Logger): Promise<void> {
+async function leaveInTime(told: Promise<LeaveSignal>, voice: WorkerVoice): Promise<void> {
   process.exitCode = (await told) === 'SIGINT' ? EXIT.interrupted : EXIT.ok;
-  endAnyway(log);
+  endAnyway(voice);
 }
 
 /** The last resort, where closing waits for what does not come. A person still hears of the trouble. */
-function endAnyway(log: Logger, trouble?: string): void {
+function endAnyway(voice: WorkerVoice, trouble?: string): void {
   const end = (): void => {
     const message = 'Closing took too long. What was in hand is taken up by other workers when its locks have run out.';
-    log.warn({ event: 'worker-left', message });
+    voice.log.warn({ event: 'worker-left', message });
+    voice.close();
     if (trouble !== undefined) say(trouble);
     process.exit();
   };
@@ -78,17 +87,19 @@ interface Surroundings {
   readonly redis: Redis;
   /** Resolves with why the Redis does not come back. */
   readonly gone: Promise<Error>;
-  readonly log: Logger;
+  readonly voice: WorkerVoice;
   readonly leave: Promise<LeaveSignal>;
 }
 
-async function work({ config, redis, gone, log, leave }: Surroundings): Promise<void> {
+async function work({ config, redis, gone, voice, leave }: Surroundings): Promise<void> {
+  const { log } = voice;
   await refuseUnsafeRedis(redis, log);
   // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
   const { startWorker } = await import('../queue/worker/worker.ts');
   const worker = await startWorker({ config, redis, environment, log }).catch((error: unknown) => {
     throw error instanceof WorkerConflict ? new CommandEnd(EXIT.refused, error.message) : error;
   });
+  voice.follow(worker, redis);
   let health: HealthPort | undefined;
   try {
     health = await openHealth(config, worker);
@@ -98,7 +109,7 @@ async function work({ config, redis, gone, log, leave }: Surroundings): Promise<
     log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
     if (trouble !== undefined) {
       process.exitCode = EXIT.refused;
-      endAnyway(log, trouble);
+      endAnyway(voice, trouble);
       throw new CommandEnd(EXIT.refused, trouble);
     }
   } finally {
@@ -167,7 +178,7 @@ function refuseIncomplete(config: Config): void {
   }
 }
 
-async function refuseUnsafeRedis(redis: Redis, log: Logger): Promise<void> {
+async function refuseUnsafeRedis(redis: Redis, log: EventLog): Promise<void> {
   const check = await checkRedis(redis);
   const refused = check.faults.filter(({ severity }) => severity === 'refuse');
   for (const { thing, value, remedy, severity } of check.faults) {

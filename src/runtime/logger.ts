@@ -1,10 +1,20 @@
-import { pino, type Logger } from 'pino';
+import { pino } from 'pino';
 import type { Config } from './config/config.ts';
 
-export type { Logger } from 'pino';
+/** One thing that a process tells: `event` names it, `message` says it to a person, the rest are fields that keep their names over versions. */
+export interface LogEvent {
+  readonly event: string;
+  readonly message?: string | undefined;
+  readonly [field: string]: unknown;
+}
 
-/** Structured lines on stderr, one event each: `event` names it, fields keep their names over versions. Standard output is for data. */
-export function createLogger(level: Config['log']['level']): Logger {
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** Takes what a process tells, one event each: lines of JSON for machines, or a screen for a person. */
+export type EventLog = Readonly<Record<LogLevel, (event: LogEvent) => void>>;
+
+/** Structured lines on stderr. Standard output is for data. */
+export function createLogger(level: Config['log']['level']): EventLog {
   return pino(
     {
       level,

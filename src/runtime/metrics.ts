@@ -12,10 +12,13 @@ export class Metrics {
   add(name: string, labels: Readonly<Record<string, string>>, by = 1): void {
     const series = this.#counts.get(name);
     if (series === undefined) return;
-    const key = Object.entries(labels)
-      .map(([label, value]) => `${label}=${JSON.stringify(value)}`)
-      .join(',');
+    const key = keyOf(labels);
     series.set(key, (series.get(key) ?? 0) + by);
+  }
+
+  /** @param labels - all of the counter's, in the order in which they were added */
+  value(name: string, labels: Readonly<Record<string, string>>): number {
+    return this.#counts.get(name)?.get(keyOf(labels)) ?? 0;
   }
 
   /** The exposition, one line for each series. */
@@ -27,4 +30,10 @@ export class Metrics {
       })
       .join('');
   }
+}
+
+function keyOf(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([label, value]) => `${label}=${JSON.stringify(value)}`)
+    .join(',');
 }

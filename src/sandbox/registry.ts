@@ -18,6 +18,8 @@ export interface Registry {
   /** The certificates of an instance, or of one of its CAs, in the order they were registered. */
   list(instanceId: string, caSn?: string): readonly RegisteredCertificate[];
   readonly deletedCount: number;
+  /** Undefined where every certificate exists until it is deleted. */
+  readonly registeredCount: number | undefined;
 }
 
 /** One text per certificate. Fields have no control characters (`parseCertificate`), so the parts cannot run together. */
@@ -49,6 +51,7 @@ export function openRegistry(): Registry {
     get deletedCount() {
       return deleted.size;
     },
+    registeredCount: undefined,
   };
 }
 
@@ -89,6 +92,9 @@ export function listedRegistry(certificates: Iterable<Certificate>): Registry {
     },
     get deletedCount() {
       return deletedCount;
+    },
+    get registeredCount() {
+      return rows.size;
     },
   };
 }

@@ -44,6 +44,8 @@ export interface Sandbox {
   readonly url: string;
   readonly port: number;
   readonly deletedCount: number;
+  /** Undefined where every certificate exists until it is deleted. */
+  readonly registeredCount: number | undefined;
   /** Whether the certificate is registered, active or not. */
   has(certificate: Certificate): boolean;
   seen(): SandboxReport;
@@ -107,6 +109,9 @@ function present(
     port,
     get deletedCount() {
       return registry.deletedCount;
+    },
+    get registeredCount() {
+      return registry.registeredCount;
     },
     has: (certificate) => registry.stateOf(certificateKey(certificate)) !== 'absent',
     seen: () => endpoint.seen(),

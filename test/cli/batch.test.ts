@@ -29,7 +29,7 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   expect(await status()).toEqual({ code: 3, state: 'paused' });
   // The rate would be that of the calls before the pause, and the end that it promises never comes.
   expect((await place.run(['status', batch])).stdout).toMatch(/pending {9}3\n$/);
-  expect((await place.run(['status'])).stdout).toMatch(/ paused .* 3 *\n$/);
+  expect((await place.run(['status'])).stdout).toMatch(/ {2}paused\n {2}0 of 3 .* pending 3\n$/);
   expect((await place.run(['status', batch])).stdout).not.toContain('No worker');
   // Nobody should wait for what an operator holds.
   const waits = await place.run([...submit, '--wait']);

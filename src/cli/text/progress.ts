@@ -1,4 +1,5 @@
 import type { BatchDetail } from '../../app/overview.ts';
+import { cut } from './fit.ts';
 import { duration, groupDigits, say } from './terminal.ts';
 
 /** Off a terminal one plain line in so many milliseconds, so that a log stays readable. */
@@ -15,8 +16,9 @@ export class Progress {
   show(detail: BatchDetail, paceQps?: number): void {
     const line = progressLine(detail, paceQps);
     if (process.stderr.isTTY) {
-      const { columns } = process.stderr;
-      const drawn = `${barFor(detail, columns - 1 - line.length)}${line}`.slice(0, columns - 1);
+      // A terminal that is made of a pipe says 0.
+      const width = (process.stderr.columns || 80) - 1;
+      const drawn = cut(`${barFor(detail, width - line.length)}${line}`, width);
       process.stderr.write(`\r\u001B[2K${drawn}`);
       this.#drawn = true;
     } else if (performance.now() - this.#lastPlainMs >= PLAIN_EVERY_MS && line !== this.#lastPlain) {

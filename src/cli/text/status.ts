@@ -1,6 +1,12 @@
 import type { BatchDetail, Overview } from '../../app/overview.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook } from '../../app/status.ts';
-import { duration, printable, table } from './terminal.ts';
+import { cut, wrap, wrapParts } from './fit.ts';
+import { duration, groupDigits, printable } from './terminal.ts';
+
+const NAME_COLUMNS = 16;
+const INDENT = '  ';
+/** Figures are laid out for them where nothing is known of who reads. */
+const USUAL_COLUMNS = 80;
 
 /** A halt, loud and with the next step. */
 export function describeHalt(halt: AnyHalt): string {
@@ -18,15 +24,11 @@ export function describeHalt(halt: AnyHalt): string {
   return `HALTED ${where} since ${since}: ${why}. Its items wait. Fix the cause (certsweep doctor helps to find it); a probe every 30 s then lifts the halt.`;
 }
 
-/** The batch, below what stands in its way. */
-export function describeLook({ detail, halts, lanesLost, unattended }: BatchLook): string {
+/** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
+export function describeLook({ detail, halts, lanesLost, unattended }: BatchLook, columns?: number): string {
   const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker reads its chunks again.`;
-  return [
-    ...halts.map(describeHalt),
-    ...(lanesLost ? [lost] : []),
-    ...unattended.map(describeUnattended),
-    describeBatch(detail),
-  ].join('\n');
+  const problems = [...halts.map(describeHalt), ...(lanesLost ? [lost] : []), ...unattended.map(describeUnattended)];
+  return [...fitted(problems, columns), ...describeBatch(detail, columns)].join('\n');
 }
 
 /** An account that has no worker. */
@@ -35,7 +37,7 @@ export function describeUnattended(account: string): string {
 }
 
 /** The batch as lines of `name  value`. */
-function describeBatch(detail: BatchDetail): string {
+function describeBatch(detail: BatchDetail, columns: number | undefined): string[] {
   const { etaSeconds, confirmedByAbsence } = detail;
   const rows: [string, string | number | undefined][] = [
     ['batch', detail.batch],
@@ -57,30 +59,43 @@ function describeBatch(detail: BatchDetail): string {
   ];
   return rows
     .filter(([, value]) => value !== undefined && value !== '')
-    .map(
-      ([name, value]) =>
-        `${name.padEnd(15)} ${typeof value === 'number' ? value.toLocaleString('en-US') : printable(value ?? '')}`,
-    )
-    .join('\n');
+    .flatMap(([name, value]) => {
+      const text = typeof value === 'number' ? groupDigits(value) : printable(value ?? '');
+      const [first = '', ...more] = columns === undefined ? [text] : wrap(text, columns - 1 - NAME_COLUMNS);
+      return [name.padEnd(NAME_COLUMNS) + first, ...more.map((line) => ' '.repeat(NAME_COLUMNS) + line)];
+    });
 }
 
-export function describeOverview({ batches, halts }: Overview, where: string): string {
-  if (batches.length === 0)
-    return [...halts.map(describeHalt), `No batch in ${where}. certsweep submit <manifest> makes one.`].join('\n');
-  const head = ['batch', 'state', 'accepted', 'revoked', 'gone', 'dead', 'cancelled', 'pending', 'rate', 'ETA'];
-  const rows = batches.map((b) => [
-    b.batch,
-    b.state,
-    b.accepted,
-    b.revoked,
-    b.alreadyGone,
-    b.dead,
-    b.cancelled,
-    b.pending,
-    moves(b) ? `${Math.round(b.ratePerSecond)}/s` : '',
-    !moves(b) || b.etaSeconds === null ? '' : duration(b.etaSeconds),
-  ]);
-  return [...halts.map(describeHalt), table(head, rows)].join('\n');
+/** Everything at a glance, each batch with its figures below its name; columns as for `describeLook`. */
+export function describeOverview({ batches, halts }: Overview, where: string, columns?: number): string {
+  const none = `No batch in ${where}. certsweep submit <manifest> makes one.`;
+  return [
+    ...fitted(halts.map(describeHalt), columns),
+    ...(batches.length === 0 ? fitted([none], columns) : batches.flatMap((batch) => glance(batch, columns))),
+  ].join('\n');
+}
+
+function glance(detail: BatchDetail, columns: number | undefined): string[] {
+  const { batch, state, accepted, pending, revoked, alreadyGone, dead, cancelled, ratePerSecond, etaSeconds } = detail;
+  const why = detail.pausedBecause === undefined ? '' : `: ${printable(detail.pausedBecause)}`;
+  const head = `${printable(batch)}  ${state}${why}`;
+  const figures = [
+    `${groupDigits(accepted - pending)} of ${groupDigits(accepted)}`,
+    `revoked ${groupDigits(revoked)}`,
+    `already gone ${groupDigits(alreadyGone)}`,
+    `dead ${groupDigits(dead)}`,
+    ...(cancelled > 0 ? [`cancelled ${groupDigits(cancelled)}`] : []),
+    ...(pending > 0 ? [`pending ${groupDigits(pending)}`] : []),
+    ...(moves(detail) ? [`${Math.round(ratePerSecond)}/s`] : []),
+    ...(moves(detail) && etaSeconds !== null ? [`ETA ${duration(etaSeconds)}`] : []),
+  ];
+  const indented = wrapParts(figures, (columns ?? USUAL_COLUMNS) - 1 - INDENT.length).map((line) => INDENT + line);
+  return [columns === undefined ? head : cut(head, columns - 1), ...indented];
+}
+
+/** Sentences, broken where they go to a terminal. */
+function fitted(sentences: readonly string[], columns: number | undefined): readonly string[] {
+  return columns === undefined ? sentences : sentences.flatMap((text) => wrap(text, columns - 1, INDENT));
 }
 
 /** Whether a rate says anything of what is to come: that of a paused batch is of the calls before the pause. */

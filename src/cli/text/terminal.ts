@@ -51,6 +51,6 @@ export function duration(seconds: number): string {
 }
 
 /** One of something, several of it: `count(1, 'item')`, `count(2, 'item')`. */
-export function count(number: number, noun: string): string {
-  return `${groupDigits(number)} ${noun}${number === 1 ? '' : 's'}`;
+export function count(number: number, noun: string, nouns = `${noun}s`): string {
+  return `${groupDigits(number)} ${number === 1 ? noun : nouns}`;
 }

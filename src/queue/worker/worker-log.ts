@@ -1,11 +1,11 @@
 import { hostname } from 'node:os';
 import { codeOf } from '../../core/answer.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { EventLog } from '../../runtime/logger.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import type { WorkerEvent } from './account-worker.ts';
 
 /** Writes what a worker tells as structured lines. `settled` lines at level info are the audit trail. */
-export function logWorkerEvent(log: Logger, account: string, event: WorkerEvent): void {
+export function logWorkerEvent(log: EventLog, account: string, event: WorkerEvent): void {
   switch (event.kind) {
     case 'answer': {
       // The way of a call that worked is in its settled line.

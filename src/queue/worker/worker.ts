@@ -1,5 +1,7 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
+import type { Outcome } from '../../core/batch.ts';
+import type { Verdict } from '../../core/decide.ts';
 import { NewerLayout } from '../../ledger/layout.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { readHalts } from '../../limiter/halts/halt-store.ts';
@@ -7,7 +9,7 @@ import { noted } from '../../limiter/noted.ts';
 import { createMqttClient } from '../../mqtt/client.ts';
 import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../../mqtt/credentials.ts';
 import { accountOf, type AccountConfig, type Config, type Environment } from '../../runtime/config/config.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { EventLog } from '../../runtime/logger.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import { startAccountWorker, type AccountWorker, type WorkerEvent } from './account-worker.ts';
@@ -23,13 +25,26 @@ export interface WorkerOptions {
   /** A connection of the `worker` role; it stays the caller's. */
   readonly redis: Redis;
   readonly environment: Environment;
-  readonly log: Logger;
+  readonly log: EventLog;
+}
+
+/** What a process has done for an account since it started. */
+export interface AccountTally {
+  readonly account: string;
+  /** Items in hand now. */
+  readonly inHand: number;
+  /** Calls answered, by verdict. */
+  readonly calls: Readonly<Record<Verdict['kind'], number>>;
+  /** Items settled, by outcome. */
+  readonly settled: Readonly<Record<Outcome, number>>;
 }
 
 /** One process' work on every account of the configuration. */
 export interface Worker {
   /** Jobs in hand, over all accounts. */
   readonly inHand: number;
+  /** One for each account, in the configuration's order. */
+  readonly tallies: readonly AccountTally[];
   /** False when a queue stayed silent even after its worker was recreated: the process should end and be restarted. */
   readonly isLive: boolean;
   /** Why this process may not go on beside the others; undefined while it may. */
@@ -111,6 +126,9 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
     get inHand() {
       return workers.reduce((sum, worker) => sum + worker.inHand, 0);
     },
+    get tallies() {
+      return byAccount.map(({ account, worker }) => tallyOf(metrics, account.name, worker?.inHand ?? 0));
+    },
     get isLive() {
       return isLive;
     },
@@ -167,6 +185,29 @@ function workerMetrics(): Metrics {
   metrics.describe('certsweep_halts_total', 'Halts marked by this process');
   metrics.describe('certsweep_slots_unused_total', 'Slots lost to stalls, late replies of Redis, or its absence');
   return metrics;
+}
+
+/** The same numbers as the metrics show. */
+function tallyOf(metrics: Metrics, account: string, inHand: number): AccountTally {
+  const calls = (verdict: Verdict['kind']): number => metrics.value('certsweep_calls_total', { account, verdict });
+  const settled = (outcome: Outcome): number => metrics.value('certsweep_settled_total', { account, outcome });
+  return {
+    account,
+    inHand,
+    calls: {
+      done: calls('done'),
+      retry: calls('retry'),
+      throttled: calls('throttled'),
+      dead: calls('dead'),
+      halt: calls('halt'),
+    },
+    settled: {
+      revoked: settled('revoked'),
+      'already-gone': settled('already-gone'),
+      dead: settled('dead'),
+      cancelled: settled('cancelled'),
+    },
+  };
 }
 
 function countEvent(metrics: Metrics, account: string, event: WorkerEvent): void {
