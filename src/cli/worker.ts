@@ -10,6 +10,7 @@ import { createLogger, type Logger } from '../runtime/logger.ts';
 import { checkRedis } from '../runtime/redis/check-redis.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { describeNotice } from '../runtime/redis/notice.ts';
+import { isVerificationOff, VERIFY_REMEDY } from '../runtime/tls.ts';
 import { onLeaveSignal, type LeaveSignal } from '../runtime/shutdown.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { Redis } from 'ioredis';
@@ -35,6 +36,7 @@ export function addWorker(program: Command): void {
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action(async (options: CommonOptions) => {
       const config = await configOf(options);
+      refuseUnverified();
       refuseIncomplete(config);
       const log = createLogger(config.log.level);
       const leave = onLeaveSignal();
@@ -143,6 +145,14 @@ async function reasonToLeave(
   const reason = await Promise.race([asked, trouble, lost]);
   clearInterval(watch);
   return reason;
+}
+
+function refuseUnverified(): void {
+  if (!isVerificationOff(environment)) return;
+  throw new CommandEnd(
+    EXIT.refused,
+    `NODE_TLS_REJECT_UNAUTHORIZED is 0, so libraries would give keys to any server: ${VERIFY_REMEDY}.`,
+  );
 }
 
 function refuseIncomplete(config: Config): void {

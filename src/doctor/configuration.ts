@@ -2,11 +2,18 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { missingCredentials, type Config, type Environment } from '../runtime/config/config.ts';
 import type { ConfigError } from '../runtime/config/faults.ts';
+import { isVerificationOff, VERIFY_REMEDY } from '../runtime/tls.ts';
 import { fail, ok, warn, type Check } from './check.ts';
 
 /** A configuration that cannot be used: one check for each of its faults. */
 export function refusedConfiguration({ faults }: ConfigError): Check[] {
   return faults.map(({ path, value, remedy }) => fail('configuration', `${path} is ${value}`, remedy));
+}
+
+/** A fault where certificates are not verified: nothing else may be looked at, since that needs keys. */
+export function checkVerification(environment: Environment): Check | undefined {
+  if (!isVerificationOff(environment)) return undefined;
+  return fail('encryption', 'NODE_TLS_REJECT_UNAUTHORIZED is 0: any server is taken for the right one', VERIFY_REMEDY);
 }
 
 /** Whether a worker would start on it. */

@@ -45,7 +45,8 @@ export class Connections {
       timeout: IDLE_MS,
       ...(localAddress === undefined ? {} : { localAddress }),
     };
-    this.agent = secure ? new HttpsAgent(options) : new HttpAgent(options);
+    // Said outright: Node would otherwise ask NODE_TLS_REJECT_UNAUTHORIZED.
+    this.agent = secure ? new HttpsAgent({ ...options, rejectUnauthorized: true }) : new HttpAgent(options);
     lookOnceMore(this.agent);
     this.#guardIdle();
     const open = this.agent.createConnection.bind(this.agent);

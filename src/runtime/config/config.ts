@@ -40,6 +40,8 @@ export interface RedisConfig {
   readonly url?: string;
   readonly sentinel?: { readonly name: string; readonly nodes: readonly string[]; readonly tls: boolean };
   readonly cluster?: { readonly nodes: readonly string[]; readonly tls: boolean };
+  /** A private certificate authority's file, absolute. */
+  readonly tls?: { readonly caFile: string };
   /** Of the embedded Redis; absent: everysec. */
   readonly appendFsync?: 'everysec' | 'always';
   /** Names of environment variables, for Sentinel and cluster. */
@@ -89,7 +91,7 @@ export function resolveConfig(
   const { raisedLimit: _judged, ...address } = egress;
   return {
     source,
-    redis,
+    redis: redis.tls === undefined ? redis : { ...redis, tls: { caFile: resolve(folder, redis.tls.caFile) } },
     dataDir: dataDir === undefined ? defaultDataDir(environment) : resolve(folder, dataDir),
     egress: address,
     notFound,

@@ -1,15 +1,16 @@
 import { RedisUnavailable } from '../redis/describe-error.ts';
+import { readCa } from '../redis/encryption.ts';
 import type { RedisPlace } from '../redis/open-redis.ts';
 import type { Config, Environment } from './config.ts';
 import { REDIS_VARIABLES } from './redis-schema.ts';
 
 /**
  * Where the configuration's Redis is, the passwords of Sentinel and cluster read from the environment.
- * @throws RedisUnavailable when a variable that the configuration names is not set
+ * @throws RedisUnavailable when a variable that the configuration names is not set, or `redis.tls.caFile` cannot be used
  */
 export function redisPlaceOf(config: Config, environment: Environment): RedisPlace {
   const { dataDir, source, redis } = config;
-  const { url, sentinel, cluster, appendFsync } = redis;
+  const { url, sentinel, cluster, tls, appendFsync } = redis;
 
   function secret(key: keyof typeof REDIS_VARIABLES): string | undefined {
     const name = redis[key] ?? REDIS_VARIABLES[key];
@@ -27,12 +28,13 @@ export function redisPlaceOf(config: Config, environment: Environment): RedisPla
     return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
   }
 
+  const trusted = tls === undefined ? {} : { ca: readCa(tls.caFile) };
   if (sentinel !== undefined) {
     const sentinelPassword = secret('sentinelPasswordEnv');
     const place = { ...sentinel, ...access(), ...(sentinelPassword !== undefined && { sentinelPassword }) };
-    return { dataDir, sentinel: place };
+    return { dataDir, sentinel: place, ...trusted };
   }
-  if (cluster !== undefined) return { dataDir, cluster: { ...cluster, ...access() } };
-  if (url !== undefined) return { dataDir, url };
+  if (cluster !== undefined) return { dataDir, cluster: { ...cluster, ...access() }, ...trusted };
+  if (url !== undefined) return { dataDir, url, ...trusted };
   return { dataDir, ...(appendFsync !== undefined && { appendFsync }) };
 }

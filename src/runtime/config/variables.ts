@@ -25,6 +25,7 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_REDIS_SENTINEL_NAME', steps: ['redis', 'sentinel', 'name'], read: asText },
   { name: 'CERTSWEEP_REDIS_SENTINEL_NODES', steps: ['redis', 'sentinel', 'nodes'], read: asList },
   { name: 'CERTSWEEP_REDIS_CLUSTER_NODES', steps: ['redis', 'cluster', 'nodes'], read: asList },
+  { name: 'CERTSWEEP_REDIS_TLS_CA_FILE', steps: ['redis', 'tls', 'caFile'], read: asPath },
   { name: 'CERTSWEEP_REDIS_APPEND_FSYNC', steps: ['redis', 'appendFsync'], read: asText },
   // Relative to where the command is run, as everywhere in a shell.
   { name: 'CERTSWEEP_DATA_DIR', steps: ['dataDir'], read: asPath },

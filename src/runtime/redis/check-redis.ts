@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { isCluster, keyOwner } from './cluster.ts';
+import { isUnencrypted } from './encryption.ts';
 import { isOlder, OLDEST_VERSION } from './embedded/server-binary.ts';
 
 export interface RedisFault {
@@ -33,6 +34,8 @@ export interface ServerFacts {
   /** `save`, `appendfsync`, `maxmemory-policy` and `min-replicas-to-write` of CONFIG GET; undefined when it is forbidden, as managed Redis mostly does. */
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly roundTripMs: number;
+  /** Data and password are on a network as they are. */
+  readonly isUnencrypted?: boolean;
   /** What may put another server in its place. */
   readonly failover?: 'sentinel' | 'cluster';
 }
@@ -51,12 +54,18 @@ export async function checkRedis(client: Redis): Promise<RedisCheck> {
   const config = await askConfig(node);
   const roundTripMs = await measureRoundTrip(node);
   const failover = isCluster(client) ? 'cluster' : node.options.sentinels === undefined ? undefined : 'sentinel';
-  return judgeServer({ info, config, roundTripMs, ...(failover && { failover }) });
+  return judgeServer({
+    info,
+    config,
+    roundTripMs,
+    isUnencrypted: isUnencrypted(node.options),
+    ...(failover && { failover }),
+  });
 }
 
 /** The rules of the check, apart from the asking. */
 export function judgeServer(facts: ServerFacts): RedisCheck {
-  const { info, config, roundTripMs } = facts;
+  const { info, config, roundTripMs, isUnencrypted: isPlain = false } = facts;
   const policy = config?.get('maxmemory-policy') ?? info.get('maxmemory_policy') ?? 'unknown';
   const persistence = judgePersistence(facts);
   const faults = [
@@ -65,6 +74,7 @@ export function judgeServer(facts: ServerFacts): RedisCheck {
     ...stateFaults(facts),
     ...failoverFaults(facts),
     ...persistenceFaults(persistence, config),
+    ...(isPlain ? [PLAIN] : []),
     ...(roundTripMs > SLOW_ROUND_TRIP_MS ? [slow(roundTripMs)] : []),
   ];
   const valkey = info.get('valkey_version');
@@ -170,6 +180,12 @@ function persistenceFaults(persistence: Persistence, config: ReadonlyMap<string,
     }
   }
 }
+
+const PLAIN = warn(
+  'encryption',
+  'none',
+  'use rediss://, or tls: true for sentinel and cluster: the password and every certificate are on the network as they are',
+);
 
 function slow(roundTripMs: number): RedisFault {
   const remedy =

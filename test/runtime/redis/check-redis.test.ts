@@ -73,6 +73,11 @@ describe('judgeServer', () => {
       fault('warn', 'persistence', 'rdb', 'set appendonly yes'),
     ],
     ['no fsync', facts({}, { appendfsync: 'no' }), fault('warn', 'appendfsync', 'no', 'everysec or always')],
+    [
+      'a password on the network',
+      { ...facts(), isUnencrypted: true },
+      fault('warn', 'encryption', 'none', 'use rediss://'),
+    ],
     ['a distance', facts({}, {}, 10.5), fault('warn', 'round trip', '10.5 ms', 'nearer to Redis')],
     [
       'a hidden version',
