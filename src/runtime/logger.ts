@@ -1,4 +1,5 @@
 import { pino, type Logger } from 'pino';
+import { printableJson } from '../core/printable.ts';
 import type { Config } from './config/config.ts';
 
 export type { Logger } from 'pino';
@@ -13,6 +14,8 @@ export function createLogger(level: Config['log']['level']): Logger {
       formatters: { level: (label) => ({ level: label }) },
       messageKey: 'message',
       errorKey: 'error',
+      // A terminal shows the log as well.
+      hooks: { streamWrite: printableJson },
     },
     // Synchronous, so that the last words of a process that ends are not lost.
     pino.destination({ fd: 2, sync: true }),

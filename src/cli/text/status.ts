@@ -1,6 +1,7 @@
 import type { BatchDetail, Overview } from '../../app/overview.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook } from '../../app/status.ts';
-import { duration, printable, table } from './terminal.ts';
+import { printable } from '../../core/printable.ts';
+import { duration, table } from './terminal.ts';
 
 /** A halt, loud and with the next step. */
 export function describeHalt(halt: AnyHalt): string {
