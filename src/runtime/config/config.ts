@@ -106,7 +106,7 @@ export function resolveConfig(
 }
 
 function resolveAccount(name: string, account: ConfigDocument['accounts'][string]): AccountConfig {
-  const { limits, endpoint, region = '', ...given } = account;
+  const { limits, endpoint, endpointIsTrusted: _judged, region = '', ...given } = account;
   const at = endpoint === undefined ? endpointOf(region) : new URL(endpoint).origin;
   return { name, ...given, ...(region === '' ? {} : { region }), endpoint: at, qps: limits.qps };
 }

@@ -42,6 +42,7 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_LOG_LEVEL', steps: ['log', 'level'], read: asText },
   { name: 'CERTSWEEP_REGION', steps: [...ACCOUNT, 'region'], read: asText },
   { name: 'CERTSWEEP_ENDPOINT', steps: [...ACCOUNT, 'endpoint'], read: asText },
+  { name: 'CERTSWEEP_ENDPOINT_IS_TRUSTED', steps: [...ACCOUNT, 'endpointIsTrusted'], read: asBoolean },
   { name: 'CERTSWEEP_INSTANCES', steps: [...ACCOUNT, 'instances'], read: asList },
   { name: 'CERTSWEEP_ACCOUNT_QPS', steps: [...ACCOUNT, 'limits', 'qps'], read: asNumber },
 ];
@@ -162,6 +163,11 @@ function asPath(text: string): string {
 /** Anything but plain digits stays text, and is refused with the text a person wrote. */
 function asNumber(text: string): unknown {
   return /^\d{1,15}$/.test(text) ? Number(text) : text;
+}
+
+/** Anything else stays text, and is refused with the text a person wrote. */
+function asBoolean(text: string): unknown {
+  return text === 'true' ? true : text === 'false' ? false : text;
 }
 
 function asList(text: string): string[] {

@@ -66,6 +66,14 @@ describe('the environment', () => {
     expect(sandbox).toEqual({ name: 'default', endpoint: 'http://127.0.0.1:8080', instances: ['a'], qps: 480 });
   });
 
+  it('says that its endpoint is trusted', async () => {
+    const environment = { CERTSWEEP_ENDPOINT: 'https://onsmqtt.example', CERTSWEEP_INSTANCES: 'a' };
+    const [fault] = await faultsOf(environment);
+    expect(fault).toMatchObject({ path: 'CERTSWEEP_ENDPOINT', value: '"https://onsmqtt.example"' });
+    const config = await loadConfig({ environment: { ...environment, CERTSWEEP_ENDPOINT_IS_TRUSTED: 'true' } });
+    expect(config.accounts[0]?.endpoint).toBe('https://onsmqtt.example');
+  });
+
   it('beside a file without accounts too', async () => {
     expect((await loadYaml('accounts: {}', ONE_ACCOUNT)).accounts).toHaveLength(1);
   });
