@@ -169,9 +169,9 @@ function refuseIncomplete(config: Config): void {
     throw new CommandEnd(
       EXIT.usage,
       [
-        'These environment variables are not set:',
+        'These environment variables are not set, or their files cannot be read:',
         ...missing,
-        'Set them, or name others under accounts.<name>.credentials.',
+        'Set them, or the file of each with _FILE behind its name, or name others under accounts.<name>.credentials.',
       ].join('\n'),
     );
   }

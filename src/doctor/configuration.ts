@@ -30,7 +30,7 @@ export function checkConfiguration(config: Config, environment: Environment): Ch
     const missing = missingCredentials(account, environment);
     if (missing.length === 0) continue;
     const them = missing.length === 1 ? 'it' : 'them';
-    const fix = `set ${them}, or name other variables under accounts.${account.name}.credentials`;
+    const fix = `set ${them}, or a file with _FILE behind the name, or name other variables under accounts.${account.name}.credentials`;
     checks.push(fail('configuration', `account ${account.name}: ${missing.join(', ')} not set`, fix));
   }
   return checks;

@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { BackoffPolicy } from '../../core/backoff.ts';
 import type { BreakerPolicy } from '../../core/batch.ts';
+import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import { endpointOf } from './account-schema.ts';
 import type { ConfigDocument, LOG_LEVELS } from './schema.ts';
 
@@ -72,12 +73,38 @@ export function accountOf(config: Config, instanceId: string): AccountConfig | u
   return config.accounts.find(({ instances }) => instances.includes(instanceId));
 }
 
+/** Where the default chain looks first, the token only where it is set. */
+const CHAIN = {
+  accessKeyIdEnv: 'ALIBABA_CLOUD_ACCESS_KEY_ID',
+  accessKeySecretEnv: 'ALIBABA_CLOUD_ACCESS_KEY_SECRET',
+  securityTokenEnv: 'ALIBABA_CLOUD_SECURITY_TOKEN',
+} as const;
+
 /**
- * The variables an account's credentials should be in, but are not. Empty as well for an account on the default chain: only a call tells whether
- * that has any.
+ * The variables that hold an account's key, each itself or by its file; undefined where the default chain is to find it. The chain knows no files,
+ * so where one of its variables is given by a file, they are read without it.
+ */
+export function keyVariablesOf({ credentials }: AccountConfig, environment: Environment): AccountConfig['credentials'] {
+  const isGiven = (name: string): boolean => (environment[name] ?? '') !== '';
+  const hasFile = (name: string): boolean => isGiven(fileVariableOf(name));
+  if (credentials !== undefined || !Object.values(CHAIN).some(hasFile)) return credentials;
+  const { securityTokenEnv, ...key } = CHAIN;
+  return isGiven(securityTokenEnv) || hasFile(securityTokenEnv) ? CHAIN : key;
+}
+
+/**
+ * The variables an account's credentials should be in, but are not, and files that cannot be read. Empty as well for an account on the default
+ * chain: only a call tells whether that has any.
  */
 export function missingCredentials(account: AccountConfig, environment: Environment): string[] {
-  return Object.values(account.credentials ?? {}).filter((name) => (environment[name] ?? '') === '');
+  return Object.values(keyVariablesOf(account, environment) ?? {}).flatMap((name) => {
+    try {
+      return (readSecret(environment, name) ?? '') === '' ? [name] : [];
+    } catch (error) {
+      if (!(error instanceof SecretUnreadable)) throw error;
+      return [error.message];
+    }
+  });
 }
 
 /** A checked document with its places made absolute; a relative `dataDir` starts at `folder`. */

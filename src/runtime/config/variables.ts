@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import type { Environment } from './config.ts';
 import { looksSecret, nearest, showPath, showUnknown } from './faults.ts';
 import type { ConfigFault, Step } from './faults.ts';
@@ -12,6 +13,8 @@ interface Variable {
   /** The key it stands for. */
   readonly steps: readonly string[];
   readonly read: (text: string) => unknown;
+  /** May stand in a file instead. */
+  readonly isSecret?: boolean;
 }
 
 /** The one variable that is no key: which file to read. */
@@ -21,7 +24,7 @@ const PREFIX = 'CERTSWEEP_';
 const ACCOUNT = ['accounts', 'default'];
 
 const VARIABLES: readonly Variable[] = [
-  { name: 'CERTSWEEP_REDIS_URL', steps: ['redis', 'url'], read: asText },
+  { name: 'CERTSWEEP_REDIS_URL', steps: ['redis', 'url'], read: asText, isSecret: true },
   { name: 'CERTSWEEP_REDIS_SENTINEL_NAME', steps: ['redis', 'sentinel', 'name'], read: asText },
   { name: 'CERTSWEEP_REDIS_SENTINEL_NODES', steps: ['redis', 'sentinel', 'nodes'], read: asList },
   { name: 'CERTSWEEP_REDIS_CLUSTER_NODES', steps: ['redis', 'cluster', 'nodes'], read: asList },
@@ -52,6 +55,10 @@ export function variablesByKey(): ReadonlyMap<string, string> {
   return new Map(VARIABLES.map(({ name, steps }) => [steps.join('.'), name]));
 }
 
+function namesOf({ name, isSecret = false }: Variable): readonly string[] {
+  return isSecret ? [name, fileVariableOf(name)] : [name];
+}
+
 /** What the environment made of a document. */
 export interface Merged {
   readonly faults: readonly ConfigFault[];
@@ -65,13 +72,22 @@ export interface Merged {
  */
 export function mergeEnvironment(document: Mapping, environment: Environment, file: string | undefined): Merged {
   const faults: ConfigFault[] = [];
-  const set = new Set(VARIABLES.filter(({ name }) => environment[name] !== undefined));
+  const set = new Set(
+    VARIABLES.filter((variable) => namesOf(variable).some((name) => environment[name] !== undefined)),
+  );
   const ofAccount = VARIABLES.filter(({ steps }) => steps[0] === 'accounts');
   const fileHasAccounts = document['accounts'] !== undefined && Object.keys(Object(document['accounts'])).length > 0;
   const sections = new Set<string>();
   for (const variable of set) {
-    const { name, steps, read } = variable;
-    const text = environment[name] ?? '';
+    const { name, steps, read, isSecret = false } = variable;
+    let text: string;
+    try {
+      text = (isSecret ? readSecret(environment, name) : environment[name]) ?? '';
+    } catch (error) {
+      if (!(error instanceof SecretUnreadable)) throw error;
+      faults.push({ path: fileVariableOf(name), value: 'of no use', remedy: error.message });
+      continue;
+    }
     if (text === '') {
       faults.push({ path: name, value: '""', remedy: 'give it a value, or unset it: an empty one may be a mistake' });
     } else if (ofAccount.includes(variable) && fileHasAccounts) {
@@ -92,8 +108,9 @@ export function mergeEnvironment(document: Mapping, environment: Environment, fi
 }
 
 function unknownVariables(document: Mapping, environment: Environment): ConfigFault[] {
-  const known = [FILE_VARIABLE, ...VARIABLES.map(({ name }) => name)];
-  const referred = credentialVariables(document);
+  const known = [FILE_VARIABLE, ...VARIABLES.flatMap(namesOf)];
+  const variables = [...credentialVariables(document)].map(String);
+  const referred = new Set([...variables, ...variables.map(fileVariableOf)]);
   return Object.entries(environment).flatMap(([name, value]) => {
     if (value === undefined || !name.startsWith(PREFIX) || known.includes(name) || referred.has(name)) return [];
     if (isServiceLink(name, value)) return [];
