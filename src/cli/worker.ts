@@ -110,14 +110,14 @@ async function work({ config, redis, gone, log, leave }: Surroundings): Promise<
   }
 }
 
-async function openHealth({ health: { port } }: Config, worker: Worker): Promise<HealthPort | undefined> {
+async function openHealth({ health: { host, port } }: Config, worker: Worker): Promise<HealthPort | undefined> {
   if (port === undefined) return undefined;
   const questions = {
     isLive: () => worker.isLive,
     notReadyBecause: () => worker.notReadyBecause(),
     metrics: () => worker.metrics(),
   };
-  return openHealthPort(port, questions).catch((error: unknown) => {
+  return openHealthPort(host, port, questions).catch((error: unknown) => {
     throw cannotListen('health.port', port, error);
   });
 }

@@ -29,7 +29,7 @@ export interface Config {
   readonly breaker: BreakerPolicy;
   readonly callDeadlineMs: number;
   readonly limiter: { readonly lateMs: number };
-  readonly health: { readonly port?: number };
+  readonly health: { readonly port?: number; readonly host: string };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
   /** May be empty: producers, status and report need none. */
   readonly accounts: readonly AccountConfig[];

@@ -42,6 +42,7 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_CALL_DEADLINE_MS', steps: ['callDeadlineMs'], read: asNumber },
   { name: 'CERTSWEEP_LATE_MS', steps: ['limiter', 'lateMs'], read: asNumber },
   { name: 'CERTSWEEP_HEALTH_PORT', steps: ['health', 'port'], read: asNumber },
+  { name: 'CERTSWEEP_HEALTH_HOST', steps: ['health', 'host'], read: asText },
   { name: 'CERTSWEEP_LOG_LEVEL', steps: ['log', 'level'], read: asText },
   { name: 'CERTSWEEP_REGION', steps: [...ACCOUNT, 'region'], read: asText },
   { name: 'CERTSWEEP_ENDPOINT', steps: [...ACCOUNT, 'endpoint'], read: asText },

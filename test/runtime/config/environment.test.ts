@@ -28,6 +28,7 @@ describe('the environment', () => {
       CERTSWEEP_CALL_DEADLINE_MS: '900',
       CERTSWEEP_LATE_MS: '40',
       CERTSWEEP_HEALTH_PORT: '9000',
+      CERTSWEEP_HEALTH_HOST: '::',
       CERTSWEEP_LOG_LEVEL: 'debug',
     });
     expect(config).toMatchObject({
@@ -38,7 +39,7 @@ describe('the environment', () => {
       retry: { attempts: 3, baseMs: 20, capMs: 30 },
       callDeadlineMs: 900,
       limiter: { lateMs: 40 },
-      health: { port: 9000 },
+      health: { port: 9000, host: '::' },
       log: { level: 'debug' },
     });
     const also = await loadYaml(yaml, { CERTSWEEP_EGRESS_ID: 'nat-b', CERTSWEEP_RETRY_ATTEMPTS: '5' });

@@ -40,6 +40,7 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
   ['limiter: {lateMs: 4}', 'limiter.lateMs', '4', 'from 5 to 250'],
   ['limiter: {lateMs: 251}', 'limiter.lateMs', '251', 'from 5 to 250'],
   ['health: {port: 65536}', 'health.port', '65536', 'from 1 to 65535'],
+  ['health: {host: here}', 'health.host', '"here"', '0.0.0.0 or :: for all'],
   ['log: {level: verbose}', 'log.level', '"verbose"', 'trace, debug, info, warn, error, fatal, silent'],
   ['log:', 'log', 'empty', 'write level below it'],
   ['accounts: [eu]', 'accounts', 'a list of 1', 'a name below it'],
