@@ -17,8 +17,8 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:24.21.0-bookworm-slim
-# The health check below asks this port, so it is set here and wins over the configuration file.
-ENV NODE_ENV=production CERTSWEEP_HEALTH_PORT=9464
+# The health check below asks this port, so it is set here and wins over the configuration file. The container's network is the boundary.
+ENV NODE_ENV=production CERTSWEEP_HEALTH_PORT=9464 CERTSWEEP_HEALTH_HOST=0.0.0.0
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./

@@ -7,10 +7,11 @@ import {
   type LetterSelection,
   type SelectionRefused,
 } from '../app/dead-letters.ts';
+import { printable } from '../core/printable.ts';
 import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { count, print, printable, printJson, say } from './text/terminal.ts';
+import { count, print, printJson, say } from './text/terminal.ts';
 
 interface DeadOptions extends CommonOptions {
   readonly batch?: string;

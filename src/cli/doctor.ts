@@ -3,9 +3,10 @@ import type { Check } from '../doctor/check.ts';
 import { refusedConfiguration } from '../doctor/configuration.ts';
 import { ConfigError } from '../runtime/config/faults.ts';
 import { environment } from '../runtime/environment.ts';
+import { printable } from '../core/printable.ts';
 import { EXIT } from './exit.ts';
 import { configOf, sayNotice, type CommonOptions } from './session.ts';
-import { count, print, printable, printJson, say } from './text/terminal.ts';
+import { count, print, printJson, say } from './text/terminal.ts';
 
 interface DoctorOptions extends CommonOptions {
   readonly json?: boolean;

@@ -5,6 +5,7 @@ import { ManifestError } from '../manifest/fault.ts';
 import { ScratchUnavailable } from '../manifest/scratch-file.ts';
 import { ConfigError } from '../runtime/config/faults.ts';
 import { describeRedisError, RedisUnavailable } from '../runtime/redis/describe-error.ts';
+import { SecretUnreadable } from '../runtime/secret.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { createProgram } from './program.ts';
 import { say } from './text/terminal.ts';
@@ -33,7 +34,7 @@ function exitCodeOf(error: unknown): number {
     if (error.message !== '') say(error.message);
     return error.code;
   }
-  if (error instanceof ConfigError || error instanceof ManifestError) {
+  if (error instanceof ConfigError || error instanceof ManifestError || error instanceof SecretUnreadable) {
     say(error.message);
     return EXIT.usage;
   }

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { printableLines } from '../core/printable.ts';
 import { VERSION } from '../runtime/version.ts';
 import { addBatchCommands } from './batch.ts';
 import { addDead } from './dead.ts';
@@ -18,6 +19,10 @@ export function createProgram(): Command {
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .showHelpAfterError('(certsweep --help shows what there is)')
+    .configureOutput({
+      writeOut: (text) => void process.stdout.write(printableLines(text)),
+      writeErr: (text) => void process.stderr.write(printableLines(text)),
+    })
     .exitOverride();
   for (const add of [
     addSubmit,

@@ -4,6 +4,7 @@ import { realpath, rename, rm, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Option, type Command } from 'commander';
+import { printableLines } from '../core/printable.ts';
 import { OUTCOMES, type Outcome } from '../core/batch.ts';
 import { reportOf, type ReportRequest } from '../app/report.ts';
 import type { Store } from '../app/store.ts';
@@ -36,11 +37,17 @@ async function report(store: Store, batch: string, { format, outcome, out }: Rep
   const found = await reportOf(store, { batch, format, ...(outcome !== undefined && { outcome }) });
   if (found.kind === 'no-batch') throw noBatch(batch, store.where);
   if (out === undefined) {
-    await pipeline(Readable.from(found.text), process.stdout, { end: false });
+    // Data is handed on as it is, but a terminal would obey it.
+    const text = process.stdout.isTTY ? eachPrintable(found.text) : found.text;
+    await pipeline(Readable.from(text), process.stdout, { end: false });
     return;
   }
   await writeReport(out, found.text);
   say(`Wrote ${out}`);
+}
+
+async function* eachPrintable(texts: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const text of texts) yield printableLines(text);
 }
 
 /**

@@ -4,8 +4,9 @@ import { Option, type Command } from 'commander';
 import type { Certificate } from '../core/certificate.ts';
 import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS } from '../core/pace.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
-import type { Config } from '../runtime/config/config.ts';
+import { keyVariablesOf, type Config } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
+import { readSecret } from '../runtime/secret.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import type { SandboxAccount } from '../sandbox/accounts.ts';
 import { demoPlan, parseFaultPlan, type FaultPlan } from '../sandbox/fault-plan.ts';
@@ -100,11 +101,13 @@ function sayWhere({ url }: Sandbox): () => void {
 
 function accountsOf(config: Config): SandboxAccount[] {
   if (config.accounts.length === 0) return [SANDBOX_ACCOUNT];
-  return config.accounts.map(({ name, instances, credentials }) => {
-    const accessKeyId = environment[credentials?.accessKeyIdEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_ID'];
-    const accessKeySecret = environment[credentials?.accessKeySecretEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_SECRET'];
-    const tokenName = credentials?.securityTokenEnv;
-    const securityToken = tokenName === undefined ? undefined : environment[tokenName];
+  return config.accounts.map((account) => {
+    const { name, instances } = account;
+    const variables = keyVariablesOf(account, environment);
+    const accessKeyId = readSecret(environment, variables?.accessKeyIdEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_ID');
+    const accessKeySecret = readSecret(environment, variables?.accessKeySecretEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_SECRET');
+    const tokenName = variables?.securityTokenEnv;
+    const securityToken = tokenName === undefined ? undefined : readSecret(environment, tokenName);
     if (accessKeyId === undefined || accessKeySecret === undefined) {
       throw new CommandEnd(
         EXIT.usage,

@@ -30,5 +30,6 @@ export async function withStore<T>(options: CommonOptions, work: (store: Store) 
 
 /** For people only what takes time or went wrong is worth a line. */
 export function sayNotice(event: RedisNotice): void {
-  if (['unpacking', 'loading', 'lost', 'group-writable'].includes(event.kind)) say(describeNotice(event));
+  if (['unpacking', 'renewing', 'not-renewed', 'loading', 'lost', 'group-writable'].includes(event.kind))
+    say(describeNotice(event));
 }

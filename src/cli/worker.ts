@@ -10,6 +10,7 @@ import type { EventLog } from '../runtime/logger.ts';
 import { checkRedis } from '../runtime/redis/check-redis.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { describeNotice } from '../runtime/redis/notice.ts';
+import { isVerificationOff, VERIFY_REMEDY } from '../runtime/tls.ts';
 import { onLeaveSignal, type LeaveSignal } from '../runtime/shutdown.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { Redis } from 'ioredis';
@@ -41,6 +42,7 @@ export function addWorker(program: Command): void {
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action(async (options: WorkerOptions) => {
       const config = await configOf(options);
+      refuseUnverified();
       refuseIncomplete(config);
       const leave = onLeaveSignal();
       const voice = openVoice(config, options.jsonLogs === true);
@@ -119,14 +121,14 @@ async function work({ config, redis, gone, voice, leave }: Surroundings): Promis
   }
 }
 
-async function openHealth({ health: { port } }: Config, worker: Worker): Promise<HealthPort | undefined> {
+async function openHealth({ health: { host, port } }: Config, worker: Worker): Promise<HealthPort | undefined> {
   if (port === undefined) return undefined;
   const questions = {
     isLive: () => worker.isLive,
     notReadyBecause: () => worker.notReadyBecause(),
     metrics: () => worker.metrics(),
   };
-  return openHealthPort(port, questions).catch((error: unknown) => {
+  return openHealthPort(host, port, questions).catch((error: unknown) => {
     throw cannotListen('health.port', port, error);
   });
 }
@@ -156,6 +158,14 @@ async function reasonToLeave(
   return reason;
 }
 
+function refuseUnverified(): void {
+  if (!isVerificationOff(environment)) return;
+  throw new CommandEnd(
+    EXIT.refused,
+    `NODE_TLS_REJECT_UNAUTHORIZED is 0, so libraries would give keys to any server: ${VERIFY_REMEDY}.`,
+  );
+}
+
 function refuseIncomplete(config: Config): void {
   if (config.accounts.length === 0) {
     throw new CommandEnd(
@@ -170,9 +180,9 @@ function refuseIncomplete(config: Config): void {
     throw new CommandEnd(
       EXIT.usage,
       [
-        'These environment variables are not set:',
+        'These environment variables are not set, or their files cannot be read:',
         ...missing,
-        'Set them, or name others under accounts.<name>.credentials.',
+        'Set them, or the file of each with _FILE behind its name, or name others under accounts.<name>.credentials.',
       ].join('\n'),
     );
   }

@@ -13,6 +13,7 @@ export interface Check {
 
 export type CheckName =
   | 'configuration'
+  | 'encryption'
   | 'disk'
   | 'redis'
   | 'redis clock'

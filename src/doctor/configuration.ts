@@ -2,11 +2,18 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { missingCredentials, type Config, type Environment } from '../runtime/config/config.ts';
 import type { ConfigError } from '../runtime/config/faults.ts';
+import { isVerificationOff, VERIFY_REMEDY } from '../runtime/tls.ts';
 import { fail, ok, warn, type Check } from './check.ts';
 
 /** A configuration that cannot be used: one check for each of its faults. */
 export function refusedConfiguration({ faults }: ConfigError): Check[] {
   return faults.map(({ path, value, remedy }) => fail('configuration', `${path} is ${value}`, remedy));
+}
+
+/** A fault where certificates are not verified: nothing else may be looked at, since that needs keys. */
+export function checkVerification(environment: Environment): Check | undefined {
+  if (!isVerificationOff(environment)) return undefined;
+  return fail('encryption', 'NODE_TLS_REJECT_UNAUTHORIZED is 0: any server is taken for the right one', VERIFY_REMEDY);
 }
 
 /** Whether a worker would start on it. */
@@ -23,7 +30,7 @@ export function checkConfiguration(config: Config, environment: Environment): Ch
     const missing = missingCredentials(account, environment);
     if (missing.length === 0) continue;
     const them = missing.length === 1 ? 'it' : 'them';
-    const fix = `set ${them}, or name other variables under accounts.${account.name}.credentials`;
+    const fix = `set ${them}, or a file with _FILE behind the name, or name other variables under accounts.${account.name}.credentials`;
     checks.push(fail('configuration', `account ${account.name}: ${missing.join(', ')} not set`, fix));
   }
   return checks;

@@ -12,7 +12,7 @@ import { RedisUnavailable } from '../runtime/redis/describe-error.ts';
 import type { RedisNotice } from '../runtime/redis/notice.ts';
 import { openRedis, type OpenRedis } from '../runtime/redis/open-redis.ts';
 import { attempt, fail, warn, type Check } from './check.ts';
-import { checkConfiguration, checkDisk } from './configuration.ts';
+import { checkConfiguration, checkDisk, checkVerification } from './configuration.ts';
 import { checkCredentials, checkEndpoint, untriedCredentials } from './endpoints.ts';
 import { checkAccountQuota, checkEgressQuota } from './quotas.ts';
 import { checkBatches, checkHalts, checkRedisClock, checkServer } from './redis.ts';
@@ -33,6 +33,11 @@ export interface Patient {
  */
 export async function* examine(patient: Patient): AsyncGenerator<Check> {
   const { config, environment, notice } = patient;
+  const unverified = checkVerification(environment);
+  if (unverified !== undefined) {
+    yield unverified;
+    return;
+  }
   yield* checkConfiguration(config, environment);
   const { url, sentinel, cluster } = config.redis;
   const isEmbedded = url === undefined && sentinel === undefined && cluster === undefined;

@@ -1,3 +1,4 @@
+import { printableJson } from '../core/printable.ts';
 import type { ReportRow } from './report.ts';
 
 export type ReportFormat = 'csv' | 'ndjson';
@@ -20,7 +21,7 @@ const JOINED_ROWS = 500;
 
 /** Writes rows as text, in pieces of some hundred lines. */
 export async function* reportText(rows: AsyncIterable<ReportRow>, format: ReportFormat): AsyncGenerator<string> {
-  const write = format === 'csv' ? csvLine : JSON.stringify;
+  const write = format === 'csv' ? csvLine : jsonLine;
   let lines: string[] = format === 'csv' ? [REPORT_COLUMNS.join(',')] : [];
   for await (const row of rows) {
     lines.push(write(row));
@@ -29,6 +30,10 @@ export async function* reportText(rows: AsyncIterable<ReportRow>, format: Report
     lines = [];
   }
   if (lines.length > 0) yield `${lines.join('\n')}\n`;
+}
+
+function jsonLine(row: ReportRow): string {
+  return printableJson(JSON.stringify(row));
 }
 
 function csvLine(row: ReportRow): string {

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, type AgentOptions, type ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { boundAnswer } from './bounded-answer.ts';
 import { DeadlinePassed, OutgoingCall } from './outgoing-call.ts';
 
 export interface ConnectionLimits {
@@ -45,7 +46,8 @@ export class Connections {
       timeout: IDLE_MS,
       ...(localAddress === undefined ? {} : { localAddress }),
     };
-    this.agent = secure ? new HttpsAgent(options) : new HttpAgent(options);
+    // Said outright: Node would otherwise ask NODE_TLS_REJECT_UNAUTHORIZED.
+    this.agent = secure ? new HttpsAgent({ ...options, rejectUnauthorized: true }) : new HttpAgent(options);
     lookOnceMore(this.agent);
     this.#guardIdle();
     const open = this.agent.createConnection.bind(this.agent);
@@ -192,7 +194,7 @@ interface AgentInside {
 }
 
 /**
- * Looks at the slot for a last time where nothing lies between the look and the write: Node emits `socket` and then writes, in one go. A request
+ * Bounds the answer, and looks at the slot for a last time where nothing lies between the look and the write: Node emits `socket` and then writes, in one go. A request
  * that is destroyed there takes its connection along, so this is the last resort; `depart` has looked with time to spare.
  */
 function lookOnceMore(agent: HttpAgent): void {
@@ -210,6 +212,8 @@ function lookOnceMore(agent: HttpAgent): void {
         request.destroy(error instanceof Error ? error : new Error('the call could not leave'));
       }
     });
+    // Before the SDK's own listener, which is added when the request has been made.
+    request.once('response', boundAnswer);
     add(request, target, ...rest);
   };
 }

@@ -24,18 +24,21 @@ export const KEY_LIFE_MS = 60_000;
 /** How long a failure stands, milliseconds: a full pace of calls must not become a flood of refreshes. */
 export const FAILURE_LIFE_MS = 1_000;
 
-/** Reads the key from environment variables, again at each refresh. */
+/**
+ * Reads the key from variables, again at each refresh.
+ * @param read - the value of a variable; undefined where there is none
+ */
 export function credentialsFromEnvironment(
   names: CredentialVariables,
-  environment: Readonly<Record<string, string | undefined>>,
+  read: (name: string) => string | undefined,
 ): CredentialSource {
   return cacheCredentials(async () => {
     const key = {
-      accessKeyId: readVariable(names.accessKeyId, environment),
-      accessKeySecret: readVariable(names.accessKeySecret, environment),
+      accessKeyId: readVariable(names.accessKeyId, read),
+      accessKeySecret: readVariable(names.accessKeySecret, read),
     };
     if (names.securityToken === undefined) return key;
-    return { ...key, securityToken: readVariable(names.securityToken, environment) };
+    return { ...key, securityToken: readVariable(names.securityToken, read) };
   });
 }
 
@@ -114,9 +117,10 @@ export function cacheCredentials(
   };
 }
 
-function readVariable(name: string, environment: Readonly<Record<string, string | undefined>>): string {
-  const value = environment[name];
-  if (value === undefined) throw new Error(`credentials: the environment variable ${name} is not set, set it`);
+function readVariable(name: string, read: (name: string) => string | undefined): string {
+  const value = read(name);
+  if (value === undefined)
+    throw new Error(`credentials: the environment variable ${name} is not set: set it, or ${name}_FILE`);
   if (value.trim() === '') throw new Error(`credentials: the environment variable ${name} is blank, give it a value`);
   if (value.trim() !== value)
     throw new Error(`credentials: the environment variable ${name} begins or ends with white space, remove it`);

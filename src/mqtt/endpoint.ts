@@ -1,4 +1,4 @@
-import { get as getHttp } from 'node:http';
+import { get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
 
 /**
@@ -72,10 +72,13 @@ function dateHeader(
 ): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     // Without an agent: the connection is for this one question.
-    const request = (url.protocol === 'https:' ? getHttps : getHttp)(url, { ...options, agent: false }, (response) => {
+    const once = { ...options, agent: false as const };
+    const hear = (response: IncomingMessage): void => {
       resolve(response.headers.date);
       response.destroy();
-    });
+    };
+    const request =
+      url.protocol === 'https:' ? getHttps(url, { ...once, rejectUnauthorized: true }, hear) : getHttp(url, once, hear);
     request.once('error', reject);
   });
 }

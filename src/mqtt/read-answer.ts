@@ -1,5 +1,6 @@
 import type { Answer, Refused } from '../core/answer.ts';
 import { blameOf } from '../core/code-table.ts';
+import { AnswerTooLong, MAX_ANSWER_BYTES } from './bounded-answer.ts';
 import { REQUEST_ID } from './repeated-answers.ts';
 import { DeadlinePassed, SlotVoid, type OutgoingCall } from './outgoing-call.ts';
 import type { Redact } from './redact.ts';
@@ -62,6 +63,8 @@ export function readFailure(error: unknown, outgoing: OutgoingCall, changes: boo
     const missed = outgoing.left ? 'no answer' : 'no connection';
     return { kind: 'network', code: 'timeout', message: `${missed} within ${outgoing.deadlineMs} ms`, effect };
   }
+  if (error instanceof AnswerTooLong)
+    return { kind: 'garbled', message: `the answer cannot be read: it has more than ${MAX_ANSWER_BYTES} bytes` };
   if (outgoing.left && isUnreadable(error)) {
     const text = textOf(error, 'text');
     const shown =
@@ -114,9 +117,9 @@ function parseMs(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
-/** The SDK's own words for a body that is no JSON object: a bare object named SyntaxError, or a TypeError. */
+/** The SDK's own words for a body that is no JSON object: a bare object named SyntaxError, or a TypeError; or one nested too deep for its parser. */
 function isUnreadable(error: unknown): boolean {
-  return textOf(error, 'name') === 'SyntaxError' || error instanceof TypeError;
+  return textOf(error, 'name') === 'SyntaxError' || error instanceof TypeError || error instanceof RangeError;
 }
 
 /** The system's code, such as ECONNRESET; `timeout` for any of the timeouts, `failed` where there is none. */

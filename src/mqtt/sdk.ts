@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { randomUUID } from 'node:crypto';
 import type { Agent } from 'node:http';
 import RpcClient from '@alicloud/pop-core';
+import { hush, type DebugSwitch } from '../core/debug-switch.ts';
 import type { AccessKey } from './access-key.ts';
 import type { OutgoingCall } from './outgoing-call.ts';
 
@@ -60,14 +61,6 @@ export class Sdk {
   }
 }
 
-/** What we use of the package `debug`. */
-interface DebugSwitch {
-  enabled(namespace: string): boolean;
-  /** Turns everything off and answers with what was on. */
-  disable(): string;
-  enable(namespaces: string): void;
-}
-
 /** Both SDK packages speak HTTP through httpx; they may bring one copy or two. */
 const SWITCHES: readonly DebugSwitch[] = ['@alicloud/pop-core', '@alicloud/credentials'].map((name) => {
   const sdk = createRequire(createRequire(import.meta.url).resolve(name));
@@ -79,7 +72,5 @@ const SWITCHES: readonly DebugSwitch[] = ['@alicloud/pop-core', '@alicloud/crede
  * DEBUG names stays on. Asked before each call, since any package may turn everything on at any time.
  */
 export function hushHttpx(): void {
-  for (const debug of SWITCHES) {
-    if (debug.enabled('httpx:body') || debug.enabled('httpx:header')) debug.enable(`${debug.disable()},-httpx:*`);
-  }
+  for (const debug of SWITCHES) hush(debug, 'httpx', ['body', 'header']);
 }

@@ -16,15 +16,40 @@ export interface HealthPort {
   close(): Promise<void>;
 }
 
+/** An answer about readiness holds for so long: it asks Redis, and whoever reaches the port could have it asked without end. */
+const READINESS_LIFE_MS = 1_000;
+/** More than any supervisor and collector need. */
+const MAX_CONNECTIONS = 32;
+/** For a request to come in whole. */
+const REQUEST_WITHIN_MS = 5_000;
+
 /**
  * Answers `/livez`, `/readyz` and `/metrics` over HTTP.
+ * @param host - the address to listen on
  * @param port - 0 takes a free one
  * @throws the system's error when the port is taken
  */
-export async function openHealthPort(port: number, questions: HealthQuestions): Promise<HealthPort> {
-  const server = createServer((request, response) => {
+export async function openHealthPort(host: string, port: number, questions: HealthQuestions): Promise<HealthPort> {
+  const limits = {
+    headersTimeout: REQUEST_WITHIN_MS,
+    requestTimeout: REQUEST_WITHIN_MS,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: REQUEST_WITHIN_MS,
+  };
+  const server = createServer(limits, (request, response) => {
     void respond(request.url ?? '', response);
   });
+  server.maxConnections = MAX_CONNECTIONS;
+  let readiness: { readonly reason: Promise<string | undefined>; readonly untilMs: number } | undefined;
+
+  function notReadyBecause(): Promise<string | undefined> {
+    const nowMs = performance.now();
+    if (readiness === undefined || nowMs >= readiness.untilMs) {
+      const reason = questions.notReadyBecause().catch((error: Error) => error.message);
+      readiness = { reason, untilMs: nowMs + READINESS_LIFE_MS };
+    }
+    return readiness.reason;
+  }
 
   async function respond(path: string, response: ServerResponse): Promise<void> {
     const [status, body] = await answer(path);
@@ -36,7 +61,7 @@ export async function openHealthPort(port: number, questions: HealthQuestions): 
       case '/livez':
         return questions.isLive() ? [200, 'ok\n'] : [503, 'the worker has fallen silent\n'];
       case '/readyz': {
-        const reason = await questions.notReadyBecause().catch((error: Error) => error.message);
+        const reason = await notReadyBecause();
         return reason === undefined ? [200, 'ok\n'] : [503, `${reason}\n`];
       }
       case '/metrics':
@@ -46,7 +71,7 @@ export async function openHealthPort(port: number, questions: HealthQuestions): 
     }
   }
 
-  server.listen(port);
+  server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();
   return {

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { printableJson } from '../core/printable.ts';
 import type { Config } from './config/config.ts';
 
 /** One thing that a process tells: `event` names it, `message` says it to a person, the rest are fields that keep their names over versions. */
@@ -23,6 +24,8 @@ export function createLogger(level: Config['log']['level']): EventLog {
       formatters: { level: (label) => ({ level: label }) },
       messageKey: 'message',
       errorKey: 'error',
+      // A terminal shows the log as well.
+      hooks: { streamWrite: printableJson },
     },
     // Synchronous, so that the last words of a process that ends are not lost.
     pino.destination({ fd: 2, sync: true }),

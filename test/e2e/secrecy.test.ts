@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { certificates, openFleet, type Fleet, type FleetOptions } from '../support/fleet.ts';
 import { INSTANCE, KEY_ENV } from '../support/installation.ts';
+import { startSingle } from '../support/redis-topology.ts';
 import { leaksIn } from '../support/secrecy.ts';
 
 let fleet: Fleet;
@@ -44,8 +45,8 @@ const environment = (key = KEY) => ({
   FLEET_TOKEN: key.securityToken,
 });
 
-function expectNoSecret(what: string, text: string): void {
-  expect(leaksIn(text, Object.values(KEY)).map((leak) => `${what} holds ${leak}`)).toEqual([]);
+function expectNoSecret(what: string, text: string, more: readonly string[] = []): void {
+  expect(leaksIn(text, [...Object.values(KEY), ...more]).map((leak) => `${what} holds ${leak}`)).toEqual([]);
 }
 
 /** Every command that Redis has taken since it began, jobs and ledger and all: its append-only file. */
@@ -93,6 +94,7 @@ describe('no secret leaves a worker', () => {
     const { code, stdout, stderr } = await worker.ended;
     expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
     expect(stderr).toContain('"settled"');
+    const password = await readFile(join(fleet.dataDir, 'redis', 'password'), 'utf8');
     const redis = await everythingRedisTook();
     // The look itself must see what is there.
     expect(redis).toContain('ParameterFieldCheckFailed');
@@ -102,7 +104,44 @@ describe('no secret leaves a worker', () => {
       ['Redis', redis],
       ...shown.map((ended, at): [string, string] => [`command ${at}`, ended.stdout + ended.stderr]),
     ] as [string, string][]) {
-      expectNoSecret(what, text);
+      // Redis' own folder has its password, in a file that only its user may read.
+      expectNoSecret(what, text, what === 'Redis' ? [] : [password.trim()]);
+    }
+  });
+
+  it('nor the password in a Redis URL, whether it is right or wrong, and also where the connection breaks', async () => {
+    const password = 'rEdIs/Secret+Password=1';
+    const other = 'oThEr/Secret+Password=2';
+    const single = await startSingle();
+    try {
+      await single.client.config('SET', 'requirepass', password);
+      fleet = await openSecretFleet({});
+      const reachedWith = (secret: string): Record<string, string> => ({
+        ...environment(),
+        CERTSWEEP_REDIS_URL: `redis://:${encodeURIComponent(secret)}@127.0.0.1:${single.port}`,
+      });
+      const worker = await fleet.startWorker({ env: reachedWith(password) });
+      await single.client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      await worker.says('"redis-connection"');
+      const commands = [['doctor'], ['status'], ['worker']].flatMap((args) =>
+        args[0] === 'worker'
+          ? [[args, other] as const]
+          : ([
+              [args, password],
+              [args, other],
+            ] as const),
+      );
+      for (const [args, secret] of commands) {
+        const { stdout, stderr } = await fleet.run(args, { env: reachedWith(secret) });
+        expectNoSecret(`certsweep ${args[0]}`, stdout + stderr, [password, other]);
+      }
+      worker.kill('SIGTERM');
+      const { stderr } = await worker.ended;
+      // DEBUG was heard.
+      expect(stderr).not.toContain('ioredis:');
+      expectNoSecret('the log', stderr, [password]);
+    } finally {
+      await single.stop();
     }
   });
 

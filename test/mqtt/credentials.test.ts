@@ -11,14 +11,19 @@ import {
 } from '../../src/mqtt/credentials.ts';
 import { KEY, newCertificate, optionsFor, startTestSandbox, withClient } from './clients.ts';
 
+const readerOf =
+  (variables: Readonly<Record<string, string | undefined>>) =>
+  (name: string): string | undefined =>
+    variables[name];
+
 describe('keys from the environment', () => {
   const names = { accessKeyId: 'MY_ID', accessKeySecret: 'MY_SECRET', securityToken: 'MY_TOKEN' };
   const full = { MY_ID: KEY.accessKeyId, MY_SECRET: KEY.accessKeySecret, MY_TOKEN: KEY.securityToken };
 
   it('are read under the names given, the token where one is named', async () => {
-    expect(await credentialsFromEnvironment(names, full).get()).toEqual(KEY);
+    expect(await credentialsFromEnvironment(names, readerOf(full)).get()).toEqual(KEY);
     const { accessKeyId, accessKeySecret } = names;
-    const permanent = await credentialsFromEnvironment({ accessKeyId, accessKeySecret }, full).get();
+    const permanent = await credentialsFromEnvironment({ accessKeyId, accessKeySecret }, readerOf(full)).get();
     expect(permanent).toEqual({ accessKeyId: KEY.accessKeyId, accessKeySecret: KEY.accessKeySecret });
   });
 
@@ -30,7 +35,7 @@ describe('keys from the environment', () => {
     ]),
   )('without %s (%j) say so, and no more', async (name, value, why) => {
     const environment = { ...full, [name ?? '']: value };
-    const error: unknown = await credentialsFromEnvironment(names, environment)
+    const error: unknown = await credentialsFromEnvironment(names, readerOf(environment))
       .get()
       .catch((caught: unknown) => caught);
     expect(error).toMatchObject({ message: expect.stringContaining(`${name} ${why}`) });
@@ -39,7 +44,7 @@ describe('keys from the environment', () => {
 
   it('are read again once told that they are bad', async () => {
     const environment: Record<string, string> = { ...full };
-    const source = credentialsFromEnvironment(names, environment);
+    const source = credentialsFromEnvironment(names, readerOf(environment));
     await source.get();
     environment['MY_ID'] = 'LTAIrotated';
     expect(await source.get()).toEqual(KEY);
@@ -231,13 +236,13 @@ describe('a client without credentials', () => {
     const sandbox = await startTestSandbox();
     const environment: Record<string, string | undefined> = { TOKEN: KEY.securityToken, SECRET: KEY.accessKeySecret };
     const names = { accessKeyId: 'ID', accessKeySecret: 'SECRET', securityToken: 'TOKEN' };
-    const credentials = credentialsFromEnvironment(names, environment);
+    const credentials = credentialsFromEnvironment(names, readerOf(environment));
     await withClient(optionsFor(sandbox.url, { credentials }), async (client) => {
       const answer = await client.deleteDeviceCertificate(newCertificate());
       expect(answer).toEqual({
         kind: 'not-sent',
         reason: 'no-credentials',
-        message: 'credentials: the environment variable ID is not set, set it',
+        message: 'credentials: the environment variable ID is not set: set it, or ID_FILE',
       });
       expect(sandbox.seen().calls).toBe(0);
       environment['ID'] = KEY.accessKeyId;

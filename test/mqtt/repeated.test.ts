@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import tls, { createServer as createTlsServer, type ConnectionOptions } from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createMqttClient, type MqttClient } from '../../src/mqtt/client.ts';
 import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '../sandbox/loopback-certificate.ts';
@@ -34,8 +34,7 @@ async function start(scheme: 'http' | 'https', add: Addition): Promise<void> {
       add(socket, head + text);
     });
   };
-  // Its certificate is its own and nobody's else.
-  if (scheme === 'https') vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+  if (scheme === 'https') trustGateway();
   server =
     scheme === 'https'
       ? createTlsServer({ key: LOOPBACK_KEY, cert: LOOPBACK_CERTIFICATE }, serve)
@@ -43,6 +42,13 @@ async function start(scheme: 'http' | 'https', add: Addition): Promise<void> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   client = createMqttClient(optionsFor(`${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`));
+}
+
+/** Its certificate is its own and nobody's else, and NODE_EXTRA_CA_CERTS is read as a process starts. */
+function trustGateway(): void {
+  const { connect } = tls;
+  const trusting = (options: ConnectionOptions): tls.TLSSocket => connect({ ...options, ca: LOOPBACK_CERTIFICATE });
+  vi.spyOn(tls, 'connect').mockImplementation(trusting as typeof connect);
 }
 
 /** Whether the answer was the call's own, another call's, or told nothing. */
@@ -58,7 +64,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
     client.close();
     for (const socket of connections) socket.destroy();
     server.close();
-    vi.unstubAllEnvs();
+    vi.restoreAllMocks();
   });
 
   it('a connection that says something unasked takes no further call', async () => {

@@ -7,7 +7,7 @@ import { inspect, promisify } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer } from '../../src/core/answer.ts';
-import { MAX_MESSAGE_LENGTH, redactorFor } from '../../src/mqtt/redact.ts';
+import { MAX_MESSAGE_LENGTH, MAX_REDACTED_LENGTH, redactorFor } from '../../src/mqtt/redact.ts';
 import { FAULT_KINDS, parseFaultPlan } from '../../src/sandbox/fault-plan.ts';
 import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '../sandbox/loopback-certificate.ts';
 import { leaksIn } from '../support/secrecy.ts';
@@ -154,6 +154,33 @@ describe('a redactor', () => {
     ['a\u200Bb\u0000c', 'a b c'],
   ])('makes %j %j', (text, shown) => {
     expect(redactorFor(undefined)(text)).toBe(shown);
+  });
+
+  it('takes no time for what was made to take it', () => {
+    // A pattern that begins anew at each of them takes seconds.
+    const texts = [
+      'http://',
+      'Signature',
+      'AccessKeyId ',
+      'Signature%25',
+      'Signature=%25',
+      '%25',
+      ' ',
+      KEY.accessKeyId,
+    ];
+    const startMs = performance.now();
+    for (const text of texts) redactorFor(KEY)(text.repeat(280_000 / text.length));
+    expect(performance.now() - startMs).toBeLessThan(1_000);
+  });
+
+  it('leaves nothing of a secret that lies where it stops to look', () => {
+    for (let at = 0; at <= KEY.accessKeySecret.length; at += 1) {
+      // Little is left of the query, so its end is shown.
+      const query = `http://h/?${'x'.repeat(MAX_REDACTED_LENGTH - 12 - at)}`;
+      const shown = redactorFor(KEY)(`${query} ${KEY.accessKeySecret} and more`);
+      expect(shown).not.toContain(KEY.accessKeySecret.slice(0, 3));
+      expect(shown).toContain('http://h/?[redacted]');
+    }
   });
 
   it('cuts no character in half', () => {

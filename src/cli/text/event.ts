@@ -1,5 +1,6 @@
 import type { LogEvent, LogLevel } from '../../runtime/logger.ts';
-import { count, printable } from './terminal.ts';
+import { printable } from '../../core/printable.ts';
+import { count } from './terminal.ts';
 
 /** Something that happened, in a person's words. */
 export interface Happening {

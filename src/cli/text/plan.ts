@@ -2,7 +2,8 @@ import { estimate } from '../../app/estimate.ts';
 import type { ManifestSummary } from '../../app/submit.ts';
 import type { Config } from '../../runtime/config/config.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
-import { count, duration, groupDigits, printable, table } from './terminal.ts';
+import { printable } from '../../core/printable.ts';
+import { count, duration, groupDigits, table } from './terminal.ts';
 
 /** Rejected rows shown; the rest is counted. */
 const SHOWN = 20;

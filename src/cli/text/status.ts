@@ -1,7 +1,8 @@
 import type { BatchDetail, Overview } from '../../app/overview.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook } from '../../app/status.ts';
+import { printable } from '../../core/printable.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
-import { duration, groupDigits, printable } from './terminal.ts';
+import { duration, groupDigits } from './terminal.ts';
 
 const NAME_COLUMNS = 16;
 const INDENT = '  ';

@@ -1,22 +1,16 @@
-/** Data goes to standard output, everything said about it to stderr. */
+import { printable, printableJson, printableLines } from '../../core/printable.ts';
+
+/** Data goes to standard output, everything said about it to stderr. What text from outside hides in either is written as an escape. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printableLines(text)}\n`);
 }
 
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${printableLines(text)}\n`);
 }
 
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value));
-}
-
-/** Text from outside made fit for a terminal: what could move the cursor or hide a line is written as an escape. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
-    const point = character.codePointAt(0) ?? 0;
-    return `\\u{${point.toString(16)}}`;
-  });
+  process.stdout.write(`${printableJson(JSON.stringify(value))}\n`);
 }
 
 /** A table for people: columns as wide as their widest cell, numbers to the right. */

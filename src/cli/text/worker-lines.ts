@@ -2,7 +2,8 @@ import type { AnyHalt } from '../../app/status.ts';
 import type { PausedBatch, WorkLook } from '../../app/work.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 import { clock, type Line, type Size } from './frame.ts';
-import { count, duration, groupDigits, printable, table } from './terminal.ts';
+import { printable } from '../../core/printable.ts';
+import { count, duration, groupDigits, table } from './terminal.ts';
 
 /** One account as its worker sees it now. */
 export interface AccountNow {

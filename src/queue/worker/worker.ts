@@ -8,10 +8,17 @@ import { readHalts } from '../../limiter/halts/halt-store.ts';
 import { noted } from '../../limiter/noted.ts';
 import { createMqttClient } from '../../mqtt/client.ts';
 import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../../mqtt/credentials.ts';
-import { accountOf, type AccountConfig, type Config, type Environment } from '../../runtime/config/config.ts';
+import {
+  accountOf,
+  keyVariablesOf,
+  type AccountConfig,
+  type Config,
+  type Environment,
+} from '../../runtime/config/config.ts';
 import type { EventLog } from '../../runtime/logger.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { Metrics } from '../../runtime/metrics.ts';
+import { readSecret } from '../../runtime/secret.ts';
 import { startAccountWorker, type AccountWorker, type WorkerEvent } from './account-worker.ts';
 import { MAX_CONCURRENCY } from './concurrency.ts';
 import { KEY_PREFIX } from '../contract.ts';
@@ -164,17 +171,18 @@ function placed(
   return { message: code === UNREACHABLE ? `${new URL(endpoint).host} does not answer: ${message}` : message };
 }
 
-/** Where an account's keys come from: the named variables, or the default chain. */
+/** Where an account's keys come from: the named variables or their files, or the default chain. */
 export function credentialsOf(account: AccountConfig, environment: Environment): CredentialSource {
-  if (account.credentials === undefined) return credentialsFromChain();
-  const { accessKeyIdEnv, accessKeySecretEnv, securityTokenEnv } = account.credentials;
+  const variables = keyVariablesOf(account, environment);
+  if (variables === undefined) return credentialsFromChain();
+  const { accessKeyIdEnv, accessKeySecretEnv, securityTokenEnv } = variables;
   return credentialsFromEnvironment(
     {
       accessKeyId: accessKeyIdEnv,
       accessKeySecret: accessKeySecretEnv,
       ...(securityTokenEnv !== undefined && { securityToken: securityTokenEnv }),
     },
-    environment,
+    (name) => readSecret(environment, name),
   );
 }
 

@@ -49,6 +49,8 @@ export function raisedLimitRemedy(limit: number, consequence: string): string {
 const REGION_REMEDY = 'give the region of the instances, like cn-hangzhou';
 const ENDPOINT_REMEDY =
   'give https://<host>[:<port>] and nothing after it; http:// is for 127.0.0.1, localhost and ::1 only';
+const UNTRUSTED_REMEDY =
+  'whoever answers there gets signed calls, and is believed: give a host of aliyuncs.com, or put endpointIsTrusted: true beside it';
 const VARIABLE_REMEDY =
   'give the name of an environment variable, not the secret itself: capital letters, digits and _, like ALIBABA_CLOUD_ACCESS_KEY_ID';
 
@@ -115,6 +117,12 @@ export const accountSchema = z
         .refine(isEndpoint, { error: ENDPOINT_REMEDY })
         .exactOptional()
         .describe('Endpoint to call instead of the region’s public one: a VPC endpoint, a new region, or a sandbox.'),
+      endpointIsTrusted: z
+        .boolean({ error: 'give true or false' })
+        .exactOptional()
+        .describe(
+          'True where the endpoint is neither of aliyuncs.com nor loopback, and may have signed calls all the same.',
+        ),
       instances: z
         .array(instance, { error: 'list the instance ids of this account, at least one' })
         .min(1, { error: 'list the instance ids of this account, at least one' })
@@ -128,6 +136,11 @@ export const accountSchema = z
     },
     { error: 'write region and instances below it' },
   )
+  .superRefine(({ endpoint, endpointIsTrusted }, context) => {
+    if (typeof endpoint !== 'string' || !isEndpoint(endpoint)) return;
+    if (endpointIsTrusted === true || isOfCloud(endpoint) || isLoopback(endpoint)) return;
+    context.addIssue({ code: 'custom', path: ['endpoint'], message: UNTRUSTED_REMEDY });
+  }, EVEN_WITH_FAULTS)
   .superRefine(({ region, endpoint }, context) => {
     if (endpoint !== undefined || typeof region === 'object') return;
     if (region === undefined) {
@@ -153,6 +166,14 @@ function isEndpoint(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname, username, password, pathname, search, hash } = new URL(text);
   if (hostname === '' || `${username}${password}${search}${hash}` !== '' || pathname !== '/') return false;
-  const isLoopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback);
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(text));
+}
+
+function isOfCloud(endpoint: string): boolean {
+  return new URL(endpoint).hostname.endsWith('.aliyuncs.com');
+}
+
+function isLoopback(endpoint: string): boolean {
+  const { hostname } = new URL(endpoint);
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }

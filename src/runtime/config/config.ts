@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { BackoffPolicy } from '../../core/backoff.ts';
 import type { BreakerPolicy } from '../../core/batch.ts';
+import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import { endpointOf } from './account-schema.ts';
 import type { ConfigDocument, LOG_LEVELS } from './schema.ts';
 
@@ -28,7 +29,7 @@ export interface Config {
   readonly breaker: BreakerPolicy;
   readonly callDeadlineMs: number;
   readonly limiter: { readonly lateMs: number };
-  readonly health: { readonly port?: number };
+  readonly health: { readonly port?: number; readonly host: string };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
   /** May be empty: producers, status and report need none. */
   readonly accounts: readonly AccountConfig[];
@@ -40,6 +41,8 @@ export interface RedisConfig {
   readonly url?: string;
   readonly sentinel?: { readonly name: string; readonly nodes: readonly string[]; readonly tls: boolean };
   readonly cluster?: { readonly nodes: readonly string[]; readonly tls: boolean };
+  /** A private certificate authority's file, absolute. */
+  readonly tls?: { readonly caFile: string };
   /** Of the embedded Redis; absent: everysec. */
   readonly appendFsync?: 'everysec' | 'always';
   /** Names of environment variables, for Sentinel and cluster. */
@@ -70,12 +73,38 @@ export function accountOf(config: Config, instanceId: string): AccountConfig | u
   return config.accounts.find(({ instances }) => instances.includes(instanceId));
 }
 
+/** Where the default chain looks first, the token only where it is set. */
+const CHAIN = {
+  accessKeyIdEnv: 'ALIBABA_CLOUD_ACCESS_KEY_ID',
+  accessKeySecretEnv: 'ALIBABA_CLOUD_ACCESS_KEY_SECRET',
+  securityTokenEnv: 'ALIBABA_CLOUD_SECURITY_TOKEN',
+} as const;
+
 /**
- * The variables an account's credentials should be in, but are not. Empty as well for an account on the default chain: only a call tells whether
- * that has any.
+ * The variables that hold an account's key, each itself or by its file; undefined where the default chain is to find it. The chain knows no files,
+ * so where one of its variables is given by a file, they are read without it.
+ */
+export function keyVariablesOf({ credentials }: AccountConfig, environment: Environment): AccountConfig['credentials'] {
+  const isGiven = (name: string): boolean => (environment[name] ?? '') !== '';
+  const hasFile = (name: string): boolean => isGiven(fileVariableOf(name));
+  if (credentials !== undefined || !Object.values(CHAIN).some(hasFile)) return credentials;
+  const { securityTokenEnv, ...key } = CHAIN;
+  return isGiven(securityTokenEnv) || hasFile(securityTokenEnv) ? CHAIN : key;
+}
+
+/**
+ * The variables an account's credentials should be in, but are not, and files that cannot be read. Empty as well for an account on the default
+ * chain: only a call tells whether that has any.
  */
 export function missingCredentials(account: AccountConfig, environment: Environment): string[] {
-  return Object.values(account.credentials ?? {}).filter((name) => (environment[name] ?? '') === '');
+  return Object.values(keyVariablesOf(account, environment) ?? {}).flatMap((name) => {
+    try {
+      return (readSecret(environment, name) ?? '') === '' ? [name] : [];
+    } catch (error) {
+      if (!(error instanceof SecretUnreadable)) throw error;
+      return [error.message];
+    }
+  });
 }
 
 /** A checked document with its places made absolute; a relative `dataDir` starts at `folder`. */
@@ -89,7 +118,7 @@ export function resolveConfig(
   const { raisedLimit: _judged, ...address } = egress;
   return {
     source,
-    redis,
+    redis: redis.tls === undefined ? redis : { ...redis, tls: { caFile: resolve(folder, redis.tls.caFile) } },
     dataDir: dataDir === undefined ? defaultDataDir(environment) : resolve(folder, dataDir),
     egress: address,
     notFound,
@@ -104,7 +133,7 @@ export function resolveConfig(
 }
 
 function resolveAccount(name: string, account: ConfigDocument['accounts'][string]): AccountConfig {
-  const { limits, endpoint, region = '', ...given } = account;
+  const { limits, endpoint, endpointIsTrusted: _judged, region = '', ...given } = account;
   const at = endpoint === undefined ? endpointOf(region) : new URL(endpoint).origin;
   return { name, ...given, ...(region === '' ? {} : { region }), endpoint: at, qps: limits.qps };
 }

@@ -4,7 +4,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { resolveConfig } from './config.ts';
 import type { Config, Environment } from './config.ts';
-import { ConfigError, looksSecret, nearest, showUnknown, showValue } from './faults.ts';
+import { ConfigError, looksSecret, nearest, showPath, showUnknown, showValue } from './faults.ts';
 import type { ConfigFault, Step } from './faults.ts';
 import { configJsonSchema, documentSchema } from './schema.ts';
 import { FILE_VARIABLE, isMapping, mergeEnvironment } from './variables.ts';
@@ -31,7 +31,7 @@ export async function loadConfig(place: ConfigPlace): Promise<Config> {
     file === undefined ? {} : await readDocument(file, place.path === undefined ? FILE_VARIABLE : 'configuration file');
   const merged = mergeEnvironment(document, environment, file);
   const checked = documentSchema.safeParse(document);
-  const faults = [...merged.faults];
+  const faults = [...merged.faults, ...reservedAccounts(document)];
   for (const issue of checked.error?.issues ?? []) {
     for (const fault of faultsOf(issue, document, merged)) {
       // Two rules may refuse one value; the first is the plainest.
@@ -40,6 +40,17 @@ export async function loadConfig(place: ConfigPlace): Promise<Config> {
   }
   if (!checked.success || faults.length > 0) throw new ConfigError(source, faults);
   return resolveConfig(checked.data, source, file === undefined ? '.' : dirname(file), environment);
+}
+
+/** Names that every object has, like `constructor`. Zod passes over `__proto__` without a word, and its account would have no worker. */
+function reservedAccounts({ accounts }: Mapping): ConfigFault[] {
+  if (!isMapping(accounts)) return [];
+  const reserved = Object.keys(accounts).filter((name) => name in {});
+  return reserved.map((name) => {
+    const path = ['accounts', name];
+    const remedy = 'give the account another name: JavaScript has a meaning of its own for this one';
+    return { path: showPath(path), value: showValue(valueAt(accounts, [name]), path), remedy };
+  });
 }
 
 async function readDocument(file: string, named: string): Promise<Mapping> {

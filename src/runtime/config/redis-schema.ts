@@ -11,6 +11,7 @@ export const REDIS_VARIABLES = {
 
 const NODE_REMEDY = 'write it as host:port, an IPv6 address in brackets';
 const NAME_REMEDY = 'give the name of the primary, as in "sentinel monitor <name>": letters, digits, dots, _ and -';
+const CA_REMEDY = 'give the path of a PEM file, without ~; a relative one starts at this file';
 const FSYNC_REMEDY = 'give everysec or always';
 const VARIABLE_REMEDY =
   'give the name of an environment variable, not the secret itself: capital letters, digits and _, like REDIS_PASSWORD';
@@ -70,6 +71,20 @@ export const redisSchema = z
         .strictObject({ nodes: nodes('nodes'), tls }, { error: 'write nodes below it' })
         .exactOptional()
         .describe('Instead of url: a Redis Cluster. All keys are in one slot, so one of its nodes does the work.'),
+      tls: z
+        .strictObject(
+          {
+            caFile: z
+              .string({ error: CA_REMEDY })
+              .regex(/^[^~]/, { error: CA_REMEDY })
+              .describe(
+                'File with its certificates, PEM. Then only these are trusted. A relative path starts at this file.',
+              ),
+          },
+          { error: 'write caFile below it' },
+        )
+        .exactOptional()
+        .describe('A private certificate authority of Redis. NODE_EXTRA_CA_CERTS names one for every connection.'),
       appendFsync: z
         .enum(['everysec', 'always'], { error: FSYNC_REMEDY })
         .exactOptional()
@@ -95,6 +110,9 @@ function checkPlace(redis: Readonly<Record<string, unknown>>, context: z.core.$R
       `take it out: it is for the embedded Redis; where redis.${first} points, set appendfsync in that server's redis.conf`,
     );
   }
+  if (redis['tls'] !== undefined && !hasTls(redis)) {
+    refuse('tls', 'take it out, or connect by TLS: rediss:// in the url, or tls: true below sentinel or cluster');
+  }
   for (const key of Object.keys(REDIS_VARIABLES)) {
     const isFor = key === 'sentinelPasswordEnv' ? ['sentinel'] : ['sentinel', 'cluster'];
     if (redis[key] === undefined || isFor.some((place) => redis[place] !== undefined)) continue;
@@ -103,4 +121,9 @@ function checkPlace(redis: Readonly<Record<string, unknown>>, context: z.core.$R
       `take it out: it is for redis.${isFor.join(' and redis.')}; a password for redis.url is given in CERTSWEEP_REDIS_URL`,
     );
   }
+}
+
+function hasTls({ url, sentinel, cluster }: Readonly<Record<string, unknown>>): boolean {
+  const below = (sentinel ?? cluster) as { readonly tls?: unknown } | null | undefined;
+  return (typeof url === 'string' && url.startsWith('rediss:')) || below?.tls === true;
 }

@@ -6,6 +6,7 @@ import { redisSchema } from './redis-schema.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
+const HOST_REMEDY = 'give an IPv4 or IPv6 address of this host, 0.0.0.0 or :: for all of them';
 const ACCOUNT_NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 function whole(least: number, most: number): z.ZodInt {
@@ -125,8 +126,12 @@ export const documentSchema = z
             port: whole(1, 65_535)
               .exactOptional()
               .describe('Port of /livez, /readyz and /metrics; without it there is none.'),
+            host: z
+              .union([z.ipv4(), z.ipv6()], { error: HOST_REMEDY })
+              .default('127.0.0.1')
+              .describe('Address to listen on; 0.0.0.0 is every one. Nobody is asked for a password there.'),
           },
-          { error: 'write port below it' },
+          { error: 'write port and host below it' },
         )
         .prefault({})
         .describe('Health and metrics of a worker over HTTP.'),

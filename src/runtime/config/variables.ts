@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import type { Environment } from './config.ts';
 import { looksSecret, nearest, showPath, showUnknown } from './faults.ts';
 import type { ConfigFault, Step } from './faults.ts';
@@ -12,6 +13,8 @@ interface Variable {
   /** The key it stands for. */
   readonly steps: readonly string[];
   readonly read: (text: string) => unknown;
+  /** May stand in a file instead. */
+  readonly isSecret?: boolean;
 }
 
 /** The one variable that is no key: which file to read. */
@@ -21,10 +24,11 @@ const PREFIX = 'CERTSWEEP_';
 const ACCOUNT = ['accounts', 'default'];
 
 const VARIABLES: readonly Variable[] = [
-  { name: 'CERTSWEEP_REDIS_URL', steps: ['redis', 'url'], read: asText },
+  { name: 'CERTSWEEP_REDIS_URL', steps: ['redis', 'url'], read: asText, isSecret: true },
   { name: 'CERTSWEEP_REDIS_SENTINEL_NAME', steps: ['redis', 'sentinel', 'name'], read: asText },
   { name: 'CERTSWEEP_REDIS_SENTINEL_NODES', steps: ['redis', 'sentinel', 'nodes'], read: asList },
   { name: 'CERTSWEEP_REDIS_CLUSTER_NODES', steps: ['redis', 'cluster', 'nodes'], read: asList },
+  { name: 'CERTSWEEP_REDIS_TLS_CA_FILE', steps: ['redis', 'tls', 'caFile'], read: asPath },
   { name: 'CERTSWEEP_REDIS_APPEND_FSYNC', steps: ['redis', 'appendFsync'], read: asText },
   // Relative to where the command is run, as everywhere in a shell.
   { name: 'CERTSWEEP_DATA_DIR', steps: ['dataDir'], read: asPath },
@@ -38,9 +42,11 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_CALL_DEADLINE_MS', steps: ['callDeadlineMs'], read: asNumber },
   { name: 'CERTSWEEP_LATE_MS', steps: ['limiter', 'lateMs'], read: asNumber },
   { name: 'CERTSWEEP_HEALTH_PORT', steps: ['health', 'port'], read: asNumber },
+  { name: 'CERTSWEEP_HEALTH_HOST', steps: ['health', 'host'], read: asText },
   { name: 'CERTSWEEP_LOG_LEVEL', steps: ['log', 'level'], read: asText },
   { name: 'CERTSWEEP_REGION', steps: [...ACCOUNT, 'region'], read: asText },
   { name: 'CERTSWEEP_ENDPOINT', steps: [...ACCOUNT, 'endpoint'], read: asText },
+  { name: 'CERTSWEEP_ENDPOINT_IS_TRUSTED', steps: [...ACCOUNT, 'endpointIsTrusted'], read: asBoolean },
   { name: 'CERTSWEEP_INSTANCES', steps: [...ACCOUNT, 'instances'], read: asList },
   { name: 'CERTSWEEP_ACCOUNT_QPS', steps: [...ACCOUNT, 'limits', 'qps'], read: asNumber },
 ];
@@ -48,6 +54,10 @@ const VARIABLES: readonly Variable[] = [
 /** The variable of each key that has one, for the documents: `accounts.default` stands for any account there. */
 export function variablesByKey(): ReadonlyMap<string, string> {
   return new Map(VARIABLES.map(({ name, steps }) => [steps.join('.'), name]));
+}
+
+function namesOf({ name, isSecret = false }: Variable): readonly string[] {
+  return isSecret ? [name, fileVariableOf(name)] : [name];
 }
 
 /** What the environment made of a document. */
@@ -63,13 +73,22 @@ export interface Merged {
  */
 export function mergeEnvironment(document: Mapping, environment: Environment, file: string | undefined): Merged {
   const faults: ConfigFault[] = [];
-  const set = new Set(VARIABLES.filter(({ name }) => environment[name] !== undefined));
+  const set = new Set(
+    VARIABLES.filter((variable) => namesOf(variable).some((name) => environment[name] !== undefined)),
+  );
   const ofAccount = VARIABLES.filter(({ steps }) => steps[0] === 'accounts');
   const fileHasAccounts = document['accounts'] !== undefined && Object.keys(Object(document['accounts'])).length > 0;
   const sections = new Set<string>();
   for (const variable of set) {
-    const { name, steps, read } = variable;
-    const text = environment[name] ?? '';
+    const { name, steps, read, isSecret = false } = variable;
+    let text: string;
+    try {
+      text = (isSecret ? readSecret(environment, name) : environment[name]) ?? '';
+    } catch (error) {
+      if (!(error instanceof SecretUnreadable)) throw error;
+      faults.push({ path: fileVariableOf(name), value: 'of no use', remedy: error.message });
+      continue;
+    }
     if (text === '') {
       faults.push({ path: name, value: '""', remedy: 'give it a value, or unset it: an empty one may be a mistake' });
     } else if (ofAccount.includes(variable) && fileHasAccounts) {
@@ -90,8 +109,9 @@ export function mergeEnvironment(document: Mapping, environment: Environment, fi
 }
 
 function unknownVariables(document: Mapping, environment: Environment): ConfigFault[] {
-  const known = [FILE_VARIABLE, ...VARIABLES.map(({ name }) => name)];
-  const referred = credentialVariables(document);
+  const known = [FILE_VARIABLE, ...VARIABLES.flatMap(namesOf)];
+  const variables = [...credentialVariables(document)].map(String);
+  const referred = new Set([...variables, ...variables.map(fileVariableOf)]);
   return Object.entries(environment).flatMap(([name, value]) => {
     if (value === undefined || !name.startsWith(PREFIX) || known.includes(name) || referred.has(name)) return [];
     if (isServiceLink(name, value)) return [];
@@ -161,6 +181,11 @@ function asPath(text: string): string {
 /** Anything but plain digits stays text, and is refused with the text a person wrote. */
 function asNumber(text: string): unknown {
   return /^\d{1,15}$/.test(text) ? Number(text) : text;
+}
+
+/** Anything else stays text, and is refused with the text a person wrote. */
+function asBoolean(text: string): unknown {
+  return text === 'true' ? true : text === 'false' ? false : text;
 }
 
 function asList(text: string): string[] {

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
 import { isCluster, keyOwner } from './cluster.ts';
+import { isUnencrypted } from './encryption.ts';
+import { FLAW, isPatched } from './patched.ts';
 import { isOlder, OLDEST_VERSION } from './embedded/server-binary.ts';
 
 export interface RedisFault {
@@ -33,6 +35,10 @@ export interface ServerFacts {
   /** `save`, `appendfsync`, `maxmemory-policy` and `min-replicas-to-write` of CONFIG GET; undefined when it is forbidden, as managed Redis mostly does. */
   readonly config: ReadonlyMap<string, string> | undefined;
   readonly roundTripMs: number;
+  /** It is our own, on a Unix socket. */
+  readonly isEmbedded?: boolean;
+  /** Data and password are on a network as they are. */
+  readonly isUnencrypted?: boolean;
   /** What may put another server in its place. */
   readonly failover?: 'sentinel' | 'cluster';
 }
@@ -51,20 +57,28 @@ export async function checkRedis(client: Redis): Promise<RedisCheck> {
   const config = await askConfig(node);
   const roundTripMs = await measureRoundTrip(node);
   const failover = isCluster(client) ? 'cluster' : node.options.sentinels === undefined ? undefined : 'sentinel';
-  return judgeServer({ info, config, roundTripMs, ...(failover && { failover }) });
+  return judgeServer({
+    info,
+    config,
+    roundTripMs,
+    isUnencrypted: isUnencrypted(node.options),
+    isEmbedded: node.options.path !== undefined,
+    ...(failover && { failover }),
+  });
 }
 
 /** The rules of the check, apart from the asking. */
 export function judgeServer(facts: ServerFacts): RedisCheck {
-  const { info, config, roundTripMs } = facts;
+  const { info, config, roundTripMs, isUnencrypted: isPlain = false } = facts;
   const policy = config?.get('maxmemory-policy') ?? info.get('maxmemory_policy') ?? 'unknown';
   const persistence = judgePersistence(facts);
   const faults = [
-    ...versionFaults(info),
+    ...versionFaults(facts),
     ...policyFaults(policy),
     ...stateFaults(facts),
     ...failoverFaults(facts),
     ...persistenceFaults(persistence, config),
+    ...(isPlain ? [PLAIN] : []),
     ...(roundTripMs > SLOW_ROUND_TRIP_MS ? [slow(roundTripMs)] : []),
   ];
   const valkey = info.get('valkey_version');
@@ -73,15 +87,22 @@ export function judgeServer(facts: ServerFacts): RedisCheck {
   return { version, policy, persistence, roundTripMs, faults };
 }
 
-function versionFaults(info: ReadonlyMap<string, string>): RedisFault[] {
+function versionFaults({ info, isEmbedded = false }: ServerFacts): RedisFault[] {
   // Valkey tells the Redis version it is compatible with here, always 7.2 or newer.
   const version = info.get('redis_version');
   if (version === undefined)
     return [warn('redis_version', 'unknown', `allow the command INFO, or make sure it is at least ${OLDEST_VERSION}`)];
-  return isOlder(version, OLDEST_VERSION)
-    ? [refuse('redis_version', version, `use Redis ${OLDEST_VERSION} or newer, or Valkey`)]
-    : [];
+  if (isOlder(version, OLDEST_VERSION))
+    return [refuse('redis_version', version, `use Redis ${OLDEST_VERSION} or newer, or Valkey`)];
+  const valkey = info.get('valkey_version');
+  const isMended = valkey === undefined ? isPatched('redis', version) : isPatched('valkey', valkey);
+  // The embedded one is the distribution's, whose own version number tells; what was unpacked is renewed by itself.
+  if (isEmbedded || isMended) return [];
+  const name = valkey === undefined ? 'redis_version' : 'valkey_version';
+  return [warn(name, valkey ?? version, PATCH_REMEDY)];
 }
+
+const PATCH_REMEDY = `renew it: who may run a script there can run code on its host (${FLAW}); mended in Redis 6.2.20, 7.2.11, 7.4.6, 8.0.4, 8.2.2 and newer, in Valkey 7.2.11, 8.0.6, 8.1.4, and by distributions under their own version numbers`;
 
 function policyFaults(policy: string): RedisFault[] {
   if (policy === 'noeviction') return [];
@@ -170,6 +191,12 @@ function persistenceFaults(persistence: Persistence, config: ReadonlyMap<string,
     }
   }
 }
+
+const PLAIN = warn(
+  'encryption',
+  'none',
+  'use rediss://, or tls: true for sentinel and cluster: the password and every certificate are on the network as they are',
+);
 
 function slow(roundTripMs: number): RedisFault {
   const remedy =

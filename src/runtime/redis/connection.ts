@@ -1,5 +1,7 @@
+import { createRequire } from 'node:module';
 import { Redis } from 'ioredis';
 import type { RedisOptions } from 'ioredis';
+import { hush, type DebugSwitch } from '../../core/debug-switch.ts';
 import { openCluster } from './cluster.ts';
 import type { RedisNode } from './cluster.ts';
 import { withoutCommand } from './describe-error.ts';
@@ -23,8 +25,17 @@ const FIRST_RETRY_MS = 50;
 /** Some five seconds of a cluster that has lost a node. */
 const PRODUCER_REDIRECTIONS = 50;
 
+const debugOfIoredis = createRequire(createRequire(import.meta.url).resolve('ioredis'))('debug') as DebugSwitch;
+
+/** Takes ioredis out of `DEBUG`: it prints every command, and with the first one of each connection the password. */
+function hushIoredis(): void {
+  hush(debugOfIoredis, 'ioredis', ['redis', 'connection']);
+}
+
 /** Doubling from 50 ms, at most 1 s: ioredis' and BullMQ's own backoff leaves workers idle for up to 20 s after Redis is back. */
 export function retryDelayMs(times: number): number {
+  // Here too: any package may turn everything on at any time, and each connection says the password.
+  hushIoredis();
   return Math.min(FIRST_RETRY_MS * 2 ** Math.min(times - 1, 10), RETRY_CAP_MS);
 }
 
@@ -60,6 +71,7 @@ export function connectionOptions(options: RedisOptions, role: RedisRole): Conne
  * @param onError - hears every connection error, without the command and its arguments
  */
 export function connect(open: RedisTarget, role: RedisRole, onError: (error: Error) => void): Redis {
+  hushIoredis();
   const options = connectionOptions(open.options, role);
   const tell = (error: Error): void => onError(withoutCommand(error));
   if (open.clusterNodes === undefined) return new Redis(options).on('error', tell);
@@ -80,6 +92,7 @@ export async function connectOnce(
   timeoutMs: number,
   name = CONNECTION_NAME,
 ): Promise<Redis> {
+  hushIoredis();
   let joined = false;
   let reason: Error | undefined;
   const retryOnceJoined = (times: number): number | null => (joined ? retryDelayMs(times) : null);

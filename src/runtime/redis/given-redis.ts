@@ -2,6 +2,7 @@ import type { RedisOptions } from 'ioredis';
 import type { RedisNode } from './cluster.ts';
 import { retryDelayMs } from './connection.ts';
 import { RedisUnavailable } from './describe-error.ts';
+import { verifiedTls } from './encryption.ts';
 import { parseNode, parseRedisUrl } from './redis-url.ts';
 
 /** User and password of Redis itself; never to be logged. */
@@ -42,22 +43,32 @@ export interface GivenRedis {
 /** A Sentinel that hangs is passed over after so long. */
 const SENTINEL_ANSWER_MS = 1_000;
 
-/** @throws RedisUnavailable when the URL cannot be read */
-export function givenByUrl(url: string): GivenRedis {
+/**
+ * @param ca - certificates to trust instead of those of the system, PEM
+ * @throws RedisUnavailable when the URL cannot be read
+ */
+export function givenByUrl(url: string, ca?: string): GivenRedis {
   const parsed = parseRedisUrl(url);
   if (!parsed.ok) throw new RedisUnavailable(`redis.url cannot be used: ${parsed.remedy}`);
-  return { options: parsed.options, describe: parsed.describe };
+  const { options, describe } = parsed;
+  return { options: options.tls === undefined ? options : { ...options, tls: verifiedTls(ca) }, describe };
 }
 
-/** @throws RedisUnavailable when a node cannot be read */
-export function givenBySentinel({ name, nodes, tls, sentinelPassword, ...access }: SentinelPlace): GivenRedis {
+/**
+ * @param ca - certificates to trust instead of those of the system, PEM
+ * @throws RedisUnavailable when a node cannot be read
+ */
+export function givenBySentinel(
+  { name, nodes, tls, sentinelPassword, ...access }: SentinelPlace,
+  ca?: string,
+): GivenRedis {
   const options: RedisOptions = {
     sentinels: readNodes('redis.sentinel.nodes', nodes),
     name,
     role: 'master',
     ...access,
     ...(sentinelPassword !== undefined && { sentinelPassword }),
-    ...(tls === true && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
+    ...(tls === true && { tls: verifiedTls(ca), sentinelTLS: verifiedTls(ca), enableTLSForSentinelMode: true }),
     sentinelCommandTimeout: SENTINEL_ANSWER_MS,
     sentinelRetryStrategy: retryDelayMs,
     // A primary that hangs, or is cut off with us, keeps its connections: the Sentinels tell that it is none any more.
@@ -68,9 +79,12 @@ export function givenBySentinel({ name, nodes, tls, sentinelPassword, ...access 
   return { options, describe: `the primary ${name} of the Sentinels ${nodes.join(', ')}` };
 }
 
-/** @throws RedisUnavailable when a node cannot be read */
-export function givenByCluster({ nodes, tls, ...access }: ClusterPlace): GivenRedis {
-  const options: RedisOptions = { ...access, ...(tls === true && { tls: {} }) };
+/**
+ * @param ca - certificates to trust instead of those of the system, PEM
+ * @throws RedisUnavailable when a node cannot be read
+ */
+export function givenByCluster({ nodes, tls, ...access }: ClusterPlace, ca?: string): GivenRedis {
+  const options: RedisOptions = { ...access, ...(tls === true && { tls: verifiedTls(ca) }) };
   const clusterNodes = readNodes('redis.cluster.nodes', nodes);
   return { options, clusterNodes, describe: `the cluster of ${nodes.join(', ')}` };
 }

@@ -3,6 +3,8 @@ import type { ServerBinary } from './embedded/server-binary.ts';
 /** What happened to the embedded Redis on its way up or down; the caller logs it, or shows it to a person. */
 export type RedisNotice =
   | { readonly kind: 'unpacking'; readonly into: string }
+  | { readonly kind: 'renewing'; readonly into: string }
+  | { readonly kind: 'not-renewed'; readonly into: string; readonly why: string }
   | { readonly kind: 'unpacked'; readonly into: string; readonly tookMs: number }
   | { readonly kind: 'group-writable'; readonly thing: string; readonly path: string; readonly gid: number }
   | { readonly kind: 'starting'; readonly binary: ServerBinary; readonly directory: string }
@@ -19,6 +21,10 @@ export function describeNotice(notice: RedisNotice): string {
   switch (notice.kind) {
     case 'unpacking':
       return `No redis-server or valkey-server on PATH: unpacking one into ${notice.into} (about 7 MB, once)`;
+    case 'renewing':
+      return `The redis-server in ${notice.into} is old, or has a known flaw: unpacking the distribution's present one`;
+    case 'not-renewed':
+      return `The redis-server in ${notice.into} could not be renewed and is used as it is (${notice.why}): tried again after a day`;
     case 'unpacked':
       return `Unpacked redis-server into ${notice.into} in ${notice.tookMs} ms`;
     case 'group-writable':

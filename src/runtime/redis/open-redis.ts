@@ -30,6 +30,8 @@ export interface RedisPlace {
   readonly url?: string;
   readonly sentinel?: SentinelPlace;
   readonly cluster?: ClusterPlace;
+  /** Certificates to trust instead of those of the system, PEM. Of the three above. */
+  readonly ca?: string;
   readonly dataDir: string;
   /** Of the embedded server; default everysec. `always` also turns it on in a server that runs already. */
   readonly appendFsync?: 'everysec' | 'always';
@@ -48,10 +50,10 @@ export async function openRedis(
   notice: (event: RedisNotice) => void,
   again?: OwnFolder,
 ): Promise<OpenRedis> {
-  const { url, sentinel, cluster } = where;
-  if (url !== undefined) return openGiven(givenByUrl(url), notice);
-  if (sentinel !== undefined) return openGiven(givenBySentinel(sentinel), notice);
-  if (cluster !== undefined) return openGiven(givenByCluster(cluster), notice);
+  const { url, sentinel, cluster, ca } = where;
+  if (url !== undefined) return openGiven(givenByUrl(url, ca), notice);
+  if (sentinel !== undefined) return openGiven(givenBySentinel(sentinel, ca), notice);
+  if (cluster !== undefined) return openGiven(givenByCluster(cluster, ca), notice);
   const folder = again === undefined ? await prepareDirectory(where.dataDir, notice) : await findAgain(again);
   return { kind: 'embedded', ...(await openEmbedded(folder, where.appendFsync ?? 'everysec', notice)) };
 }

@@ -1,5 +1,6 @@
 import type { RedisOptions } from 'ioredis';
 import type { RedisNode } from './cluster.ts';
+import { verifiedTls } from './encryption.ts';
 
 const DEFAULT_PORT = 6379;
 
@@ -37,7 +38,7 @@ export function parseRedisUrl(text: string): ParsedRedisUrl {
     db: Number(database),
     ...(username === '' ? {} : { username }),
     ...(password === '' ? {} : { password }),
-    ...(url.protocol === 'rediss:' ? { tls: {} } : {}),
+    ...(url.protocol === 'rediss:' ? { tls: verifiedTls() } : {}),
   };
   const place = `${url.protocol}//${url.hostname}:${port}`;
   return { ok: true, options, describe: database === '' ? place : `${place}/${database}` };

@@ -28,6 +28,7 @@ describe('the environment', () => {
       CERTSWEEP_CALL_DEADLINE_MS: '900',
       CERTSWEEP_LATE_MS: '40',
       CERTSWEEP_HEALTH_PORT: '9000',
+      CERTSWEEP_HEALTH_HOST: '::',
       CERTSWEEP_LOG_LEVEL: 'debug',
     });
     expect(config).toMatchObject({
@@ -38,7 +39,7 @@ describe('the environment', () => {
       retry: { attempts: 3, baseMs: 20, capMs: 30 },
       callDeadlineMs: 900,
       limiter: { lateMs: 40 },
-      health: { port: 9000 },
+      health: { port: 9000, host: '::' },
       log: { level: 'debug' },
     });
     const also = await loadYaml(yaml, { CERTSWEEP_EGRESS_ID: 'nat-b', CERTSWEEP_RETRY_ATTEMPTS: '5' });
@@ -64,6 +65,14 @@ describe('the environment', () => {
     const environment = { CERTSWEEP_ENDPOINT: 'http://127.0.0.1:8080', CERTSWEEP_INSTANCES: 'a' };
     const [sandbox] = (await loadConfig({ environment })).accounts;
     expect(sandbox).toEqual({ name: 'default', endpoint: 'http://127.0.0.1:8080', instances: ['a'], qps: 480 });
+  });
+
+  it('says that its endpoint is trusted', async () => {
+    const environment = { CERTSWEEP_ENDPOINT: 'https://onsmqtt.example', CERTSWEEP_INSTANCES: 'a' };
+    const [fault] = await faultsOf(environment);
+    expect(fault).toMatchObject({ path: 'CERTSWEEP_ENDPOINT', value: '"https://onsmqtt.example"' });
+    const config = await loadConfig({ environment: { ...environment, CERTSWEEP_ENDPOINT_IS_TRUSTED: 'true' } });
+    expect(config.accounts[0]?.endpoint).toBe('https://onsmqtt.example');
   });
 
   it('beside a file without accounts too', async () => {

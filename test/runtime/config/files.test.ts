@@ -35,7 +35,7 @@ describe('the shipped files', () => {
       redis: { url: 'redis://127.0.0.1:6379/0' },
       dataDir: join(folder, 'state'),
       egress: { ...builtIn.egress, localAddress: '10.0.0.5' },
-      health: { port: 9464 },
+      health: { port: 9464, host: '127.0.0.1' },
     });
   });
 
@@ -83,7 +83,7 @@ describe('built-in defaults', () => {
       breaker: DEFAULT_BREAKER,
       callDeadlineMs: 10_000,
       limiter: { lateMs: 25 },
-      health: {},
+      health: { host: '127.0.0.1' },
       log: { level: 'info' },
       accounts: [],
     });

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/runtime/config/load-config.ts';
 import { redisPlaceOf } from '../../../src/runtime/config/redis-place.ts';
@@ -57,9 +60,29 @@ describe('the place of Redis', () => {
     expect(place.sentinel).toMatchObject({ username: 'me', password: 'one', sentinelPassword: 'two' });
   });
 
+  it('takes passwords from files, wherever the variable is named', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'certsweep-secret-'));
+    try {
+      await writeFile(join(folder, 'one'), 'one\n');
+      await writeFile(join(folder, 'two'), 'two');
+      const environment = {
+        CERTSWEEP_REDIS_PASSWORD_FILE: join(folder, 'one'),
+        CERTSWEEP_TWO_FILE: join(folder, 'two'),
+      };
+      const place = await placeIn(`${SENTINEL}, sentinelPasswordEnv: CERTSWEEP_TWO`, environment);
+      expect(place.sentinel).toMatchObject({ password: 'one', sentinelPassword: 'two' });
+      const gone = { CERTSWEEP_REDIS_PASSWORD_FILE: join(folder, 'three') };
+      await expect(placeIn(CLUSTER, gone)).rejects.toThrow(
+        /^Redis: CERTSWEEP_REDIS_PASSWORD_FILE names .*three, which/,
+      );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('is not known while a named variable is not set', async () => {
     await expect(placeIn(`${CLUSTER}, passwordEnv: REDIS_PASSWORD`)).rejects.toThrow(
-      /^The environment variable REDIS_PASSWORD is not set, but redis\.passwordEnv of .* names it: set it$/,
+      /^The environment variable REDIS_PASSWORD is not set, but redis\.passwordEnv of .* names it: set it, or REDIS_PASSWORD_FILE$/,
     );
   });
 });
@@ -76,6 +99,10 @@ describe('a place is refused', () => {
     ['url: redis://here, appendFsync: always', 'redis.appendFsync', '"always"', 'where redis.url points'],
     [`${SENTINEL}, appendFsync: everysec`, 'redis.appendFsync', '"everysec"', 'where redis.sentinel points'],
     [`${CLUSTER}, appendFsync: always`, 'redis.appendFsync', '"always"', 'it is for the embedded Redis'],
+    ['url: redis://here, tls: {caFile: ca.pem}', 'redis.tls', 'a mapping of 1', 'connect by TLS'],
+    [`${SENTINEL}, tls: {caFile: ca.pem}`, 'redis.tls', 'a mapping of 1', 'tls: true'],
+    ['tls: {caFile: ca.pem}', 'redis.tls', 'a mapping of 1', 'take it out'],
+    ['url: rediss://here, tls: {caFile: ~/ca.pem}', 'redis.tls.caFile', '"~/ca.pem"', 'without ~'],
     ['appendFsync: no', 'redis.appendFsync', '"no"', 'everysec or always'],
     ['cluster: {nodes: []}', 'redis.cluster.nodes', 'an empty list', 'at least one'],
     ['cluster: {nodes: [here]}', 'redis.cluster.nodes[0]', '"here"', 'host:port'],

@@ -40,6 +40,7 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
   ['limiter: {lateMs: 4}', 'limiter.lateMs', '4', 'from 5 to 250'],
   ['limiter: {lateMs: 251}', 'limiter.lateMs', '251', 'from 5 to 250'],
   ['health: {port: 65536}', 'health.port', '65536', 'from 1 to 65535'],
+  ['health: {host: here}', 'health.host', '"here"', '0.0.0.0 or :: for all'],
   ['log: {level: verbose}', 'log.level', '"verbose"', 'trace, debug, info, warn, error, fatal, silent'],
   ['log:', 'log', 'empty', 'write level below it'],
   ['accounts: [eu]', 'accounts', 'a list of 1', 'a name below it'],
@@ -67,6 +68,41 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
     '"http://localhost.example"',
     'http:// is for',
   ],
+  [
+    account('endpoint: https://onsmqtt.example'),
+    'accounts.eu.endpoint',
+    '"https://onsmqtt.example"',
+    'endpointIsTrusted: true',
+  ],
+  [
+    account('endpoint: https://aliyuncs.com.evil.example'),
+    'accounts.eu.endpoint',
+    '"https://aliyuncs.com.evil.example"',
+    'gets signed calls',
+  ],
+  [account('endpoint: https://notaliyuncs.com'), 'accounts.eu.endpoint', '"https://notaliyuncs.com"', 'aliyuncs.com'],
+  [
+    account('endpoint: https://onsmqtt.example\n    endpointIsTrusted: false'),
+    'accounts.eu.endpoint',
+    '"https://onsmqtt.example"',
+    'endpointIsTrusted: true',
+  ],
+  [account('endpointIsTrusted: "yes"'), 'accounts.eu.endpointIsTrusted', '"yes"', 'true or false'],
+  [
+    'accounts: {__proto__: {region: eu-central-1, instances: [a]}}',
+    'accounts.__proto__',
+    'a mapping of 2',
+    'another name',
+  ],
+  [
+    'accounts: {constructor: {region: eu-central-1, instances: [a]}}',
+    'accounts.constructor',
+    'a mapping of 2',
+    'another name',
+  ],
+  ['accounts: {valueOf: {region: eu-central-1, instances: [a]}}', 'accounts.valueOf', 'a mapping of 2', 'another name'],
+  ['__proto__: {notFound: dead}', '__proto__', 'a mapping of 1', 'unknown key'],
+  ['redis: {__proto__: {url: redis://here}}', 'redis.__proto__', 'a mapping of 1', 'unknown key'],
   [account('endpoint: https://host/path'), 'accounts.eu.endpoint', '"https://host/path"', 'nothing after it'],
   ['accounts: {eu: {region: eu-central-1}}', 'accounts.eu.instances', 'missing', 'at least one'],
   ['accounts: {eu: {region: eu-central-1, instances: []}}', 'accounts.eu.instances', 'an empty list', 'at least one'],
@@ -205,13 +241,16 @@ describe('a file is accepted', () => {
     expect([config.egress.qps, config.accounts[0]?.qps]).toEqual([300, 500]);
   });
 
-  it.each(['http://127.0.0.1:8080', 'http://localhost:8080', 'http://[::1]:8080', 'https://onsmqtt-vpc.new-1.example'])(
-    'with the endpoint %s, whatever the region',
-    async (endpoint) => {
-      const config = await loadYaml(`accounts: {a: {region: new-1, endpoint: "${endpoint}/", instances: [x]}}`);
-      expect(config.accounts).toEqual([{ name: 'a', region: 'new-1', endpoint, instances: ['x'], qps: 480 }]);
-    },
-  );
+  it.each([
+    ['http://127.0.0.1:8080', ''],
+    ['http://localhost:8080', ''],
+    ['http://[::1]:8080', ''],
+    ['https://onsmqtt-vpc.new-1.aliyuncs.com', ''],
+    ['https://onsmqtt-vpc.new-1.example', ', endpointIsTrusted: true'],
+  ])('with the endpoint %s, whatever the region%s', async (endpoint, more) => {
+    const config = await loadYaml(`accounts: {a: {region: new-1, endpoint: "${endpoint}/", instances: [x]${more}}}`);
+    expect(config.accounts).toEqual([{ name: 'a', region: 'new-1', endpoint, instances: ['x'], qps: 480 }]);
+  });
 
   it('with an instance id of 128 bytes, and a share of 0 or 1', async () => {
     const id = 'é'.repeat(64);

@@ -6,7 +6,7 @@ import { startTestRedis, testRedis } from '../../support/redis.ts';
 import type { TestRedis } from '../../support/redis.ts';
 
 const INFO = {
-  redis_version: '7.0.15',
+  redis_version: '7.4.6',
   role: 'master',
   redis_mode: 'standalone',
   maxmemory_policy: 'noeviction',
@@ -35,7 +35,7 @@ function fault(severity: RedisFault['severity'], thing: string, value: string, r
 describe('judgeServer', () => {
   it('finds nothing wrong with a sound server', () => {
     expect(judgeServer(facts())).toEqual({
-      version: 'redis 7.0.15',
+      version: 'redis 7.4.6',
       policy: 'noeviction',
       persistence: 'aof',
       roundTripMs: 0.2,
@@ -53,6 +53,17 @@ describe('judgeServer', () => {
       'an old version',
       facts({ redis_version: '6.0.16' }),
       fault('refuse', 'redis_version', '6.0.16', 'Redis 6.2 or newer'),
+    ],
+    ['a flaw', facts({ redis_version: '7.4.5' }), fault('warn', 'redis_version', '7.4.5', 'CVE-2025-49844')],
+    [
+      'a flaw in a line that nobody mends',
+      facts({ redis_version: '7.0.15' }),
+      fault('warn', 'redis_version', '7.0.15', 'by distributions'),
+    ],
+    [
+      'a flaw of Valkey',
+      facts({ redis_version: '7.2.4', valkey_version: '8.0.5' }),
+      fault('warn', 'valkey_version', '8.0.5', 'renew it'),
     ],
     ['a replica', facts({ role: 'slave' }), fault('refuse', 'role', 'replica', 'point redis.url at the primary')],
     ['a cluster', facts({ redis_mode: 'cluster' }), fault('refuse', 'redis_mode', 'cluster', 'under redis.cluster')],
@@ -73,6 +84,11 @@ describe('judgeServer', () => {
       fault('warn', 'persistence', 'rdb', 'set appendonly yes'),
     ],
     ['no fsync', facts({}, { appendfsync: 'no' }), fault('warn', 'appendfsync', 'no', 'everysec or always')],
+    [
+      'a password on the network',
+      { ...facts(), isUnencrypted: true },
+      fault('warn', 'encryption', 'none', 'use rediss://'),
+    ],
     ['a distance', facts({}, {}, 10.5), fault('warn', 'round trip', '10.5 ms', 'nearer to Redis')],
     [
       'a hidden version',
@@ -100,6 +116,17 @@ describe('judgeServer', () => {
 
   it('takes Valkey by its own name', () => {
     expect(judgeServer(facts({ redis_version: '7.2.4', valkey_version: '8.0.1' })).version).toBe('valkey 8.0.1');
+  });
+
+  it.each(['6.2.20', '7.2.11', '7.4.6', '8.0.4', '8.2.2', '8.4.0', '9.0.0'])(
+    'has nothing against Redis %s',
+    (version) => {
+      expect(judgeServer(facts({ redis_version: version })).faults).toEqual([]);
+    },
+  );
+
+  it('leaves the version of the embedded one to its distribution', () => {
+    expect(judgeServer({ ...facts({ redis_version: '7.0.15' }), isEmbedded: true }).faults).toEqual([]);
   });
 
   it('counts snapshots beside the append-only file', () => {

@@ -46,11 +46,11 @@ describe('what Sentinel and cluster are reached by', () => {
 
   it('TLS for both, or neither', () => {
     expect(givenBySentinel({ name: 'm', nodes: ['a:1'], tls: true }).options).toMatchObject({
-      tls: {},
-      sentinelTLS: {},
+      tls: { rejectUnauthorized: true },
+      sentinelTLS: { rejectUnauthorized: true },
       enableTLSForSentinelMode: true,
     });
-    expect(givenByCluster({ nodes: ['a:1'], tls: true }).options).toEqual({ tls: {} });
+    expect(givenByCluster({ nodes: ['a:1'], tls: true }).options).toEqual({ tls: { rejectUnauthorized: true } });
   });
 
   it('the nodes of a cluster, whose description has no password', () => {

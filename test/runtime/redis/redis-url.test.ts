@@ -14,7 +14,7 @@ describe('parseRedisUrl', () => {
       { host: 'here', port: 6379, db: 1, username: 'me', password: 'p@/%' },
       'redis://here:6379/1',
     ],
-    ['rediss://here', { host: 'here', port: 6379, db: 0, tls: {} }, 'rediss://here:6379'],
+    ['rediss://here', { host: 'here', port: 6379, db: 0, tls: { rejectUnauthorized: true } }, 'rediss://here:6379'],
   ])('reads %s', (url, options, describe_) => {
     expect(parseRedisUrl(url)).toEqual({ ok: true, options, describe: describe_ });
   });

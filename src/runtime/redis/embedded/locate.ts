@@ -3,6 +3,7 @@ import { delimiter, join } from 'node:path';
 import { environment } from '../../environment.ts';
 import { RedisUnavailable } from '../describe-error.ts';
 import type { RedisNotice } from '../notice.ts';
+import { isStale, mayTry } from './renewal.ts';
 import { inspectBinary, isOlder, OLDEST_VERSION } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
 import { currentUser } from './own-files.ts';
@@ -91,7 +92,8 @@ async function* candidates(
     const candidate = await inspect(look, notice);
     if (candidate === undefined) continue;
     found = true;
-    yield candidate;
+    const isOurs = unpacked !== undefined && look === unpacked && candidate.kind === 'runs';
+    yield isOurs ? { kind: 'runs', binary: await renewed(folder, candidate.binary, notice) } : candidate;
   }
   if (!found) yield { kind: 'runs', binary: await unpack(system, folder, notice) };
 }
@@ -108,6 +110,25 @@ async function inspect(look: Look, notice: (event: RedisNotice) => void): Promis
   }
   const binary = await inspectBinary(path, libraryPath);
   return binary && { kind: 'runs', binary };
+}
+
+/** What was unpacked, or a newer one in its place where it is stale. Where that cannot be had, the old one is better than none. */
+async function renewed(
+  folder: string,
+  binary: ServerBinary,
+  notice: (event: RedisNotice) => void,
+): Promise<ServerBinary> {
+  if (!(await isStale(folder, binary)) || !(await mayTry(folder))) return binary;
+  notice({ kind: 'renewing', into: folder });
+  const startMs = performance.now();
+  try {
+    const newer = await unpackRedis(folder, true);
+    notice({ kind: 'unpacked', into: folder, tookMs: Math.round(performance.now() - startMs) });
+    return newer;
+  } catch (error) {
+    notice({ kind: 'not-renewed', into: folder, why: error instanceof Error ? error.message : String(error) });
+    return binary;
+  }
 }
 
 function notRun({ because, remedy }: Weakness): string {

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { environment } from '../../environment.ts';
+import { STAMP } from './renewal.ts';
 import { inspectBinary } from './server-binary.ts';
 import type { ServerBinary } from './server-binary.ts';
 
@@ -59,9 +60,10 @@ async function inspectUnpacked(folder: string): Promise<ServerBinary | undefined
 /**
  * Downloads the distribution's redis-server and unpacks it into `folder`, without root rights, without touching the system's package state and
  * without installing a service. apt checks the signatures. Any number of processes may do this at once: the first to finish wins.
+ * @param instead - of what lies there: a server that runs from it goes on, since its files stay until it ends
  * @throws Error with the failed step and apt's own words
  */
-export async function unpackRedis(folder: string): Promise<ServerBinary> {
+export async function unpackRedis(folder: string, instead = false): Promise<ServerBinary> {
   const parent = join(folder, '..');
   await mkdir(parent, { recursive: true, mode: 0o700 });
   const workshop = await mkdtemp(`${folder}.unpacking-`);
@@ -72,7 +74,9 @@ export async function unpackRedis(folder: string): Promise<ServerBinary> {
     for (const file of packages) await run('dpkg', ['-x', file, root], workshop);
     if ((await inspectUnpacked(root)) === undefined)
       throw new Error('the unpacked redis-server does not run on this system');
-    await moveInto(root, folder);
+    await writeFile(join(root, STAMP), '');
+    if (instead) await exchange(root, folder, join(workshop, 'former'));
+    else await moveInto(root, folder);
   } finally {
     await rm(workshop, { recursive: true, force: true });
   }
@@ -87,6 +91,17 @@ async function moveInto(root: string, folder: string): Promise<void> {
     await rename(root, folder);
   } catch (error) {
     if ((await inspectUnpacked(folder)) !== undefined) return;
+    throw error;
+  }
+}
+
+/** For a moment nothing lies there; who looks just then unpacks one of its own. */
+async function exchange(root: string, folder: string, former: string): Promise<void> {
+  await rename(folder, former);
+  try {
+    await rename(root, folder);
+  } catch (error) {
+    await rename(former, folder).catch(() => undefined);
     throw error;
   }
 }
@@ -108,6 +123,8 @@ async function download(workshop: string): Promise<string[]> {
     // As root, apt would download as the user _apt, who may not write here.
     ['APT::Sandbox::User', callerName()],
     ['Acquire::Languages', 'none'],
+    ['Acquire::http::Timeout', '20'],
+    ['Acquire::https::Timeout', '20'],
     ['Debug::NoLocking', 'true'],
   ].flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   await run('apt-get', ['-q', ...settings, 'update'], workshop);

@@ -1,6 +1,7 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { locateServer, refusal } from '../../../../src/runtime/redis/embedded/locate.ts';
@@ -76,6 +77,56 @@ describe('where no server can be had, a person is told how to get one', () => {
     await expect(locating).rejects.toThrow(
       `did not work: a server in there is not run, because every user can write to ${cache}: look whether it is still what it was, then chmod o-w ${cache}, or name another folder with XDG_CACHE_HOME`,
     );
+  });
+});
+
+describe('what was unpacked', () => {
+  // As long as a name may be, so that nothing can be unpacked beside it.
+  const system = { platform: 'linux', debian: { name: `debian-${'x'.repeat(235)}` } } as const;
+  const DAY_MS = 86_400_000;
+  let into: string;
+
+  /** As if it had been unpacked so many days ago; undefined: before there was a stamp. */
+  async function unpacked(version: string, days: number | undefined, history = ''): Promise<void> {
+    into = join(folder, `cache/certsweep/redis-${system.debian.name}`);
+    await mkdir(join(into, 'usr/bin'), { recursive: true });
+    await mkdir(join(into, 'usr/share/doc/redis-server'), { recursive: true });
+    const script = `#!/bin/sh\necho 'Redis server v=${version} sha=0'\n`;
+    await writeFile(join(into, 'usr/bin/redis-server'), script, { mode: 0o755 });
+    await writeFile(join(into, 'usr/share/doc/redis-server/changelog.Debian.gz'), gzipSync(history));
+    if (days === undefined) return;
+    await writeFile(join(into, 'unpacked'), '');
+    const then = new Date(Date.now() - days * DAY_MS);
+    await utimes(join(into, 'unpacked'), then, then);
+  }
+
+  async function noticed(): Promise<string[]> {
+    const notices: RedisNotice[] = [];
+    const { path } = await locateServer(undefined, (event) => notices.push(event), system);
+    expect(path).toBe(join(into, 'usr/bin/redis-server'));
+    return notices.map(({ kind }) => kind);
+  }
+
+  it.each<[string, number | undefined, string]>([
+    ['7.0.15', undefined, 'mends CVE-2025-49844'],
+    ['7.4.6', 31, 'mends CVE-2025-49844'],
+    ['7.0.15', 2, 'mends CVE-2024-0001'],
+  ])('%s of %s days that %s is renewed; where that fails it is used, and left alone for a day', async (...told) => {
+    await unpacked(...told);
+    expect(await noticed()).toEqual(['renewing', 'not-renewed']);
+    expect(await noticed()).toEqual([]);
+    const yesterday = new Date(Date.now() - 1.1 * DAY_MS);
+    await utimes(`${into}.tried`, yesterday, yesterday);
+    expect(await noticed()).toEqual(['renewing', 'not-renewed']);
+  });
+
+  it.each<[string, number, string]>([
+    ['7.0.15', 29, 'mends CVE-2025-49844'],
+    ['7.4.6', 29, ''],
+    ['7.0.15', 0.5, ''],
+  ])('%s of %s days that %s is left alone', async (...told) => {
+    await unpacked(...told);
+    expect(await noticed()).toEqual([]);
   });
 });
 
