@@ -9,9 +9,9 @@ const COMMANDS: readonly { readonly name: Change; readonly summary: string; read
   {
     name: 'pause',
     summary: 'hold a batch: no further call of it is made',
-    done: 'is paused; certsweep resume goes on',
+    done: 'is paused; certsweep resume continues it',
   },
-  { name: 'resume', summary: 'go on with a paused batch', done: 'goes on' },
+  { name: 'resume', summary: 'continue a paused batch', done: 'continues' },
   {
     name: 'cancel',
     summary: 'give up what is left of a batch, for good',

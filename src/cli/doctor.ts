@@ -20,7 +20,7 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .summary('check everything a worker needs, and say what to fix')
     .description(
-      'Checks the configuration, Redis, clocks, endpoints, credentials (by a read that changes nothing, under the quotas), quotas, halts and paused batches. Exit code: 0 when nothing failed, 2 when the configuration is wrong, 3 when something else failed.',
+      'Checks configuration, Redis, clocks, endpoints, credentials (with one read that changes nothing), quotas, halts and paused batches. Exit code: 0 when nothing failed, 2 when the configuration is wrong, 3 when something else failed.',
     )
     .option('--json', 'print one object: ok, checks')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')

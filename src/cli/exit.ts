@@ -25,7 +25,7 @@ export function cannotListen(option: string, port: number, error: unknown): Comm
   const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
   return new CommandEnd(
     EXIT.refused,
-    `Port ${port} (${option}) cannot be listened on (${why}): end what uses it, or choose another one.`,
+    `Port ${port} (${option}) is not free (${why}): stop the program that uses it, or choose another port.`,
   );
 }
 

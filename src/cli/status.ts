@@ -20,7 +20,7 @@ const EXIT_OF: Readonly<Record<Condition, number>> = { fine: EXIT.ok, held: EXIT
 export function addStatus(program: Command): void {
   program
     .command('status')
-    .summary('how a batch goes, or all of them')
+    .summary('show the progress of a batch, or of all')
     .description(
       'Shows one batch, or all batches and halts. Exit code: 1 when a completed batch has dead items, 3 while something is halted, paused or lost.',
     )

@@ -27,7 +27,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
       if (look.kind === 'gone')
         throw new CommandEnd(
           EXIT.refused,
-          `Batch ${batch} is gone from Redis. Submit its manifest again: what is done is not done twice.`,
+          `Batch ${batch} is gone from Redis. Submit its manifest again: nothing is done twice.`,
         );
       const { detail } = look;
       progress.show(detail);
@@ -41,7 +41,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
         progress.end();
         throw new CommandEnd(
           EXIT.refused,
-          `Batch ${batch} is paused: ${detail.pausedBecause ?? 'by an operator'}. certsweep resume ${batch} goes on.`,
+          `Batch ${batch} is paused: ${detail.pausedBecause ?? 'by an operator'}. certsweep resume ${batch} continues it.`,
         );
       }
       const pause = new Promise<'look'>((resolve) => setTimeout(() => resolve('look'), LOOK_EVERY_MS));
@@ -49,7 +49,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
         progress.end();
         throw new CommandEnd(
           EXIT.interrupted,
-          `Interrupted; batch ${batch} goes on. certsweep status ${batch} --watch shows it, certsweep pause ${batch} holds it.`,
+          `Interrupted; batch ${batch} keeps running. certsweep status ${batch} --watch shows it, certsweep pause ${batch} holds it.`,
         );
       }
     }
@@ -58,7 +58,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
     progress.end();
     throw new CommandEnd(
       EXIT.unknown,
-      `Batch ${batch} goes on, but Redis does not answer how: ${describeRedisError(error)}\ncertsweep status ${batch} --watch shows it when Redis is back.`,
+      `Batch ${batch} keeps running, but Redis does not answer: ${describeRedisError(error)}\ncertsweep status ${batch} --watch shows its progress when Redis is back.`,
     );
   } finally {
     leave.forget();

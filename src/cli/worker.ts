@@ -75,7 +75,7 @@ async function leaveInTime(told: Promise<LeaveSignal>, voice: WorkerVoice): Prom
 /** The last resort, where closing waits for what does not come. A person still hears of the trouble. */
 function endAnyway(voice: WorkerVoice, trouble?: string): void {
   const end = (): void => {
-    const message = 'Closing took too long. What was in hand is taken up by other workers when its locks have run out.';
+    const message = 'Closing took too long. Other workers take over the rest when its locks expire.';
     voice.log.warn({ event: 'worker-left', message });
     voice.close();
     if (trouble !== undefined) say(trouble);

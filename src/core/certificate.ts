@@ -47,7 +47,7 @@ export function describeFault(fault: CertificateFault): string {
     case 'missing':
       return `${fault.field} is missing`;
     case 'not-text':
-      return `${fault.field} is ${fault.type === 'object' ? 'an' : 'a'} ${fault.type}, write it as text in quotes so that no digit is lost`;
+      return `${fault.field} is ${fault.type === 'object' ? 'an' : 'a'} ${fault.type}, write it in quotes so that no digit is lost`;
     case 'too-long':
       return `${fault.field} is ${fault.bytes} bytes, at most ${MAX_FIELD_BYTES}`;
     case 'control-character':

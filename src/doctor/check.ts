@@ -42,6 +42,6 @@ export async function attempt(name: CheckName, look: () => Promise<Check | reado
   try {
     return [await look()].flat();
   } catch (error) {
-    return [fail(name, `cannot be looked at: ${describeRedisError(error)}`, 'fix Redis first, then run this again')];
+    return [fail(name, `cannot be checked: ${describeRedisError(error)}`, 'fix Redis first, then run this again')];
   }
 }

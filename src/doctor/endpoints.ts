@@ -119,7 +119,7 @@ function judge(account: AccountConfig, instanceId: string, answer: Answer): Chec
       return fail(
         'credentials',
         found,
-        'check the endpoint, and proxies and firewalls on the way to it, then ask again',
+        'check the endpoint, and proxies and firewalls on the way to it, then run this again',
       );
   }
 }
@@ -132,8 +132,8 @@ function isOfAccount(answer: Answer): boolean {
   return answer.kind !== 'accepted';
 }
 
-const again = (): string => 'ask again in a while; workers wait and try again by themselves';
-const report = (): string => 'report it with the code and message: it should not come from this call';
+const again = (): string => 'run this again in a while; workers retry by themselves';
+const report = (): string => 'report it with code and message: this call should never get it';
 
 const FIXES: Readonly<Record<Blame, (account: AccountConfig) => string>> = {
   credential: ({ credentials }) =>

@@ -48,7 +48,7 @@ export async function* examine(patient: Patient): AsyncGenerator<Check> {
   } catch (error) {
     if (!(error instanceof RedisUnavailable)) throw error;
     const fix = isEmbedded
-      ? 'do what it says, or give a Redis of your own as redis.url'
+      ? 'follow its message, or set redis.url to a Redis of your own'
       : 'start it, or correct redis in the configuration (CERTSWEEP_REDIS_URL)';
     yield fail('redis', error.message, fix);
     yield* examineCalls(patient, undefined, []);

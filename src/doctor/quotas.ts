@@ -10,14 +10,14 @@ export async function checkAccountQuota(redis: Redis | undefined, { name, qps }:
   const found = `account ${name}: ${qps} calls a second${against(qps, CLOUD_ACCOUNT_QPS, 'throttles')}`;
   if (redis === undefined) return ok('account quota', found);
   const pace = await readPace(redis, KEY_PREFIX, { account: name });
-  if (pace === undefined) return ok('account quota', `${found}, not in use of late`);
+  if (pace === undefined) return ok('account quota', `${found}, not used recently`);
   const { factor, heldForMs } = pace;
   if (factor >= 1 && heldForMs === 0) return ok('account quota', `${found}, ${inUse(qps, pace)}`);
   const held = heldForMs === 0 ? '' : `, and stopped for ${Math.ceil(heldForMs / 1_000)} s`;
   return warn(
     'account quota',
     `${found}, slowed to ${Math.round(factor * 100)}% by throttling answers${held}`,
-    `wait, it recovers by 2% a second; where it comes again, something else uses the quota of this account: lower accounts.${name}.limits.qps`,
+    `wait: it recovers by 2% a second. If it comes back, something else uses this account's quota: lower accounts.${name}.limits.qps`,
   );
 }
 
@@ -29,7 +29,7 @@ export async function checkEgressQuota(redis: Redis | undefined, { egress, accou
   if (redis === undefined) return ok('egress quota', `${found}, ${shared}`);
   const pace = await readPace(redis, KEY_PREFIX, { egress: id });
   const workers = await connectedWorkers(redis, accounts);
-  const used = pace === undefined ? 'not in use of late' : inUse(qps, pace);
+  const used = pace === undefined ? 'not used recently' : inUse(qps, pace);
   const now = workers === undefined ? 'number of workers unknown' : `workers connected, of any egress: ${workers}`;
   return ok('egress quota', `${found}, ${used}, ${shared}; ${now}`);
 }

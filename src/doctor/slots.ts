@@ -43,10 +43,10 @@ export function openSlots(
         case 'slot':
           return grant;
         case 'halted':
-          return 'the account was halted just now';
+          return 'the account has just been halted';
         case 'refused':
         case 'closed':
-          return `no slot within ${WAIT_MS / 1_000} s: workers use them all, or the account is held by a throttling answer`;
+          return `no slot within ${WAIT_MS / 1_000} s: workers use all of them, or throttling holds the account`;
       }
     },
     async close() {

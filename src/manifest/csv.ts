@@ -82,7 +82,7 @@ export function csvReader(given: GivenFields, allowUnended: boolean): RowReader 
     if (fields.some(namesDevices)) {
       // It must not pass for a certificate, and each row behind one with other columns would name another certificate.
       if (!hasSameColumns(fields, columns)) throw otherHeader(line, fields);
-      const reason = `deviceSn is ${quoteValue(values.deviceSn ?? '')}: a header in the midst of the manifest`;
+      const reason = `deviceSn is ${quoteValue(values.deviceSn ?? '')}: a header in the middle of the manifest`;
       return { line, ok: false, reason };
     }
     for (const field of CERTIFICATE_FIELDS) {
@@ -173,7 +173,7 @@ function unclosed(line: number): ManifestError {
 
 function otherHeader(line: number, fields: readonly string[]): ManifestError {
   return new ManifestError(
-    `Line ${line} is another header in the midst of the manifest: ${quoteValue(fields.join(','))}. Its columns are not those of the first, so the rows ` +
+    `Line ${line} is another header in the middle of the manifest: ${quoteValue(fields.join(','))}. Its columns are not those of the first, so the rows ` +
       'behind it would name other certificates. Submit the manifests that were joined one by one.',
   );
 }

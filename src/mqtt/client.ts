@@ -143,7 +143,7 @@ class Caller {
     const isRepeated = requestId !== undefined && this.#repeated.hear(requestId);
     if (isRepeated || (answer.kind === 'garbled' && answer.isForeign === true)) this.#connections.distrust(outgoing);
     if (!isRepeated) return answer;
-    return { kind: 'garbled', message: 'the answer cannot be trusted: it is that of an earlier call', requestId };
+    return { kind: 'garbled', message: 'the answer cannot be trusted: it repeats that of an earlier call', requestId };
   }
 
   #whyNoKey(error: unknown): string {

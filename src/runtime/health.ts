@@ -59,7 +59,7 @@ export async function openHealthPort(host: string, port: number, questions: Heal
   async function answer(path: string): Promise<[status: number, body: string]> {
     switch (path) {
       case '/livez':
-        return questions.isLive() ? [200, 'ok\n'] : [503, 'the worker has fallen silent\n'];
+        return questions.isLive() ? [200, 'ok\n'] : [503, 'the worker has stopped taking jobs\n'];
       case '/readyz': {
         const reason = await notReadyBecause();
         return reason === undefined ? [200, 'ok\n'] : [503, `${reason}\n`];

@@ -25,7 +25,7 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
 
   const paused = await place.run(['pause', batch]);
   expect(paused).toMatchObject({ code: 0, stdout: '' });
-  expect(paused.stderr).toContain(`Batch ${batch} is paused; certsweep resume goes on.`);
+  expect(paused.stderr).toContain(`Batch ${batch} is paused; certsweep resume continues it.`);
   expect(await status()).toEqual({ code: 3, state: 'paused' });
   // The rate would be that of the calls before the pause, and the end that it promises never comes.
   expect((await place.run(['status', batch])).stdout).toMatch(/pending {9}3\n$/);
@@ -34,7 +34,7 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   // Nobody should wait for what an operator holds.
   const waits = await place.run([...submit, '--wait']);
   expect(waits.code).toBe(3);
-  expect(waits.stderr).toContain(`certsweep resume ${batch} goes on`);
+  expect(waits.stderr).toContain(`certsweep resume ${batch} continues it`);
 
   expect(await place.run(['resume', batch])).toMatchObject({ code: 0, stdout: '' });
   expect(await status()).toEqual({ code: 0, state: 'running' });
@@ -84,7 +84,5 @@ it('a batch whose lanes Redis has lost does not look healthy', async () => {
   await redis.del(new Ledger(redis, KEY_PREFIX).keys.of(batch).lanes);
   const lost = await place.run(['status', batch]);
   expect(lost.code).toBe(3);
-  expect(lost.stdout).toContain(
-    `Redis has lost which instances batch ${batch} holds: a worker reads its chunks again.`,
-  );
+  expect(lost.stdout).toContain(`Redis has lost which instances batch ${batch} holds: a worker is reading its chunks.`);
 });

@@ -121,7 +121,7 @@ describe('submit --execute', () => {
     const ended = await waiting.ended;
     expect(ended.code).toBe(130);
     const { batch } = answerOf(ended);
-    expect(ended.stderr).toContain(`Interrupted; batch ${batch} goes on.`);
+    expect(ended.stderr).toContain(`Interrupted; batch ${batch} keeps running.`);
     expect(await batches()).toMatchObject([{ batch, state: 'running', pending: 3 }]);
   });
 });

@@ -95,7 +95,7 @@ describe.concurrent('when the reply to a submission is lost', () => {
       const ended = await waiting.ended;
       expect(ended.code).toBe(4);
       const { batch } = JSON.parse(ended.stdout) as { batch: string };
-      expect(ended.stderr).toContain(`Batch ${batch} goes on, but Redis does not answer how: `);
+      expect(ended.stderr).toContain(`Batch ${batch} keeps running, but Redis does not answer: `);
     }));
 
   it.each([

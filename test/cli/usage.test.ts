@@ -100,7 +100,7 @@ describe('a port that is taken', () => {
     await once(holder, 'listening');
     const { port } = holder.address() as AddressInfo;
     const path = await place.configure(settingsOf(undefined, { health: { port } }), 'port.yaml');
-    const words = `cannot be listened on (EADDRINUSE): end what uses it, or choose another one.\n`;
+    const words = `is not free (EADDRINUSE): stop the program that uses it, or choose another port.\n`;
     const worker = await place.run(['worker', '--config', path]);
     expect(worker).toMatchObject({ code: 3, stdout: '' });
     expect(worker.stderr).toContain(`Port ${port} (health.port) ${words}`);

@@ -72,16 +72,8 @@ describe('parseCertificate', () => {
     [undefined, { kind: 'missing' }, 'deviceSn is missing'],
     [null, { kind: 'missing' }, 'deviceSn is missing'],
     ['', { kind: 'missing' }, 'deviceSn is missing'],
-    [
-      12,
-      { kind: 'not-text', type: 'number' },
-      'deviceSn is a number, write it as text in quotes so that no digit is lost',
-    ],
-    [
-      {},
-      { kind: 'not-text', type: 'object' },
-      'deviceSn is an object, write it as text in quotes so that no digit is lost',
-    ],
+    [12, { kind: 'not-text', type: 'number' }, 'deviceSn is a number, write it in quotes so that no digit is lost'],
+    [{}, { kind: 'not-text', type: 'object' }, 'deviceSn is an object, write it in quotes so that no digit is lost'],
     ['x'.repeat(129), { kind: 'too-long', bytes: 129 }, 'deviceSn is 129 bytes, at most 128'],
     ['é'.repeat(65), { kind: 'too-long', bytes: 130 }, 'deviceSn is 130 bytes, at most 128'],
     ['a\nb', { kind: 'control-character', position: 2 }, 'deviceSn has a control or invisible character at position 2'],

@@ -82,7 +82,7 @@ async function perform(stage: DemoStage, options: DemoOptions): Promise<void> {
 
   // Not enforced: were the sandbox itself to stall, the calls that pile up would look like a burst and block us for a minute. It counts them all the same.
   const sandbox = ['sandbox', '--port', '0', '--plan', 'demo', '--no-enforce'] as const;
-  step(2, 'Sandbox', sandbox, 'a stand-in for the cloud, which fails now and then as the cloud does');
+  step(2, 'Sandbox', sandbox, 'a stand-in for the cloud, with some of its failures');
   const url = await stage.startService(sandbox, {}, /^http:\/\/\S+(?=\n)/m);
 
   step(

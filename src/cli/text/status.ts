@@ -27,7 +27,7 @@ export function describeHalt(halt: AnyHalt): string {
 
 /** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
 export function describeLook({ detail, halts, lanesLost, unattended }: BatchLook, columns?: number): string {
-  const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker reads its chunks again.`;
+  const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker is reading its chunks.`;
   const problems = [...halts.map(describeHalt), ...(lanesLost ? [lost] : []), ...unattended.map(describeUnattended)];
   return [...fitted(problems, columns), ...describeBatch(detail, columns)].join('\n');
 }

@@ -117,7 +117,7 @@ function isOurs(halt: AnyHalt, host: string, pid: number): boolean {
 function warningLines({ work, isRedisAway }: WorkerNow, width: number, most: number): Line[] {
   const warnings = [
     ...(isRedisAway
-      ? ['NO REDIS: the connection is lost, so no call is made. It goes on by itself when Redis is back.']
+      ? ['NO REDIS: the connection is lost, so no call is made. It continues by itself when Redis is back.']
       : []),
     ...(work?.halts ?? []).map(wordsOfHalt),
     ...(work?.paused ?? []).map(wordsOfPause),
@@ -145,13 +145,13 @@ function wordsOfHalt(halt: AnyHalt): string {
         ? account
         : `instance ${halt.instanceId} of ${account}`;
   const why = `${halt.code}: ${halt.message.replace(/[.\s]+$/, '')}`;
-  return `HALTED ${where} since ${clock(halt.since)}: ${why}. Its items wait. Correct the cause, and it goes on by itself; certsweep doctor helps to find it.`;
+  return `HALTED ${where} since ${clock(halt.since)}: ${why}. Its items wait. Fix the cause (certsweep doctor helps to find it); it then continues by itself.`;
 }
 
 function wordsOfPause({ batch, pending, pausedBecause }: PausedBatch): string {
   const what = `PAUSED batch ${batch}, ${groupDigits(pending)} pending`;
   // The reason of one that paused itself ends with what to do.
   return pausedBecause === undefined
-    ? `${what}, by an operator. certsweep resume ${batch} goes on.`
+    ? `${what}, by an operator. certsweep resume ${batch} continues it.`
     : `${what}: ${pausedBecause.replace(/[.\s]+$/, '')}.`;
 }

@@ -87,6 +87,6 @@ export async function lanePage(
 /** What stops the feeding of a batch whose chunk is not there, for the operator. */
 export function chunkMissing(batch: string, chunk: number): Error {
   return new Error(
-    `batch ${batch} lacks its chunk ${chunk}: cancel it and submit its manifest again, what is done is not done twice`,
+    `batch ${batch} lacks its chunk ${chunk}: cancel it and submit its manifest again; nothing is done twice`,
   );
 }

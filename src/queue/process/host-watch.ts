@@ -173,7 +173,7 @@ export class HostWatch {
       this.#parts.tell({ kind: 'host-lifted', code: UNREACHABLE });
     } else {
       const forS = Math.round((haltedAtMs - failingSinceMs) / 1_000);
-      const message = `${failures} calls in ${forS} s and none was judged; the last: ${describe(answer)}`;
+      const message = `${failures} calls failed within ${forS} s, and none was answered; the last: ${describe(answer)}`;
       this.#outage = { code: UNREACHABLE, message, sinceMs: haltedAtMs };
       this.#parts.tell({ kind: 'host-halted', code: UNREACHABLE, message });
     }

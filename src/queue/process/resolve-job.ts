@@ -60,7 +60,7 @@ export class JobResolver {
         return { kind: 'item', item: itemOf(started, job.certificate, place) };
       }
       // Our own feeder made it, so its batch was there, and was cancelled and forgotten since: nobody wants this call any more.
-      const message = `batch ${item.batch} is no longer there; retry the dead letter if the certificate is to be revoked all the same`;
+      const message = `batch ${item.batch} no longer exists; retry the dead letter to revoke the certificate anyway`;
       return this.#unusable(started, 'unknown-batch', message);
     }
     if (!(await this.#isSame(item, job.certificate))) {

@@ -28,7 +28,7 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
       const { batch, n, certificate } = event.item;
       const fields = { account, batch, n, ...certificate, outcome, code, requestId, attempts: calls };
       if (event.how === 'unknown') {
-        const message = 'Redis does not know the item any more, so this line is the only record of its end';
+        const message = 'Redis no longer knows the item: this line is the only record of its outcome';
         log.error({ event: 'settled-unrecorded', ...fields, message });
         return;
       }
@@ -79,7 +79,7 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
         scope: 'host',
         host: hostname(),
         code: event.code,
-        message: 'a call was judged: the halt of this host is over',
+        message: 'the endpoint answers: the halt of this host is over',
       });
       return;
     case 'batch-paused': {
@@ -101,8 +101,8 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
       const { batch, key } = event;
       const message =
         key === 'lanes'
-          ? 'Redis lost which chunks hold the items of an instance: they are read again, and the batch goes on; look for why Redis loses keys'
-          : 'Redis lost how far the batch was fed: it is fed from the beginning again, and nothing is done twice; look for why Redis loses keys';
+          ? 'Redis lost which chunks hold the items of an instance: they are read again, and the batch continues; find out why Redis loses keys'
+          : 'Redis lost how far the batch was fed: it is fed from the start again, and nothing is done twice; find out why Redis loses keys';
       log.error({ event: 'lanes-lost', account, batch, key, message });
       return;
     }

@@ -92,11 +92,11 @@ function contentOf(file: string, read: () => unknown): unknown {
 /** By its code only: the parser's own sentence repeats what it read. */
 function notYaml(path: string, code: string): ConfigFault {
   const remedies: Readonly<Record<string, string>> = {
-    DUPLICATE_KEY: 'take one of the two keys of the same name out',
+    DUPLICATE_KEY: 'remove one of the two keys with this name',
     BAD_ALIAS: 'put values that begin with * or & in quotes',
     TAB_AS_INDENT: 'indent with spaces instead of tabs',
     BAD_INDENT: 'line up keys of one level with the same number of spaces',
-    MULTIPLE_DOCS: 'keep one document: take the line --- and what follows out',
+    MULTIPLE_DOCS: 'keep one document: remove the line --- and what follows',
   };
   const remedy =
     remedies[code] ?? 'fix the indentation, or put the value in quotes where it has one of : # & * ! | > % @';
@@ -109,7 +109,7 @@ function faultsOf(issue: z.core.$ZodIssue, document: Mapping, merged: Merged): C
   if (issue.code !== 'unrecognized_keys') {
     const fallback = value === undefined ? valueAt(schemaAt(steps), ['default']) : undefined;
     const shown = fallback === undefined ? showValue(value, steps) : `${showValue(fallback, steps)} by default`;
-    const remedy = value === null ? `${issue.message}, or take the line out` : issue.message;
+    const remedy = value === null ? `${issue.message}, or remove the line` : issue.message;
     return [{ path: merged.placeOf(steps), value: shown, remedy }];
   }
   return issue.keys.map((key) => ({
@@ -124,17 +124,16 @@ const RENAMED: ReadonlyMap<string, string> = new Map([['caution', 'breaker']]);
 
 function unknownKeyRemedy(key: string, section: readonly Step[]): string {
   const renamed = section.length === 0 ? RENAMED.get(key) : undefined;
-  if (renamed !== undefined)
-    return `this key is called ${renamed} now: write ${renamed} in its place, what is below it stays as it is`;
+  if (renamed !== undefined) return `this key is called ${renamed} now: write ${renamed}, and keep what is below it`;
   if (looksSecret(key)) {
     if (section.includes('redis') || /passw|pwd/i.test(key))
-      return 'take it out, no secret belongs into this file: give the password in CERTSWEEP_REDIS_URL, redis://:<password>@host:port, or for sentinel and cluster in CERTSWEEP_REDIS_PASSWORD';
+      return 'remove it, secrets do not belong in this file: give the password in CERTSWEEP_REDIS_URL, redis://:<password>@host:port, or for sentinel and cluster in CERTSWEEP_REDIS_PASSWORD';
     const name = /secret|^sk$/i.test(key)
       ? 'ALIBABA_CLOUD_ACCESS_KEY_SECRET'
       : /token/i.test(key)
         ? 'ALIBABA_CLOUD_SECURITY_TOKEN'
         : 'ALIBABA_CLOUD_ACCESS_KEY_ID';
-    return `take it out, no secret belongs into this file: set the environment variable ${name}, or one that credentials names`;
+    return `remove it, secrets do not belong in this file: set the environment variable ${name}, or one that credentials names`;
   }
   const known = knownKeys(section);
   const meant = nearest(key, known);

@@ -32,7 +32,7 @@ const nodes = (whose: string) =>
       },
     )
     .min(1, { error: 'list them as host:port, at least one' })
-    .describe(`Where ${whose} listen, each host:port; the others are learnt from one that answers.`);
+    .describe(`Where ${whose} listen, each host:port; the others are found through one that answers.`);
 
 const tls = z
   .boolean({ error: 'give true or false' })
@@ -44,7 +44,7 @@ export const redisSchema = z
   .strictObject(
     {
       url: z
-        .string({ error: 'give redis://host:port/0, or take the line out for the embedded Redis' })
+        .string({ error: 'give redis://host:port/0, or remove the line for the embedded Redis' })
         .superRefine((url, context) => {
           const parsed = parseRedisUrl(url);
           if (!parsed.ok) context.addIssue({ code: 'custom', message: parsed.remedy });
@@ -95,7 +95,7 @@ export const redisSchema = z
       passwordEnv: variable('the password', 'passwordEnv'),
       sentinelPasswordEnv: variable('the password of the Sentinels themselves', 'sentinelPasswordEnv'),
     },
-    { error: 'write url, sentinel or cluster below it, or take it out for the embedded Redis' },
+    { error: 'write url, sentinel or cluster below it, or remove it for the embedded Redis' },
   )
   .superRefine(checkPlace, EVEN_WITH_FAULTS);
 
@@ -103,22 +103,22 @@ export const redisSchema = z
 function checkPlace(redis: Readonly<Record<string, unknown>>, context: z.core.$RefinementCtx): void {
   const refuse = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message });
   const [first, ...others] = ['url', 'sentinel', 'cluster'].filter((key) => redis[key] !== undefined);
-  for (const other of others) refuse(other, `take it out, or redis.${first}: Redis can be in one place only`);
+  for (const other of others) refuse(other, `remove it, or redis.${first}: Redis can be in one place only`);
   if (first !== undefined && redis['appendFsync'] !== undefined) {
     refuse(
       'appendFsync',
-      `take it out: it is for the embedded Redis; where redis.${first} points, set appendfsync in that server's redis.conf`,
+      `remove it: it is for the embedded Redis; where redis.${first} points, set appendfsync in that server's redis.conf`,
     );
   }
   if (redis['tls'] !== undefined && !hasTls(redis)) {
-    refuse('tls', 'take it out, or connect by TLS: rediss:// in the url, or tls: true below sentinel or cluster');
+    refuse('tls', 'remove it, or connect by TLS: rediss:// in the url, or tls: true below sentinel or cluster');
   }
   for (const key of Object.keys(REDIS_VARIABLES)) {
     const isFor = key === 'sentinelPasswordEnv' ? ['sentinel'] : ['sentinel', 'cluster'];
     if (redis[key] === undefined || isFor.some((place) => redis[place] !== undefined)) continue;
     refuse(
       key,
-      `take it out: it is for redis.${isFor.join(' and redis.')}; a password for redis.url is given in CERTSWEEP_REDIS_URL`,
+      `remove it: it is for redis.${isFor.join(' and redis.')}; a password for redis.url is given in CERTSWEEP_REDIS_URL`,
     );
   }
 }

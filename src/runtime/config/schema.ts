@@ -151,7 +151,7 @@ export const documentSchema = z
     },
     { error: 'write keys below each other, like "notFound: dead"' },
   )
-  .describe('Configuration of certsweep. Every key is optional; secrets belong into the environment.');
+  .describe('Configuration of certsweep. Every key is optional; secrets belong in the environment.');
 
 /** What the schema makes of a document: defaults filled in. */
 export type ConfigDocument = Readonly<z.infer<typeof documentSchema>>;
@@ -182,7 +182,7 @@ function checkAccounts(accounts: Readonly<Record<string, unknown>>, context: z.c
       const owner = owners.get(id);
       if (owner === undefined) owners.set(id, name);
       else {
-        const message = `take it out of one place: account ${owner} lists it already`;
+        const message = `remove it from one place: account ${owner} lists it already`;
         context.addIssue({ code: 'custom', path: [name, 'instances', index], message });
       }
     }

@@ -26,12 +26,12 @@ const SENTENCES: readonly Sentence[] = [
   {
     pattern: /\bNOREPLICAS\b/,
     says: () =>
-      'Redis refuses writes because too few replicas follow it (NOREPLICAS): bring them back; it goes on by itself when they have caught up',
+      'Redis refuses writes because too few replicas follow it (NOREPLICAS): bring them back; certsweep continues by itself when they have caught up',
   },
   {
     pattern: /\bMISCONF\b/,
     says: () =>
-      'Redis refuses writes because it cannot save to disk (MISCONF): free space on the disk of its data directory; it goes on by itself within a second',
+      'Redis refuses writes because it cannot save to disk (MISCONF): free space on the disk of its data directory; certsweep then continues by itself',
   },
   {
     pattern: /\bOOM\b/,

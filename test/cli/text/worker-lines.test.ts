@@ -72,9 +72,10 @@ describe('the live lines of a worker', () => {
     expect(warnings.map(({ text }) => text)).toEqual([
       '',
       'HALTED account prod since 12:03:01: InvalidAccessKeyId.NotFound: Specified',
-      '  access key is not found. Its items wait. Correct the cause, and it goes on by',
-      '  itself; certsweep doctor helps to find it.',
-      'PAUSED batch b-1, 1,200 pending, by an operator. certsweep resume b-1 goes on.',
+      '  access key is not found. Its items wait. Fix the cause (certsweep doctor',
+      '  helps to find it); it then continues by itself.',
+      'PAUSED batch b-1, 1,200 pending, by an operator. certsweep resume b-1 continues',
+      '  it.',
     ]);
     expect(warnings.slice(1).every(({ isLoud }) => isLoud)).toBe(true);
     expect(clock(SINCE)).toBe('12:03:01');

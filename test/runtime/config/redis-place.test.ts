@@ -89,9 +89,9 @@ describe('the place of Redis', () => {
 
 describe('a place is refused', () => {
   it.each([
-    [`url: redis://here, ${SENTINEL}`, 'redis.sentinel', 'a mapping of 2', 'take it out, or redis.url'],
-    [`url: redis://here, ${CLUSTER}`, 'redis.cluster', 'a mapping of 2', 'take it out, or redis.url'],
-    [`${SENTINEL}, ${CLUSTER}`, 'redis.cluster', 'a mapping of 2', 'take it out, or redis.sentinel'],
+    [`url: redis://here, ${SENTINEL}`, 'redis.sentinel', 'a mapping of 2', 'remove it, or redis.url'],
+    [`url: redis://here, ${CLUSTER}`, 'redis.cluster', 'a mapping of 2', 'remove it, or redis.url'],
+    [`${SENTINEL}, ${CLUSTER}`, 'redis.cluster', 'a mapping of 2', 'remove it, or redis.sentinel'],
     ['url: redis://here, passwordEnv: X', 'redis.passwordEnv', '***', 'is given in CERTSWEEP_REDIS_URL'],
     [`${CLUSTER}, sentinelPasswordEnv: X`, 'redis.sentinelPasswordEnv', '***', 'it is for redis.sentinel'],
     [`${CLUSTER}, passwordEnv: s3cret!`, 'redis.passwordEnv', '***', 'not the secret itself'],
@@ -101,7 +101,7 @@ describe('a place is refused', () => {
     [`${CLUSTER}, appendFsync: always`, 'redis.appendFsync', '"always"', 'it is for the embedded Redis'],
     ['url: redis://here, tls: {caFile: ca.pem}', 'redis.tls', 'a mapping of 1', 'connect by TLS'],
     [`${SENTINEL}, tls: {caFile: ca.pem}`, 'redis.tls', 'a mapping of 1', 'tls: true'],
-    ['tls: {caFile: ca.pem}', 'redis.tls', 'a mapping of 1', 'take it out'],
+    ['tls: {caFile: ca.pem}', 'redis.tls', 'a mapping of 1', 'remove it'],
     ['url: rediss://here, tls: {caFile: ~/ca.pem}', 'redis.tls.caFile', '"~/ca.pem"', 'without ~'],
     ['appendFsync: no', 'redis.appendFsync', '"no"', 'everysec or always'],
     ['cluster: {nodes: []}', 'redis.cluster.nodes', 'an empty list', 'at least one'],

@@ -9,7 +9,7 @@ const long = 'é'.repeat(65);
 /** A file, and the one fault it must be refused with: path, value, a part of the remedy. */
 const REFUSED: readonly (readonly [yaml: string, path: string, value: string, remedy: string])[] = [
   ['redis: {url: http://here}', 'redis.url', '"http://here"', 'redis://user:password@host:port/0'],
-  ['redis: {url: }', 'redis.url', 'empty', 'or take the line out'],
+  ['redis: {url: }', 'redis.url', 'empty', 'or remove the line'],
   ['redis: redis://here', 'redis', '"redis://here"', 'write url, sentinel or cluster below it'],
   ['dataDir: ~/state', 'dataDir', '"~/state"', 'without ~'],
   ['egress: {id: "nat a"}', 'egress.id', '"nat a"', '1 to 64 letters'],
@@ -34,7 +34,7 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
     'caution: {maxDeadShare: 0.02}',
     'caution',
     'a mapping of 1',
-    'this key is called breaker now: write breaker in its place',
+    'this key is called breaker now: write breaker, and keep',
   ],
   ['callDeadlineMs: 20001', 'callDeadlineMs', '20001', 'from 500 to 20000'],
   ['limiter: {lateMs: 4}', 'limiter.lateMs', '4', 'from 5 to 250'],

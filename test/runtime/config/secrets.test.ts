@@ -14,7 +14,7 @@ describe('a secret in the file is refused', () => {
     ['redis: {password: S3CRET}', 'redis.password', 'CERTSWEEP_REDIS_URL'],
     ['password: S3CRET', 'password', 'CERTSWEEP_REDIS_URL'],
   ])('%s, naming the variable', async (yaml, path, variable) => {
-    const remedy: unknown = expect.stringMatching(new RegExp(`no secret belongs into this file.* ${variable}\\b`));
+    const remedy: unknown = expect.stringMatching(new RegExp(`secrets do not belong in this file.* ${variable}\\b`));
     expect(await faultsIn(yaml)).toContainEqual({ path, value: '***', remedy });
   });
 });
