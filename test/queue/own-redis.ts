@@ -1,26 +1,21 @@
-import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { connect } from '../../src/runtime/redis/connection.ts';
-import { startTestRedis, type TestRedis } from '../support/redis.ts';
+import { startTestRedis } from '../support/redis.ts';
 import { Workshop } from './workshop.ts';
 
-/**
- * For tests that count what a server does, or have it refuse: the file has a server for itself, and each test a workshop on it, empty.
- * @returns the workshop of the test that runs
- */
-export function onOwnRedis(): () => Workshop {
-  let server: TestRedis;
-  let shop: Workshop;
-  beforeAll(async () => {
-    server = await startTestRedis();
-  });
-  afterAll(() => server.stop());
-  beforeEach(async () => {
+/** For tests that count what a server does, or have it refuse: a workshop on a server of its own, so that several may run beside each other. */
+export async function onOwnRedis(test: (shop: Workshop) => Promise<void>): Promise<void> {
+  const server = await startTestRedis();
+  try {
     const { options } = server;
     const client = connect({ options }, 'producer', () => undefined);
     const cleanup = (): Promise<void> => Promise.resolve(client.disconnect());
-    shop = await Workshop.open({}, { options, prefix: '{certsweep}', client, cleanup });
-    await shop.redis.flushall();
-  });
-  afterEach(() => shop.close());
-  return () => shop;
+    const shop = await Workshop.open({}, { options, prefix: '{certsweep}', client, cleanup });
+    try {
+      await test(shop);
+    } finally {
+      await shop.close();
+    }
+  } finally {
+    await server.stop();
+  }
 }
