@@ -61,7 +61,8 @@ export function describeFault(fault: CertificateFault): string {
 
 // The characters that end or hide text in a log, a terminal or a form body: C0, DEL, C1, line and paragraph separators. And those that nobody
 // sees, like U+200E, which Windows copies with a serial number: the certificate would seem to be gone already.
-const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+/** U+2800 is an empty Braille cell: a letter to Unicode, and nothing to see. */
+const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/u;
 // U+FFFD is what a decoder writes where bytes were no text: the serial number is lost already.
 const MANGLED = /[\uD800-\uDFFF\uFFFD]/u;
 const PRINTABLE_ASCII = /^[\x21-\x7e]+$/;

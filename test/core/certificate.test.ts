@@ -32,7 +32,7 @@ function isSerialNumber(value: string): boolean {
     bytes.length <= 128 &&
     !control &&
     bytes.toString() === value &&
-    !/\p{Cf}/u.test(value) &&
+    !/[\p{Cf}\p{DI}\u2800]/u.test(value) &&
     !value.includes('\uFFFD') &&
     !/\s/.test(edges)
   );
@@ -82,6 +82,11 @@ describe('parseCertificate', () => {
       { kind: 'control-character', position: 1 },
       'deviceSn has a control or invisible character at position 1',
     ],
+    ...['\u034F', '\uFE0F', '\u3164', '\u2800', '\u200B'].map((hidden): (typeof faults)[number] => [
+      `a${hidden}`,
+      { kind: 'control-character', position: 2 },
+      'deviceSn has a control or invisible character at position 2',
+    ]),
     [' a', { kind: 'surrounding-space' }, 'deviceSn begins or ends with white space'],
     ['a\u3000', { kind: 'surrounding-space' }, 'deviceSn begins or ends with white space'],
     ['a\udc00', { kind: 'not-unicode' }, 'deviceSn is not valid Unicode text, save the manifest as UTF-8'],
