@@ -141,7 +141,7 @@ function certsweepCalls(line) {
     else if (call !== undefined) call.push(word.replace(/^["']|["']$/g, ''));
     else if (
       word === 'certsweep' ||
-      (word === 'worker' && words.slice(0, at).join(' ').startsWith('docker compose run'))
+      (/^(?:worker|cli)$/.test(word) && words.slice(0, at).join(' ').startsWith('docker compose run'))
     ) {
       calls.push((call = []));
     }
