@@ -4,7 +4,7 @@
 // - Files that are named in backticks exist (src/..., test/..., docs/..., config/..., scripts/..., bench/...).
 // - Examples of certsweep parse: commander's own parser reads them, so an unknown command or option is a fault.
 // - Generated pages are what `npm run docs` writes.
-// - README.md has at most 220 lines; no paragraph, list item or table cell of README.md and docs/ has more than 300 characters.
+// - README.md has at most 220 lines; no paragraph, list item or table cell of README.md, SECURITY.md and docs/ has more than 300 characters.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { createProgram } from '../dist/cli/program.js';
@@ -16,7 +16,7 @@ const EXAMPLE_LANGUAGES = ['sh', 'bash', 'console'];
 const PLACES = /^(?:src|test|docs|config|scripts|bench)\/[\w./-]*$/;
 
 const faults = [];
-const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...markdownIn('docs')];
+const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...markdownIn('docs')];
 let [links, examples] = [0, 0];
 for (const path of pages) {
   const page = read(path);
@@ -141,7 +141,7 @@ function certsweepCalls(line) {
     else if (call !== undefined) call.push(word.replace(/^["']|["']$/g, ''));
     else if (
       word === 'certsweep' ||
-      (word === 'worker' && words.slice(0, at).join(' ').startsWith('docker compose run'))
+      (/^(?:worker|cli)$/.test(word) && words.slice(0, at).join(' ').startsWith('docker compose run'))
     ) {
       calls.push((call = []));
     }

@@ -108,7 +108,8 @@ export async function measureCredential(contender) {
     installation.begin();
     const before = await until(installation, ({ calls }) => calls >= OTHER_COUNT * REVOKE_AT);
     const body = JSON.stringify({ accessKeyId: KEY.id, code: REFUSAL });
-    await fetch(`${installation.stack.endpoint}/-/keys/revoke`, { method: 'POST', body });
+    const headers = { 'content-type': 'application/json' };
+    await fetch(`${installation.stack.endpoint}/-/keys/revoke`, { method: 'POST', headers, body });
     const seen = await until(installation, (_, idleMs) => idleMs > IDLE_MS, 15_000);
     return { refused: seen.byCode[REFUSAL] ?? 0, leftWhenRefused: OTHER_COUNT - before.calls };
   });

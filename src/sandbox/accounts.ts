@@ -51,8 +51,8 @@ export class Accounts {
 
   #mustKnow(accessKeyId: string): void {
     if (this.#byKey.has(accessKeyId)) return;
-    const known = [...this.#byKey.keys()].join(', ');
-    throw new Error(`accessKeyId: no account has "${accessKeyId}", use one of: ${known}`);
+    // Names none of the others: a key id may be a real one, and is half of a secret.
+    throw new Error(`accessKeyId: no account has "${accessKeyId}", give one of the sandbox's own accounts`);
   }
 }
 

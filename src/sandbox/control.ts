@@ -3,17 +3,29 @@ import { parseFaultPlan } from './fault-plan.ts';
 
 export const CONTROL_PREFIX = '/-/';
 
+export interface ControlRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Empty where there is none. */
+  readonly contentType: string;
+  readonly body: string;
+}
+
 export interface ControlAnswer {
   readonly status: number;
   readonly body: unknown;
 }
 
 /**
- * The operator's side door, for a sandbox in a process of its own. Bodies are JSON.
+ * The operator's side door, for a sandbox in a process of its own. Bodies are JSON, and say so: what a web page can have a browser send without
+ * asking has another content type.
  * `GET /-/seen` the report, `POST /-/plan` a fault plan, `POST /-/keys/revoke` `{"accessKeyId", "code"}`,
  * `POST /-/keys/restore` `{"accessKeyId"}`.
  */
-export function answerControl(endpoint: Endpoint, method: string, path: string, body: string): ControlAnswer {
+export function answerControl(endpoint: Endpoint, { method, path, contentType, body }: ControlRequest): ControlAnswer {
+  if (method === 'POST' && !/^application\/json\s*(;|$)/i.test(contentType)) {
+    return { status: 415, body: { error: 'send JSON, with the header content-type: application/json' } };
+  }
   switch (`${method} ${path}`) {
     case 'GET /-/seen':
       return { status: 200, body: endpoint.seen() };

@@ -147,7 +147,8 @@ function receive(
   if (url.startsWith(CONTROL_PREFIX)) {
     if (isLoopback(address)) {
       readBody(request, response, (body) => {
-        const answer = answerControl(endpoint, method, url, body);
+        const contentType = request.headers['content-type'] ?? '';
+        const answer = answerControl(endpoint, { method, path: url, contentType, body });
         send(response, answer.status, 'application/json', JSON.stringify(answer.body));
       });
     } else send(response, 403, 'text/plain', 'control paths answer on loopback only\n');

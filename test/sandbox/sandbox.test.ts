@@ -10,8 +10,9 @@ beforeEach(async () => {
 });
 afterEach(() => sandbox.close());
 
-async function control(path: string, body?: unknown): Promise<readonly [number, unknown]> {
-  const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
+async function control(path: string, body?: unknown, type = 'application/json'): Promise<readonly [number, unknown]> {
+  const headers = { 'content-type': type };
+  const init = body === undefined ? {} : { method: 'POST', headers, body: JSON.stringify(body) };
   const response = await fetch(`${sandbox.url}${path}`, init);
   return [response.status, await response.json()];
 }
@@ -69,11 +70,20 @@ describe('the control paths', () => {
   it('say what they miss', async () => {
     expect(await control('/-/keys/revoke', { accessKeyId: 'nobody', code: 'X' })).toEqual([
       400,
-      { error: 'accessKeyId: no account has "nobody", use one of: testid, neighbour' },
+      { error: 'accessKeyId: no account has "nobody", give one of the sandbox\'s own accounts' },
     ]);
     expect(await control('/-/keys/revoke', { accessKeyId: 'testid' })).toMatchObject([400, {}]);
     expect(await control('/-/keys/restore', [])).toMatchObject([400, { error: 'accessKeyId: missing, name the key' }]);
     expect(await control('/-/nothing')).toMatchObject([404, {}]);
+  });
+
+  it('take nothing that a web page can have a browser send without asking', async () => {
+    const revoke = { accessKeyId: 'testid', code: 'Forbidden.RAM' };
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
+      expect(await control('/-/keys/revoke', revoke, type)).toMatchObject([415, {}]);
+    }
+    expect(await remove(sandbox, CERTIFICATE)).toMatchObject({ kind: 'resolved' });
+    expect(await control('/-/keys/revoke', revoke, 'application/json; charset=utf-8')).toEqual([200, { ok: true }]);
   });
 
   it('are for loopback addresses', () => {

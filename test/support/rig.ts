@@ -198,7 +198,8 @@ export async function openRig({
       };
     },
     async control(path, body) {
-      const response = await fetch(`${endpoint}/-/${path}`, { method: 'POST', body: JSON.stringify(body) });
+      const headers = { 'content-type': 'application/json' };
+      const response = await fetch(`${endpoint}/-/${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
       if (!response.ok) throw new Error(await response.text());
     },
     async remove() {
