@@ -43,6 +43,8 @@ export const HEALTHY: ProcessorParts['host'] = {
   keeps: () => false,
 };
 
+/** Which item the code at hand is about. One for all: each further storage would slow down every promise. */
+const CONTEXT = new AsyncLocalStorage<InHand>();
 let hands = 0;
 
 /** A process with the real processor and job runner, and a job or some claimed items in hand, which can be stopped, for ever or for a while. */
@@ -59,7 +61,6 @@ export class Hand {
   readonly #jobs: JobRunner;
   readonly #stops: Stops;
   readonly #begun = new Map<Item, InHand>();
-  readonly #context = new AsyncLocalStorage<InHand>();
   #isLeaving = false;
 
   constructor(stage: FeedStage, world: World, plan: RunPlan) {
@@ -141,7 +142,7 @@ export class Hand {
 
   #openItems(turns: Turns): ItemRunner {
     const inHand = (): InHand => {
-      const found = this.#context.getStore();
+      const found = CONTEXT.getStore();
       if (found === undefined) throw new Error('no item is in hand');
       return found;
     };
@@ -156,7 +157,7 @@ export class Hand {
       random: () => 0.5,
       tell: (event) => event.kind === 'defect' && this.#world.defects.push(event.error.message),
     });
-    return new ItemRunner(async (item) => this.#context.run(this.#inHand(item), () => process(item)), {
+    return new ItemRunner(async (item) => CONTEXT.run(this.#inHand(item), () => process(item)), {
       write: async (item, disposition) => {
         await this.#stops.reach('settling', this.#inHand(item));
         return turns.write(item, disposition);
