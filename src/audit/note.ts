@@ -2,12 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
 import type { AuditEvent } from './entry.ts';
 
-/** A change as its maker describes it. */
-export interface Deed {
-  readonly event: AuditEvent;
-  readonly batch?: string;
+/** Who wants a change, and why, in their own words. */
+export interface Motive {
   readonly requestedBy?: string;
   readonly reason?: string;
+}
+
+/** A change as its maker describes it. */
+export interface Deed extends Motive {
+  readonly event: AuditEvent;
+  readonly batch?: string;
   readonly manifestSha256?: string;
 }
 

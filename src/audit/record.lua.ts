@@ -36,4 +36,5 @@ local function audit(stream, head, note, counts)
   local hash = redis.sha1hex(entry)
   redis.call('XADD', stream, '*', 'entry', entry, 'hash', hash, 'op', note.op)
   redis.call('HSET', head, 'seq', seq, 'hash', hash)
+  return seq
 end`;

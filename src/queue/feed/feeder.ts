@@ -129,7 +129,11 @@ export class Feeder {
     const fedNow = isInRamp(batch, breaker) ? noted - (await this.#held(batch, lanes)) : noted;
     const verdict = judgeBatch({ ...batch, fed: fedNow }, breaker);
     if (verdict.kind === 'pause') {
-      const change = await ledger.batches.change(batch.id, 'pause', pauseReason(batch.id, verdict), batch.resumes);
+      const change = await ledger.batches.change(batch.id, 'pause', {
+        event: 'breaker-pause',
+        pausedBecause: pauseReason(batch.id, verdict),
+        resumes: batch.resumes,
+      });
       if (change.kind !== 'changed') return 0;
       this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled: verdict.settled, dead: verdict.dead });
       return 0;
