@@ -49,9 +49,18 @@ export interface AuditKeys {
   readonly stream: string;
   /** Hash: number and hash of the last entry. */
   readonly head: string;
+  /** Hash: an account to its pace as it was last recorded. */
+  readonly paces: string;
+  /** String: the id of the last entry that a worker has logged. */
+  readonly logged: string;
 }
 
 /** @param prefix - with a hash tag, like `{certsweep}` */
 export function auditKeys(prefix: string): AuditKeys {
-  return { stream: `${prefix}:audit`, head: `${prefix}:audit:head` };
+  return {
+    stream: `${prefix}:audit`,
+    head: `${prefix}:audit:head`,
+    paces: `${prefix}:audit:paces`,
+    logged: `${prefix}:audit:logged`,
+  };
 }

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { auditLines, verifyAudit, type AuditFilter } from '../app/audit.ts';
 import type { Store } from '../app/store.ts';
+import { printable } from '../core/printable.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeChain, describeEntry } from './text/audit.ts';
-import { print, printable, printJson, say } from './text/terminal.ts';
+import { print, printJson, say } from './text/terminal.ts';
 
 interface AuditOptions extends CommonOptions {
   readonly batch?: string;

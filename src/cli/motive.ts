@@ -2,7 +2,6 @@ import { isCancel, text } from '@clack/prompts';
 import type { Command } from 'commander';
 import { osUser, type Motive } from '../app/acting.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { groupDigits } from './text/terminal.ts';
 
 /** The options of each command that changes something. */
 export interface MotiveOptions {
@@ -71,7 +70,7 @@ export function unconfirmed(expected: number, things: string, { confirm }: Confi
   return new CommandEnd(
     EXIT.refused,
     confirm === undefined
-      ? `That is not ${groupDigits(expected)}. Nothing was touched.`
+      ? `That is not ${expected}. Nothing was touched.`
       : `--confirm ${confirm} is not the number of ${things}, which is ${expected}. Nothing was touched.`,
   );
 }

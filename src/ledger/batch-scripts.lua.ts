@@ -105,7 +105,7 @@ local left = { forgottenAt = redis.call('TIME')[1] * 1000, state = f[6], counts 
 if reportSha256 ~= '' then left.reportSha256 = reportSha256 end
 local fields = { 'requestedBy', 'reason', 'manifestSha256', 'submittedAt', 'completedAt' }
 for at, value in ipairs(redis.call('HMGET', record, unpack(fields))) do
-  if value then left[fields[at]] = value end
+  if value then left[fields[at]] = at > 3 and tonumber(value) or value end
 end
 redis.call('HSET', forgotten, batch, cjson.encode(left))
 redis.call('ZREM', batches, batch)

@@ -128,14 +128,7 @@ export class Batches {
     const { redis, keys } = this.#store;
     const text = await redis.hget(keys.forgotten, batch);
     if (text === null) return undefined;
-    const { submittedAt, completedAt, ...left } = JSON.parse(text) as Omit<Tombstone, 'batch'>;
-    // As the batch's record has them: text.
-    return {
-      batch,
-      ...left,
-      submittedAt: Number(submittedAt),
-      ...(completedAt !== undefined && { completedAt: Number(completedAt) }),
-    };
+    return { batch, ...(JSON.parse(text) as Omit<Tombstone, 'batch'>) };
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { AuditEntry, ChainVerdict } from '../../app/audit.ts';
 import type { ForgottenBatch } from '../../app/control.ts';
-import { count, groupDigits, printable } from './terminal.ts';
+import { printable } from '../../core/printable.ts';
+import { count, groupDigits } from './terminal.ts';
 
 /** An entry for a person: what, of which batch, by whom, why. */
 export function describeEntry(entry: AuditEntry): string {

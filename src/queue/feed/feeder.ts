@@ -5,13 +5,14 @@ import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
 import type { Lane } from '../../ledger/lanes.ts';
 import { inTurn, type MayGoOn } from '../lease.ts';
 import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
-import { CancelledBatches } from './cancelled.ts';
+import { CancelledBatches, type ItemCancelled } from './cancelled.ts';
 import { BLOCK_ITEMS, chunkMissing, lanePage, type FeedSource } from './lane-page.ts';
 import { LostItems, type ItemsLost } from './lost-items.ts';
 import { LostLanes, type LanesLost } from './lost-lanes.ts';
 
 export type FeederEvent =
   | { readonly kind: 'batch-paused'; readonly batch: string; readonly settled: number; readonly dead: number }
+  | ItemCancelled
   | ItemsLost
   | LanesLost
   /** With one batch; the others go on. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
 import { afterAll, expect, it } from 'vitest';
 import { entryOf, storedEntries, verifyChain } from '../../../src/audit/chain.ts';
 import { auditKeys, type AuditEntry } from '../../../src/audit/entry.ts';
@@ -8,10 +9,10 @@ import { testRedis } from '../../support/redis.ts';
 const redis = testRedis();
 afterAll(() => redis.cleanup());
 
-function storeOf(name: string): ReturnType<typeof openHaltStore> {
+function storeOf(name: string, client: Redis = redis.client): ReturnType<typeof openHaltStore> {
   const account = { name, qps: 400 };
   const egress = { id: 'shared', qps: 400 };
-  return openHaltStore({ redis: redis.client, prefix: redis.prefix, account, egress, lateMs: 25 }, 1_000);
+  return openHaltStore({ redis: client, prefix: redis.prefix, account, egress, lateMs: 25 }, 1_000);
 }
 
 async function entries(): Promise<(AuditEntry | undefined)[]> {
@@ -23,7 +24,7 @@ async function entries(): Promise<(AuditEntry | undefined)[]> {
 it('has one entry for a halt, however many processes mark it, and one for its end', async () => {
   const stores = [storeOf('prod'), storeOf('prod')] as const;
   const marked = await Promise.all(stores.map((store) => store.mark('account', 'i', 'Forbidden.RAM', 'not allowed')));
-  expect(marked.toSorted()).toEqual([false, true]);
+  expect(marked.filter(Boolean)).toHaveLength(1);
   expect(await stores[0].mark('instance', 'i', 'Other', 'gone')).toBe(true);
   expect(await Promise.all(stores.map((store) => store.unmark('i')))).toContain(true);
   expect(await stores[0].unmark('i')).toBe(false);
@@ -36,23 +37,24 @@ it('has one entry for a halt, however many processes mark it, and one for its en
 });
 
 it('is not marked again by a mark that is sent again after the halt was lifted', async () => {
-  const store = storeOf(`again-${randomUUID()}`);
-  const before = (await entries()).length;
   const sent: unknown[][] = [];
-  const { evalsha } = redis.client;
-  const client = redis.client as { evalsha: (...args: unknown[]) => unknown };
-  client.evalsha = (...args) => {
-    sent.push(args);
-    return Reflect.apply(evalsha, redis.client, args);
-  };
-  try {
-    await store.mark('account', 'i', 'Forbidden.RAM', 'not allowed');
-    await store.unmark('i');
-    // As a client does whose reply was lost: the same bytes.
-    for (const args of sent) expect(await Reflect.apply(evalsha, redis.client, args)).toBe(1);
-  } finally {
-    client.evalsha = evalsha as typeof client.evalsha;
-  }
+  const client = new Proxy(redis.client, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        if (name === 'evalsha') sent.push(args);
+        return Reflect.apply(value, target, args);
+      };
+    },
+  });
+  const before = (await entries()).length;
+  const store = storeOf(`again-${randomUUID()}`, client);
+  await store.mark('account', 'i', 'Forbidden.RAM', 'not allowed');
+  await store.unmark('i');
+  // As a client does whose reply was lost: the same bytes.
+  const again = redis.client as { evalsha(...args: unknown[]): Promise<unknown> };
+  for (const args of sent.slice(-2)) expect(await again.evalsha(...args)).toBe(1);
   expect((await entries()).length).toBe(before + 2);
   expect(await readHalts(redis.client, redis.prefix)).toEqual([]);
 });

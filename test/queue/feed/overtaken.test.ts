@@ -47,9 +47,9 @@ it.each([
     await stage.feed(1, stop);
     await stage.feed();
     await stage.take(['refused']);
-    expect(await retry()).toBe('reopened');
+    expect(await retry()).toEqual(['reopened']);
     await stage.take(['refused'], undefined, { from: 'waiting' });
-    expect(await retry()).toBe('reopened');
+    expect(await retry()).toEqual(['reopened']);
     await stage.goOnFeeding();
     stage.world.calls.splice(0);
     // The block is there again, and the item waits.
