@@ -187,6 +187,9 @@ describe('audit.file', () => {
     const refused = await place.run(['submit', manifest, '--execute', '--yes']);
     expect(refused).toMatchObject({ code: 3, stdout: '' });
     expect(refused.stderr).toContain('(audit.file) cannot be appended to (ENOENT)');
+    const worker = await place.run(['worker']);
+    expect(worker).toMatchObject({ code: 3 });
+    expect(worker.stderr).toContain('(audit.file) cannot be appended to (ENOENT)');
     expect(await lines()).toEqual([]);
     expect(await place.run(['status'])).toMatchObject({ code: 0 });
   });

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Queue } from 'bullmq';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { AuditEntry } from '../../src/audit/entry.ts';
-import { KEY_PREFIX } from '../../src/queue/contract.ts';
+import { createProducer } from '../../src/index.ts';
+import { JOB_NAME, KEY_PREFIX, queueName } from '../../src/queue/contract.ts';
 import type { RunningCommand } from '../support/command.ts';
 import { certificates, openFleet, type Fleet } from '../support/fleet.ts';
 
@@ -99,6 +101,38 @@ it('logs each entry once over all workers, whatever the level, also after the on
 function settledOf(worker: RunningCommand, batch: string): Line[] {
   return linesOf(worker).filter(({ event, batch: of }) => event === 'settled' && of === batch);
 }
+
+it('a single certificate keeps who wanted it, in its line and in its dead letter', async () => {
+  const [good, bad] = certificates(2, 5);
+  fleet.sandbox.setPlan({
+    seed: 1,
+    faults: [{ kind: 'code', code: 'ParameterFieldCheckFailed', deviceSns: [bad?.deviceSn ?? ''] }],
+  });
+  const worker = fleet.start(['worker']);
+  const producer = await createProducer({ config: join(fleet.folder, 'certsweep.yaml') });
+  const why = { requestedBy: 'fleet-service', reason: 'end of life' };
+  try {
+    for (const item of [good, bad]) if (item !== undefined) await producer.submit(item, why);
+  } finally {
+    await producer.close();
+  }
+  // As a program in another language adds it.
+  const queue = new Queue(queueName('fleet'), { connection: await fleet.redis(), prefix: KEY_PREFIX });
+  const [third] = certificates(1, 6);
+  await queue.add(JOB_NAME, { v: 1, ...third, requestedBy: 'python', reason: 'sold' }, { removeOnComplete: true });
+  await vi.waitFor(() => expect(settledOf(worker, 'direct-fleet')).toHaveLength(3), { timeout: WITHIN_MS });
+  const told = settledOf(worker, 'direct-fleet');
+  expect(told.find(({ deviceSn }) => deviceSn === good?.deviceSn)).toMatchObject({ outcome: 'revoked', ...why });
+  expect(told.find(({ deviceSn }) => deviceSn === third?.deviceSn)).toMatchObject({
+    requestedBy: 'python',
+    reason: 'sold',
+  });
+  const letters = await fleet.run(['dead', 'list', '--json']);
+  expect(JSON.parse(letters.stdout)).toMatchObject({ deviceSn: bad?.deviceSn, ...why });
+  await queue.close();
+  worker.kill('SIGTERM');
+  await worker.ended;
+});
 
 it('a forgotten batch leaves its counts, who it was for, and the SHA-256 of its report', async () => {
   const worker = fleet.start(['worker']);
