@@ -15,6 +15,7 @@ export type { Priority, Rejection, Submitted } from './app/submit.ts';
 export type { JobData } from './queue/contract.ts';
 export { CONTRACT_VERSION, JOB_NAME, JOB_PRIORITY, KEY_PREFIX, queueName } from './queue/contract.ts';
 export { ConfigError } from './runtime/config/faults.ts';
+export { AuditFileUnavailable } from './app/acting.ts';
 export { NewerLayout } from './app/store.ts';
 export { ScratchUnavailable } from './manifest/scratch-file.ts';
 export { RedisUnavailable } from './runtime/redis/describe-error.ts';
@@ -29,9 +30,9 @@ export interface ProducerOptions {
 export interface SubmitOptions {
   /** `urgent` runs before `bulk`. Default `bulk`. */
   readonly priority?: Priority;
-  /** Kept with the batch. */
+  /** Kept on record, and with the batch or the single certificate. */
   readonly requestedBy?: string;
-  /** Kept with the batch. */
+  /** Kept on record, and with the batch or the single certificate. */
   readonly reason?: string;
   /** Leave invalid certificates out, instead of refusing all of them. */
   readonly skipInvalid?: boolean;
@@ -57,6 +58,15 @@ export class SubmissionUnknown extends Error {
   }
 }
 
+/** The configuration wants a reason for each submission (`audit.requireReason`), and none was given: nothing was accepted. */
+export class ReasonRequired extends Error {
+  override readonly name = 'ReasonRequired';
+
+  constructor() {
+    super('The configuration wants a reason for each submission (audit.requireReason): give one as the option reason');
+  }
+}
+
 /** Hands certificates to the workers. */
 export interface Producer {
   /**
@@ -64,6 +74,7 @@ export interface Producer {
    * from some 780,000 certificates on, what finds duplicates is in the folder for temporary files, but for 1.4 bytes of each.
    * When it resolves, the certificates are in Redis and will be revoked. A single certificate joins the direct batch of its account.
    * @throws RedisUnavailable, or the client's error, when Redis does not take them; ScratchUnavailable, when that folder does not.
+   * ReasonRequired, where the configuration wants one; AuditFileUnavailable, when the audit file cannot be appended to.
    * Then nothing was accepted. SubmissionUnknown, when Redis did not answer: then it may have been
    */
   submit(
@@ -83,17 +94,14 @@ export interface Producer {
 export async function createProducer(options: ProducerOptions = {}): Promise<Producer> {
   const config = await loadConfig({ environment, ...(options.config !== undefined && { path: options.config }) });
   const tell = options.onTrouble ?? (() => undefined);
-  const store = await openStore(config, { notice: () => undefined, onError: (error) => tell(error.message) });
+  const onError = (error: Error): void => tell(error.message);
+  const store = await openStore(config, { notice: () => undefined, onError, onTrouble: onError });
   const direct = new DirectSubmitter(store);
   return {
     async submit(certificates, { priority = 'bulk', requestedBy, reason, skipInvalid = false } = {}) {
-      if (isOne(certificates)) return submittedOf(await direct.submit(rowOfObject(certificates, 1), priority));
-      const request = {
-        priority,
-        skipInvalid,
-        ...(requestedBy !== undefined && { requestedBy }),
-        ...(reason !== undefined && { reason }),
-      };
+      const motive = { ...(requestedBy !== undefined && { requestedBy }), ...(reason !== undefined && { reason }) };
+      if (isOne(certificates)) return submittedOf(await direct.submit(rowOfObject(certificates, 1), priority, motive));
+      const request = { priority, skipInvalid, ...motive };
       return submittedOf(await submitManifest(store, rowsOfObjects(certificates), request));
     },
     async status(batch) {
@@ -122,6 +130,8 @@ function submittedOf(outcome: SubmitOutcome): Submitted {
       const { duplicates, rejected, rejections } = outcome.summary;
       return { batch: null, accepted: 0, duplicates, rejected, rejections };
     }
+    case 'reason-required':
+      throw new ReasonRequired();
     case 'unknown':
       throw new SubmissionUnknown(outcome.batch, outcome.error);
     case 'gone':

@@ -1,7 +1,13 @@
+import { createHash } from 'node:crypto';
 import type { BatchState } from '../core/batch.ts';
-import type { Forgotten } from '../ledger/batches.ts';
+import type { Forgotten, LastReport, Tombstone } from '../ledger/batches.ts';
 import { isDirectBatch } from '../ledger/direct-items.ts';
+import { reportText } from '../ledger/report-text.ts';
+import { ReportNotWhole, reportRows } from '../ledger/report.ts';
+import { acting, lacksReason, type Motive, type ReasonRequired } from './acting.ts';
 import type { Store } from './store.ts';
+
+export type { Tombstone as ForgottenBatch } from '../ledger/batches.ts';
 
 /** What an operator does to a batch. */
 export type Change = 'pause' | 'resume' | 'cancel';
@@ -12,15 +18,55 @@ export type ChangeOutcome =
   | { readonly kind: 'refused'; readonly state: BatchState }
   /** A direct batch takes in the jobs that other programs add: it cannot be cancelled while they do. */
   | { readonly kind: 'is-direct' }
-  | { readonly kind: 'no-batch' };
+  | { readonly kind: 'no-batch' }
+  | ReasonRequired;
 
-/** Pauses, resumes or cancels a batch; the workers hear of it within a second. */
-export async function changeBatch({ ledger }: Store, batch: string, change: Change): Promise<ChangeOutcome> {
+/** Pauses, resumes or cancels a batch; the workers hear of it within a second. A pause needs no reason: it may be an emergency. */
+export async function changeBatch(
+  store: Store,
+  batch: string,
+  change: Change,
+  motive: Motive = {},
+): Promise<ChangeOutcome> {
   if (change === 'cancel' && isDirectBatch(batch)) return { kind: 'is-direct' };
-  return ledger.batches.change(batch, change);
+  if (change !== 'pause' && lacksReason(store, motive)) return { kind: 'reason-required' };
+  return acting(store, () => store.ledger.batches.change(batch, change, motive));
 }
 
-/** Takes a finished batch out of Redis, its report included. */
-export async function forget({ ledger }: Store, batch: string): Promise<Forgotten> {
-  return ledger.batches.forget(batch);
+/** Takes a finished batch out of Redis, its report included. What is left is a line with its counts and the report's SHA-256. */
+export async function forget(
+  store: Store,
+  batch: string,
+  motive: Motive = {},
+): Promise<Exclude<Forgotten, 'changed'> | 'reason-required'> {
+  if (lacksReason(store, motive)) return 'reason-required';
+  const { batches } = store.ledger;
+  return acting(store, async () => {
+    for (;;) {
+      // One that cannot be forgotten is not worth the reading.
+      const found = await batches.find(batch);
+      const isDone = found !== undefined && found.completedAt !== undefined && !isDirectBatch(batch);
+      const result = await batches.forget(batch, motive, isDone ? await lastReport(store, batch) : undefined);
+      if (result !== 'changed') return result;
+    }
+  });
+}
+
+/** Undefined when none was forgotten under the name. */
+export async function forgottenBatch({ ledger }: Store, batch: string): Promise<Tombstone | undefined> {
+  return ledger.batches.tombstone(batch);
+}
+
+/** Undefined where Redis has lost part of what the report is made of. */
+async function lastReport({ ledger, redis }: Store, batch: string): Promise<LastReport | undefined> {
+  const [last] = await redis.xrevrange(ledger.keys.of(batch).ledger, '+', '-', 'COUNT', 1);
+  if (last === undefined) return undefined;
+  const hash = createHash('sha256');
+  try {
+    for await (const text of reportText(reportRows(ledger, batch), 'csv')) hash.update(text);
+  } catch (error) {
+    if (error instanceof ReportNotWhole) return undefined;
+    throw error;
+  }
+  return { sha256: hash.digest('hex'), lastEntry: last[0] };
 }

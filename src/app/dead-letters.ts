@@ -1,5 +1,6 @@
 import type { DeadFilter, DeadLetterOf } from '../ledger/dead-letters.ts';
 import { accountOf } from '../runtime/config/config.ts';
+import { acting, lacksReason, type Motive, type ReasonRequired } from './acting.ts';
 import type { Store } from './store.ts';
 
 export type { DeadLetterOf } from '../ledger/dead-letters.ts';
@@ -16,6 +17,12 @@ export type SelectionRefused = { readonly kind: 'nothing-selected' | 'contradict
 
 export type ListOutcome = { readonly kind: 'found'; readonly letters: AsyncIterable<DeadLetterOf> } | NoBatch;
 
+/** How an action on dead letters may end without anything changed. `unconfirmed`: the operator named another number. */
+export type NotDone =
+  | { readonly kind: 'unconfirmed'; readonly confirmed: number; readonly letters: number }
+  | ReasonRequired
+  | SelectionRefused;
+
 export type RetryOutcome =
   | {
       readonly kind: 'retried';
@@ -25,9 +32,17 @@ export type RetryOutcome =
       /** Left alone: malformed, or of an instance that no account has. */
       readonly unknown: number;
     }
-  | SelectionRefused;
+  | NotDone;
 
-export type DiscardOutcome = { readonly kind: 'discarded'; readonly discarded: number } | SelectionRefused;
+export type DiscardOutcome = { readonly kind: 'discarded'; readonly discarded: number } | NotDone;
+
+/** Who acts on letters, and who is asked. */
+export interface LetterDeed extends Motive {
+  /** Asked how many letters the operator means, unless there is none. Without it, nobody is asked. */
+  readonly confirm?: (letters: number) => Promise<number>;
+  /** Asked for the reason once the number is confirmed. */
+  readonly askReason?: () => Promise<string | undefined>;
+}
 
 /** Dead letters, the batches newest first. Without a filter, those of all batches. */
 export async function listDeadLetters({ ledger }: Store, filter: DeadFilter): Promise<ListOutcome> {
@@ -37,35 +52,94 @@ export async function listDeadLetters({ ledger }: Store, filter: DeadFilter): Pr
 }
 
 /** Makes dead letters pending again; they go through the same limiter, and their history is kept. */
-export async function retryDeadLetters(store: Store, selection: LetterSelection): Promise<RetryOutcome> {
+export async function retryDeadLetters(
+  store: Store,
+  selection: LetterSelection,
+  deed: LetterDeed = {},
+): Promise<RetryOutcome> {
   const selected = await select(store, selection);
   if (selected.kind !== 'found') return selected;
-  let retried = 0;
+  const chosen = new Chosen();
+  const states = new Map<string, boolean>();
   let cancelled = 0;
   let unknown = 0;
   for await (const { batch, n, instanceId } of selected.letters) {
+    const isCancelled = states.get(batch) ?? (await store.ledger.batches.find(batch))?.state === 'cancelled';
+    states.set(batch, isCancelled);
     // Nobody could work on it: a malformed job, or an instance that is still not configured.
-    if (accountOf(store.config, instanceId) === undefined) {
-      unknown += 1;
-      continue;
-    }
-    const result = await store.ledger.deadLetters.reopen(batch, n);
-    if (result === 'reopened') retried += 1;
-    if (result === 'cancelled') cancelled += 1;
-    if (result === 'malformed') unknown += 1;
+    if (accountOf(store.config, instanceId) === undefined) unknown += 1;
+    else if (isCancelled) cancelled += 1;
+    else chosen.add(batch, n);
   }
+  const judged = await agreed(store, chosen.letters, deed);
+  if (judged.kind !== 'agreed') return judged;
+  let retried = 0;
+  await acting(store, async () => {
+    for (const [batch, ordinals] of chosen.byBatch) {
+      for (const result of await store.ledger.deadLetters.reopen(batch, ordinals, judged.motive)) {
+        if (result === 'reopened') retried += 1;
+        if (result === 'cancelled') cancelled += 1;
+        if (result === 'malformed') unknown += 1;
+      }
+    }
+  });
   return { kind: 'retried', retried, cancelled, unknown };
 }
 
 /** Puts dead letters aside. Their items stay counted as dead, and stay in the report. */
-export async function discardDeadLetters(store: Store, selection: LetterSelection): Promise<DiscardOutcome> {
+export async function discardDeadLetters(
+  store: Store,
+  selection: LetterSelection,
+  deed: LetterDeed = {},
+): Promise<DiscardOutcome> {
   const selected = await select(store, selection);
   if (selected.kind !== 'found') return selected;
+  const chosen = new Chosen();
+  for await (const { batch, n } of selected.letters) chosen.add(batch, n);
+  const judged = await agreed(store, chosen.letters, deed);
+  if (judged.kind !== 'agreed') return judged;
   let discarded = 0;
-  for await (const { batch, n } of selected.letters) {
-    if (await store.ledger.deadLetters.discard(batch, n)) discarded += 1;
-  }
+  await acting(store, async () => {
+    for (const [batch, ordinals] of chosen.byBatch) {
+      const replies = await store.ledger.deadLetters.discard(batch, ordinals, judged.motive);
+      discarded += replies.filter(Boolean).length;
+    }
+  });
   return { kind: 'discarded', discarded };
+}
+
+/** Letters that were counted: what is done is done to these, also where others have come meanwhile. */
+class Chosen {
+  readonly #byBatch = new Map<string, Set<number>>();
+
+  /** A scan may show a letter twice. */
+  add(batch: string, n: number): void {
+    const known = this.#byBatch.get(batch) ?? new Set();
+    this.#byBatch.set(batch, known.add(n));
+  }
+
+  get letters(): number {
+    return [...this.#byBatch.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  get byBatch(): readonly (readonly [batch: string, ordinals: readonly number[]])[] {
+    return [...this.#byBatch].map(([batch, ordinals]) => [batch, [...ordinals]]);
+  }
+}
+
+async function agreed(
+  { config }: Store,
+  letters: number,
+  { confirm, askReason, ...given }: LetterDeed,
+): Promise<{ readonly kind: 'agreed'; readonly motive: Motive } | Exclude<NotDone, SelectionRefused>> {
+  if (letters === 0) return { kind: 'agreed', motive: given };
+  // Nobody is asked for a number that counts for nothing.
+  if (askReason === undefined && lacksReason({ config }, given)) return { kind: 'reason-required' };
+  const confirmed = confirm === undefined ? letters : await confirm(letters);
+  if (confirmed !== letters) return { kind: 'unconfirmed', confirmed, letters };
+  const reason = given.reason ?? (await askReason?.());
+  const motive = { ...given, ...(reason !== undefined && { reason }) };
+  return lacksReason({ config }, motive) ? { kind: 'reason-required' } : { kind: 'agreed', motive };
 }
 
 /** Other batches may hold letters that nobody thinks of now, and a retry deletes certificates: which are meant must be said. */

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { AuditFile } from '../audit/own-file.ts';
 import { refuseNewerLayout } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
@@ -20,6 +21,10 @@ export interface Store {
   readonly prefix: string;
   /** Which Redis it is, for people. */
   readonly where: string;
+  /** What this process changes is appended to it; absent where the configuration names none. */
+  readonly auditFile?: AuditFile;
+  /** Hears what went wrong beside the work, which went on. */
+  readonly tellTrouble?: (error: Error) => void;
 }
 
 /** Who is told what happens to Redis while it is open. */
@@ -28,6 +33,8 @@ export interface RedisListeners {
   readonly notice: (event: RedisNotice) => void;
   /** Hears the errors of the connection. Default: nobody. */
   readonly onError?: (error: Error) => void;
+  /** Hears what went wrong beside the work, which went on. Default: nobody. */
+  readonly onTrouble?: (error: Error) => void;
 }
 
 /** An open Redis with one connection. */
@@ -81,5 +88,20 @@ export async function openStore(
   const open = await openConnection(config, 'producer', listeners);
   const { redis, where } = open;
   const ledger = new Ledger(redis, KEY_PREFIX);
-  return { config, redis, ledger, prefix: KEY_PREFIX, where, close: () => open.close() };
+  const { file } = config.audit;
+  const auditFile = file === undefined ? undefined : new AuditFile(file, redis, ledger.keys.audit);
+  const { onTrouble } = listeners;
+  return {
+    config,
+    redis,
+    ledger,
+    prefix: KEY_PREFIX,
+    where,
+    ...(auditFile !== undefined && { auditFile }),
+    ...(onTrouble !== undefined && { tellTrouble: onTrouble }),
+    async close() {
+      await auditFile?.close();
+      await open.close();
+    },
+  };
 }

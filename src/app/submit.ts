@@ -4,6 +4,7 @@ import type { ManifestSummary, Rejection } from '../queue/submit/manifest-summar
 import { planManifest, surveyManifest } from '../queue/submit/submission.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { ownerIn } from './accounts.ts';
+import { acting, lacksReason, type ReasonRequired } from './acting.ts';
 import type { Store } from './store.ts';
 
 export type { Priority } from '../ledger/batch-record.ts';
@@ -36,6 +37,10 @@ export interface SubmitRequest extends PlanDetails {
    * refuses it, and so does an error. Without it, nobody is asked.
    */
   readonly confirm?: (summary: ManifestSummary) => Promise<number>;
+  /** Asked for the reason once the number is confirmed, where none is given. */
+  readonly askReason?: () => Promise<string | undefined>;
+  /** Asked once the manifest is read whole: the SHA-256 of its bytes, in hex. */
+  readonly manifestSha256?: () => string;
 }
 
 /** How a submission ends. Only after `running`, `at-work` and `unknown` may a certificate be revoked. */
@@ -47,6 +52,7 @@ export type SubmitOutcome =
   | { readonly kind: 'empty'; readonly summary: ManifestSummary }
   /** The operator named another number than the manifest's. */
   | { readonly kind: 'unconfirmed'; readonly confirmed: number; readonly summary: ManifestSummary }
+  | ReasonRequired
   /** Redis lost what was stored before it ran, or it waited for more than an hour. */
   | { readonly kind: 'gone' }
   /** Redis did not answer: it may run, now or later. */
@@ -65,20 +71,33 @@ export async function checkManifest(config: Config, rows: Rows, skipInvalid: boo
  * @throws what the reader, `confirm` or Redis throws, and ScratchUnavailable: then nothing was accepted
  */
 export async function submitManifest(store: Store, rows: Rows, request: SubmitRequest): Promise<SubmitOutcome> {
-  const { skipInvalid = false, confirm, ...details } = request;
+  const { askReason } = request;
+  if (askReason === undefined && lacksReason(store, request)) return { kind: 'reason-required' };
+  return acting(store, () => readAndRun(store, rows, request));
+}
+
+async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Promise<SubmitOutcome> {
+  const { skipInvalid = false, confirm, askReason, manifestSha256, ...details } = request;
   const plan = await planManifest(rows, ownerIn(store.config), store, details);
   const { summary } = plan;
+  let { reason } = details;
   let mayRun = false;
   try {
     const check = judge(summary, skipInvalid);
     if (check.kind !== 'acceptable') return { kind: check.kind, summary };
     const confirmed = confirm === undefined ? summary.accepted : await confirm(summary);
     if (confirmed !== summary.accepted) return { kind: 'unconfirmed', confirmed, summary };
+    reason ??= await askReason?.();
+    if (lacksReason(store, { ...(reason !== undefined && { reason }) })) return { kind: 'reason-required' };
     mayRun = true;
   } finally {
     if (!mayRun) await plan.discard();
   }
-  const activated = await plan.activate();
+  const sha256 = manifestSha256?.();
+  const activated = await plan.activate({
+    ...(reason !== undefined && { reason }),
+    ...(sha256 !== undefined && { manifestSha256: sha256 }),
+  });
   const { accepted, duplicates, rejected, rejections } = summary;
   switch (activated.kind) {
     case 'running':

@@ -2,8 +2,11 @@ import type { Command } from 'commander';
 import { changeBatch, forget, type Change } from '../app/control.ts';
 import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
+import { addMotive, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { say } from './text/terminal.ts';
+
+type BatchOptions = CommonOptions & MotiveOptions;
 
 const COMMANDS: readonly { readonly name: Change; readonly summary: string; readonly done: string }[] = [
   {
@@ -21,31 +24,29 @@ const COMMANDS: readonly { readonly name: Change; readonly summary: string; read
 
 /** The commands that change the state of a batch, and the one that ends its record. */
 export function addBatchCommands(program: Command): void {
-  program
-    .command('forget')
-    .description(
-      'take a finished batch out of Redis, its report included: write the report first, and retry or discard its dead letters',
-    )
-    .argument('<batch>')
-    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
-    .action((batch: string, options: CommonOptions) => withStore(options, (store) => sayForgotten(store, batch)));
+  const add = (name: string, description: string): Command =>
+    addMotive(program.command(name).description(description).argument('<batch>')).option(
+      '--config <file>',
+      'configuration; else CERTSWEEP_CONFIG',
+    );
+  add(
+    'forget',
+    'take a finished batch out of Redis, its report included: write the report first, and retry or discard its dead letters',
+  ).action((batch: string, options: BatchOptions) =>
+    withStore(options, (store) => sayForgotten(store, batch, options)),
+  );
   for (const { name, summary, done } of COMMANDS) {
-    program
-      .command(name)
-      .description(summary)
-      .argument('<batch>')
-      .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
-      .action((batch: string, options: CommonOptions) =>
-        withStore(options, async (store) => {
-          await change(store, batch, name);
-          say(`Batch ${batch} ${done}.`);
-        }),
-      );
+    add(name, summary).action((batch: string, options: BatchOptions) =>
+      withStore(options, async (store) => {
+        await change(store, batch, name, options);
+        say(`Batch ${batch} ${done}.`);
+      }),
+    );
   }
 }
 
-async function sayForgotten(store: Store, batch: string): Promise<void> {
-  switch (await forget(store, batch)) {
+async function sayForgotten(store: Store, batch: string, options: BatchOptions): Promise<void> {
+  switch (await forget(store, batch, motiveOf(options))) {
     case 'forgotten':
       say(`Batch ${batch} is forgotten.`);
       return;
@@ -59,16 +60,20 @@ async function sayForgotten(store: Store, batch: string): Promise<void> {
         EXIT.refused,
         `Batch ${batch} has dead letters: certsweep dead list --batch ${batch} shows them. Retry them, or put them aside with certsweep dead discard --batch ${batch}.`,
       );
+    case 'reason-required':
+      throw reasonRequired();
     case 'no-batch':
       throw noBatch(batch, store.where);
   }
 }
 
-async function change(store: Store, batch: string, name: Change): Promise<void> {
-  const result = await changeBatch(store, batch, name);
+async function change(store: Store, batch: string, name: Change, options: BatchOptions): Promise<void> {
+  const result = await changeBatch(store, batch, name, motiveOf(options));
   switch (result.kind) {
     case 'changed':
       return;
+    case 'reason-required':
+      throw reasonRequired();
     case 'is-direct':
       throw new CommandEnd(
         EXIT.refused,

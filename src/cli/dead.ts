@@ -1,19 +1,32 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import {
   discardDeadLetters,
   listDeadLetters,
   retryDeadLetters,
   type DeadLetterOf,
+  type LetterDeed,
   type LetterSelection,
+  type NotDone,
   type SelectionRefused,
 } from '../app/dead-letters.ts';
 import { printable } from '../core/printable.ts';
 import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
+import {
+  addMotive,
+  confirmedNumber,
+  motiveOf,
+  reasonAsker,
+  reasonRequired,
+  unconfirmed,
+  type ConfirmOptions,
+  type MotiveOptions,
+} from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { count, print, printJson, say } from './text/terminal.ts';
+import { wholeNumber } from './whole-number.ts';
 
-interface DeadOptions extends CommonOptions {
+interface DeadOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
   readonly batch?: string;
   readonly code?: string;
   readonly instance?: string;
@@ -30,7 +43,15 @@ export function addDead(program: Command): void {
       .option('--batch <batch>', 'only of this batch')
       .option('--code <code>', 'only with this code')
       .option('--instance <id>', 'only of this instance');
-    if (name !== 'list') command.option('--all', 'every dead letter of every batch');
+    if (name !== 'list') {
+      command
+        .option('--all', 'every dead letter of every batch')
+        .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
+        .option('--confirm <n>', 'confirm the number of dead letters without being asked', (value: string) =>
+          wholeNumber('--confirm', value),
+        );
+      addMotive(command);
+    }
     command
       .option('--json', name === 'list' ? 'print one object a line' : 'print one object')
       .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
@@ -54,8 +75,12 @@ async function list(store: Store, options: DeadOptions): Promise<void> {
 }
 
 async function retry(store: Store, options: DeadOptions): Promise<void> {
-  const result = await retryDeadLetters(store, selectionOf(options));
-  if (result.kind !== 'retried') throw refusal(result, store);
+  const result = await retryDeadLetters(
+    store,
+    selectionOf(options),
+    deedOf(options, (letters) => `This has ${count(letters, 'device certificate')} called for again.`),
+  );
+  if (result.kind !== 'retried') throw notDone(result, store, options);
   const { retried, cancelled, unknown } = result;
   if (options.json === true) printJson({ retried, cancelled, unknown });
   say(`${count(retried, 'dead letter')} will be tried again.`);
@@ -68,8 +93,12 @@ async function retry(store: Store, options: DeadOptions): Promise<void> {
 }
 
 async function discard(store: Store, options: DeadOptions): Promise<void> {
-  const result = await discardDeadLetters(store, selectionOf(options));
-  if (result.kind !== 'discarded') throw refusal(result, store);
+  const result = await discardDeadLetters(
+    store,
+    selectionOf(options),
+    deedOf(options, (letters) => `This puts ${count(letters, 'dead letter')} aside for good.`),
+  );
+  if (result.kind !== 'discarded') throw notDone(result, store, options);
   const { discarded } = result;
   if (options.json === true) printJson({ discarded });
   say(`${count(discarded, 'dead letter')} discarded.`);
@@ -82,6 +111,27 @@ function selectionOf({ batch, code, instance, all }: DeadOptions): LetterSelecti
     ...(instance !== undefined && { instanceId: instance }),
     ...(all !== undefined && { all }),
   };
+}
+
+function deedOf(options: DeadOptions, effect: (letters: number) => string): LetterDeed {
+  return {
+    ...motiveOf(options),
+    ...reasonAsker(options),
+    confirm: (letters) => confirmedNumber(letters, effect(letters), options),
+  };
+}
+
+function notDone(result: NotDone, store: Store, options: DeadOptions): CommandEnd {
+  switch (result.kind) {
+    case 'unconfirmed':
+      return unconfirmed(result.letters, 'dead letters', options);
+    case 'reason-required':
+      return reasonRequired();
+    case 'contradictory':
+    case 'nothing-selected':
+    case 'no-batch':
+      return refusal(result, store);
+  }
 }
 
 function refusal(refused: SelectionRefused, { where }: Store): CommandEnd {

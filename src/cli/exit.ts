@@ -1,6 +1,7 @@
 /** What other programs may rely on. */
 export const EXIT = {
   ok: 0,
+  /** Items are dead, or `audit --verify` found a fault. */
   someDead: 1,
   usage: 2,
   refused: 3,

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
+import { AuditFileUnavailable } from '../app/acting.ts';
 import { NewerLayout } from '../app/store.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { ScratchUnavailable } from '../manifest/scratch-file.ts';
@@ -38,7 +39,8 @@ function exitCodeOf(error: unknown): number {
     say(error.message);
     return EXIT.usage;
   }
-  if (error instanceof RedisUnavailable || error instanceof ScratchUnavailable || error instanceof NewerLayout) {
+  const isPlain = [RedisUnavailable, ScratchUnavailable, NewerLayout, AuditFileUnavailable];
+  if (error instanceof Error && isPlain.some((kind) => error instanceof kind)) {
     say(error.message);
     return EXIT.refused;
   }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { printableLines } from '../core/printable.ts';
 import { VERSION } from '../runtime/version.ts';
+import { addAudit } from './audit.ts';
 import { addBatchCommands } from './batch.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo/demo.ts';
@@ -31,6 +32,7 @@ export function createProgram(): Command {
     addReport,
     addDead,
     addBatchCommands,
+    addAudit,
     addDoctor,
     addSandbox,
     addDemo,

@@ -2,6 +2,7 @@ import { openStore, type Store } from '../app/store.ts';
 import { loadConfig, type ConfigPlace } from '../runtime/config/load-config.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { describeNotice, type RedisNotice } from '../runtime/redis/notice.ts';
 import { say } from './text/terminal.ts';
 
@@ -20,7 +21,10 @@ export function configOf(options: CommonOptions): Promise<Config> {
  * @throws ConfigError, RedisUnavailable, NewerLayout, and what the work throws
  */
 export async function withStore<T>(options: CommonOptions, work: (store: Store) => Promise<T>): Promise<T> {
-  const store = await openStore(await configOf(options), { notice: sayNotice });
+  const store = await openStore(await configOf(options), {
+    notice: sayNotice,
+    onTrouble: (error) => say(`${describeRedisError(error)}\nWhat was changed is changed, and on record in Redis.`),
+  });
   try {
     return await work(store);
   } finally {

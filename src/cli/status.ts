@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import { forgottenBatch } from '../app/control.ts';
 import { statusOf } from '../app/overview.ts';
 import { lookAtAll, lookAtBatch, type Condition } from '../app/status.ts';
 import type { Store } from '../app/store.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions } from './session.ts';
+import { describeForgotten } from './text/audit.ts';
 import { describeLook, describeOverview } from './text/status.ts';
 import { print, printJson } from './text/terminal.ts';
 
@@ -80,7 +82,10 @@ async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
     };
   }
   const look = await lookAtBatch(store, batch);
-  if (look === undefined) throw noBatch(batch, store.where);
+  if (look === undefined) {
+    const left = await forgottenBatch(store, batch);
+    throw left === undefined ? noBatch(batch, store.where) : new CommandEnd(EXIT.usage, describeForgotten(left));
+  }
   const { detail, condition, isDone } = look;
   return { text: describeLook(look, columnsOfOutput()), json: statusOf(detail), exitCode: EXIT_OF[condition], isDone };
 }

@@ -1,6 +1,6 @@
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { isCancel, text } from '@clack/prompts';
 import { Option, type Command } from 'commander';
 import { unattendedOf } from '../app/accounts.ts';
 import type { Store } from '../app/store.ts';
@@ -16,14 +16,23 @@ import { ManifestError } from '../manifest/fault.ts';
 import type { ManifestRow } from '../manifest/row.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
+import {
+  addMotive,
+  confirmedNumber,
+  motiveOf,
+  reasonAsker,
+  reasonRequired,
+  unconfirmed,
+  type MotiveOptions,
+} from './motive.ts';
 import { describeSummary, describeUnknown } from './text/plan.ts';
 import { describeUnattended } from './text/status.ts';
 import { configOf, withStore, type CommonOptions } from './session.ts';
-import { count, groupDigits, printJson, say } from './text/terminal.ts';
+import { count, printJson, say } from './text/terminal.ts';
 import { waitForBatch } from './wait.ts';
 import { wholeNumber } from './whole-number.ts';
 
-interface SubmitOptions extends CommonOptions {
+interface SubmitOptions extends CommonOptions, MotiveOptions {
   readonly execute?: boolean;
   readonly yes?: boolean;
   readonly confirm?: number;
@@ -31,15 +40,13 @@ interface SubmitOptions extends CommonOptions {
   readonly priority: Priority;
   readonly instance?: string;
   readonly ca?: string;
-  readonly requestedBy?: string;
-  readonly reason?: string;
   readonly skipInvalid?: boolean;
   readonly allowUnterminated?: boolean;
   readonly json?: boolean;
 }
 
 export function addSubmit(program: Command): void {
-  program
+  const command = program
     .command('submit')
     .summary('check a manifest, and with --execute revoke what it lists')
     .description(
@@ -54,9 +61,8 @@ export function addSubmit(program: Command): void {
     .option('--wait', 'wait until every item is settled, showing progress on stderr')
     .addOption(new Option('--priority <p>', 'urgent runs before bulk').choices(['urgent', 'bulk']).default('bulk'))
     .option('--instance <id>', 'instance of every row that names none')
-    .option('--ca <sn>', 'CA serial number of every row that names none')
-    .option('--requested-by <who>', 'kept with the batch')
-    .option('--reason <text>', 'kept with the batch')
+    .option('--ca <sn>', 'CA serial number of every row that names none');
+  addMotive(command)
     .option('--skip-invalid', 'leave bad rows out instead of refusing the manifest')
     .option(
       '--allow-unterminated',
@@ -75,8 +81,9 @@ async function submit(manifest: string, options: SubmitOptions): Promise<void> {
       'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to revoke.',
     );
   }
-  const rows = named(manifest, await openManifest(manifest, options));
-  if (isExecution) await withStore(options, (store) => execute(rows, options, store));
+  const hash = createHash('sha256');
+  const rows = named(manifest, await openManifest(manifest, options, hash));
+  if (isExecution) await withStore(options, (store) => execute({ rows, hash }, options, store));
   else await rehearse(rows, options);
 }
 
@@ -92,19 +99,21 @@ async function rehearse(rows: AsyncIterable<readonly ManifestRow[]>, options: Su
 }
 
 async function execute(
-  rows: AsyncIterable<readonly ManifestRow[]>,
+  { rows, hash }: { readonly rows: AsyncIterable<readonly ManifestRow[]>; readonly hash: Hash },
   options: SubmitOptions,
   store: Store,
 ): Promise<void> {
-  const { priority, requestedBy, reason, skipInvalid = false } = options;
+  const { priority, skipInvalid = false } = options;
   const result = await submitManifest(store, rows, {
     priority,
     skipInvalid,
-    ...(requestedBy !== undefined && { requestedBy }),
-    ...(reason !== undefined && { reason }),
+    ...motiveOf(options),
+    ...reasonAsker(options),
+    manifestSha256: () => hash.digest('hex'),
     confirm(summary) {
       sayPlan(summary, store.config, options);
-      return confirmedNumber(summary.accepted, options);
+      const { accepted } = summary;
+      return confirmedNumber(accepted, `This deletes ${count(accepted, 'device certificate')} for good.`, options);
     },
   });
   switch (result.kind) {
@@ -118,6 +127,8 @@ async function execute(
       throw refusal(result, options);
     case 'unconfirmed':
       throw refusal(result, options);
+    case 'reason-required':
+      throw reasonRequired();
     case 'gone':
       throw new CommandEnd(
         EXIT.refused,
@@ -146,14 +157,18 @@ async function sayTaken(
   else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));
 }
 
-async function openManifest(manifest: string, options: SubmitOptions): Promise<AsyncIterable<readonly ManifestRow[]>> {
+async function openManifest(
+  manifest: string,
+  options: SubmitOptions,
+  hash: Hash,
+): Promise<AsyncIterable<readonly ManifestRow[]>> {
   const { instance, ca, allowUnterminated = false } = options;
   const given = {
     ...(instance !== undefined && { instanceId: instance }),
     ...(ca !== undefined && { caSn: ca }),
     allowUnended: allowUnterminated,
   };
-  if (manifest === '-') return readManifest(process.stdin, given);
+  if (manifest === '-') return readManifest(hashed(process.stdin, hash), given);
   const format = formatOf(manifest);
   if (format === undefined) {
     throw new ManifestError(
@@ -164,7 +179,16 @@ async function openManifest(manifest: string, options: SubmitOptions): Promise<A
     throw new ManifestError(`${manifest} cannot be read (${error.code}): check the path.`);
   });
   if (!found.isFile()) throw new ManifestError(`${manifest} is not a file.`);
-  return readManifest(createReadStream(manifest, { highWaterMark: 1 << 18 }), { ...given, format });
+  const source = createReadStream(manifest, { highWaterMark: 1 << 18 });
+  return readManifest(hashed(source, hash), { ...given, format });
+}
+
+/** What sha256sum prints of the manifest, once it is read to its end. */
+async function* hashed(source: AsyncIterable<Buffer>, hash: Hash): AsyncGenerator<Buffer> {
+  for await (const bytes of source) {
+    hash.update(bytes);
+    yield bytes;
+  }
 }
 
 /** Its faults with the name of the manifest, which the reader does not know. */
@@ -186,7 +210,7 @@ function sayPlan(summary: ManifestSummary, config: Config, options: SubmitOption
 
 function refusal(
   refused: Extract<SubmitOutcome, { readonly kind: 'bad-rows' | 'empty' | 'unconfirmed' }>,
-  { confirm }: SubmitOptions,
+  options: SubmitOptions,
 ): CommandEnd {
   const { accepted, rejected } = refused.summary;
   switch (refused.kind) {
@@ -200,30 +224,6 @@ function refusal(
     case 'empty':
       return new CommandEnd(EXIT.usage, 'The manifest has no certificate to revoke. Nothing was touched.');
     case 'unconfirmed':
-      return new CommandEnd(
-        EXIT.refused,
-        confirm === undefined
-          ? `That is not ${accepted}. Nothing was touched.`
-          : `--confirm ${confirm} is not the number of certificates, which is ${accepted}. Nothing was touched.`,
-      );
+      return unconfirmed(accepted, 'certificates', options);
   }
-}
-
-/** The number that the operator gives, on the command line or when asked. */
-async function confirmedNumber(accepted: number, options: SubmitOptions): Promise<number> {
-  if (options.yes === true) return accepted;
-  if (options.confirm !== undefined) return options.confirm;
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new CommandEnd(
-      EXIT.refused,
-      `There is no terminal to ask on: add --confirm ${accepted} (or --yes). Nothing was touched.`,
-    );
-  }
-  const answer = await text({
-    message: `This deletes ${groupDigits(accepted)} device ${accepted === 1 ? 'certificate' : 'certificates'} for good. Type the number to go on:`,
-    output: process.stderr,
-  });
-  if (isCancel(answer)) throw new CommandEnd(EXIT.interrupted, 'Interrupted. Nothing was touched.');
-  const typed = answer?.replaceAll(',', '').trim() ?? '';
-  return /^[1-9]\d*$/.test(typed) ? Number(typed) : Number.NaN;
 }

@@ -17,6 +17,8 @@ export interface Batch {
   readonly completedAt?: number;
   readonly requestedBy?: string;
   readonly reason?: string;
+  /** Over the bytes of its manifest; absent where it came from the library, or from an older version. */
+  readonly manifestSha256?: string;
   /** Why it is paused, for people. */
   readonly pausedBecause?: string;
   /** Items handed to the queue so far: those below the cursors of their lanes. */
@@ -62,6 +64,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     ...(hash['completedAt'] !== undefined && { completedAt: number('completedAt') }),
     ...(hash['requestedBy'] !== undefined && { requestedBy: hash['requestedBy'] }),
     ...(hash['reason'] !== undefined && { reason: hash['reason'] }),
+    ...(hash['manifestSha256'] !== undefined && { manifestSha256: hash['manifestSha256'] }),
     ...(hash['pausedBecause'] !== undefined &&
       hash['pausedBecause'] !== '' && { pausedBecause: hash['pausedBecause'] }),
     ...(resumed !== undefined && { resumedAt: JSON.parse(resumed) as Counts }),

@@ -1,19 +1,21 @@
+import { AUDIT } from '../audit/record.lua.ts';
 import { CLOCK } from '../runtime/redis/script.ts';
 import { LAYOUT_VERSION } from './layout.ts';
 import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
 /**
  * Makes a planned batch run, unless the same manifest is at work already: two submitters, one batch.
- * KEYS record active fingerprints batches signals chunks lanes;
- * ARGV batch fingerprint accepted chunks rank.
+ * KEYS record active fingerprints batches signals chunks lanes, the audit record's two;
+ * ARGV batch fingerprint accepted chunks rank note reason manifestSha256, each empty where there is none.
  * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete.
  */
-export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks = unpack(KEYS)
-local batch, fingerprint, accepted, chunkCount, rank = unpack(ARGV)
+export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head = unpack(KEYS)
+local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest = unpack(ARGV)
+${AUDIT}
 ${STATES}
 ${CLOCK}
 ${FEED_ORDER}
-local function keep() for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end end
+local function keep() for _, key in ipairs({ record, chunks, lanes }) do redis.call('PERSIST', key) end end
 local now = clockMs()
 local after = stateAfter('activate', redis.call('HGET', record, 'state'))
 if not after then
@@ -27,10 +29,13 @@ local earlier = redis.call('HGET', fingerprints, fingerprint)
 if earlier then return earlier end
 redis.call('HSET', fingerprints, fingerprint, batch)
 redis.call('HSET', record, 'state', after, 'accepted', accepted, 'fingerprint', fingerprint, 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
+if reason ~= '' then redis.call('HSET', record, 'reason', reason) end
+if manifest ~= '' then redis.call('HSET', record, 'manifestSha256', manifest) end
 keep()
 redis.call('ZADD', batches, now, batch)
 redis.call('ZADD', active, feedOrder(rank, now), batch)
 redis.call('INCR', signals)
+audit(stream, head, auditNote(note), auditCounts(record))
 return batch`;
 
 /**
@@ -46,14 +51,17 @@ redis.call('ZREM', batches, batch)`;
 /**
  * An operator's or the breaker's change of state. The breaker says how often the batch it judged had been resumed: of one that was resumed since,
  * it knows nothing.
- * KEYS record signals fingerprints active; ARGV event reason batch resumes.
+ * KEYS record signals fingerprints active, the audit record's two; ARGV event reason batch resumes note.
  * Replies the state after it; `!` and the present state when the event has no place there; empty when there is no batch.
  */
-export const CHANGE_STATE = `local record, signals, fingerprints, active = unpack(KEYS)
+export const CHANGE_STATE = `local record, signals, fingerprints, active, stream, head = unpack(KEYS)
 local event, reason, batch, resumes = unpack(ARGV)
+${AUDIT}
 ${DRAIN}
+local note = auditNote(ARGV[5])
 local state = redis.call('HGET', record, 'state')
 if not state then return '' end
+if auditedBefore(stream, note) then return state end
 local after = stateAfter(event, state)
 if resumes ~= '' and resumes ~= (redis.call('HGET', record, 'resumes') or '0') then after = nil end
 if not after then return '!' .. state end
@@ -71,20 +79,35 @@ if print and redis.call('HGET', fingerprints, print) == batch then redis.call('H
 redis.call('INCR', signals)
 -- A direct batch may have come to its end while it was paused. A plan has no items yet.
 if redis.call('HGET', record, 'accepted') then drain(record, active, fingerprints, batch) end
+audit(stream, head, note, auditCounts(record))
 return redis.call('HGET', record, 'state')`;
 
 /**
- * Takes a finished batch away, in one step, so that no dead letter is retried in between.
- * KEYS batches record dead others...; ARGV batch.
- * Replies `forgotten`, or why not: `no-batch`, `refused`, `has-letters`.
+ * Takes a finished batch away, in one step, so that no dead letter is retried in between. What is left of it is a line.
+ * KEYS batches forgotten, the audit record's two, record dead ledger others...;
+ * ARGV batch note reportSha256 lastEntry, the last entry of the ledger that the report was made of; both empty where there is none.
+ * Replies `forgotten`, or why not: `no-batch`, `refused`, `has-letters`, `changed` (the report is no longer the whole).
  */
-export const FORGET = `local batches, record, dead = unpack(KEYS)
-local batch = unpack(ARGV)
+export const FORGET = `local batches, forgotten, stream, head, record, dead, ledger = unpack(KEYS)
+local batch, reportSha256, lastEntry = ARGV[1], ARGV[3], ARGV[4]
+${AUDIT}
 ${COUNTS}
+local note = auditNote(ARGV[2])
+if auditedBefore(stream, note) then return 'forgotten' end
 local f = countsOf(record, 'state')
 if not f[6] then return 'no-batch' end
 if pendingOf(f) > 0 or (f[6] ~= 'completed' and f[6] ~= 'cancelled') then return 'refused' end
 if redis.call('HLEN', dead) > 0 then return 'has-letters' end
+local last = redis.call('XREVRANGE', ledger, '+', '-', 'COUNT', 1)[1]
+if lastEntry ~= '' and (not last or last[1] ~= lastEntry) then return 'changed' end
+local counts = auditCounts(record)
+local left = { forgottenAt = redis.call('TIME')[1] * 1000, state = f[6], counts = cjson.decode(counts), auditSeq = audit(stream, head, note, counts) }
+if reportSha256 ~= '' then left.reportSha256 = reportSha256 end
+local fields = { 'requestedBy', 'reason', 'manifestSha256', 'submittedAt', 'completedAt' }
+for at, value in ipairs(redis.call('HMGET', record, unpack(fields))) do
+  if value then left[fields[at]] = at > 3 and tonumber(value) or value end
+end
+redis.call('HSET', forgotten, batch, cjson.encode(left))
 redis.call('ZREM', batches, batch)
-for at = 2, #KEYS do redis.call('UNLINK', KEYS[at]) end
+for at = 5, #KEYS do redis.call('UNLINK', KEYS[at]) end
 return 'forgotten'`;

@@ -1,4 +1,6 @@
-import type { BatchEvent, BatchState } from '../core/batch.ts';
+import type { AuditEvent } from '../audit/entry.ts';
+import { auditNote, type Motive } from '../audit/note.ts';
+import type { BatchEvent, BatchState, Counts } from '../core/batch.ts';
 import { CLOCK, script } from '../runtime/redis/script.ts';
 import { parseBatch, type Batch } from './batch-record.ts';
 import { CHANGE_STATE, FORGET } from './batch-scripts.lua.ts';
@@ -11,8 +13,43 @@ export type StateChange =
   | { readonly kind: 'refused'; readonly state: BatchState }
   | { readonly kind: 'no-batch' };
 
-/** `refused`: it has items pending, or it is a direct batch, which goes on for ever. `has-letters`: nobody has dealt with its dead letters. */
-export type Forgotten = 'forgotten' | 'refused' | 'has-letters' | 'no-batch';
+/**
+ * `refused`: it has items pending, or it is a direct batch, which goes on for ever. `has-letters`: nobody has dealt with its dead letters.
+ * `changed`: it has outcomes that the report does not have.
+ */
+export type Forgotten = 'forgotten' | 'refused' | 'has-letters' | 'no-batch' | 'changed';
+
+/** What an operator, or a worker, does to a batch, and what the record says of it. */
+export interface BatchDeed extends Motive {
+  /** Where it is not the operator's own. */
+  readonly event?: Extract<AuditEvent, 'breaker-pause' | 'limit-pause'>;
+  /** Of a pause, for people: why, where no operator paused it. */
+  readonly pausedBecause?: string;
+  /** Refused where the batch has been resumed another number of times: what was judged is no longer so. */
+  readonly resumes?: number;
+}
+
+/** The report that is forgotten with a batch. */
+export interface LastReport {
+  readonly sha256: string;
+  /** The ledger's last entry that it was made of. */
+  readonly lastEntry: string;
+}
+
+/** What is left of a batch that was forgotten. Times are Unix milliseconds. */
+export interface Tombstone extends Motive {
+  readonly batch: string;
+  readonly forgottenAt: number;
+  readonly state: BatchState;
+  readonly counts: Counts;
+  readonly submittedAt: number;
+  readonly completedAt?: number;
+  readonly manifestSha256?: string;
+  /** Of the report as CSV. */
+  readonly reportSha256?: string;
+  /** The entry of the audit record that says who forgot it. */
+  readonly auditSeq: number;
+}
 
 const changeScript = script<string>(CHANGE_STATE);
 const forgetScript = script<Forgotten>(FORGET);
@@ -57,17 +94,18 @@ export class Batches {
 
   /**
    * Pauses, resumes or cancels; every process hears of it through the signals counter.
-   * @param resumes - refused where the batch has been resumed another number of times: what was judged is no longer so
    */
   async change(
     batch: string,
     event: Extract<BatchEvent, 'pause' | 'resume' | 'cancel'>,
-    reason = '',
-    resumes?: number,
+    { event: named, pausedBecause, resumes, ...motive }: BatchDeed = {},
   ): Promise<StateChange> {
     const { redis, keys } = this.#store;
-    const about = [keys.of(batch).record, keys.signals, keys.fingerprints, keys.active];
-    const state = await changeScript(redis, about, [event, reason, batch, resumes ?? '']);
+    const { stream, head } = keys.audit;
+    const about = [keys.of(batch).record, keys.signals, keys.fingerprints, keys.active, stream, head];
+    const why = pausedBecause === undefined ? {} : { reason: pausedBecause };
+    const note = auditNote({ event: named ?? event, batch, ...why, ...motive });
+    const state = await changeScript(redis, about, [event, pausedBecause ?? '', batch, resumes ?? '', note]);
     if (state === '') return { kind: 'no-batch' };
     return state.startsWith('!')
       ? { kind: 'refused', state: state.slice(1) as BatchState }
@@ -75,11 +113,22 @@ export class Batches {
   }
 
   /** Takes a finished batch out of Redis, its report included. */
-  async forget(batch: string): Promise<Forgotten> {
+  async forget(batch: string, motive: Motive = {}, report?: LastReport): Promise<Forgotten> {
     if (isDirectBatch(batch)) return 'refused';
     const { redis, keys } = this.#store;
-    const { record, dead, ...others } = keys.of(batch);
-    return forgetScript(redis, [keys.batches, record, dead, ...Object.values(others)], [batch]);
+    const { stream, head } = keys.audit;
+    const { record, dead, ledger, ...others } = keys.of(batch);
+    const about = [keys.batches, keys.forgotten, stream, head, record, dead, ledger, ...Object.values(others)];
+    const note = auditNote({ event: 'forget', batch, ...motive });
+    return forgetScript(redis, about, [batch, note, report?.sha256 ?? '', report?.lastEntry ?? '']);
+  }
+
+  /** What is left of a batch that was forgotten; undefined where none was, or by a version that left nothing. */
+  async tombstone(batch: string): Promise<Tombstone | undefined> {
+    const { redis, keys } = this.#store;
+    const text = await redis.hget(keys.forgotten, batch);
+    if (text === null) return undefined;
+    return { batch, ...(JSON.parse(text) as Omit<Tombstone, 'batch'>) };
   }
 
   /**

@@ -1,3 +1,4 @@
+import { auditNote, type Motive } from '../audit/note.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { blameOf, mayHaveDone } from '../core/code-table.ts';
 import { script } from '../runtime/redis/script.ts';
@@ -16,8 +17,8 @@ export interface Death {
   readonly at: number;
 }
 
-/** An item that ended `dead`, with what it went through. `history` holds earlier deaths, the oldest first. */
-export interface DeadLetter extends Certificate, Death {
+/** An item that ended `dead`, with what it went through, and of a direct one who wanted it. `history` holds earlier deaths, the oldest first. */
+export interface DeadLetter extends Certificate, Death, Motive {
   /** One of its calls may have worked although no answer said so. */
   readonly effectUnknown: boolean;
   readonly history: readonly Death[];
@@ -37,10 +38,10 @@ export interface DeadFilter {
 /** A code of ours, in lower case: no answer of the API stands behind it. */
 const OWN_CODE = /^[a-z]/;
 
-const reopenScript = script<number>(REOPEN);
-const discardScript = script<number>(DISCARD);
+const reopenScript = script<number[]>(REOPEN);
+const discardScript = script<number[]>(DISCARD);
 
-/** Letters read from Redis at once. */
+/** Letters read or changed in one step; a step of so many keeps Redis some milliseconds. */
 const PAGE = 500;
 
 /**
@@ -83,27 +84,56 @@ export class DeadLetters {
     }
   }
 
-  /** Makes a dead item pending again: it waits, with its history, and goes on at once. */
-  async reopen(batch: string, n: number): Promise<Reopened> {
+  /**
+   * Makes dead items of a batch pending again, some hundred in one step: each waits, with its history, and goes on at once. A step is one entry of the
+   * audit record.
+   * @returns what became of each
+   */
+  async reopen(batch: string, ordinals: readonly number[], motive: Motive = {}): Promise<readonly Reopened[]> {
     const { redis, keys } = this.#store;
     const of = keys.of(batch);
-    const value = await redis.hget(of.dead, String(n));
-    if (value === null) return 'gone';
-    const { instanceId, code } = parseLetter(value);
-    // Layout 1 took a service that failed to have done nothing, and its letters say so.
-    const isFormer = value.includes('"attempts":') && !value.includes('"calls":');
-    const isDoubtful = isFormer && mayHaveDone(blameOf(code)) && !OWN_CODE.test(code);
-    const about = [of.dead, of.superseded, of.attempts, of.history, keys.waiting(instanceId)];
-    const all = [of.record, keys.active, of.settled, of.ledger, ...about];
-    return REPLIES[await reopenScript(redis, all, [batch, n, FEED_RANK.bulk, isDoubtful ? 1 : 0])] ?? 'gone';
+    const { stream, head } = keys.audit;
+    const about = [of.dead, of.superseded, of.attempts, of.history, stream, head];
+    const replies: Reopened[] = [];
+    for (const page of pagesOf(ordinals)) {
+      const values = await redis.hmget(of.dead, ...page.map(String));
+      const letters = values.map((value) => (value === null ? undefined : parseLetter(value)));
+      const instances = [...new Set(letters.map((letter) => letter?.instanceId ?? ''))];
+      const rows = page.map((n, at) => {
+        const { instanceId = '', code = '' } = letters[at] ?? {};
+        // Layout 1 took a service that failed to have done nothing, and its letters say so.
+        const isFormer = values[at]?.includes('"attempts":') === true && !values[at].includes('"calls":');
+        const isDoubtful = isFormer && mayHaveDone(blameOf(code)) && !OWN_CODE.test(code);
+        return [n, instances.indexOf(instanceId) + 1, isDoubtful ? 1 : 0];
+      });
+      const waiting = instances.map((instanceId) => keys.waiting(instanceId));
+      const all = [of.record, keys.active, of.settled, of.ledger, ...about, ...waiting];
+      const note = auditNote({ event: 'dead-retry', batch, ...motive });
+      const told = await reopenScript(redis, all, [batch, FEED_RANK.bulk, note, JSON.stringify(rows)]);
+      replies.push(...told.map((reply) => REPLIES[reply] ?? 'gone'));
+    }
+    return replies;
   }
 
-  /** Puts a letter aside; the item stays counted as dead. @returns false when it is gone already */
-  async discard(batch: string, n: number): Promise<boolean> {
+  /** Puts letters of a batch aside; their items stay counted as dead. @returns of each, false when it was gone already */
+  async discard(batch: string, ordinals: readonly number[], motive: Motive = {}): Promise<readonly boolean[]> {
     const { redis, keys } = this.#store;
     const of = keys.of(batch);
-    return (await discardScript(redis, [of.ledger, of.dead], [n])) === 1;
+    const { stream, head } = keys.audit;
+    const replies: boolean[] = [];
+    for (const page of pagesOf(ordinals)) {
+      const note = auditNote({ event: 'dead-discard', batch, ...motive });
+      const told = await discardScript(redis, [of.ledger, of.dead, of.record, stream, head], [note, ...page]);
+      replies.push(...told.map((reply) => reply === 1));
+    }
+    return replies;
   }
+}
+
+function pagesOf(ordinals: readonly number[]): (readonly number[])[] {
+  return Array.from({ length: Math.ceil(ordinals.length / PAGE) }, (_, at) =>
+    ordinals.slice(at * PAGE, (at + 1) * PAGE),
+  );
 }
 
 function parseLetter(value: string): DeadLetter {

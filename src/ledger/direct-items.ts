@@ -1,3 +1,4 @@
+import type { Motive } from '../audit/note.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { CLOCK, script } from '../runtime/redis/script.ts';
 import { FEED_RANK } from './batch-record.ts';
@@ -18,7 +19,7 @@ export function directBatchOf(account: string): string {
 }
 
 /** An item of a direct batch. */
-export interface AdoptedItem {
+export interface AdoptedItem extends Motive {
   readonly certificate: Certificate;
   /** What it was adopted under; absent where a version before layout 3 adopted it. */
   readonly key?: string;
@@ -36,12 +37,12 @@ export class BeingCancelled extends Error {
 /**
  * Gives a job that belongs to no batch its place in a direct batch; the same job gets the same place again. A job id that stands for another
  * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard.
- * KEYS record batches active adopted chunks; ARGV batch jobId certificate rank.
+ * KEYS record batches active adopted chunks; ARGV batch jobId certificate rank motive, JSON as it stands behind the key.
  * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the direct batch is cancelled and not yet drained: going on would
  * revive what was cancelled.
  */
 export const ADOPT = `local record, batches, active, adopted, chunks = unpack(KEYS)
-local batch, key, certificate, rank = unpack(ARGV)
+local batch, key, certificate, rank, motive = unpack(ARGV)
 ${STATES}
 ${COUNTS}
 ${CLOCK}
@@ -67,7 +68,7 @@ redis.call('HSET', record, 'state', state and stateAfter('reopen', state) or 'ru
 redis.call('HDEL', record, 'completedAt')
 redis.call('HINCRBY', record, 'fed', 1)
 redis.call('HSET', adopted, key, n)
-redis.call('HSET', chunks, n, opened .. ',"key":' .. cjson.encode(key) .. '}')
+redis.call('HSET', chunks, n, opened .. ',"key":' .. cjson.encode(key) .. motive .. '}')
 redis.call('ZADD', active, 'NX', feedOrder(rank, now), batch)
 return { n, 1, key }`;
 
@@ -91,12 +92,15 @@ export class DirectItems {
     batch: string,
     jobId: string,
     certificate: Certificate,
+    { requestedBy, reason }: Motive = {},
   ): Promise<{ n: number; isNew: boolean; key: string }> {
     const { redis, keys } = this.#store;
     const of = keys.of(batch);
     const { instanceId, caSn, deviceSn } = certificate;
     const about = [of.record, keys.batches, keys.active, of.adopted, of.chunks];
-    const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk];
+    const motive = JSON.stringify({ requestedBy, reason }).slice(1, -1);
+    const tail = motive === '' ? '' : `,${motive}`;
+    const args = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk, tail];
     const [n, isNew, key] = await adoptScript(redis, about, args);
     if (n < 0) throw new BeingCancelled(batch);
     return { n, isNew: isNew === 1, key };
@@ -112,8 +116,8 @@ export class DirectItems {
     const { redis, keys } = this.#store;
     const text = await redis.hget(keys.of(batch).chunks, String(n));
     if (text === null) return undefined;
-    const { key, ...certificate } = JSON.parse(text) as Certificate & { readonly key?: string };
-    return { certificate, ...(key !== undefined && { key }) };
+    const { instanceId, caSn, deviceSn, ...rest } = JSON.parse(text) as Certificate & Omit<AdoptedItem, 'certificate'>;
+    return { certificate: { instanceId, caSn, deviceSn }, ...rest };
   }
 
   /** Whether the job has that place in a direct batch, or had it before the item was settled. */

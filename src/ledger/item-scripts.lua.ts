@@ -151,21 +151,27 @@ return replies`;
 /**
  * Settles as cancelled every item of a list of which no call may have worked; the batch must be cancelled. Whatever has the item learns of it
  * before it calls.
- * KEYS record active fingerprints settled ledger attempts adopted; ARGV batch evenIfCalled items, JSON: each { n, key }.
- * Replies how many.
+ * KEYS record active fingerprints settled ledger attempts adopted; ARGV batch evenIfCalled items, JSON: each { n, key }, op, which names this sweep.
+ * Replies their ordinals, the same where the client sends it again.
  */
 export const CANCEL_ITEMS = `local record, active, fingerprints, settled, ledger, attempts, adopted = unpack(KEYS)
-local batch, evenIfCalled, items = ARGV[1], ARGV[2] == '1', cjson.decode(ARGV[3])
+local batch, evenIfCalled, items, op = ARGV[1], ARGV[2] == '1', cjson.decode(ARGV[3]), ARGV[4]
 ${DRAIN}
 ${ATTEMPTS}
 ${BITS}
-if redis.call('HGET', record, 'state') ~= 'cancelled' then return 0 end
+local function ordinalsOf(rows)
+  local found = {}
+  for at, row in ipairs(rows) do found[at] = row[1] end
+  return found
+end
+if redis.call('HGET', record, 'state') ~= 'cancelled' then return {} end
 local ordinals = {}
 for at, item in ipairs(items) do ordinals[at] = item[1] end
 local bits = bitsOf(settled, ordinals)
 local texts = redis.call('HMGET', attempts, unpack(ordinals))
-local rows, bitsToSet, freed, gone, listed = {}, {}, {}, {}, {}
+local rows, bitsToSet, freed, gone, listed, isAnySettled = {}, {}, {}, {}, {}, false
 for at, item in ipairs(items) do
+  isAnySettled = isAnySettled or bits[at] == 1
   local attempt = parseAttempt(texts[at])
   local isFree = evenIfCalled or (attempt.run == '' and not attempt.unknown)
   if bits[at] == 0 and isFree and not listed[item[1]] then
@@ -177,11 +183,16 @@ for at, item in ipairs(items) do
     if item[2] then freed[#freed + 1] = item[2] end
   end
 end
-if #rows == 0 then return 0 end
+if isAnySettled then
+  for _, entry in ipairs(redis.call('XREVRANGE', ledger, '+', '-', 'COUNT', 100)) do
+    if entry[2][1] == 'cancelled' and entry[2][4] == op then return ordinalsOf(cjson.decode(entry[2][2])) end
+  end
+end
+if #rows == 0 then return {} end
 redis.call('BITFIELD', settled, unpack(bitsToSet))
 if #gone > 0 then redis.call('HDEL', attempts, unpack(gone)) end
 if #freed > 0 then redis.call('HDEL', adopted, unpack(freed)) end
-redis.call('XADD', ledger, '*', 'cancelled', cjson.encode(rows))
+redis.call('XADD', ledger, '*', 'cancelled', cjson.encode(rows), 'op', op)
 redis.call('HINCRBY', record, 'cancelled', #rows)
 drain(record, active, fingerprints, batch)
-return #rows`;
+return ordinalsOf(rows)`;

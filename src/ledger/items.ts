@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
 import type { Attempt } from '../core/decide.ts';
@@ -50,7 +51,7 @@ export interface CancelledItem {
 }
 
 const reportScript = script<string[]>(REPORT_ITEMS);
-const cancelScript = script<number>(CANCEL_ITEMS);
+const cancelScript = script<number[]>(CANCEL_ITEMS);
 
 /** The items of batches: what they are, which of them are settled, and how they end. */
 export class Items {
@@ -107,15 +108,15 @@ export class Items {
   /**
    * Settles as cancelled those of the items of which no call may have worked; their batch must be cancelled.
    * @param evenIfCalled - where nobody can say any more what certificate an item is
-   * @returns how many
+   * @returns the ordinals of those
    */
-  async cancel(batch: string, items: readonly CancelledItem[], evenIfCalled = false): Promise<number> {
-    if (items.length === 0) return 0;
+  async cancel(batch: string, items: readonly CancelledItem[], evenIfCalled = false): Promise<readonly number[]> {
+    if (items.length === 0) return [];
     const { redis, keys } = this.#store;
     const of = keys.of(batch);
     const about = [of.record, keys.active, keys.fingerprints, of.settled, of.ledger, of.attempts, of.adopted];
     const rows = JSON.stringify(items.map(({ n, key }) => (key === undefined ? [n] : [n, key])));
-    return cancelScript(redis, about, [batch, evenIfCalled ? 1 : 0, rows]);
+    return cancelScript(redis, about, [batch, evenIfCalled ? 1 : 0, rows, randomUUID()]);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { auditKeys, type AuditKeys } from '../audit/entry.ts';
 
 /** What every part of the ledger works on. */
 export interface LedgerStore {
@@ -16,6 +17,10 @@ export interface LedgerKeys {
   readonly fingerprints: string;
   /** Counter: goes up when halts or batch states change, so that every process looks again. */
   readonly signals: string;
+  /** The record of who changed what. */
+  readonly audit: AuditKeys;
+  /** Hash: a forgotten batch to what is left of it. */
+  readonly forgotten: string;
   /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may go on. */
   waiting(instanceId: string): string;
   /** The keys of one batch. */
@@ -64,6 +69,8 @@ export function ledgerKeys(prefix: string): LedgerKeys {
     active: `${prefix}:active`,
     fingerprints: `${prefix}:fingerprints`,
     signals: `${prefix}:signals`,
+    audit: auditKeys(prefix),
+    forgotten: `${prefix}:forgotten`,
     waiting: (instanceId) => `${prefix}:waiting:${encodeURIComponent(instanceId)}`,
     of: (batch) => ({
       record: `${prefix}:batch:${batch}`,

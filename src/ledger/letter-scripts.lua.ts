@@ -1,3 +1,4 @@
+import { AUDIT } from '../audit/record.lua.ts';
 import { CLOCK } from '../runtime/redis/script.ts';
 import { ATTEMPTS, DEATHS, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
@@ -5,57 +6,88 @@ import { ATTEMPTS, DEATHS, FEED_ORDER, STATES } from './script-parts.lua.ts';
 const MAX_DEATHS = 100;
 
 /**
- * Opens a dead letter again: the item is pending until it is settled once more, the old entry stays in the ledger, and the item waits, to go on at
- * once. Whether a call may have worked is from now on what the letter knows.
- * KEYS record active settled ledger dead superseded attempts history waiting; ARGV batch n rank doubt (1 where a call may have worked by the letter's code).
- * Replies 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
+ * Opens dead letters of one batch again: each item is pending until it is settled once more, the old entry stays in the ledger, and the item waits,
+ * to go on at once. Whether a call may have worked is from now on what the letter knows.
+ * KEYS record active settled ledger dead superseded attempts history, the audit record's two, waiting...;
+ * ARGV batch rank note letters, JSON: each { n, index of its instance's key from 1, 1 where a call may have worked by the letter's code }.
+ * Replies for each 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
-export const REOPEN = `local record, active, settled, ledger, dead, superseded, attempts, history, waiting = unpack(KEYS)
-local batch, n, rank, doubt = unpack(ARGV)
+export const REOPEN = `local record, active, settled, ledger, dead, superseded, attempts, history, stream, head = unpack(KEYS)
+local batch, rank, letters = ARGV[1], ARGV[2], cjson.decode(ARGV[4])
+${AUDIT}
 ${STATES}
 ${CLOCK}
 ${FEED_ORDER}
 ${ATTEMPTS}
 ${DEATHS}
-local now = clockMs()
-local value = redis.call('HGET', dead, n)
-if not value then return 0 end
-local entry, letter = value:match('^(%S+) (.*)$')
-local known = cjson.decode(letter)
-if known.instanceId == '' then return -2 end
+local note = auditNote(ARGV[3])
+local earlier = auditedBefore(stream, note)
+local left = earlier and earlier.counts.letters
 local after = stateAfter('reopen', redis.call('HGET', record, 'state'))
-if not after then return -1 end
-redis.call('SETBIT', settled, n, 0)
-redis.call('HDEL', attempts, n)
-if known.effectUnknown or doubt == '1' then
-  redis.call('HSET', attempts, n, EFFECT_UNKNOWN)
+local now, replies, count, resumed = clockMs(), {}, 0, redis.call('HGET', record, 'resumedAt')
+for at, asked in ipairs(letters) do
+  local n, waiting, doubt = asked[1], KEYS[10 + asked[2]], asked[3] == 1
+  local value = redis.call('HGET', dead, n)
+  local entry, letter = string.match(value or '', '^(%S+) (.*)$')
+  local known = letter and cjson.decode(letter)
+  replies[at] = 1
+  if earlier then
+    replies[at] = not known and left > 0 and 1 or 0
+    left = left - replies[at]
+  elseif not known then replies[at] = 0
+  elseif known.instanceId == '' then replies[at] = -2
+  elseif not after then replies[at] = -1
+  else
+    count = count + 1
+    redis.call('SETBIT', settled, n, 0)
+    redis.call('HDEL', attempts, n)
+    if known.effectUnknown or doubt then
+      redis.call('HSET', attempts, n, EFFECT_UNKNOWN)
+    end
+    local deaths = deathsOf(known)
+    if #deaths > ${MAX_DEATHS} then table.remove(deaths, 1) end
+    redis.call('HSET', history, n, cjson.encode(deaths))
+    redis.call('HDEL', dead, n)
+    redis.call('SADD', superseded, entry)
+    redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
+    redis.call('ZADD', waiting, now, batch .. ' ' .. n)
+  end
 end
-local deaths = deathsOf(known)
-if #deaths > ${MAX_DEATHS} then table.remove(deaths, 1) end
-redis.call('HSET', history, n, cjson.encode(deaths))
-redis.call('HINCRBY', record, 'dead', -1)
+if count == 0 then return replies end
+redis.call('HINCRBY', record, 'dead', -count)
 -- Else as many new deaths as letters are retried would pass for old ones.
-local resumed = redis.call('HGET', record, 'resumedAt')
 if resumed then
   local at = cjson.decode(resumed)
-  at.dead = math.max(0, at.dead - 1)
+  at.dead = math.max(0, at.dead - count)
   redis.call('HSET', record, 'resumedAt', cjson.encode(at))
 end
 redis.call('HSET', record, 'state', after)
 redis.call('HDEL', record, 'completedAt')
-redis.call('HDEL', dead, n)
-redis.call('SADD', superseded, entry)
-redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
-redis.call('ZADD', waiting, now, batch .. ' ' .. n)
 redis.call('ZADD', active, 'NX', feedOrder(rank, now), batch)
-return 1`;
+audit(stream, head, note, auditCounts(record, ',"letters":' .. count))
+return replies`;
 
 /**
- * Puts a dead letter aside for good: the item stays dead, the letter goes, the ledger says so.
- * KEYS ledger dead; ARGV n. Replies 1, or 0 when there is no such letter.
+ * Puts dead letters of one batch aside for good: the items stay dead, the letters go, the ledger says so.
+ * KEYS ledger dead record, the audit record's two; ARGV note n... Replies for each 1, or 0 when there is no such letter.
  */
-export const DISCARD = `local ledger, dead = unpack(KEYS)
-local n = unpack(ARGV)
-if redis.call('HDEL', dead, n) == 0 then return 0 end
-redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'discarded', 'code', '', 'requestId', '', 'attempts', 0)
-return 1`;
+export const DISCARD = `local ledger, dead, record, stream, head = unpack(KEYS)
+${AUDIT}
+local note = auditNote(ARGV[1])
+local earlier = auditedBefore(stream, note)
+local left, count, replies = earlier and earlier.counts.letters, 0, {}
+for at = 2, #ARGV do
+  local n = ARGV[at]
+  if earlier then
+    replies[at - 1] = redis.call('HEXISTS', dead, n) == 0 and left > 0 and 1 or 0
+    left = left - replies[at - 1]
+  else
+    replies[at - 1] = redis.call('HDEL', dead, n)
+    if replies[at - 1] == 1 then
+      count = count + 1
+      redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'discarded', 'code', '', 'requestId', '', 'attempts', 0)
+    end
+  end
+end
+if count > 0 then audit(stream, head, note, auditCounts(record, ',"letters":' .. count)) end
+return replies`;

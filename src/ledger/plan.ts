@@ -1,5 +1,6 @@
 import { createHash, randomBytes, type Hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import { auditNote, type Motive } from '../audit/note.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { fateOf } from '../runtime/redis/fate.ts';
 import { script } from '../runtime/redis/script.ts';
@@ -16,10 +17,16 @@ const WRITES_IN_FLIGHT = 8;
 const activateScript = script<string>(ACTIVATE);
 const withdrawScript = script<null>(WITHDRAW);
 
-export interface PlanDetails {
+export interface PlanDetails extends Motive {
   readonly priority: Priority;
-  readonly requestedBy?: string;
+}
+
+/** What is known of a manifest only once it is read. */
+export interface LateDetails {
+  /** In place of the one that the plan was made with. */
   readonly reason?: string;
+  /** Over its bytes. */
+  readonly manifestSha256?: string;
 }
 
 export type Activated =
@@ -70,7 +77,7 @@ export class Plan {
    * Makes it run, in one step, when everything has been added. May be called again when its reply was lost.
    * @throws Redis' error when it certainly does not run
    */
-  async activate(): Promise<Activated> {
+  async activate(late: LateDetails = {}): Promise<Activated> {
     if (this.#open.length > 0) await this.#writeChunk();
     await this.#landed();
     const of = this.#keys.of(this.batch);
@@ -80,10 +87,15 @@ export class Plan {
       .hset(of.lanes, ...lanes)
       .expire(of.lanes, PLAN_TTL_SECONDS)
       .exec();
-    const { active, fingerprints, batches, signals } = this.#keys;
-    const keys = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
-    const rank = FEED_RANK[this.#details.priority];
-    const args = [this.batch, this.#fingerprint.copy().digest('base64url'), this.#accepted, this.#chunks, rank];
+    const { active, fingerprints, batches, signals, audit } = this.#keys;
+    const about = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
+    const keys = [...about, audit.stream, audit.head];
+    const { priority, ...motive } = this.#details;
+    const fingerprint = this.#fingerprint.copy().digest('base64url');
+    const note = auditNote({ event: 'submit', batch: this.batch, ...motive, ...late });
+    const { reason = '', manifestSha256 = '' } = late;
+    const counted = [this.batch, fingerprint, this.#accepted, this.#chunks, FEED_RANK[priority]];
+    const args = [...counted, note, reason, manifestSha256];
     const fate = await fateOf(this.#redis, () => activateScript(this.#redis, keys, args));
     if (fate.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: fate.error };
     if (fate.kind === 'refused') {

@@ -17,6 +17,11 @@ export interface ReportRow extends Certificate {
   readonly settledAt: string;
 }
 
+/** The ledger and the chunks of a batch disagree. */
+export class ReportNotWhole extends Error {
+  override readonly name = 'ReportNotWhole';
+}
+
 /** Ledger entries read at once. */
 const PAGE = 1_000;
 
@@ -24,7 +29,7 @@ const PAGE = 1_000;
  * Streams the outcomes that a batch has when the reading begins, in the order in which they came; memory does not grow with the batch.
  * Each item appears at most once. One that was dead and is tried again appears with its last outcome only; one that is retried during the reading,
  * as dead where the reading was past it, and else not at all.
- * @throws when the ledger and the chunks disagree, naming the item
+ * @throws ReportNotWhole, naming the item
  */
 export async function* reportRows(
   ledger: LedgerStore & CertificateSource,
@@ -47,7 +52,7 @@ export async function* reportRows(
         if (only !== undefined && outcome !== only) continue;
         const certificate = await chunks.certificate(batch, ordinal);
         if (certificate === undefined) {
-          throw new Error(
+          throw new ReportNotWhole(
             `batch ${batch} has an outcome for item ${ordinal} but not the item: its chunks are no longer whole`,
           );
         }

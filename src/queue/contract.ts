@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Motive } from '../audit/note.ts';
 import { parseCertificate, describeFault, type Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import { chunkOf } from '../ledger/chunk.ts';
@@ -67,6 +68,7 @@ export interface Job {
   /** The item it stands for; absent when it belongs to no batch. */
   readonly item?: { readonly batch: string; readonly n: number };
   readonly key?: string;
+  readonly motive: Motive;
   readonly trail: Trail;
   /** Written by a version with layout 1: the starts whose end it tells of. */
   readonly starts?: number;
@@ -100,11 +102,18 @@ export function parseJob(data: unknown): ParsedJob {
       certificate: parsed.certificate,
       ...(isItem && { item: { batch, n: n as number } }),
       ...(typeof job['key'] === 'string' && { key: job['key'] }),
+      motive: motiveOf(job),
       trail: { ...NO_TRAIL, ...told },
       ...(starts !== undefined && { starts }),
       ...(isHistory(history) && { history }),
     },
   };
+}
+
+/** Who wanted it, and why, where its producer says so in text. */
+export function motiveOf(data: unknown): Motive {
+  const { requestedBy, reason } = (data ?? {}) as Readonly<Record<string, unknown>>;
+  return { ...(typeof requestedBy === 'string' && { requestedBy }), ...(typeof reason === 'string' && { reason }) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { Motive } from '../audit/note.ts';
 import type { Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import {
@@ -15,7 +16,7 @@ import {
 } from './contract.ts';
 
 /** A direct item that is to have a job. */
-export interface DirectItem {
+export interface DirectItem extends Motive {
   readonly batch: string;
   readonly n: number;
   readonly certificate: Certificate;
@@ -77,9 +78,9 @@ export class AccountQueues {
   }
 
   /** Adding an item that the queue holds already changes nothing. */
-  async addDirect({ batch, n, certificate, key }: DirectItem, priority: Priority): Promise<void> {
+  async addDirect({ batch, n, certificate, key, ...motive }: DirectItem, priority: Priority): Promise<void> {
     const { instanceId, caSn, deviceSn } = certificate;
-    const data: JobData = { v: 1, instanceId, caSn, deviceSn, batch, n, key };
+    const data: JobData = { v: 1, instanceId, caSn, deviceSn, batch, n, key, ...motive };
     await this.direct.add(JOB_NAME, data, {
       ...OPTIONS,
       jobId: jobIdOf(batch, n, 0),

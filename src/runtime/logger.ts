@@ -12,11 +12,14 @@ export interface LogEvent {
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Takes what a process tells, one event each: lines of JSON for machines, or a screen for a person. */
-export type EventLog = Readonly<Record<LogLevel, (event: LogEvent) => void>>;
+export interface EventLog extends Readonly<Record<LogLevel, (event: LogEvent) => void>> {
+  /** For what was done, and by whom: no level hides it. Absent where nothing of what is told is kept. */
+  readonly record?: ((event: LogEvent) => void) | undefined;
+}
 
 /** Structured lines on stderr. Standard output is for data. */
 export function createLogger(level: Config['log']['level']): EventLog {
-  return pino(
+  const log = pino(
     {
       level,
       base: { pid: process.pid },
@@ -30,4 +33,6 @@ export function createLogger(level: Config['log']['level']): EventLog {
     // Synchronous, so that the last words of a process that ends are not lost.
     pino.destination({ fd: 2, sync: true }),
   );
+  const record = log.child({}, { level: 'info' });
+  return Object.assign(log, { record: (event: LogEvent) => record.info(event) });
 }

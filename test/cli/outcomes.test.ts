@@ -142,7 +142,8 @@ describe('a batch that is not there', () => {
 
 describe('dead', () => {
   const json = async (...args: string[]) => {
-    const { code, stdout } = await fleet.run(['dead', ...args, '--json']);
+    const isAsked = args[0] !== 'list' && !args.includes('--confirm');
+    const { code, stdout } = await fleet.run(['dead', ...args, '--json', ...(isAsked ? ['--yes'] : [])]);
     expect(code).toBe(0);
     return stdout
       .split('\n')
@@ -170,7 +171,17 @@ describe('dead', () => {
     expect(kept).toMatchObject({ code: 3, stdout: '' });
     expect(kept.stderr).toContain(`certsweep dead discard --batch ${batch}`);
 
-    expect(await json('discard', '--code', 'FindCaBySnError')).toEqual([{ discarded: 1 }]);
+    for (const name of ['retry', 'discard']) {
+      const unasked = await fleet.run(['dead', name, '--batch', batch]);
+      expect(unasked).toMatchObject({ code: 3, stdout: '' });
+      expect(unasked.stderr).toContain('There is no terminal to ask on: add --confirm 2 (or --yes)');
+      const wrong = await fleet.run(['dead', name, '--batch', batch, '--confirm', '3']);
+      expect(wrong).toMatchObject({ code: 3, stdout: '' });
+      expect(wrong.stderr).toContain('--confirm 3 is not the number of dead letters, which is 2. Nothing was touched.');
+    }
+    expect(await json('list')).toHaveLength(2);
+
+    expect(await json('discard', '--code', 'FindCaBySnError', '--confirm', '1')).toEqual([{ discarded: 1 }]);
     expect(await json('retry', '--batch', batch)).toEqual([{ retried: 1, cancelled: 0, unknown: 0 }]);
     expect(await json('retry', '--batch', batch)).toEqual([{ retried: 0, cancelled: 0, unknown: 0 }]);
     expect(await fleet.until(batch, () => true)).toMatchObject({ state: 'running', dead: 1, pending: 1 });

@@ -137,7 +137,7 @@ it.each(['account', 'instance'] as const)(
 it('shows paused batches and why', async () => {
   const ledger = new Ledger(redis, KEY_PREFIX);
   await ledger.direct.adopt('direct-clinic', 'job-1', { instanceId: INSTANCE, caSn: 'CA', deviceSn: '1' });
-  await ledger.batches.change('direct-clinic', 'pause', 'too many of them are dead');
+  await ledger.batches.change('direct-clinic', 'pause', { pausedBecause: 'too many of them are dead' });
   const checks = await ask();
   expect(statesOf(checks, 'batches')).toEqual(['warn']);
   expect(foundOf(checks, 'batches')).toContain('direct-clinic is paused: too many of them are dead');

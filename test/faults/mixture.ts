@@ -90,7 +90,7 @@ const DISTURBANCES: readonly Disturbance[] = [
     await delay(1_000);
     await direct.config('SET', setting, '0');
   }),
-  ({ rig, batch }) => rig.run(['dead', 'retry', '--batch', batch]),
+  ({ rig, batch }) => rig.run(['dead', 'retry', '--batch', batch, '--yes']),
   async ({ rig, batch }) => {
     await rig.run(['pause', batch]);
     await delay(500);

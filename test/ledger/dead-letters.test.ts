@@ -44,7 +44,7 @@ describe('dead letters', () => {
       await room.settle(batch, n, 'dead', { letter: letterText(item, codes[n]) });
       const kept = (await room.redis.hget(dead, String(n))) ?? '';
       await room.redis.hset(dead, n, kept.replace('"calls":', '"attempts":'));
-      expect(await room.ledger.deadLetters.reopen(batch, n)).toBe('reopened');
+      expect(await room.ledger.deadLetters.reopen(batch, [n])).toEqual(['reopened']);
     }
     expect(await room.redis.hkeys(attempts)).toEqual(['0']);
   });
@@ -54,11 +54,11 @@ describe('dead letters', () => {
     const before = await room.job();
     await room.note(batch, 0, before);
     for (const n of [0, 1]) await room.settle(batch, n, 'dead', { run: before });
-    const reopened = await Promise.all([0, 0, 0].map((n) => room.ledger.deadLetters.reopen(batch, n)));
-    expect(reopened.toSorted()).toEqual(['gone', 'gone', 'reopened']);
-    expect(await room.ledger.deadLetters.discard(batch, 0)).toBe(false);
-    expect(await room.ledger.deadLetters.discard(batch, 1)).toBe(true);
-    expect(await room.ledger.deadLetters.reopen(batch, 1)).toBe('gone');
+    const reopened = await Promise.all([0, 0, 0].map((n) => room.ledger.deadLetters.reopen(batch, [n])));
+    expect(reopened.flat().toSorted()).toEqual(['gone', 'gone', 'reopened']);
+    expect(await room.ledger.deadLetters.discard(batch, [0])).toEqual([false]);
+    expect(await room.ledger.deadLetters.discard(batch, [1])).toEqual([true]);
+    expect(await room.ledger.deadLetters.reopen(batch, [1])).toEqual(['gone']);
     // The run that it had ends it no more; the one that takes it from where it waits is the first after the retry.
     for (const outcome of ['dead', 'already-gone', 'cancelled'] as const) {
       for (const isUncalled of [true, false]) {
@@ -82,7 +82,7 @@ describe('dead letters', () => {
     const attempt = { failures: 3, calls: 4, effectUnknown };
     expect(await room.settle(batch, 0, 'dead', { run, isUncalled: false, attempt })).toBe('drained');
     expect(await lettersOf(batch)).toMatchObject([{ effectUnknown, history: [] }]);
-    await room.ledger.deadLetters.reopen(batch, 0);
+    await room.ledger.deadLetters.reopen(batch, [0]);
     const runOf = await room.claimRuns(batch);
     // Tries and calls are those of its new life.
     expect(await room.note(batch, 0, runOf(0))).toBe(effectUnknown ? 'go 0 0 unknown' : 'go');
@@ -94,7 +94,7 @@ describe('dead letters', () => {
       const run: Run = code === 'First' ? NOBODY : (await room.claimRuns(batch))(0);
       const letter = letterText({ instanceId: INSTANCE, caSn: 'c', deviceSn: 'd' }, code);
       expect(await room.settle(batch, 0, 'dead', { run, letter, requestId: `R-${code}` })).toBe('drained');
-      if (code !== 'Third') await room.ledger.deadLetters.reopen(batch, 0);
+      if (code !== 'Third') await room.ledger.deadLetters.reopen(batch, [0]);
     }
     const [letter] = await lettersOf(batch);
     expect(letter).toMatchObject({ code: 'Third', calls: 1 });
@@ -110,7 +110,7 @@ describe('dead letters', () => {
     const batch = await room.batchOf(certificatesOf(4));
     for (const n of [0, 1]) await room.settle(batch, n, 'dead');
     for (const event of ['pause', 'resume'] as const) await room.ledger.batches.change(batch, event);
-    for (const n of [0, 1]) await room.ledger.deadLetters.reopen(batch, n);
+    for (const n of [0, 1]) await room.ledger.deadLetters.reopen(batch, [n]);
     await room.settle(batch, 2, 'dead');
     const found = await room.batch(batch);
     expect(found.counts.dead).toBe(1);
@@ -121,16 +121,16 @@ describe('dead letters', () => {
     const batch = await room.batchOf(certificatesOf(1));
     const letter = letterText({ instanceId: '', caSn: '', deviceSn: '"text"' }, 'malformed-job');
     await room.settle(batch, 0, 'dead', { letter });
-    expect(await room.ledger.deadLetters.reopen(batch, 0)).toBe('malformed');
+    expect(await room.ledger.deadLetters.reopen(batch, [0])).toEqual(['malformed']);
     expect(await room.batch(batch)).toMatchObject({ state: 'completed', counts: { dead: 1 } });
-    expect(await room.ledger.deadLetters.discard(batch, 0)).toBe(true);
+    expect(await room.ledger.deadLetters.discard(batch, [0])).toEqual([true]);
   });
 
   it('of a cancelled batch stay', async () => {
     const batch = await room.batchOf(certificatesOf(2));
     await room.settle(batch, 0, 'dead');
     await room.ledger.batches.change(batch, 'cancel');
-    expect(await room.ledger.deadLetters.reopen(batch, 0)).toBe('cancelled');
+    expect(await room.ledger.deadLetters.reopen(batch, [0])).toEqual(['cancelled']);
     expect((await room.batch(batch)).counts.dead).toBe(1);
   });
 });

@@ -120,12 +120,12 @@ export function control(at: number, event: 'pause' | 'resume' | 'cancel', count 
 export function requests(): Record<'submit' | 'change' | 'reopen' | 'discard', fc.Arbitrary<Command>> {
   const reopen = onLetter(
     'reopen',
-    ({ room }, { id }, n) => room.ledger.deadLetters.reopen(id, n),
+    async ({ room }, { id }, n) => (await room.ledger.deadLetters.reopen(id, [n]))[0],
     (model, batch, n) => model.reopen(batch, n),
   );
   const discard = onLetter(
     'discard',
-    ({ room }, { id }, n) => room.ledger.deadLetters.discard(id, n),
+    async ({ room }, { id }, n) => (await room.ledger.deadLetters.discard(id, [n]))[0],
     (model, batch, n) => model.discard(batch, n),
   );
   const events = fc.constantFrom('pause' as const, 'resume' as const, 'cancel' as const);
@@ -166,14 +166,13 @@ export function commands(): fc.Arbitrary<Command>[] {
       `cancel items ${ordinals.join(' ')}`,
       count,
       at,
-      ({ room }, { id, items, adopted }) =>
-        room.ledger.items.cancel(
-          id,
-          itemsOf(
-            adopted,
-            ordinals.filter((n) => n < items.length),
-          ),
-        ),
+      async ({ room }, { id, items, adopted }) => {
+        const asked = itemsOf(
+          adopted,
+          ordinals.filter((n) => n < items.length),
+        );
+        return (await room.ledger.items.cancel(id, asked)).length;
+      },
       (model, batch) => model.cancelItems(batch, ordinals),
     ),
   );

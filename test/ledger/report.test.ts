@@ -39,15 +39,15 @@ it('shows each item once, over several pages, with its certificate and how it en
 it('shows an item that was tried again with its last outcome only', async () => {
   const batch = await room.batchOf(certificatesOf(3));
   for (const n of [0, 1, 2]) await room.settle(batch, n, 'dead');
-  await room.ledger.deadLetters.reopen(batch, 0);
-  await room.ledger.deadLetters.reopen(batch, 1);
-  await room.ledger.deadLetters.discard(batch, 2);
+  await room.ledger.deadLetters.reopen(batch, [0]);
+  await room.ledger.deadLetters.reopen(batch, [1]);
+  await room.ledger.deadLetters.discard(batch, [2]);
   const ends = async (): Promise<[number, string][]> =>
     (await room.rows(batch)).map(({ ordinal, outcome }): [number, string] => [ordinal, outcome]);
   expect(await ends()).toEqual([[2, 'dead']]);
   const runOf = await room.claimRuns(batch);
   expect(await room.settle(batch, 1, 'dead', { run: runOf(1), requestId: 'R-again' })).toBe('settled');
-  await room.ledger.deadLetters.reopen(batch, 1);
+  await room.ledger.deadLetters.reopen(batch, [1]);
   await room.settle(batch, 1, 'revoked', { requestId: 'R-third' });
   expect(await room.settle(batch, 0, 'dead', { run: runOf(0) })).toBe('drained');
   expect(await ends()).toEqual([
@@ -70,7 +70,7 @@ it('shows no item twice that is retried and ends again while it is read, and not
     if (read.length > 1) continue;
     // One that the reading is past, and one that is still before it.
     for (const n of [0, 1_001]) {
-      expect(await room.ledger.deadLetters.reopen(batch, n)).toBe('reopened');
+      expect(await room.ledger.deadLetters.reopen(batch, [n])).toEqual(['reopened']);
       await room.settle(batch, n, 'revoked');
     }
     await room.settle(batch, 1_002, 'revoked');

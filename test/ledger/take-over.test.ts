@@ -96,7 +96,7 @@ it('reads the dead letters of older versions, and retries them', async () => {
   for await (const one of ledger.deadLetters.list({ batch })) found.push(one);
   expect(found).toMatchObject([{ code: 'Old', calls: 4, history: [{ code: 'Older', calls: 2 }] }]);
   expect(found[0]).not.toHaveProperty('attempts');
-  expect(await ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
+  expect(await ledger.deadLetters.reopen(batch, [0])).toEqual(['reopened']);
   expect(await room.attempts(batch)).toEqual({ 0: '0 0 1 0 ' });
   expect(await room.rows(batch)).toEqual([]);
   const run = (await room.claimRuns(batch))(0);

@@ -1,5 +1,8 @@
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import { auditKeys } from '../../audit/entry.ts';
+import { auditNote } from '../../audit/note.ts';
+import { AUDIT } from '../../audit/record.lua.ts';
 import type { HaltScope } from '../../core/decide.ts';
 import { CLOCK, script } from '../../runtime/redis/script.ts';
 import { limiterKeys, type LimiterOptions } from '../contract.ts';
@@ -49,17 +52,27 @@ local now = clockMs()
 const look = script<[number, string, string[], string[]]>(`${NOW}
 return { tonumber(redis.call('GET', KEYS[3]) or 0), string.format('%.0f', now), redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]) }`);
 
+// The last two keys are those of the audit record, in both.
 const mark = script<number>(`${NOW}
+${AUDIT}
+local note = auditNote(ARGV[5])
+if auditedBefore(KEYS[4], note) then return 1 end
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode({ code = ARGV[2], message = ARGV[3], since = now }))
 redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', now + ARGV[4]))
 redis.call('INCR', KEYS[3])
+audit(KEYS[4], KEYS[5], note)
 return 1`);
 
-const unmark = script<number>(`
-local count = redis.call('HDEL', KEYS[1], unpack(ARGV))
-redis.call('HDEL', KEYS[2], unpack(ARGV))
-if count > 0 then redis.call('INCR', KEYS[3]) end
+const unmark = script<number>(`${AUDIT}
+local note = auditNote(ARGV[1])
+if auditedBefore(KEYS[4], note) then return 1 end
+local count = redis.call('HDEL', KEYS[1], unpack(ARGV, 2))
+redis.call('HDEL', KEYS[2], unpack(ARGV, 2))
+if count > 0 then
+  redis.call('INCR', KEYS[3])
+  audit(KEYS[4], KEYS[5], note)
+end
 return count`);
 
 // One probe covers the account's and the instance's mark. A probe further off than an interval was set before Redis' clock went back.
@@ -96,17 +109,23 @@ export type HaltStore = ReturnType<typeof openHaltStore>;
 export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeIntervalMs: number) {
   const { halts, probes, signals } = limiterKeys(prefix, account.name, '');
   const keys = [halts, probes, signals];
+  const { stream, head } = auditKeys(prefix);
+  const audited = [...keys, stream, head];
   const both = (instanceId: string): string[] => [markOf(account.name), markOf(account.name, instanceId)];
   return {
     look: (): Promise<HaltsSeen> => lookAt(redis, keys, account.name),
     /** True where there was no such mark. */
     async mark(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean> {
       const field = scope === 'account' ? markOf(account.name) : markOf(account.name, instanceId);
-      return (await mark(redis, keys, [field, code, message, probeIntervalMs])) === 1;
+      const what =
+        scope === 'account' ? `account ${account.name}` : `instance ${instanceId} of account ${account.name}`;
+      const note = auditNote({ event: 'halt', reason: `${what}: ${code}: ${message}` });
+      return (await mark(redis, audited, [field, code, message, probeIntervalMs, note])) === 1;
     },
     /** Takes off the account's and the instance's mark; true where there was one. */
     async unmark(instanceId: string): Promise<boolean> {
-      return (await unmark(redis, keys, both(instanceId))) > 0;
+      const reason = `account ${account.name}: the probe of instance ${instanceId} succeeded`;
+      return (await unmark(redis, audited, [auditNote({ event: 'lift', reason }), ...both(instanceId)])) > 0;
     },
     async tryProbe(instanceId: string): Promise<ProbeTry> {
       const [waitMs, probeMark] = await probe(redis, keys, [probeIntervalMs, ...both(instanceId)]);

@@ -1,9 +1,12 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Certificate } from '../../core/certificate.ts';
 import type { Batch } from '../../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
 import { isDirectBatch } from '../../ledger/direct-items.ts';
+import type { CancelledItem } from '../../ledger/items.ts';
 import type { Lane } from '../../ledger/lanes.ts';
 import { lanePage, type OpenItem } from './lane-page.ts';
-import type { LostItems, LostItemsParts } from './lost-items.ts';
+import type { ItemsLost, LostItems, LostItemsParts } from './lost-items.ts';
 import type { LostLanes } from './lost-lanes.ts';
 
 /** Chunks of one lane that are ended in one round, so that other batches have their turn. */
@@ -11,18 +14,34 @@ const CHUNKS_A_ROUND = 20;
 /** A lane that was gone through is gone through again so often: what had a call under way may have come back without one. */
 const AGAIN_MS = 2_000;
 
+/** A cancelled item has its outcome. */
+export interface ItemCancelled {
+  readonly kind: 'item-cancelled';
+  readonly batch: string;
+  readonly n: number;
+  /** Absent where Redis has lost it. */
+  readonly certificate?: Certificate;
+}
+
+export interface CancelledParts extends LostItemsParts {
+  readonly tell: (event: ItemCancelled | ItemsLost) => void;
+}
+
+/** Told without a pause: what is told is written, and slots are void in some ten milliseconds. */
+const TOLD_AT_ONCE = 100;
+
 /**
  * Ends the items of cancelled batches. What no call may have worked for is cancelled here, also where a run has it: that run hears of it before it calls. What may
  * have worked is followed to its end by the run that has it, or as lost.
  */
 export class CancelledBatches {
-  readonly #parts: LostItemsParts;
+  readonly #parts: CancelledParts;
   readonly #lost: LostItems;
   readonly #lostLanes: LostLanes;
   /** How far each lane was gone through, and since when: some have to be passed over, since a call of theirs is under way. */
   readonly #searches = new Map<string, { readonly from: number; readonly sinceMs: number }>();
 
-  constructor(parts: LostItemsParts, lost: LostItems, lostLanes: LostLanes) {
+  constructor(parts: CancelledParts, lost: LostItems, lostLanes: LostLanes) {
     this.#parts = parts;
     this.#lost = lost;
     this.#lostLanes = lostLanes;
@@ -56,7 +75,7 @@ export class CancelledBatches {
     for (let round = 0; round < CHUNKS_A_ROUND; round += 1) {
       const page = await lanePage(this.#parts, batch, lane, from, CHUNK_ITEMS);
       if (page === undefined) break;
-      await ledger.items.cancel(batch.id, await this.#uncalled(batch, page.items ?? []));
+      await this.#end(batch, await this.#uncalled(batch, page.items ?? []));
       from = page.next;
     }
     const isOver = from === last.from && monotonicMs() - last.sinceMs >= AGAIN_MS;
@@ -72,7 +91,7 @@ export class CancelledBatches {
     const jobs = await ledger.direct.jobs(batch.id);
     const open = [...jobs].map(([key, n]) => ({ n, key }));
     for (let at = 0; at < open.length; at += CHUNK_ITEMS) {
-      await ledger.items.cancel(batch.id, await this.#uncalled(batch, open.slice(at, at + CHUNK_ITEMS)));
+      await this.#end(batch, await this.#uncalled(batch, open.slice(at, at + CHUNK_ITEMS)));
     }
   }
 
@@ -84,7 +103,17 @@ export class CancelledBatches {
     const size = Math.min(CHUNK_ITEMS, batch.counts.accepted - first);
     if (size <= 0 || (await chunks.chunk(batch.id, chunk)) !== undefined) return;
     const all = Array.from({ length: size }, (_, position) => ({ n: first + position }));
-    await ledger.items.cancel(batch.id, all, true);
+    await this.#end(batch, all, true);
+  }
+
+  async #end(batch: Batch, items: readonly CancelledItem[], evenIfCalled = false): Promise<void> {
+    const { ledger, chunks, tell } = this.#parts;
+    const ended = await ledger.items.cancel(batch.id, items, evenIfCalled);
+    for (const [at, n] of ended.entries()) {
+      const certificate = await chunks.certificate(batch.id, n).catch(() => undefined);
+      tell({ kind: 'item-cancelled', batch: batch.id, n, ...(certificate !== undefined && { certificate }) });
+      if ((at + 1) % TOLD_AT_ONCE === 0) await turn();
+    }
   }
 
   /** What an older version noted a call of is taken over first. */

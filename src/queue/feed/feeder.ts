@@ -5,13 +5,14 @@ import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
 import type { Lane } from '../../ledger/lanes.ts';
 import { inTurn, type MayGoOn } from '../lease.ts';
 import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
-import { CancelledBatches } from './cancelled.ts';
+import { CancelledBatches, type ItemCancelled } from './cancelled.ts';
 import { BLOCK_ITEMS, chunkMissing, lanePage, type FeedSource } from './lane-page.ts';
 import { LostItems, type ItemsLost } from './lost-items.ts';
 import { LostLanes, type LanesLost } from './lost-lanes.ts';
 
 export type FeederEvent =
   | { readonly kind: 'batch-paused'; readonly batch: string; readonly settled: number; readonly dead: number }
+  | ItemCancelled
   | ItemsLost
   | LanesLost
   /** With one batch; the others go on. */
@@ -129,7 +130,11 @@ export class Feeder {
     const fedNow = isInRamp(batch, breaker) ? noted - (await this.#held(batch, lanes)) : noted;
     const verdict = judgeBatch({ ...batch, fed: fedNow }, breaker);
     if (verdict.kind === 'pause') {
-      const change = await ledger.batches.change(batch.id, 'pause', pauseReason(batch.id, verdict), batch.resumes);
+      const change = await ledger.batches.change(batch.id, 'pause', {
+        event: 'breaker-pause',
+        pausedBecause: pauseReason(batch.id, verdict),
+        resumes: batch.resumes,
+      });
       if (change.kind !== 'changed') return 0;
       this.#parts.tell({ kind: 'batch-paused', batch: batch.id, settled: verdict.settled, dead: verdict.dead });
       return 0;

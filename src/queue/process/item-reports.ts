@@ -130,21 +130,31 @@ export class ItemReports {
   }
 }
 
-function rowOf({ item: { n, certificate, run, key }, disposition }: Waiting): ItemReport {
+function rowOf({ item, disposition }: Waiting): ItemReport {
+  const { n, certificate, run, key } = item;
   const { instanceId } = certificate;
   // Without a job that it could stay with, it waits for another process.
   const end =
     disposition.kind === 'release' && run.kind === 'claim'
       ? { ...disposition, kind: 'wait' as const, delayMs: GIVEN_BACK_MS }
-      : endOf(certificate, disposition);
+      : endOf(item, disposition);
   return { n, instanceId, run, ...(key !== undefined && { key }), end };
 }
 
-function endOf(certificate: Item['certificate'], disposition: Waiting['disposition']): ItemEnd {
+function endOf({ certificate, requestedBy, reason }: Item, disposition: Waiting['disposition']): ItemEnd {
   if (disposition.kind !== 'settled') return disposition;
   const { kind: _, message, ...settled } = disposition;
   if (settled.outcome !== 'dead') return { kind: 'settle', ...settled };
   const { code, requestId, attempt } = settled;
-  const letter = { ...certificate, code, message, requestId, calls: attempt.calls, at: Date.now() };
+  const letter = {
+    ...certificate,
+    requestedBy,
+    reason,
+    code,
+    message,
+    requestId,
+    calls: attempt.calls,
+    at: Date.now(),
+  };
   return { kind: 'settle', ...settled, letter: JSON.stringify(letter).slice(0, -1) };
 }

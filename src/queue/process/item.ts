@@ -1,10 +1,11 @@
+import type { Motive } from '../../audit/note.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Outcome } from '../../core/batch.ts';
 import type { Attempt } from '../../core/decide.ts';
 import type { Run } from '../../ledger/call-notes.ts';
 
-/** An accepted item in the hands of this process. */
-export interface Item {
+/** An accepted item in the hands of this process; of a direct one, who wanted it and why. */
+export interface Item extends Motive {
   readonly batch: string;
   readonly n: number;
   readonly certificate: Certificate;

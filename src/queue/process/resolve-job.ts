@@ -1,3 +1,4 @@
+import type { Motive } from '../../audit/note.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Run } from '../../ledger/call-notes.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
@@ -5,7 +6,15 @@ import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
 import { UNNAMED_RUN } from '../../ledger/former-layouts.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
-import { parseJob, parseRefused, retriesOfJob, type Job, type JobData, type RefusedJob } from '../contract.ts';
+import {
+  motiveOf,
+  parseJob,
+  parseRefused,
+  retriesOfJob,
+  type Job,
+  type JobData,
+  type RefusedJob,
+} from '../contract.ts';
 import type { Item } from './item.ts';
 
 /** `stale`: of an item that was retried since as another job. */
@@ -29,7 +38,7 @@ export interface StartedJob {
   readonly attemptsStarted: number;
 }
 
-type Place = Pick<Item, 'batch' | 'n' | 'key'>;
+type Place = Pick<Item, 'batch' | 'n' | 'key' | 'requestedBy' | 'reason'>;
 type JobLedger = Pick<Ledger, 'direct' | 'former'>;
 
 /** Finds the item that a job of contract version 1 stands for; one that belongs to no batch gets its place in the account's direct batch. */
@@ -56,7 +65,7 @@ export class JobResolver {
     const retries = item && retriesOfJob(started.id ?? '', item.batch, item.n);
     if (item === undefined || (await this.#isNoItem(item))) {
       if (item === undefined || retries === undefined) {
-        const place = await this.#adopt(started, job.certificate);
+        const place = await this.#adopt(started, job.certificate, job.motive);
         return { kind: 'item', item: itemOf(started, job.certificate, place) };
       }
       // Our own feeder made it, so its batch was there, and was cancelled and forgotten since: nobody wants this call any more.
@@ -76,7 +85,10 @@ export class JobResolver {
       if (former > (retries ?? 0)) return { kind: 'stale' };
       await this.#takeOver(started, job, item);
     }
-    return { kind: 'item', item: itemOf(started, job.certificate, { ...item, ...(key !== undefined && { key }) }) };
+    return {
+      kind: 'item',
+      item: itemOf(started, job.certificate, { ...item, ...(key !== undefined && { key, ...job.motive }) }),
+    };
   }
 
   /** A version before layout 3 kept in the job what its item had been through. */
@@ -105,16 +117,16 @@ export class JobResolver {
     return isSame(await this.#chunks.certificate(batch, n), named);
   }
 
-  async #adopt(started: StartedJob, certificate: Certificate): Promise<Place> {
-    const { n, key } = await this.#ledger.direct.adopt(this.#directBatch, started.id ?? '', certificate);
-    return { batch: this.#directBatch, n, key };
+  async #adopt(started: StartedJob, certificate: Certificate, motive: Motive): Promise<Place> {
+    const { n, key } = await this.#ledger.direct.adopt(this.#directBatch, started.id ?? '', certificate, motive);
+    return { batch: this.#directBatch, n, key, ...motive };
   }
 
   async #unusable(started: StartedJob, code: string, message: string): Promise<Unusable> {
     const certificate = namedBy(started.data);
     return {
       kind: 'unusable',
-      item: itemOf(started, certificate, await this.#adopt(started, certificate)),
+      item: itemOf(started, certificate, await this.#adopt(started, certificate, motiveOf(started.data))),
       code,
       message,
     };
@@ -132,7 +144,7 @@ export class JobResolver {
     if (!isOurs || !isSame(await this.#ledger.direct.certificate(this.#directBatch, n), certificate)) return undefined;
     return {
       kind: 'unusable',
-      item: itemOf(started, certificate, { batch: this.#directBatch, n, key }),
+      item: itemOf(started, certificate, { batch: this.#directBatch, n, key, ...motiveOf(refused.data) }),
       code,
       message,
     };

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
+import type { Motive } from '../../audit/note.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Priority } from '../../ledger/batch-record.ts';
 import { BeingCancelled, directBatchOf } from '../../ledger/direct-items.ts';
@@ -23,16 +24,17 @@ export async function submitDirect(
   account: string,
   certificate: Certificate,
   priority: Priority,
+  motive: Motive = {},
 ): Promise<DirectSubmitted> {
   const batch = directBatchOf(account);
   const key = keyOf(certificate);
-  const fate = await fateOf(redis, () => ledger.direct.adopt(batch, key, certificate).catch(cancelled));
+  const fate = await fateOf(redis, () => ledger.direct.adopt(batch, key, certificate, motive).catch(cancelled));
   if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
   if (fate.kind === 'refused') throw fate.error;
   if (fate.reply instanceof BeingCancelled) throw fate.reply;
   const { n, isNew } = fate.reply;
   // From here on it will be revoked, whatever becomes of the job.
-  if (isNew) await queues.addDirect({ batch, n, certificate, key }, priority).catch(() => undefined);
+  if (isNew) await queues.addDirect({ batch, n, certificate, key, ...motive }, priority).catch(() => undefined);
   return { kind: 'accepted', batch, isNew };
 }
 

@@ -1,5 +1,5 @@
 import type { LedgerStore } from '../../ledger/keys.ts';
-import { Plan, type Activated, type PlanDetails } from '../../ledger/plan.ts';
+import { Plan, type Activated, type LateDetails, type PlanDetails } from '../../ledger/plan.ts';
 import type { ManifestRow } from '../../manifest/row.ts';
 import { ManifestSummarizer, type Duplicates, type ManifestSummary } from './manifest-summary.ts';
 
@@ -7,7 +7,7 @@ import { ManifestSummarizer, type Duplicates, type ManifestSummary } from './man
 export interface Submission {
   readonly batch: string;
   readonly summary: ManifestSummary;
-  activate(): Promise<Activated>;
+  activate(late?: LateDetails): Promise<Activated>;
   /** Takes every trace of it away, unless it was activated. */
   discard(): Promise<void>;
 }
@@ -64,7 +64,7 @@ export async function planManifest(
   return {
     batch: plan.batch,
     summary: summarizer.summary,
-    activate: () => plan.activate(),
+    activate: (late) => plan.activate(late),
     discard: () => plan.discard(),
   };
 }

@@ -1,11 +1,12 @@
 import { hostname } from 'node:os';
 import { codeOf } from '../../core/answer.ts';
-import type { EventLog } from '../../runtime/logger.ts';
+import type { EventLog, LogEvent } from '../../runtime/logger.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import type { WorkerEvent } from './account-worker.ts';
 
-/** Writes what a worker tells as structured lines. `settled` lines at level info are the audit trail. */
+/** Writes what a worker tells as structured lines. `settled` lines are the audit trail, and no level hides them. */
 export function logWorkerEvent(log: EventLog, account: string, event: WorkerEvent): void {
+  const record = log.record ?? ((line: LogEvent): void => log.info(line));
   switch (event.kind) {
     case 'answer': {
       // The way of a call that worked is in its settled line.
@@ -26,13 +27,32 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
     case 'settled': {
       const { outcome, code, requestId, calls, byAbsence } = event;
       const { batch, n, certificate } = event.item;
-      const fields = { account, batch, n, ...certificate, outcome, code, requestId, attempts: calls };
+      // Undefined but for direct items, and then left out.
+      const { requestedBy, reason } = event.item;
+      const fields = {
+        account,
+        batch,
+        n,
+        ...certificate,
+        outcome,
+        code,
+        requestId,
+        attempts: calls,
+        requestedBy,
+        reason,
+      };
       if (event.how === 'unknown') {
         const message = 'Redis no longer knows the item: this line is the only record of its outcome';
         log.error({ event: 'settled-unrecorded', ...fields, message });
         return;
       }
-      log.info({ event: 'settled', ...fields, ...(byAbsence && { confirmedByAbsence: true }) });
+      record({ event: 'settled', ...fields, ...(byAbsence && { confirmedByAbsence: true }) });
+      return;
+    }
+    case 'item-cancelled': {
+      const { batch, n, certificate } = event;
+      const fields = { account, batch, n, ...certificate, outcome: 'cancelled', code: '', requestId: '', attempts: 0 };
+      record({ event: 'settled', ...fields });
       return;
     }
     case 'drained':

@@ -1,5 +1,7 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
+import { AuditFile } from '../../audit/own-file.ts';
+import { recordPace } from '../../audit/pace.ts';
 import type { Outcome } from '../../core/batch.ts';
 import type { Verdict } from '../../core/decide.ts';
 import { NewerLayout } from '../../ledger/layout.ts';
@@ -24,6 +26,7 @@ import { MAX_CONCURRENCY } from './concurrency.ts';
 import { KEY_PREFIX } from '../contract.ts';
 import { every } from './repeat.ts';
 import { UNREACHABLE, type HostHalt } from '../process/host-watch.ts';
+import { followAudit } from './audit-log.ts';
 import { logWorkerEvent } from './worker-log.ts';
 import { WorkerConflict, WorkerRegistry } from './worker-registry.ts';
 
@@ -66,14 +69,20 @@ const ANNOUNCE_EVERY_MS = 1_000;
 
 /**
  * Starts the work; it goes on until `close`.
- * @throws WorkerConflict, NewerLayout: then nothing was started; or the client's error
+ * @throws WorkerConflict, NewerLayout, AuditFileUnavailable: then nothing was started; or the client's error
  */
 export async function startWorker({ config, redis, environment, log }: WorkerOptions): Promise<Worker> {
   const { pid } = process;
   const registry = new WorkerRegistry({ redis, prefix: KEY_PREFIX, host: hostname(), pid, accounts: config.accounts });
+  const ledger = new Ledger(redis, KEY_PREFIX);
+  const { file } = config.audit;
+  const auditFile = file === undefined ? undefined : new AuditFile(file, redis, ledger.keys.audit);
+  await auditFile?.open();
   await registry.announce();
   let mustLeaveBecause: string | undefined;
-  const ledger = new Ledger(redis, KEY_PREFIX);
+  for (const { name, qps } of config.accounts) {
+    await recordPace(redis, ledger.keys.audit, { account: name, qps, egress: config.egress });
+  }
   await ledger.former.takeOverRetried();
   const metrics = workerMetrics();
   let isLive = true;
@@ -129,6 +138,13 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
   const untold = (error: unknown): void =>
     log.warn({ event: 'trouble', during: 'announcing', message: describeRedisError(error) });
   const announcing = every(ANNOUNCE_EVERY_MS, () => noted(announce(), untold), untold);
+  const unlogged = (error: unknown): void =>
+    log.error({ event: 'trouble', during: 'following the audit record', message: describeRedisError(error) });
+  const writeOwn = async (): Promise<void> => {
+    if (redis.status === 'ready') await noted(auditFile?.write() ?? Promise.resolve(), unlogged);
+  };
+  const parts = { redis, prefix: KEY_PREFIX, keys: ledger.keys.audit, record: log.record, alongside: writeOwn };
+  const following = followAudit(parts, unlogged);
   return {
     get inHand() {
       return workers.reduce((sum, worker) => sum + worker.inHand, 0);
@@ -158,6 +174,8 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
       await Promise.all(workers.map((worker) => worker.close(deadlineMs)));
       // Until the last call has ended, another name for the account would be a second clock.
       await announcing.stop();
+      await noted(following.stop(), unlogged);
+      await auditFile?.close();
       if (redis.status === 'ready') await noted(registry.leave(), untold);
     },
   };
@@ -221,6 +239,7 @@ function tallyOf(metrics: Metrics, account: string, inHand: number): AccountTall
 function countEvent(metrics: Metrics, account: string, event: WorkerEvent): void {
   if (event.kind === 'settled' && event.how !== 'unknown')
     metrics.add('certsweep_settled_total', { account, outcome: event.outcome });
+  if (event.kind === 'item-cancelled') metrics.add('certsweep_settled_total', { account, outcome: 'cancelled' });
   if (event.kind === 'answer') metrics.add('certsweep_calls_total', { account, verdict: event.verdict.kind });
   if (event.kind === 'halted') metrics.add('certsweep_halts_total', { account, scope: event.scope });
   if (event.kind === 'host-halted') metrics.add('certsweep_halts_total', { account, scope: 'host' });

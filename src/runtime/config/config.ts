@@ -30,6 +30,8 @@ export interface Config {
   readonly callDeadlineMs: number;
   readonly limiter: { readonly lateMs: number };
   readonly health: { readonly port?: number; readonly host: string };
+  /** `file` is absolute. */
+  readonly audit: { readonly requireReason: boolean; readonly file?: string };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
   /** May be empty: producers, status and report need none. */
   readonly accounts: readonly AccountConfig[];
@@ -107,7 +109,7 @@ export function missingCredentials(account: AccountConfig, environment: Environm
   });
 }
 
-/** A checked document with its places made absolute; a relative `dataDir` starts at `folder`. */
+/** A checked document with its places made absolute; a relative one starts at `folder`. */
 export function resolveConfig(
   document: ConfigDocument,
   source: string,
@@ -115,6 +117,7 @@ export function resolveConfig(
   environment: Environment,
 ): Config {
   const { redis, dataDir, egress, notFound, retry, breaker, callDeadlineMs, limiter, health, log, accounts } = document;
+  const { requireReason, file } = document.audit;
   const { raisedLimit: _judged, ...address } = egress;
   return {
     source,
@@ -127,6 +130,7 @@ export function resolveConfig(
     callDeadlineMs,
     limiter,
     health,
+    audit: { requireReason, ...(file !== undefined && { file: resolve(folder, file) }) },
     log,
     accounts: Object.entries(accounts).map(([name, account]) => resolveAccount(name, account)),
   };

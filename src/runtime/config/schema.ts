@@ -142,6 +142,21 @@ export const documentSchema = z
         )
         .prefault({})
         .describe('The log.'),
+      audit: z
+        .strictObject(
+          {
+            requireReason: z
+              .boolean({ error: 'give true or false' })
+              .default(false)
+              .describe('True where whoever changes something must say why; only a pause needs no reason.'),
+            file: text(/^[^~]/, 'give a path without ~; a relative one starts at this file')
+              .exactOptional()
+              .describe('File to which each process appends what it changed itself, one JSON object a line.'),
+          },
+          { error: 'write requireReason and file below it' },
+        )
+        .prefault({})
+        .describe('The record of who changed what, and why. It is always in Redis, and in the log of a worker.'),
       accounts: z
         .record(z.string(), accountSchema, { error: 'write a name below it for each Alibaba Cloud account' })
         .superRefine(checkAccounts, EVEN_WITH_FAULTS)

@@ -44,6 +44,7 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_HEALTH_PORT', steps: ['health', 'port'], read: asNumber },
   { name: 'CERTSWEEP_HEALTH_HOST', steps: ['health', 'host'], read: asText },
   { name: 'CERTSWEEP_LOG_LEVEL', steps: ['log', 'level'], read: asText },
+  { name: 'CERTSWEEP_AUDIT_FILE', steps: ['audit', 'file'], read: asPath },
   { name: 'CERTSWEEP_REGION', steps: [...ACCOUNT, 'region'], read: asText },
   { name: 'CERTSWEEP_ENDPOINT', steps: [...ACCOUNT, 'endpoint'], read: asText },
   { name: 'CERTSWEEP_ENDPOINT_IS_TRUSTED', steps: [...ACCOUNT, 'endpointIsTrusted'], read: asBoolean },

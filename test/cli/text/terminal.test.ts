@@ -13,16 +13,20 @@ beforeAll(async () => {
 afterAll(() => place.remove());
 
 /** Submits 1,200 certificates on a terminal, and answers the question with these keys. */
-async function answer(keys: string): Promise<Ended> {
+async function answer(keys: string, reason?: string): Promise<Ended> {
   const keyboard = new PassThrough();
   const submitter = place.start(['submit', manifest, '--execute'], { terminal: true, stdin: keyboard });
   await submitter.says('This deletes 1,200 device certificates for good. Type the number to go on:');
   keyboard.write(keys);
+  if (reason !== undefined) {
+    await submitter.says('Why? The reason stays on record:');
+    keyboard.write(reason);
+  }
   return submitter.ended;
 }
 
 // Needs `script` of util-linux, to give the command a terminal.
-describe.skipIf(!hasTerminal)('submit on a terminal asks for the count', () => {
+describe.skipIf(!hasTerminal)('submit on a terminal asks for the count and the reason', () => {
   it('and does nothing with another answer, and what was asked for with the right one', async () => {
     const another = await answer('1201\r');
     expect(another.code).toBe(3);
@@ -33,9 +37,11 @@ describe.skipIf(!hasTerminal)('submit on a terminal asks for the count', () => {
     expect(JSON.parse((await place.run(['status', '--json'])).stdout)).toEqual({ batches: [], halts: [] });
 
     // As it was shown.
-    const right = await answer('1,200\r');
+    const right = await answer('1,200\r', 'ticket 4711\r');
     expect(right.code).toBe(0);
     const { stdout } = await place.run(['status', '--json']);
     expect(JSON.parse(stdout)).toMatchObject({ batches: [{ state: 'running', accepted: 1_200 }] });
+    const record = await place.run(['audit', '--json']);
+    expect(JSON.parse(record.stdout)).toMatchObject({ event: 'submit', reason: 'ticket 4711' });
   });
 });

@@ -50,7 +50,7 @@ describe('on a sound cluster', () => {
     const letters: string[] = [];
     for await (const { deviceSn, n } of fleet.ledger.deadLetters.list({ batch })) {
       letters.push(deviceSn);
-      expect(await fleet.ledger.deadLetters.reopen(batch, n)).toBe('reopened');
+      expect(await fleet.ledger.deadLetters.reopen(batch, [n])).toEqual(['reopened']);
     }
     expect(letters.toSorted()).toEqual(broken.toSorted());
     const fixed = await fleet.until(batch, ({ pending, revoked }) => pending === 0 && revoked === items.length);

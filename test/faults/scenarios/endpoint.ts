@@ -54,7 +54,7 @@ export const ENDPOINT: readonly Scenario[] = [
       const { dead } = await rig.until(batch, ({ state }) => state === 'paused');
       expect(dead).toBeGreaterThan(0);
       await rig.control('plan', { seed: 1, faults: [] });
-      await rig.run(['dead', 'retry', '--batch', batch]);
+      await rig.run(['dead', 'retry', '--batch', batch, '--yes']);
       await rig.run(['resume', batch]);
       const { revoked, accepted } = await rig.until(batch, ({ pending }) => pending === 0);
       expect(revoked).toBe(accepted);

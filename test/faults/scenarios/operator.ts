@@ -35,7 +35,7 @@ export const OPERATOR: readonly Scenario[] = [
     plan: { seed: 5, faults: [{ kind: 'code', code: 'ParameterCheckFailed', share: 0.02 }] },
     async disturb(rig, batch) {
       await startTwo(rig);
-      const retry = (): Promise<Ended> => rig.run(['dead', 'retry', '--batch', batch]);
+      const retry = (): Promise<Ended> => rig.run(['dead', 'retry', '--batch', batch, '--yes']);
       const { pending } = await rig.until(batch, ({ dead }) => dead > 5);
       expect(pending).toBeGreaterThan(0);
       expect(await retry()).toMatchObject({ code: 0 });

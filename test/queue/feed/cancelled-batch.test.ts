@@ -81,7 +81,7 @@ describe('a cancelled batch', () => {
     await feeder.feed();
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
-    await stage.ledger.deadLetters.reopen(batch, 0);
+    await stage.ledger.deadLetters.reopen(batch, [0]);
     await stage.ledger.batches.change(batch, 'cancel');
     await feeder.feed();
     expect((await stage.batch(batch)).counts).toMatchObject({ dead: 0, revoked: 1, cancelled: 1 });

@@ -30,7 +30,7 @@ it('follows a retried dead letter to its end, when one of its calls may have wor
   await stage.feed();
   for (let tries = 0; tries < ATTEMPTS; tries += 1) await stage.take(['lost-after']);
   expect((await stage.batch(batch)).counts).toMatchObject({ dead: 1 });
-  expect(await stage.ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
+  expect(await stage.ledger.deadLetters.reopen(batch, [0])).toEqual(['reopened']);
   await cancel(batch);
   expect((await stage.batch(batch)).counts).toMatchObject({ cancelled: 0 });
   await stage.take();
@@ -45,7 +45,7 @@ it.each([false, true])(
     await stage.feed();
     if (isRetried) {
       await stage.take(['refused', 'refused']);
-      for (const n of [0, 1]) await stage.ledger.deadLetters.reopen(batch, n);
+      for (const n of [0, 1]) await stage.ledger.deadLetters.reopen(batch, [n]);
       stage.world.calls.splice(0);
     }
     const { process } = await stage.take([], 'slot');

@@ -133,7 +133,7 @@ describe('jobs that Redis lost', () => {
     for (const item of items) await submitDirect(stage, stage.queues, ACCOUNT, item, 'urgent');
     await stage.work('dead', 1);
     await stage.work('revoked', 1);
-    await stage.ledger.deadLetters.reopen(direct, 0);
+    await stage.ledger.deadLetters.reopen(direct, [0]);
     const staged = stage.feeder({ lowWater: 100 });
     expect(await staged.feeder.feed()).toBe(0);
     await depart(direct, 3);

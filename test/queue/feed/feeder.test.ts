@@ -88,7 +88,7 @@ describe('the ramp', () => {
     await feeder.feed();
     await stage.work('dead', 1);
     // It is retried before the step is done, so the step waits for it.
-    await stage.ledger.deadLetters.reopen(batch, 0);
+    await stage.ledger.deadLetters.reopen(batch, [0]);
     await stage.work('revoked', 9);
     expect(await feeder.feed()).toBe(0);
     expect(await stage.held()).toEqual([]);

@@ -43,13 +43,13 @@ it.each([
   'does not call twice for what was retried while a feeder stood still, %s it had added the block',
   async (_when, stop) => {
     const batch = await stage.batchOf(ITEMS.slice(0, 1));
-    const retry = (): Promise<string> => stage.ledger.deadLetters.reopen(batch, 0);
+    const retry = (): Promise<unknown> => stage.ledger.deadLetters.reopen(batch, [0]);
     await stage.feed(1, stop);
     await stage.feed();
     await stage.take(['refused']);
-    expect(await retry()).toBe('reopened');
+    expect(await retry()).toEqual(['reopened']);
     await stage.take(['refused'], undefined, { from: 'waiting' });
-    expect(await retry()).toBe('reopened');
+    expect(await retry()).toEqual(['reopened']);
     await stage.goOnFeeding();
     stage.world.calls.splice(0);
     // The block is there again, and the item waits.
@@ -99,10 +99,14 @@ it('does not pause again what an operator has resumed since it was judged', asyn
   const batch = await stage.batchOf(ITEMS.slice(0, 4));
   const judged = await stage.batch(batch);
   for (const event of ['pause', 'resume'] as const) await stage.ledger.batches.change(batch, event);
-  expect(await stage.ledger.batches.change(batch, 'pause', 'too many are dead', judged.resumes)).toEqual({
+  expect(
+    await stage.ledger.batches.change(batch, 'pause', { pausedBecause: 'too many are dead', resumes: judged.resumes }),
+  ).toEqual({
     kind: 'refused',
     state: 'running',
   });
   const { resumes } = await stage.batch(batch);
-  expect((await stage.ledger.batches.change(batch, 'pause', 'too many are dead', resumes)).kind).toBe('changed');
+  expect(
+    (await stage.ledger.batches.change(batch, 'pause', { pausedBecause: 'too many are dead', resumes })).kind,
+  ).toBe('changed');
 });

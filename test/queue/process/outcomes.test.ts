@@ -128,7 +128,7 @@ describe('a dead letter that is retried', () => {
     shop.start();
     await expectAccounted(shop, batch, items);
     const [death] = (await shop.letters(batch)).filter(({ n }) => n === 1);
-    for (const n of [0, 1]) expect(await shop.ledger.deadLetters.reopen(batch, n)).toBe('reopened');
+    for (const n of [0, 1]) expect(await shop.ledger.deadLetters.reopen(batch, [n])).toEqual(['reopened']);
     const rows = await expectAccounted(shop, batch, items);
     expect(rows.map(({ outcome }) => outcome)).toEqual([
       'revoked',
@@ -160,7 +160,7 @@ describe('a dead letter that is retried', () => {
     const letter = { code: 'worker-defect', message: 'a defect', effectUnknown: true };
     expect(await shop.letters(batch)).toMatchObject([letter]);
     await shop.stop();
-    expect(await shop.ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
+    expect(await shop.ledger.deadLetters.reopen(batch, [0])).toEqual(['reopened']);
     shop.start();
     expect(await expectAccounted(shop, batch, [item])).toMatchObject([{ outcome: 'revoked' }]);
     expect(await shop.until(batch, () => true)).toMatchObject({ confirmedByAbsence: 1 });

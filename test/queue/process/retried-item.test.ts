@@ -18,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => stage.close());
 
 async function retry(): Promise<void> {
-  expect(await stage.ledger.deadLetters.reopen(batch, 0)).toBe('reopened');
+  expect(await stage.ledger.deadLetters.reopen(batch, [0])).toEqual(['reopened']);
 }
 
 async function expectRevokedByOneCall(): Promise<void> {

@@ -131,7 +131,7 @@ it('takes a certificate in again that had to wait and has ended, also one that w
   await shop.stop();
   const again = await submitDirect(shop, shop.queues, ACCOUNT, dead, 'urgent');
   expect(again).toMatchObject({ isNew: true });
-  expect(await shop.ledger.deadLetters.reopen(DIRECT, 1)).toBe('reopened');
+  expect(await shop.ledger.deadLetters.reopen(DIRECT, [1])).toEqual(['reopened']);
   await shop.queues.direct.pause();
   shop.start();
   await shop.until(DIRECT, ({ counts }) => counts.dead === 0 && counts.revoked === 2);

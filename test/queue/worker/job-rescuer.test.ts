@@ -77,7 +77,7 @@ it('turns what BullMQ gave up into dead letters, once each, that can be retried'
   expect(letters[0]?.message).toContain('job stalled more than allowable limit');
   expect((await shop.until(DIRECT, () => true)).counts).toMatchObject({ revoked: 1, dead: 3 });
   // One of the calls had worked: the item that is tried again is found to be gone, and counts as revoked.
-  for (const n of [0, 1, 3]) await shop.ledger.deadLetters.reopen(DIRECT, n);
+  for (const n of [0, 1, 3]) await shop.ledger.deadLetters.reopen(DIRECT, [n]);
   const deviceSns = [items[0]?.deviceSn ?? ''];
   shop.faults({ kind: 'code', code: 'FindDeviceBySnError', deviceSns, times: 'always' });
   shop.start();

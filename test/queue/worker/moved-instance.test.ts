@@ -98,7 +98,7 @@ it('makes a dead letter of a single job that names it; retried or without its jo
   const message = expect.stringContaining(`${OTHER_INSTANCE} belongs to account other`) as string;
   const letters = await shop.letters(direct);
   expect(letters).toMatchObject([{ code: 'unknown-instance', message, calls: 0 }]);
-  expect(await shop.ledger.deadLetters.reopen(direct, letters[0]?.n ?? -1)).toBe('reopened');
+  expect(await shop.ledger.deadLetters.reopen(direct, [letters[0]?.n ?? -1])).toEqual(['reopened']);
   expect(shop.sandbox.seen().calls).toBe(0);
   shop.start({ account: { name: OTHER, qps: 5_000, instances: [OTHER_INSTANCE] }, ownerOf });
   expect((await shop.settled(direct, 2)).counts).toMatchObject({ revoked: 2, dead: 0 });

@@ -37,7 +37,7 @@ it('stays paused when its last call in flight settles: the next job waits until 
 
 it('keeps a retried dead letter waiting until it is resumed', async () => {
   await pauseInFlight('refused');
-  expect(await stage.ledger.deadLetters.reopen(stage.direct, 0)).toBe('reopened');
+  expect(await stage.ledger.deadLetters.reopen(stage.direct, [0])).toEqual(['reopened']);
   await stage.feed();
   expect(await stage.takeIfAny()).toBeUndefined();
   expect(stage.world.calls).toEqual([first.deviceSn]);

@@ -36,6 +36,7 @@ describe('the shipped files', () => {
       dataDir: join(folder, 'state'),
       egress: { ...builtIn.egress, localAddress: '10.0.0.5' },
       health: { port: 9464, host: '127.0.0.1' },
+      audit: { requireReason: false, file: '/var/log/certsweep/audit.ndjson' },
     });
   });
 
@@ -84,6 +85,7 @@ describe('built-in defaults', () => {
       callDeadlineMs: 10_000,
       limiter: { lateMs: 25 },
       health: { host: '127.0.0.1' },
+      audit: { requireReason: false },
       log: { level: 'info' },
       accounts: [],
     });

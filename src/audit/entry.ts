@@ -1,0 +1,66 @@
+/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch. */
+export const AUDIT_EVENTS = [
+  'submit',
+  'pause',
+  'resume',
+  'cancel',
+  'forget',
+  'dead-retry',
+  'dead-discard',
+  'halt',
+  'lift',
+  'breaker-pause',
+  'limit-pause',
+  'pace',
+] as const;
+export type AuditEvent = (typeof AUDIT_EVENTS)[number];
+
+/** One entry of the record, as `certsweep audit --json` prints it; other programs depend on its names. */
+export interface AuditEntry {
+  /** From 1, without gaps. */
+  readonly seq: number;
+  /** Unix milliseconds by Redis' clock. */
+  readonly at: number;
+  readonly event: AuditEvent;
+  readonly batch: string | null;
+  /** The account of the operating system, the host and the process that made the change. */
+  readonly user: string;
+  readonly host: string;
+  readonly pid: number;
+  /** Who wanted it, and why, as they said it themselves. */
+  readonly requestedBy: string | null;
+  readonly reason: string | null;
+  /** The batch's counts after the change; for `pace` calls a second; null for halts. */
+  readonly counts: Readonly<Record<string, number>> | null;
+  /** Of a manifest that was read from a file or standard input: what `sha256sum` prints. */
+  readonly manifestSha256: string | null;
+  /** The hash of the entry before; 40 zeros in the first. */
+  readonly previous: string;
+  /** SHA-1, lower-case hex, of the entry's JSON without this field. */
+  readonly hash: string;
+}
+
+/** What the first entry says of the one before it. */
+export const NO_PREVIOUS = '0'.repeat(40);
+
+/** The keys of the record. */
+export interface AuditKeys {
+  /** Stream: the entries, oldest first. */
+  readonly stream: string;
+  /** Hash: number and hash of the last entry. */
+  readonly head: string;
+  /** Hash: an account to its pace as it was last recorded. */
+  readonly paces: string;
+  /** String: the id of the last entry that a worker has logged. */
+  readonly logged: string;
+}
+
+/** @param prefix - with a hash tag, like `{certsweep}` */
+export function auditKeys(prefix: string): AuditKeys {
+  return {
+    stream: `${prefix}:audit`,
+    head: `${prefix}:audit:head`,
+    paces: `${prefix}:audit:paces`,
+    logged: `${prefix}:audit:logged`,
+  };
+}
