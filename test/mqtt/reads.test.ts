@@ -69,7 +69,11 @@ describe('an answer that does not fit', () => {
     ['is another page', page({ PageNo: 2 }), 'it is another page'],
     ['lists another CA', page({ DeviceCertificateVOS: [{ ...row, CaSn: 'x' }] }), 'it lists another CA'],
     ['has no Data', {}, 'it has no DeviceCertificateVOS'],
-    ['has more rows than asked for', page({ DeviceCertificateVOS: Array(51).fill(row) }), 'it has 51 rows'],
+    [
+      'has more rows than asked for',
+      page({ DeviceCertificateVOS: Array.from({ length: 51 }, () => row) }),
+      'it has 51 rows',
+    ],
   ])('%s is garbled', async (_, body, message) => {
     const wire = await startWire((_request, response) => void response.end(JSON.stringify(body)));
     const asker = createMqttClient(optionsFor(wire.url));
