@@ -54,7 +54,8 @@ interface Planned<Page extends WindowRows> {
  * Several windows may be under way at once. They are judged in their order, and a gap is closed before what lies behind it counts.
  */
 export class Walk<Page extends WindowRows> {
-  readonly #recent: (readonly string[])[];
+  /** Of each of the last windows, the place of each key. */
+  readonly #recent: ReadonlyMap<string, number>[];
   readonly #planned: Planned<Page>[] = [];
   #end: number;
   #calls: number;
@@ -66,7 +67,7 @@ export class Walk<Page extends WindowRows> {
   #expected: number | undefined;
 
   constructor(state: WalkState = WALK_START) {
-    this.#recent = [...state.recent];
+    this.#recent = state.recent.map(placesOf);
     this.#end = state.end;
     this.#calls = state.calls;
     this.#stepsBack = state.stepsBack;
@@ -78,8 +79,13 @@ export class Walk<Page extends WindowRows> {
   }
 
   get state(): WalkState {
-    const { end, recent, calls, stepsBack, isMoved } = { ...this.#counts(), end: this.#end, recent: this.#recent };
-    return { end, recent: [...recent], calls, stepsBack, isMoved };
+    return {
+      end: this.#end,
+      recent: this.#recent.map((places) => [...places.keys()]),
+      calls: this.#calls,
+      stepsBack: this.#stepsBack,
+      isMoved: this.#isMoved,
+    };
   }
 
   /** The next window to ask for; undefined where an answer must come first. */
@@ -120,7 +126,7 @@ export class Walk<Page extends WindowRows> {
   /** @returns whether the page is part of the chain */
   #judge(planned: Planned<Page>, page: Page): boolean {
     const { window } = planned;
-    const isLinked = window.start === 0 || page.keys.some((key) => this.#recent.some((keys) => keys.includes(key)));
+    const isLinked = window.start === 0 || this.#isShared(page.keys);
     // After a change of the order no chain can promise anything: each page is taken as it is.
     if (!isLinked && !this.#isMoved) {
       if (this.#bridge(planned)) return false;
@@ -128,6 +134,11 @@ export class Walk<Page extends WindowRows> {
     }
     this.#accept(window, page);
     return true;
+  }
+
+  #isShared(keys: readonly string[]): boolean {
+    // The last window first: it should be the one.
+    return this.#recent.toReversed().some((places) => keys.some((key) => places.has(key)));
   }
 
   /** Puts the window before it that should share a certificate with both. @returns false where none does */
@@ -156,7 +167,7 @@ export class Walk<Page extends WindowRows> {
     if (last !== undefined && !keepsOrder(last, page.keys)) this.#isMoved = true;
     this.#planned.shift();
     this.#backs = 0;
-    this.#recent.push(page.keys);
+    this.#recent.push(placesOf(page.keys));
     if (this.#recent.length > RECENT_WINDOWS) this.#recent.shift();
     this.#end = window.start + page.rows;
     if (page.rows >= window.pageSize) return;
@@ -169,20 +180,20 @@ export class Walk<Page extends WindowRows> {
     if (this.#end === 0 || this.#planned.length >= MOST_AHEAD) return false;
     return this.#expected === undefined ? this.#planned.length < BLIND_AHEAD : from < this.#expected;
   }
+}
 
-  #counts(): Pick<WalkState, 'calls' | 'stepsBack' | 'isMoved'> {
-    return { calls: this.#calls, stepsBack: this.#stepsBack, isMoved: this.#isMoved };
-  }
+function placesOf(keys: readonly string[]): ReadonlyMap<string, number> {
+  return new Map(keys.map((key, place) => [key, place]));
 }
 
 /** Whether what two windows share stands in one order in both. */
-function keepsOrder(before: readonly string[], after: readonly string[]): boolean {
-  let place = -1;
+function keepsOrder(before: ReadonlyMap<string, number>, after: readonly string[]): boolean {
+  let last = -1;
   for (const key of after) {
-    const at = before.indexOf(key);
-    if (at < 0) continue;
-    if (at < place) return false;
-    place = at;
+    const place = before.get(key);
+    if (place === undefined) continue;
+    if (place < last) return false;
+    last = place;
   }
   return true;
 }

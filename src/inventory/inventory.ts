@@ -112,7 +112,7 @@ class InventoryRun {
     return { kind: 'done', inventory: await this.#conclude() };
   }
 
-  async #take(pages: readonly Page[], state: WalkState): Promise<void> {
+  async #take(pages: readonly Page[], state: () => WalkState): Promise<void> {
     const { instanceId, format, sink } = this.#parts;
     let text = '';
     for (const page of pages) {
@@ -136,11 +136,12 @@ class InventoryRun {
     return this.#seen.add({ instanceId: this.#parts.instanceId, caSn, deviceSn });
   }
 
-  async #keepSometimes(walk: WalkState): Promise<void> {
+  async #keepSometimes(state: () => WalkState): Promise<void> {
     const { sink, keep, asked, desk, from } = this.#parts;
     const nowMs = performance.now();
     if (sink.bytes === undefined || nowMs - this.#keptMs < KEEP_EVERY_MS) return;
     this.#keptMs = nowMs;
+    const walk = state();
     await keep({
       version: 1,
       asked,

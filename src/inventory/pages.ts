@@ -25,7 +25,7 @@ export interface WalkParts {
   readonly listing: Listing;
   readonly from: WalkState;
   /** The pages of the chain that have come since, in its order, and how far the walk is now. */
-  readonly take: (pages: readonly Page[], state: WalkState) => Promise<void>;
+  readonly take: (pages: readonly Page[], state: () => WalkState) => Promise<void>;
 }
 
 export type WalkEnd =
@@ -35,26 +35,34 @@ export type WalkEnd =
 /** Walks over a listing with as many calls under way as the pace wants. The first failure ends it. */
 export async function walkPages({ desk, client, listing, from, take }: WalkParts): Promise<WalkEnd> {
   const walk = new Walk<Page>(from);
-  const underWay = new Map<Window, Promise<readonly [Window, ReadEnd<Page>]>>();
+  const ended: (readonly [Window, ReadEnd<Page>])[] = [];
+  let underWay = 0;
+  let wake = (): void => undefined;
+  const ask = async (window: Window): Promise<void> => {
+    underWay += 1;
+    ended.push([window, await readPage({ desk, client, listing }, window)]);
+    underWay -= 1;
+    wake();
+  };
   let failure: WalkEnd | undefined;
   while (failure === undefined && !walk.isDone) {
-    while (underWay.size < AT_ONCE) {
+    while (underWay < AT_ONCE) {
       const window = walk.take();
       if (window === undefined) break;
-      underWay.set(
-        window,
-        readPage({ desk, client, listing }, window).then((end) => [window, end] as const),
-      );
+      void ask(window);
     }
-    const [window, end] = await Promise.race(underWay.values());
-    underWay.delete(window);
+    // Not a race of all promises: each that is under way would hold the pages of those that ended before it.
+    if (ended.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+    const [answer] = ended.splice(0, 1);
+    if (answer === undefined) continue;
+    const [window, end] = answer;
     if (end.kind === 'read') {
       const pages = walk.heard(window, end.data);
-      if (pages.length > 0) await take(pages, walk.state);
+      if (pages.length > 0) await take(pages, () => walk.state);
     } else failure = end;
   }
   // What was asked for ahead has a slot or waits for one: nobody may close the client under it.
-  await Promise.all(underWay.values());
+  while (underWay > 0) await new Promise<void>((resolve) => (wake = resolve));
   return failure ?? { kind: 'walked', state: walk.state };
 }
 
