@@ -36,17 +36,17 @@ export type WalkEnd =
 export async function walkPages({ desk, client, listing, from, take }: WalkParts): Promise<WalkEnd> {
   const walk = new Walk<Page>(from);
   const ended: (readonly [Window, ReadEnd<Page>])[] = [];
-  let underWay = 0;
+  const underWay = new Set<Window>();
   let wake = (): void => undefined;
   const ask = async (window: Window): Promise<void> => {
-    underWay += 1;
+    underWay.add(window);
     ended.push([window, await readPage({ desk, client, listing }, window)]);
-    underWay -= 1;
+    underWay.delete(window);
     wake();
   };
   let failure: WalkEnd | undefined;
   while (failure === undefined && !walk.isDone) {
-    while (underWay < AT_ONCE) {
+    while (underWay.size < AT_ONCE) {
       const window = walk.take();
       if (window === undefined) break;
       void ask(window);
@@ -62,7 +62,7 @@ export async function walkPages({ desk, client, listing, from, take }: WalkParts
     } else failure = end;
   }
   // What was asked for ahead has a slot or waits for one: nobody may close the client under it.
-  while (underWay > 0) await new Promise<void>((resolve) => (wake = resolve));
+  while (underWay.size > 0) await new Promise<void>((resolve) => (wake = resolve));
   return failure ?? { kind: 'walked', state: walk.state };
 }
 

@@ -1,4 +1,5 @@
 import type { Certificate } from '../core/certificate.ts';
+import { printable, printableJson } from '../core/printable.ts';
 import type { RegisteredDevice, RegisteredStatus } from '../core/registered.ts';
 
 /** A certificate of an inventory, as it is written: a row of a manifest with more columns. */
@@ -34,17 +35,16 @@ export function headOf(format: InventoryFormat): string {
 
 /** A line with its end. */
 export function lineOf(row: InventoryRow, format: InventoryFormat): string {
-  if (format === 'ndjson') return `${JSON.stringify(row)}\n`;
+  if (format === 'ndjson') return `${printableJson(JSON.stringify(row))}\n`;
   const named = { ...row, deviceName: harmless(row.deviceName) };
   return `${INVENTORY_COLUMNS.map((column) => cell(named[column])).join(',')}\n`;
 }
 
 const FORMULA = /^[=+\-@\t\r]/;
-const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/gu;
 
 /** A name is only shown, so a spreadsheet must not run it; a serial number stays to the letter, since `submit` takes it. */
 function harmless(name: string): string {
-  const line = name.replaceAll(CONTROL, ' ');
+  const line = printable(name);
   return FORMULA.test(line) ? `'${line}` : line;
 }
 

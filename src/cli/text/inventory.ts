@@ -1,6 +1,7 @@
 import type { Inventory, InventoryEnd } from '../../app/inventory.ts';
 import { blameOf } from '../../core/code-table.ts';
-import { count, printable } from './terminal.ts';
+import { printable } from '../../core/printable.ts';
+import { count } from './terminal.ts';
 
 /** Of what was not found, so many are named. */
 const MOST_NAMED = 20;
