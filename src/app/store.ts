@@ -27,6 +27,9 @@ export interface Store {
   readonly tellTrouble?: (error: Error) => void;
 }
 
+/** A store that has more connections where one needs them. */
+export interface OpenStore extends Store, Pick<OpenConnection, 'another' | 'close'> {}
+
 /** Who is told what happens to Redis while it is open. */
 export interface RedisListeners {
   /** Hears what the embedded Redis does on its way up and down. */
@@ -44,6 +47,8 @@ export interface OpenConnection {
   readonly where: string;
   /** Resolves, for a worker, with why its Redis does not come back. */
   readonly gone: Promise<Error>;
+  /** Another connection to the same Redis; it ends with this one. */
+  another(role: RedisRole): Redis;
   /** Ends the connection, and an embedded Redis that nobody else uses. */
   close(): Promise<void>;
 }
@@ -64,7 +69,14 @@ export async function openConnection(
       ? await keepOpen(place, notice, onError)
       : { ...(await openRedis(place, notice)), gone: new Promise<never>(() => undefined) };
   const redis = connect(open, role, onError);
+  const others: Redis[] = [];
+  const another = (of: RedisRole): Redis => {
+    const other = connect(open, of, onError);
+    others.push(other);
+    return other;
+  };
   const close = async (): Promise<void> => {
+    for (const other of others) other.disconnect();
     redis.disconnect();
     await open.close();
   };
@@ -74,17 +86,14 @@ export async function openConnection(
     await close();
     throw error;
   }
-  return { redis, where: open.describe, gone: open.gone, close };
+  return { redis, where: open.describe, gone: open.gone, another, close };
 }
 
 /**
  * Opens the store that the configuration names.
  * @throws RedisUnavailable within seconds, or NewerLayout; then nothing stays open
  */
-export async function openStore(
-  config: Config,
-  listeners: RedisListeners,
-): Promise<Store & Pick<OpenConnection, 'close'>> {
+export async function openStore(config: Config, listeners: RedisListeners): Promise<OpenStore> {
   const open = await openConnection(config, 'producer', listeners);
   const { redis, where } = open;
   const ledger = new Ledger(redis, KEY_PREFIX);
@@ -103,5 +112,6 @@ export async function openStore(
       await auditFile?.close();
       await open.close();
     },
+    another: (role) => open.another(role),
   };
 }

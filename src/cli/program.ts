@@ -6,6 +6,7 @@ import { addBatchCommands } from './batch.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo/demo.ts';
 import { addDoctor } from './doctor.ts';
+import { addInventory } from './inventory.ts';
 import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
@@ -31,6 +32,7 @@ export function createProgram(): Command {
     addStatus,
     addReport,
     addDead,
+    addInventory,
     addBatchCommands,
     addAudit,
     addDoctor,

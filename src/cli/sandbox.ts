@@ -1,8 +1,10 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { access, constants, readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import { Option, type Command } from 'commander';
-import type { Certificate } from '../core/certificate.ts';
 import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS } from '../core/pace.ts';
+import { ManifestError } from '../manifest/fault.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
 import { keyVariablesOf, type Config } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
@@ -14,6 +16,10 @@ import { startSandbox, type Sandbox } from '../sandbox/sandbox.ts';
 import type { Latency } from '../sandbox/seeded.ts';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { showSandbox } from './sandbox-screen.ts';
+import type { NewCa, NewDevice } from '../sandbox/listed-registry.ts';
+import { LISTING_ORDERS, type ListingOrder } from '../sandbox/listing-order.ts';
+import { parseRegistryLine } from '../sandbox/registry-file.ts';
+import { writeReport } from './report.ts';
 import { configOf, type CommonOptions } from './session.ts';
 import { print, printJson, say } from './text/terminal.ts';
 import { wholeNumber } from './whole-number.ts';
@@ -22,6 +28,10 @@ interface SandboxOptions extends CommonOptions {
   readonly port: string;
   readonly host: string;
   readonly registry?: string;
+  readonly saveRegistry?: string;
+  readonly order: ListingOrder;
+  readonly devices?: string;
+  readonly inactiveAgain?: string;
   readonly plan?: string;
   readonly latency?: string;
   readonly seed: string;
@@ -48,7 +58,16 @@ export function addSandbox(program: Command): void {
     )
     .option('--port <n>', '0 takes a free one', '8787')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--registry <manifest>', 'only these certificates exist; else every one does until it is deleted')
+    .option(
+      '--registry <manifest>',
+      'only these certificates exist; else every one does until it is deleted. NDJSON may say more of each, and name CAs',
+    )
+    .option('--save-registry <file>', 'write at the end what exists then, as NDJSON that --registry reads')
+    .addOption(
+      new Option('--order <o>', 'in which order certificates are listed').choices(LISTING_ORDERS).default('oldest'),
+    )
+    .option('--devices <n>', 'so many devices reconnect each second; a deleted one registers again under an active CA')
+    .option('--inactive-again <code>', 'refuse to inactivate an inactive certificate, with this code; else accept it')
     .option('--plan <file>', 'faults as JSON, or "demo" for a mixture of all kinds')
     .option('--latency <ms>', 'of every answer: a number, or lognormal:<median>:<p99>')
     .option('--seed <n>', 'the same seed brings the same faults and latencies', '1')
@@ -60,7 +79,9 @@ export function addSandbox(program: Command): void {
     .action(async (options: SandboxOptions) => {
       const leave = onLeaveSignal();
       const seed = wholeNumber('--seed', options.seed);
-      const { accountQps, egressQps, latency } = options;
+      const { accountQps, egressQps, latency, devices, inactiveAgain, saveRegistry } = options;
+      if (saveRegistry !== undefined && options.registry === undefined)
+        throw new CommandEnd(EXIT.usage, '--save-registry needs --registry: without it, every certificate exists.');
       const journal = options.journal === undefined ? undefined : createWriteStream(options.journal);
       const port = wholeNumber('--port', options.port);
       const limits = {
@@ -71,7 +92,10 @@ export function addSandbox(program: Command): void {
         port,
         host: options.host,
         accounts: accountsOf(await configOf(options)),
-        registry: options.registry === undefined ? 'open' : await readRegistry(options.registry),
+        registry: options.registry === undefined ? 'open' : readRegistry(options.registry),
+        order: options.order,
+        ...(devices !== undefined && { devicesPerSecond: wholeNumber('--devices', devices) }),
+        ...(inactiveAgain !== undefined && { inactiveAgainCode: inactiveAgain }),
         plan: await readPlan(options.plan, seed),
         seed,
         enforce: options.enforce,
@@ -79,6 +103,7 @@ export function addSandbox(program: Command): void {
         ...(latency !== undefined && { latency: parseLatency(latency) }),
         ...(journal !== undefined && { journal: (call) => void journal.write(`${JSON.stringify(call)}\n`) }),
       }).catch((error: unknown) => {
+        if (error instanceof CommandEnd || error instanceof ManifestError) throw error;
         throw cannotListen('--port', port, error);
       });
       const end = process.stderr.isTTY ? showSandbox(sandbox, limits) : sayWhere(sandbox);
@@ -89,6 +114,7 @@ export function addSandbox(program: Command): void {
       end();
       if (isData) printJson(sandbox.seen());
       await sandbox.close();
+      if (saveRegistry !== undefined) await writeReport(saveRegistry, Readable.from(sandbox.registryLines()));
       journal?.end();
       leave.forget();
     });
@@ -118,19 +144,32 @@ function accountsOf(config: Config): SandboxAccount[] {
   });
 }
 
-async function readRegistry(path: string): Promise<Certificate[]> {
+async function* readRegistry(path: string): AsyncGenerator<NewDevice | NewCa, void, undefined> {
   await access(path, constants.R_OK).catch((error: NodeJS.ErrnoException) => {
     throw new CommandEnd(EXIT.usage, `--registry ${path} cannot be read (${error.code}): check the path.`);
   });
   const format = formatOf(path);
-  const certificates: Certificate[] = [];
+  if (format === 'ndjson') {
+    yield* readRegistryLines(path);
+    return;
+  }
   for await (const rows of readManifest(createReadStream(path), format === undefined ? {} : { format })) {
     for (const row of rows) {
       if (!row.ok) throw new CommandEnd(EXIT.usage, `${path}, line ${row.line}: ${row.reason}.`);
-      certificates.push(row.certificate);
+      yield row.certificate;
     }
   }
-  return certificates;
+}
+
+async function* readRegistryLines(path: string): AsyncGenerator<NewDevice | NewCa, void, undefined> {
+  let line = 0;
+  for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
+    line += 1;
+    if (text.trim() === '') continue;
+    const entry = parseRegistryLine(text);
+    if (typeof entry === 'string') throw new CommandEnd(EXIT.usage, `${path}, line ${line}: ${entry}.`);
+    yield entry;
+  }
 }
 
 async function readPlan(path: string | undefined, seed: number): Promise<FaultPlan> {

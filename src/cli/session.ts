@@ -1,4 +1,4 @@
-import { openStore, type Store } from '../app/store.ts';
+import { openStore, type OpenStore } from '../app/store.ts';
 import { loadConfig, type ConfigPlace } from '../runtime/config/load-config.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
@@ -20,7 +20,7 @@ export function configOf(options: CommonOptions): Promise<Config> {
  * Opens Redis as the configuration says, runs the work and closes it again, whatever happens.
  * @throws ConfigError, RedisUnavailable, NewerLayout, and what the work throws
  */
-export async function withStore<T>(options: CommonOptions, work: (store: Store) => Promise<T>): Promise<T> {
+export async function withStore<T>(options: CommonOptions, work: (store: OpenStore) => Promise<T>): Promise<T> {
   const store = await openStore(await configOf(options), {
     notice: sayNotice,
     onTrouble: (error) => say(`${describeRedisError(error)}\nWhat was changed is changed, and on record in Redis.`),

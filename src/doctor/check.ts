@@ -20,6 +20,7 @@ export type CheckName =
   | 'endpoint'
   | 'endpoint clock'
   | 'credentials'
+  | 'permissions'
   | 'account quota'
   | 'egress quota'
   | 'halts'

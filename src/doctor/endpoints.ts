@@ -5,6 +5,7 @@ import type { CredentialSource } from '../mqtt/credentials.ts';
 import { endpointClockSkewMs } from '../mqtt/endpoint.ts';
 import type { AccountConfig, Config } from '../runtime/config/config.ts';
 import { fail, ok, warn, type Check } from './check.ts';
+import { judgeCaListing, readCaListing, untriedPermissions } from './permissions.ts';
 import { describeSkew, SET_CLOCK } from './redis.ts';
 import type { TakeSlot } from './slots.ts';
 
@@ -35,28 +36,27 @@ export async function checkEndpoint(endpoint: string, config: Config): Promise<C
 }
 
 /** A check has no way to send a call that changes anything. */
-type ReadOnlyClient = Pick<MqttClient, 'readInstance' | 'close'>;
+type ReadOnlyClient = Pick<MqttClient, 'readInstance' | 'listDeviceCertificates' | 'close'>;
 
 /** A slot may pass while the first connection is made; the connection is kept, so the next slot does. */
 const SLOTS_TRIED = 3;
 
 /** @returns the answer, or why there was no slot for the read */
 async function readWithinSlot(
-  client: ReadOnlyClient,
+  read: (notAfterMs: number) => Promise<Answer>,
   account: AccountConfig,
-  instanceId: string,
   takeSlot: TakeSlot,
 ): Promise<Answer | string> {
   for (let tried = 0; tried < SLOTS_TRIED; tried += 1) {
     const slot = await takeSlot(account);
     if (typeof slot === 'string') return slot;
-    const answer = await client.readInstance(instanceId, slot.notAfterMs);
+    const answer = await read(slot.notAfterMs);
     if (answer.kind !== 'not-sent' || answer.reason !== 'slot-void') return answer;
   }
   return 'each slot had passed before the connection was up';
 }
 
-/** Reads one line of each instance's list, which changes nothing: it proves key, permission and instance. */
+/** Reads one line of each instance's list, which changes nothing: it proves key, permission and instance. Then the other reads that there are. */
 export async function checkCredentials(
   account: AccountConfig,
   config: Config,
@@ -74,12 +74,20 @@ export async function checkCredentials(
   const checks: Check[] = [];
   try {
     for (const [index, instanceId] of account.instances.entries()) {
-      const answer = await readWithinSlot(client, account, instanceId, takeSlot);
+      const answer = await readWithinSlot(
+        (notAfterMs) => client.readInstance(instanceId, notAfterMs),
+        account,
+        takeSlot,
+      );
       if (typeof answer === 'string') {
         checks.push(warn('credentials', `${placeOf(account, instanceId)}: not tried, ${answer}`, 'ask again'));
         continue;
       }
       checks.push(judge(account, instanceId, answer));
+      if (answer.kind === 'accepted') {
+        const listed = await readWithinSlot(readCaListing(client, instanceId), account, takeSlot);
+        checks.push(judgeCaListing(placeOf(account, instanceId), listed));
+      }
       const left = account.instances.length - index - 1;
       if (left > 0 && isOfAccount(answer)) {
         const many = left === 1 ? 'another instance' : `${left} other instances`;
@@ -91,6 +99,7 @@ export async function checkCredentials(
   } finally {
     client.close();
   }
+  checks.push(untriedPermissions(account.name));
   return checks;
 }
 

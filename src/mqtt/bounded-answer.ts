@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 
-/** An answer has some hundred bytes. What has more than this, decompressed, is none, and is not kept. */
+/** An answer has some hundred bytes, a page of a hundred certificates some hundred thousand. What has more than this, decompressed, is none, and is not kept. */
 export const MAX_ANSWER_BYTES = 1_048_576;
 
 /** Thrown where an answer goes on and on. */

@@ -1,14 +1,25 @@
 import type { Answer } from '../core/answer.ts';
 import type { Certificate } from '../core/certificate.ts';
+import type { ListedPage, PageOf, ReadAnswer, RegisteredCa, RegisteredDevice } from '../core/registered.ts';
 import type { AccessKey } from './access-key.ts';
 import { Connections } from './connections.ts';
 import type { CredentialSource } from './credentials.ts';
 import { endpointOf } from './endpoint.ts';
 import { Deadlines } from './deadlines.ts';
 import { DeadlinePassed, OutgoingCall } from './outgoing-call.ts';
-import { echoes, lists, readFailure, readReply, type Proof } from './read-answer.ts';
+import {
+  changeCa,
+  changeDevice,
+  getCa,
+  getDevice,
+  listCas,
+  listDevices,
+  readOneLine,
+  type Call,
+} from './operations.ts';
+import { readFailure, readReply } from './read-answer.ts';
 import { redactorFor, type Redact } from './redact.ts';
-import { Sdk, type SdkCall } from './sdk.ts';
+import { Sdk } from './sdk.ts';
 import { RepeatedAnswers } from './repeated-answers.ts';
 import { Semaphore } from './semaphore.ts';
 
@@ -31,6 +42,21 @@ export interface MqttClientOptions {
  */
 export interface MqttClient {
   deleteDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
+  /** Keeps the record and keeps the device out; can be undone. */
+  inactivateDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
+  activateDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<Answer>;
+  getDeviceCertificate(certificate: Certificate, notAfterMs?: number): Promise<ReadAnswer<RegisteredDevice>>;
+  /** @param page - with `caSn`: of this CA only; the API calls another operation for that */
+  listDeviceCertificates(
+    page: PageOf & { readonly caSn?: string | undefined },
+    notAfterMs?: number,
+  ): Promise<ReadAnswer<ListedPage<RegisteredDevice>>>;
+  listCaCertificates(page: PageOf, notAfterMs?: number): Promise<ReadAnswer<ListedPage<RegisteredCa>>>;
+  getCaCertificate(instanceId: string, caSn: string, notAfterMs?: number): Promise<ReadAnswer<RegisteredCa>>;
+  inactivateCaCertificate(instanceId: string, caSn: string, notAfterMs?: number): Promise<Answer>;
+  activateCaCertificate(instanceId: string, caSn: string, notAfterMs?: number): Promise<Answer>;
+  /** Deletes every device certificate of the CA, too. */
+  deleteCaCertificate(instanceId: string, caSn: string, notAfterMs?: number): Promise<Answer>;
   /**
    * A harmless read (one line of the instance's list) that proves credentials and permission. Counts against the quotas. It changes nothing:
    * its network faults have effect `none`.
@@ -40,34 +66,27 @@ export interface MqttClient {
   close(): void;
 }
 
-interface Call extends SdkCall {
-  readonly proof: Proof;
-}
-
 /** @throws Error when the endpoint is no URL of a bare host */
 export function createMqttClient(options: MqttClientOptions): MqttClient {
   const caller = new Caller(options);
   return {
-    deleteDeviceCertificate: ({ instanceId, caSn, deviceSn }, notAfterMs) =>
-      caller.call(
-        {
-          action: 'DeleteDeviceCertificate',
-          method: 'POST',
-          parameters: { MqttInstanceId: instanceId, CaSn: caSn, DeviceSn: deviceSn },
-          proof: echoes(deviceSn),
-        },
-        notAfterMs,
-      ),
-    readInstance: (instanceId, notAfterMs) =>
-      caller.call(
-        {
-          action: 'ListDeviceCertificate',
-          method: 'GET',
-          parameters: { MqttInstanceId: instanceId, PageNo: '1', PageSize: '1' },
-          proof: lists,
-        },
-        notAfterMs,
-      ),
+    deleteDeviceCertificate: (certificate, notAfterMs) =>
+      caller.call(changeDevice('DeleteDeviceCertificate', certificate), notAfterMs),
+    inactivateDeviceCertificate: (certificate, notAfterMs) =>
+      caller.call(changeDevice('InactivateDeviceCertificate', certificate), notAfterMs),
+    activateDeviceCertificate: (certificate, notAfterMs) =>
+      caller.call(changeDevice('ActiveDeviceCertificate', certificate), notAfterMs),
+    getDeviceCertificate: (certificate, notAfterMs) => caller.call(getDevice(certificate), notAfterMs),
+    listDeviceCertificates: ({ caSn, ...page }, notAfterMs) => caller.call(listDevices(page, caSn), notAfterMs),
+    listCaCertificates: (page, notAfterMs) => caller.call(listCas(page), notAfterMs),
+    getCaCertificate: (instanceId, caSn, notAfterMs) => caller.call(getCa(instanceId, caSn), notAfterMs),
+    inactivateCaCertificate: (instanceId, caSn, notAfterMs) =>
+      caller.call(changeCa('InactivateCaCertificate', instanceId, caSn), notAfterMs),
+    activateCaCertificate: (instanceId, caSn, notAfterMs) =>
+      caller.call(changeCa('ActiveCaCertificate', instanceId, caSn), notAfterMs),
+    deleteCaCertificate: (instanceId, caSn, notAfterMs) =>
+      caller.call(changeCa('DeleteCaCertificate', instanceId, caSn), notAfterMs),
+    readInstance: (instanceId, notAfterMs) => caller.call(readOneLine(instanceId), notAfterMs),
     close: () => caller.close(),
   };
 }
@@ -93,7 +112,7 @@ class Caller {
     this.#sdk = new Sdk(endpoint.origin, this.#connections.agent);
   }
 
-  async call(call: Call, notAfterMs?: number): Promise<Answer> {
+  async call<Data>(call: Call<Data>, notAfterMs?: number): Promise<ReadAnswer<Data>> {
     const outgoing = new OutgoingCall(this.#deadlines, notAfterMs);
     try {
       let key: AccessKey;
@@ -113,7 +132,7 @@ class Caller {
     this.#connections.close();
   }
 
-  async #send(call: Call, key: AccessKey, outgoing: OutgoingCall): Promise<Answer> {
+  async #send<Data>(call: Call<Data>, key: AccessKey, outgoing: OutgoingCall): Promise<ReadAnswer<Data>> {
     const redact = this.#redactorFor(key);
     try {
       await this.#connections.enter(outgoing);
@@ -137,7 +156,7 @@ class Caller {
    * No answer names the whole certificate: a refusal nothing of it, a success its serial number, which another CA may have given too. One that was
    * heard before is that of an earlier call, and what became of this one is not known.
    */
-  #unlessForeign(answer: Answer, outgoing: OutgoingCall): Answer {
+  #unlessForeign<Data>(answer: ReadAnswer<Data>, outgoing: OutgoingCall): ReadAnswer<Data> {
     if (answer.kind === 'network' || answer.kind === 'not-sent') return answer;
     const { requestId } = answer;
     const isRepeated = requestId !== undefined && this.#repeated.hear(requestId);

@@ -1,31 +1,34 @@
-import type { Answer, Refused } from '../core/answer.ts';
+import type { Accepted, Answer, Refused } from '../core/answer.ts';
 import { blameOf } from '../core/code-table.ts';
 import { AnswerTooLong, MAX_ANSWER_BYTES } from './bounded-answer.ts';
+import type { ReadAnswer } from '../core/registered.ts';
+import { fieldOf, textOf } from './fields.ts';
 import { REQUEST_ID } from './repeated-answers.ts';
 import { DeadlinePassed, SlotVoid, type OutgoingCall } from './outgoing-call.ts';
 import type { Redact } from './redact.ts';
 
 /** What is wrong with a body that should say the call was done; `isForeign` where it is another call's. */
-interface Doubt {
+export interface Doubt {
   readonly fault: string;
   readonly isForeign?: true;
 }
 
-/** Undefined where nothing is wrong. */
-export type Proof = (body: unknown) => Doubt | undefined;
+/** What the body brings, or what is wrong with it. */
+export type Proof<Data> = (body: unknown) => { readonly data: Data } | Doubt;
 
-/** The serial number that was sent must come back: `DeviceSn` beside the request id. */
+/** The serial number that was sent must come back beside the request id: of a device as `DeviceSn`, of a CA as `Sn`. */
 export const echoes =
-  (deviceSn: string): Proof =>
+  (name: 'DeviceSn' | 'Sn', serial: string): Proof<undefined> =>
   (body) => {
-    const echo = fieldOf(body, 'DeviceSn');
-    if (echo === deviceSn) return undefined;
-    return echo === undefined ? { fault: 'it names no device' } : { fault: 'it names another device', isForeign: true };
+    const echo = fieldOf(body, name);
+    if (echo === serial) return { data: undefined };
+    const what = name === 'Sn' ? 'CA' : 'device';
+    return echo === undefined
+      ? { fault: `it names no ${what}` }
+      : { fault: `it names another ${what}`, isForeign: true };
   };
 
-/** A listing must have its `Data`, however empty. */
-export const lists: Proof = (body) =>
-  typeof fieldOf(body, 'Data') === 'object' && fieldOf(body, 'Data') !== null ? undefined : { fault: 'it has no Data' };
+type Failed = Exclude<Answer, Accepted>;
 
 /** Header values above this are taken for nonsense and cut to it, milliseconds. */
 export const MAX_RETRY_AFTER_MS = 600_000;
@@ -34,13 +37,13 @@ export const MAX_RETRY_AFTER_MS = 600_000;
  * The answer in what the SDK resolves with. It resolves for every HTTP status and every JSON without a `Code`.
  * @param reply - `[body, entry]`
  */
-export function readReply(reply: unknown, proof: Proof, redact: Redact): Answer {
+export function readReply<Data>(reply: unknown, proof: Proof<Data>, redact: Redact): ReadAnswer<Data> {
   const body = fieldOf(reply, '0');
   const status = statusOf(fieldOf(reply, '1'));
   const requestId = requestIdOf(body, redact);
   const doubt = status === undefined || status < 200 || status > 299 ? { fault: 'it has no Code' } : proof(body);
   // The echo is the proof; an accepted call without a request id is accepted all the same.
-  if (doubt === undefined) return { kind: 'accepted', requestId: requestId ?? '' };
+  if ('data' in doubt) return { kind: 'accepted', requestId: requestId ?? '', data: doubt.data };
   return {
     kind: 'garbled',
     message: `the answer (HTTP ${status ?? 'status unknown'}) cannot be trusted: ${doubt.fault}`,
@@ -54,7 +57,7 @@ export function readReply(reply: unknown, proof: Proof, redact: Redact): Answer 
  * The answer in whatever a call threw; never throws itself.
  * @param changes - whether the call was to change something: a read that is lost has changed nothing, whatever became of it
  */
-export function readFailure(error: unknown, outgoing: OutgoingCall, changes: boolean, redact: Redact): Answer {
+export function readFailure(error: unknown, outgoing: OutgoingCall, changes: boolean, redact: Redact): Failed {
   if (error instanceof SlotVoid) return { kind: 'not-sent', reason: 'slot-void', message: error.message };
   const entry = fieldOf(error, 'entry');
   if (entry !== undefined) return readRefusal(error, entry, redact);
@@ -74,7 +77,7 @@ export function readFailure(error: unknown, outgoing: OutgoingCall, changes: boo
   return { kind: 'network', code: networkCodeOf(error), message: redact(withoutRequest(error)), effect };
 }
 
-function readRefusal(error: unknown, entry: unknown, redact: Redact): Answer {
+function readRefusal(error: unknown, entry: unknown, redact: Redact): Failed {
   const status = statusOf(entry);
   const body = fieldOf(error, 'data');
   const requestId = requestIdOf(body, redact);
@@ -146,13 +149,4 @@ function requestIdOf(body: unknown, redact: Redact): string | undefined {
 function statusOf(entry: unknown): number | undefined {
   const status = fieldOf(fieldOf(entry, 'response'), 'statusCode');
   return typeof status === 'number' ? status : undefined;
-}
-
-function textOf(value: unknown, name: string): string | undefined {
-  const field = fieldOf(value, name);
-  return typeof field === 'string' ? field : undefined;
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
 }

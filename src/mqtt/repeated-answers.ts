@@ -15,7 +15,8 @@ export class RepeatedAnswers {
   hear(requestId: string): boolean {
     if (!REQUEST_ID.test(requestId)) return false;
     if (this.#ids.has(requestId)) return true;
-    this.#ids.add(requestId);
+    // A copy: the SDK's parser cuts texts out of the body, so each would keep its whole body in memory.
+    this.#ids.add(Buffer.from(requestId).toString());
     if (this.#ids.size > REMEMBERED) {
       const [oldest = ''] = this.#ids;
       this.#ids.delete(oldest);

@@ -25,9 +25,9 @@ const HOST_ID = 'onsmqtt.sandbox.local';
 export const reset: Delivery = { kind: 'reset', code: NO_CODE };
 export const silence: Delivery = { kind: 'silence', code: NO_CODE };
 
-/** `{"RequestId", "DeviceSn"}`, the answer of the operations that change a certificate. */
-export function echoAnswer(deviceSn: string): Delivery {
-  const body = `{"RequestId":"${makeRequestId()}","DeviceSn":${JSON.stringify(deviceSn)}}`;
+/** `{"RequestId", "DeviceSn"}`, the answer of the operations that change a certificate; for a CA it is `Sn`. */
+export function echoAnswer(name: 'DeviceSn' | 'Sn', serial: string): Delivery {
+  const body = `{"RequestId":"${makeRequestId()}","${name}":${JSON.stringify(serial)}}`;
   return { kind: 'answer', status: 200, contentType: JSON_TYPE, body, code: 'OK' };
 }
 

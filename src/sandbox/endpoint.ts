@@ -1,20 +1,10 @@
 import { Accounts, type SandboxAccount } from './accounts.ts';
-import {
-  codelessAnswer,
-  dataAnswer,
-  echoAnswer,
-  emptyAnswer,
-  errorAnswer,
-  htmlAnswer,
-  reset,
-  silence,
-  type Delivery,
-} from './delivery.ts';
+import { codelessAnswer, emptyAnswer, errorAnswer, htmlAnswer, reset, silence, type Delivery } from './delivery.ts';
 import type { Fault, FaultPlan } from './fault-plan.ts';
 import { FaultInjector } from './faults.ts';
 import type { Journal } from './journal.ts';
 import { Observations, type SandboxReport } from './observations.ts';
-import { applyChange, planOperation, type PlannedOperation } from './operations.ts';
+import { planOperation, type PlannedOperation } from './operations.ts';
 import { AccountQuotas, EgressQuotas, type QuotaLimits } from './quotas.ts';
 import type { Registry } from './registry.ts';
 import { Gateway, OPERATIONS } from './request.ts';
@@ -36,6 +26,8 @@ export interface EndpointOptions {
   /** False: quotas are counted, nobody is refused for them. */
   readonly enforce: boolean;
   readonly plan: FaultPlan;
+  /** With which code inactivating an inactive certificate is refused; undefined: it is accepted. */
+  readonly inactiveAgainCode?: string | undefined;
   readonly random: Random;
   readonly clock: SandboxClock;
   /** Hears every call that was heard, in the order of their answers. */
@@ -148,22 +140,23 @@ export class Endpoint {
     if (!checked.ok) return onTime(errorAnswer(checked.code, random, checked));
     if (!admitted) return onTime(errorAnswer('Throttling.User', random));
 
-    const plan = planOperation(checked.operation, parameters, checked.account, this.accounts, registry);
+    const cloud = { accounts: this.accounts, registry, inactiveAgainCode: this.#options.inactiveAgainCode };
+    const { operation } = checked;
+    const plan = planOperation(operation, parameters, checked.account, cloud);
     if (!plan.ok) return onTime(errorAnswer(plan.code, random, plan));
-    if (plan.kind === 'read') return onTime(dataAnswer(plan.data));
-    this.observations.noteCertificate(plan.key);
-    const fault = this.#faults.draw(plan.deviceSn, plan.key);
-    if (fault === undefined) return onTime(this.#change(plan));
+    if (plan.certificate !== undefined) this.observations.noteCertificate(plan.certificate);
+    const fault = this.#faults.draw(operation, plan.subject, plan.certificate ?? `${operation} ${plan.subject}`);
+    if (fault === undefined) return onTime(this.#act(plan));
     this.observations.noteFault(fault.kind);
     return this.#misbehave(fault, plan);
   }
 
-  #change(plan: Extract<PlannedOperation, { kind: 'change' }>): Delivery {
-    const refusal = applyChange(plan, this.#options.registry);
-    return refusal === undefined ? echoAnswer(plan.deviceSn) : errorAnswer(refusal.code, this.#options.random, refusal);
+  #act(plan: PlannedOperation): Delivery {
+    const done = plan.act();
+    return 'ok' in done ? errorAnswer(done.code, this.#options.random, done) : done;
   }
 
-  #misbehave(fault: Fault, plan: Extract<PlannedOperation, { kind: 'change' }>): TimedDelivery {
+  #misbehave(fault: Fault, plan: PlannedOperation): TimedDelivery {
     const { random } = this.#options;
     switch (fault.kind) {
       case 'code':
@@ -179,21 +172,21 @@ export class Endpoint {
       case 'empty-object':
         return onTime(codelessAnswer(fault.status ?? 200));
       case 'wrong-echo':
-        return onTime(echoAnswer(`${plan.deviceSn}0`));
+        return onTime(plan.wrongEcho());
       case 'reset-before':
         return onTime(reset);
       case 'hang':
         return onTime(silence);
       case 'slow':
-        return { delivery: this.#change(plan), slowMs: fault.delayMs };
+        return { delivery: this.#act(plan), slowMs: fault.delayMs };
       case 'reset-after':
-        this.#change(plan);
+        this.#act(plan);
         return onTime(reset);
       case 'answer-lost-after':
-        this.#change(plan);
+        this.#act(plan);
         return onTime(htmlAnswer(fault.status ?? 502));
       case 'code-after':
-        this.#change(plan);
+        this.#act(plan);
         return onTime(errorAnswer(fault.code, random, { status: fault.status }));
     }
   }

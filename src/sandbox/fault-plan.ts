@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { OPERATION_NAMES } from './request.ts';
 
 const status = z.int({ error: 'give an HTTP status from 200 to 599' }).min(200).max(599).optional();
 const code = z.string({ error: 'name the code, such as InternalError' }).min(1);
@@ -14,6 +15,12 @@ const target = {
   deviceSns: z
     .array(z.string({ error: 'write the serial number as text in quotes' }).min(1), {
       error: 'give a list of serial numbers',
+    })
+    .min(1)
+    .optional(),
+  operations: z
+    .array(z.enum(OPERATION_NAMES, { error: `name operations: ${OPERATION_NAMES.join(', ')}` }), {
+      error: 'give a list of operations',
     })
     .min(1)
     .optional(),
@@ -62,7 +69,8 @@ const FAULT_PLAN = z.strictObject({
 
 /**
  * One fault. It meets the devices of `deviceSns`, or the `share` (0 to 1) of all devices, or with neither every device;
- * each of them `times` times (default 1, `always` for ever). Calls that change a certificate only.
+ * each of them `times` times (default 1, `always` for ever). Without `operations` it meets calls that change a device certificate, and no others.
+ * What stands for the device of another operation is the CA's serial number, or a listing's page as "<PageNo>/<PageSize>".
  */
 export type Fault = z.infer<typeof FAULT_PLAN>['faults'][number];
 

@@ -1,22 +1,32 @@
 import { parseCertificate, type Certificate } from '../core/certificate.ts';
 import type { Accounts, SandboxAccount } from './accounts.ts';
-import { certificateKey, type Registry } from './registry.ts';
+import { dataAnswer, echoAnswer, type Delivery } from './delivery.ts';
+import { describeCa, describeDevice } from './details.ts';
+import { certificateKey, type Registration, type Registry } from './registry.ts';
 import { refuse, refuseMissing, type Operation, type Refusal } from './request.ts';
-import { hashToUnit } from './seeded.ts';
 
 /** What an operation will do, checked but not done yet: a fault may come between. */
-export type PlannedOperation =
-  | {
-      readonly ok: true;
-      readonly kind: 'change';
-      readonly deviceSn: string;
-      /** From `certificateKey`. */
-      readonly key: string;
-      readonly to: 'active' | 'inactive' | 'absent';
-    }
-  | { readonly ok: true; readonly kind: 'read'; readonly data: Readonly<Record<string, unknown>> };
+export interface PlannedOperation {
+  readonly ok: true;
+  /** Of an operation that changes a device certificate: from `certificateKey`. */
+  readonly certificate?: string;
+  /** What a fault plan knows the call by: a serial number, or a listing's page. */
+  readonly subject: string;
+  /** Does it. */
+  act(): Delivery | Refusal;
+  /** The answer to another call in place of its own; of a change it names another serial number. */
+  wrongEcho(): Delivery;
+}
 
 type Parameters = ReadonlyMap<string, string>;
+
+/** What there is to work on. */
+export interface Cloud {
+  readonly accounts: Accounts;
+  readonly registry: Registry;
+  /** With which code inactivating an inactive certificate is refused; undefined: it is accepted. Which is true is not documented. */
+  readonly inactiveAgainCode: string | undefined;
+}
 
 const MAX_PAGE_SIZE = 100;
 
@@ -25,13 +35,12 @@ export function planOperation(
   operation: Operation,
   parameters: Parameters,
   account: SandboxAccount,
-  accounts: Accounts,
-  registry: Registry,
+  cloud: Cloud,
 ): PlannedOperation | Refusal {
   const missing = REQUIRED[operation].find((name) => (parameters.get(name) ?? '') === '');
   if (missing !== undefined) return refuseMissing(missing);
   const instanceId = parameters.get('MqttInstanceId') ?? '';
-  switch (accounts.ownership(account, instanceId)) {
+  switch (cloud.accounts.ownership(account, instanceId)) {
     case 'of-another':
       return refuse('MqttOwnerCheckError');
     case 'nowhere':
@@ -39,35 +48,36 @@ export function planOperation(
     case 'own':
       break;
   }
+  const { registry } = cloud;
+  const sn = parameters.get('Sn') ?? '';
   switch (operation) {
     case 'DeleteDeviceCertificate':
-      return planChange(parameters, 'absent');
+      return planChange(parameters, 'absent', cloud);
     case 'InactivateDeviceCertificate':
-      return planChange(parameters, 'inactive');
+      return planChange(parameters, 'inactive', cloud);
     case 'ActiveDeviceCertificate':
-      return planChange(parameters, 'active');
+      return planChange(parameters, 'active', cloud);
     case 'GetDeviceCertificate':
       return readDevice(parameters, registry);
     case 'ListDeviceCertificateByCaSn':
       return readPage(instanceId, parameters.get('CaSn'), parameters, registry);
     case 'ListDeviceCertificate':
       return readPage(instanceId, undefined, parameters, registry);
+    case 'ListCaCertificate':
+      return readCaPage(instanceId, parameters, registry);
     case 'GetCaCertificate':
-      return readCa(instanceId, parameters.get('Sn') ?? '', registry);
+      return readCa(instanceId, sn, registry);
+    case 'InactivateCaCertificate':
+      return planCaChange(instanceId, sn, 'inactive', registry);
+    case 'ActiveCaCertificate':
+      return planCaChange(instanceId, sn, 'active', registry);
+    case 'DeleteCaCertificate':
+      return planCaChange(instanceId, sn, 'absent', registry);
   }
 }
 
-/** Does a planned change; a certificate that is not registered is refused. */
-export function applyChange(
-  plan: Extract<PlannedOperation, { kind: 'change' }>,
-  registry: Registry,
-): Refusal | undefined {
-  if (registry.stateOf(plan.key) === 'absent') return refuse('FindDeviceBySnError');
-  registry.change(plan.key, plan.to);
-  return undefined;
-}
-
 const DEVICE = ['MqttInstanceId', 'CaSn', 'DeviceSn'] as const;
+const CA = ['MqttInstanceId', 'Sn'] as const;
 const REQUIRED: Readonly<Record<Operation, readonly string[]>> = {
   DeleteDeviceCertificate: DEVICE,
   InactivateDeviceCertificate: DEVICE,
@@ -75,7 +85,11 @@ const REQUIRED: Readonly<Record<Operation, readonly string[]>> = {
   GetDeviceCertificate: DEVICE,
   ListDeviceCertificateByCaSn: ['MqttInstanceId', 'CaSn', 'PageNo', 'PageSize'],
   ListDeviceCertificate: ['MqttInstanceId', 'PageNo', 'PageSize'],
-  GetCaCertificate: ['MqttInstanceId', 'Sn'],
+  ListCaCertificate: ['MqttInstanceId', 'PageNo', 'PageSize'],
+  GetCaCertificate: CA,
+  InactivateCaCertificate: CA,
+  ActiveCaCertificate: CA,
+  DeleteCaCertificate: CA,
 };
 
 function certificateOf(parameters: Parameters): Certificate | undefined {
@@ -87,18 +101,60 @@ function certificateOf(parameters: Parameters): Certificate | undefined {
   return parsed.ok ? parsed.certificate : undefined;
 }
 
-function planChange(parameters: Parameters, to: 'active' | 'inactive' | 'absent'): PlannedOperation | Refusal {
+function planChange(parameters: Parameters, to: Registration, cloud: Cloud): PlannedOperation | Refusal {
   const certificate = certificateOf(parameters);
   if (certificate === undefined) return refuse('ParameterFieldCheckFailed');
-  return { ok: true, kind: 'change', deviceSn: certificate.deviceSn, key: certificateKey(certificate), to };
+  const { registry, inactiveAgainCode } = cloud;
+  const { deviceSn } = certificate;
+  return {
+    ok: true,
+    certificate: certificateKey(certificate),
+    subject: deviceSn,
+    act() {
+      const state = registry.stateOf(certificate);
+      if (state === 'absent') return refuse('FindDeviceBySnError');
+      if (to === 'inactive' && state === 'inactive' && inactiveAgainCode !== undefined)
+        return refuse(inactiveAgainCode, 'The device certificate is inactive already.');
+      registry.change(certificate, to);
+      return echoAnswer('DeviceSn', deviceSn);
+    },
+    wrongEcho: () => echoAnswer('DeviceSn', `${deviceSn}0`),
+  };
 }
+
+/** An operation that changes nothing; an answer with the wrong data is one without any. */
+function read(subject: string, data: () => Readonly<Record<string, unknown>> | Refusal): PlannedOperation {
+  return {
+    ok: true,
+    subject,
+    act() {
+      const found = data();
+      return isRefusal(found) ? found : dataAnswer(found);
+    },
+    wrongEcho: () => dataAnswer({}),
+  };
+}
+
+const isRefusal = (found: object): found is Refusal => 'ok' in found;
 
 function readDevice(parameters: Parameters, registry: Registry): PlannedOperation | Refusal {
   const certificate = certificateOf(parameters);
   if (certificate === undefined) return refuse('ParameterFieldCheckFailed');
-  const state = registry.stateOf(certificateKey(certificate));
-  if (state === 'absent') return refuse('FindDeviceBySnError');
-  return { ok: true, kind: 'read', data: describeDevice(certificate, state) };
+  return read(certificate.deviceSn, () => {
+    const record = registry.device(certificate);
+    return record === undefined ? refuse('FindDeviceBySnError') : describeDevice(record);
+  });
+}
+
+interface Page {
+  readonly pageNo: number;
+  readonly pageSize: number;
+}
+
+function pageOf(parameters: Parameters): Page | undefined {
+  const pageNo = parsePositive(parameters.get('PageNo'));
+  const pageSize = parsePositive(parameters.get('PageSize'));
+  return pageNo === undefined || pageSize === undefined || pageSize > MAX_PAGE_SIZE ? undefined : { pageNo, pageSize };
 }
 
 function readPage(
@@ -107,47 +163,56 @@ function readPage(
   parameters: Parameters,
   registry: Registry,
 ): PlannedOperation | Refusal {
-  const pageNo = parsePositive(parameters.get('PageNo'));
-  const pageSize = parsePositive(parameters.get('PageSize'));
-  if (pageNo === undefined || pageSize === undefined || pageSize > MAX_PAGE_SIZE)
-    return refuse('ParameterFieldCheckFailed');
-  if (caSn !== undefined && !registry.knowsCa(instanceId, caSn)) return refuse('FindCaBySnError');
-  const all = registry.list(instanceId, caSn);
-  const page = all.slice((pageNo - 1) * pageSize, pageNo * pageSize);
-  const rows = page.map(({ certificate, state }) => describeDevice(certificate, state));
-  // Documented as results for one operation and as pages for the other.
-  const total = caSn === undefined ? Math.ceil(all.length / pageSize) : all.length;
+  const page = pageOf(parameters);
+  if (page === undefined) return refuse('ParameterFieldCheckFailed');
+  const { pageNo, pageSize } = page;
+  const scope = { instanceId, caSn };
+  return read(`${pageNo}/${pageSize}`, () => {
+    if (caSn !== undefined && registry.ca(instanceId, caSn) === undefined) return refuse('FindCaBySnError');
+    const count = registry.countOf(scope);
+    return {
+      // Documented as results for one operation and as pages for the other.
+      Total: caSn === undefined ? Math.ceil(count / pageSize) : count,
+      PageNo: pageNo,
+      PageSize: pageSize,
+      DeviceCertificateVOS: registry.list(scope, (pageNo - 1) * pageSize, pageSize).map(describeDevice),
+    };
+  });
+}
+
+function readCaPage(instanceId: string, parameters: Parameters, registry: Registry): PlannedOperation | Refusal {
+  const page = pageOf(parameters);
+  if (page === undefined) return refuse('ParameterFieldCheckFailed');
+  const { pageNo, pageSize } = page;
+  return read(`${pageNo}/${pageSize}`, () => {
+    const cas = registry.listCas(instanceId);
+    return {
+      Total: Math.ceil(cas.length / pageSize),
+      PageNo: pageNo,
+      PageSize: pageSize,
+      CaCertificateVOS: cas.slice((pageNo - 1) * pageSize, pageNo * pageSize).map(describeCa),
+    };
+  });
+}
+
+function readCa(instanceId: string, sn: string, registry: Registry): PlannedOperation {
+  return read(sn, () => {
+    const ca = registry.ca(instanceId, sn);
+    return ca === undefined ? refuse('FindCaBySnError') : describeCa(ca);
+  });
+}
+
+function planCaChange(instanceId: string, sn: string, to: Registration, registry: Registry): PlannedOperation {
   return {
     ok: true,
-    kind: 'read',
-    data: { Total: total, PageNo: pageNo, PageSize: pageSize, DeviceCertificateVOS: rows },
+    subject: sn,
+    act() {
+      if (registry.ca(instanceId, sn) === undefined) return refuse('FindCaBySnError');
+      registry.changeCa(instanceId, sn, to);
+      return echoAnswer('Sn', sn);
+    },
+    wrongEcho: () => echoAnswer('Sn', `${sn}0`),
   };
-}
-
-function readCa(instanceId: string, sn: string, registry: Registry): PlannedOperation | Refusal {
-  if (!registry.knowsCa(instanceId, sn)) return refuse('FindCaBySnError');
-  const validity = validityOf(`${instanceId}\n${sn}`);
-  return { ok: true, kind: 'read', data: { Sn: sn, CaName: `ca-${sn}`, Status: '1', ...validity } };
-}
-
-function describeDevice(certificate: Certificate, state: 'active' | 'inactive'): Record<string, string> {
-  return {
-    DeviceSn: certificate.deviceSn,
-    CaSn: certificate.caSn,
-    DeviceName: `device-${certificate.deviceSn}`,
-    DeviceContent: '-----BEGIN CERTIFICATE-----\nc2FuZGJveA==\n-----END CERTIFICATE-----\n',
-    Status: state === 'active' ? '1' : '0',
-    ...validityOf(certificate.deviceSn),
-  };
-}
-
-const YEAR_MS = 365 * 24 * 3600 * 1000;
-const FIRST_ISSUE_MS = Date.UTC(2022, 0, 1);
-
-/** Ten years from some second between 2022 and 2024, the same for the same serial number. */
-function validityOf(serial: string): { ValidBegin: string; ValidEnd: string } {
-  const beginMs = FIRST_ISSUE_MS + Math.floor((hashToUnit(serial) * 3 * YEAR_MS) / 1000) * 1000;
-  return { ValidBegin: String(beginMs), ValidEnd: String(beginMs + 10 * YEAR_MS) };
 }
 
 function parsePositive(text: string | undefined): number | undefined {

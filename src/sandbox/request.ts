@@ -11,9 +11,14 @@ export const OPERATIONS = {
   GetDeviceCertificate: 'GET',
   ListDeviceCertificateByCaSn: 'GET',
   ListDeviceCertificate: 'GET',
+  ListCaCertificate: 'GET',
   GetCaCertificate: 'GET',
+  InactivateCaCertificate: 'POST',
+  ActiveCaCertificate: 'POST',
+  DeleteCaCertificate: 'POST',
 } as const;
 export type Operation = keyof typeof OPERATIONS;
+export const OPERATION_NAMES = Object.keys(OPERATIONS) as [Operation, ...Operation[]];
 
 /** Why a request is refused: a code of the API, and a message where the code's own would not say enough. */
 export interface Refusal {

@@ -10,10 +10,12 @@ import { Endpoint, type SandboxClock } from './endpoint.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import { hostMonotonicMs, type Journal } from './journal.ts';
 import type { SandboxReport } from './observations.ts';
-import { certificateKey, listedRegistry, openRegistry, type Registry } from './registry.ts';
+import type { ListedRegistry, NewDevice } from './listed-registry.ts';
+import { populate, type Population, type PopulationOptions } from './population.ts';
+import { registryLines } from './registry-file.ts';
 import { latencySampler, seededRandom, type Latency } from './seeded.ts';
 
-export interface SandboxOptions {
+export interface SandboxOptions extends PopulationOptions {
   /** Default 0: any free port. */
   readonly port?: number;
   /** Default 127.0.0.1. */
@@ -21,8 +23,8 @@ export interface SandboxOptions {
   /** PEM texts; with them the sandbox speaks https only. */
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly accounts: readonly SandboxAccount[];
-  /** `open`: every certificate exists until deleted. Otherwise these exist. */
-  readonly registry: 'open' | Iterable<Certificate>;
+  /** With which code inactivating an inactive certificate is refused. Default: it is accepted. */
+  readonly inactiveAgainCode?: string;
   /** Default none. */
   readonly latency?: Latency;
   /** Default the cloud's own: 500 per account, 300 per source address, calls a second; a block lasts 60,000 ms. */
@@ -48,6 +50,12 @@ export interface Sandbox {
   readonly registeredCount: number | undefined;
   /** Whether the certificate is registered, active or not. */
   has(certificate: Certificate): boolean;
+  /** Registers a certificate as the newest one. @throws Error when the registry is open */
+  register(device: NewDevice): void;
+  /** Takes a registration away, as a call would. */
+  unregister(certificate: Certificate): void;
+  /** The registry as lines of NDJSON. @throws Error when the registry is open */
+  registryLines(): Iterable<string>;
   seen(): SandboxReport;
   /** From now on every call with the key is refused with the code. @throws Error when no account has the key */
   revokeKey(accessKeyId: string, code: string): void;
@@ -69,10 +77,11 @@ const DEFAULT_BLOCK_MS = 60_000;
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const seed = options.seed ?? 1;
-  const registry = options.registry === 'open' ? openRegistry() : listedRegistry(options.registry);
+  const clock = options.clock ?? { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
+  const population = await populate(options, seed, clock.monotonicMs);
   const endpoint = new Endpoint({
     accounts: options.accounts,
-    registry,
+    registry: population.registry,
     limits: {
       accountQps: options.limits?.accountQps ?? CLOUD_ACCOUNT_QPS,
       egressQps: options.limits?.egressQps ?? CLOUD_EGRESS_QPS,
@@ -81,7 +90,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     enforce: options.enforce ?? true,
     plan: options.plan ?? { seed, faults: [] },
     random: seededRandom(seed),
-    clock: options.clock ?? { wallMs: () => Date.now(), monotonicMs: () => performance.now() },
+    clock,
+    inactiveAgainCode: options.inactiveAgainCode,
     ...(options.journal !== undefined && { journal: options.journal }),
   });
   // A sequence of its own, so that the number of refusals does not shift the latencies.
@@ -93,16 +103,24 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   // Longer than any client keeps an idle connection, so that no call meets a closing one.
   server.keepAliveTimeout = 120_000;
   const port = await listen(server, options.port ?? 0, options.host ?? '127.0.0.1');
-  return present(endpoint, registry, server, options, port);
+  population.devices?.start();
+  return present({ ...population, endpoint, server }, options, port);
+}
+
+interface Parts extends Population {
+  readonly endpoint: Endpoint;
+  readonly server: Server;
 }
 
 function present(
-  endpoint: Endpoint,
-  registry: Registry,
-  server: Server,
+  { endpoint, registry, listed, devices, server }: Parts,
   options: SandboxOptions,
   port: number,
 ): Sandbox {
+  const mustBeListed = (): ListedRegistry => {
+    if (listed === undefined) throw new Error('the registry is open: it cannot say what it holds');
+    return listed;
+  };
   const host = options.host ?? '127.0.0.1';
   return {
     url: `${options.tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
@@ -113,13 +131,17 @@ function present(
     get registeredCount() {
       return registry.registeredCount;
     },
-    has: (certificate) => registry.stateOf(certificateKey(certificate)) !== 'absent',
+    has: (certificate) => registry.stateOf(certificate) !== 'absent',
+    register: (device) => mustBeListed().register(device),
+    unregister: (certificate) => registry.change(certificate, 'absent'),
+    registryLines: () => registryLines(mustBeListed()),
     seen: () => endpoint.seen(),
     revokeKey: (accessKeyId, code) => endpoint.accounts.revoke(accessKeyId, code),
     restoreKey: (accessKeyId) => endpoint.accounts.restore(accessKeyId),
     setPlan: (plan) => endpoint.setPlan(plan),
     async close() {
       endpoint.observations.stop();
+      devices?.stop();
       if (!server.listening) return;
       const closed = once(server, 'close');
       server.close();

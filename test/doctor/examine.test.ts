@@ -6,6 +6,7 @@ import { openLimiter } from '../../src/limiter/limiter.ts';
 import { readPace } from '../../src/limiter/pace/read-pace.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
+import type { FaultPlan } from '../../src/sandbox/fault-plan.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { startTestRedis, type TestRedis } from '../support/redis.ts';
 import { ACCOUNT, complaints, examined, foundOf, INSTANCE, NOWHERE, statesOf } from './patient.ts';
@@ -61,20 +62,21 @@ it('finds a healthy installation well, and changes nothing there', async () => {
       'endpoint',
       'endpoint clock',
       'credentials',
+      'permissions',
       'account quota',
       'egress quota',
     ]),
   );
   expect(foundOf(checks, 'redis')).toMatch(/(redis|valkey) \d+\.\d+.*keeps aof, noeviction, round trip [\d.]+ ms/);
   const seen = sandbox.seen();
-  expect(seen.byOperation).toEqual({ [CLOCK]: 1, ListDeviceCertificate: 2 });
+  expect(seen.byOperation).toEqual({ [CLOCK]: 1, ListDeviceCertificate: 2, ListDeviceCertificateByCaSn: 2 });
   expect(seen.deletions).toBe(0);
 });
 
 it('takes a slot of the address for each call that it makes', async () => {
   await ask({ instances: ACCOUNT.instances });
   const calls = Object.values(sandbox.seen().egress).reduce((sum, egress) => sum + egress.calls, 0);
-  expect(calls).toBe(3);
+  expect(calls).toBe(5);
   // On a busy host a slot may be void before it is used, and another is taken.
   const [egress, account] = await Promise.all([
     readPace(redis, KEY_PREFIX, { egress: 'default' }),
@@ -174,4 +176,15 @@ it('tells a clock of this host that the endpoint would refuse', async () => {
   expect(statesOf(checks, 'redis clock')).toEqual(['warn']);
   expect(foundOf(checks, 'redis clock')).toContain('this host is 1200 s ahead of Redis');
   expect(statesOf(checks, 'endpoint clock')).toEqual(['fail']);
+});
+
+it('warns where certificates cannot be listed by CA, and names what it does not try', async () => {
+  const plan: FaultPlan = {
+    seed: 1,
+    faults: [{ kind: 'code', code: 'Forbidden.RAM', operations: ['ListDeviceCertificateByCaSn'], times: 'always' }],
+  };
+  sandbox.setPlan(plan);
+  const checks = await ask();
+  expect(complaints(checks)).toEqual([expect.stringMatching(/^warn permissions: .*list by CA: Forbidden\.RAM$/)]);
+  expect(foundOf(checks, 'permissions')).toContain('since it changes something: mq:DeleteDeviceCertificate');
 });

@@ -12,7 +12,9 @@ function fates(plan: FaultPlan, fleet: readonly Certificate[]): Map<string, stri
   const injector = new FaultInjector(plan);
   return new Map(
     fleet.map((certificate) => {
-      const drawn = Array.from({ length: 10 }, () => injector.draw(certificate.deviceSn, certificateKey(certificate)));
+      const drawn = Array.from({ length: 10 }, () =>
+        injector.draw('DeleteDeviceCertificate', certificate.deviceSn, certificateKey(certificate)),
+      );
       return [certificate.deviceSn, drawn.map((fault) => nameOf(fault)).join(' ')];
     }),
   );

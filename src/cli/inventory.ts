@@ -1,0 +1,127 @@
+import { once } from 'node:events';
+import { createHash } from 'node:crypto';
+import { Option, type Command } from 'commander';
+import type { InventoryEnd, InventoryFormat } from '../app/inventory.ts';
+import type { OpenStore } from '../app/store.ts';
+import type { Certificate } from '../core/certificate.ts';
+import { accountOf, missingCredentials, type AccountConfig } from '../runtime/config/config.ts';
+import { environment } from '../runtime/environment.ts';
+import { onLeaveSignal } from '../runtime/shutdown.ts';
+import { CommandEnd, EXIT } from './exit.ts';
+import { addSelectorOptions, readExcept, readSelectors, type SelectorOptions } from './selectors.ts';
+import { withStore, type CommonOptions } from './session.ts';
+import { describeInventory, describeStop } from './text/inventory.ts';
+import { printJson, say } from './text/terminal.ts';
+
+interface InventoryOptions extends CommonOptions, SelectorOptions {
+  readonly format: InventoryFormat;
+  readonly out?: string;
+  readonly json?: boolean;
+  readonly resume?: boolean;
+}
+
+export function addInventory(program: Command): void {
+  const command = program
+    .command('inventory')
+    .summary('the certificates that the cloud has, as a manifest')
+    .description(
+      'Walks over the listing of an instance, or of some of its CAs, and writes a manifest that submit takes as it is. It changes nothing. Its calls keep the pace of the account; while a batch is running they take at most a quarter of it.',
+    )
+    .argument('<instance>');
+  addSelectorOptions(command)
+    .addOption(new Option('--format <f>').choices(['csv', 'ndjson']).default('csv'))
+    .option('--out <file>', 'write to a file, which appears only when it is complete')
+    .option('--resume', 'go on with what --out has of an inventory that was cut off')
+    .option('--json', 'print one object: instance, certificates, state, stepsBack, calls')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .addHelpText(
+      'after',
+      `
+Example: what has been expired for a month
+  certsweep inventory post-cn-xxx --expired-for 30d --out expired.csv
+  certsweep submit expired.csv
+
+Exit code: 1 when a name or a PEM was not found, 3 when the cloud refused.`,
+    )
+    .action((instanceId: string, options: InventoryOptions) =>
+      withStore(options, (store) => inventory(store, instanceId, options)),
+    );
+}
+
+async function inventory(store: OpenStore, instanceId: string, options: InventoryOptions): Promise<void> {
+  const account = accountFor(store, instanceId);
+  const { out, json = false } = options;
+  if (options.resume === true && out === undefined)
+    throw new CommandEnd(EXIT.usage, '--resume needs the --out of the inventory that was cut off.');
+  // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
+  const app = await import('../app/inventory.ts');
+  const { selectors, asked: selected } = await readSelectors(options, app.wantedIn);
+  const { ca: cas = [], format } = options;
+  const asked = createHash('sha256')
+    .update(JSON.stringify([instanceId, format, selected]))
+    .digest('hex');
+  const found = options.resume === true && out !== undefined ? await app.unfinished(out, asked) : undefined;
+  if (found === 'another')
+    throw new CommandEnd(
+      EXIT.usage,
+      `${out} is what is left of another inventory: ask for the same as then, or begin anew without --resume.`,
+    );
+  const from = found === 'none' ? undefined : found;
+  if (found === 'none') say('Nothing is left of an earlier inventory: this one begins anew.');
+  async function* except(): AsyncGenerator<Certificate, void, undefined> {
+    yield* readExcept(options.except, instanceId, cas);
+    if (out !== undefined && from !== undefined) yield* app.writtenBefore(out, format, from.bytes);
+  }
+  const leave = onLeaveSignal();
+  const ending = new AbortController();
+  void leave.wait.then(() => ending.abort());
+  const sink = await openSink(app, options, from?.bytes ?? 0);
+  const request = { instanceId, cas, selectors, format, except: except(), asked, nowMs: Date.now(), from, sink };
+  const keep = out === undefined ? () => Promise.resolve() : app.keeperOf(out);
+  const end = await app.inventoryOf(store, account, { ...request, keep }, ending.signal).finally(() => leave.forget());
+  conclude(end, instanceId, { ...(out !== undefined && { out }), json, account });
+}
+
+function accountFor({ config }: OpenStore, instanceId: string): AccountConfig {
+  const account = accountOf(config, instanceId);
+  if (account === undefined)
+    throw new CommandEnd(
+      EXIT.usage,
+      `No account of the configuration has the instance ${JSON.stringify(instanceId)}: list it under accounts.<name>.instances.`,
+    );
+  const [missing] = missingCredentials(account, environment);
+  if (missing !== undefined)
+    throw new CommandEnd(EXIT.usage, `${missing} is not set: account ${account.name} has its key from it.`);
+  return account;
+}
+
+type App = typeof import('../app/inventory.ts');
+
+/** @throws CommandEnd where the file cannot be written */
+async function openSink(app: App, { out, json, format }: InventoryOptions, from: number): ReturnType<App['fileSink']> {
+  if (out !== undefined)
+    return app.fileSink(out, format, from).catch((error: NodeJS.ErrnoException) => {
+      throw new CommandEnd(EXIT.refused, `${out} cannot be written (${error.code}): choose another place with --out.`);
+    });
+  if (json === true) return app.NO_SINK;
+  const write = async (text: string): Promise<void> => {
+    if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+  };
+  await write(app.headOf(format));
+  return app.streamSink(write);
+}
+
+function conclude(
+  end: InventoryEnd,
+  instanceId: string,
+  { out, json, account }: { readonly out?: string; readonly json: boolean; readonly account: AccountConfig },
+): void {
+  if (end.kind !== 'done') {
+    const code = end.kind === 'closed' ? EXIT.interrupted : EXIT.refused;
+    throw new CommandEnd(code, describeStop(end, account.name, out));
+  }
+  const { certificates, state, stepsBack, calls, notFound, ambiguous } = end.inventory;
+  if (json) printJson({ instance: instanceId, certificates, state, stepsBack, calls });
+  say(describeInventory(end.inventory, instanceId, out));
+  if (notFound.length + ambiguous.length > 0) process.exitCode = EXIT.someDead;
+}

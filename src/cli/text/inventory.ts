@@ -1,0 +1,54 @@
+import type { Inventory, InventoryEnd } from '../../app/inventory.ts';
+import { blameOf } from '../../core/code-table.ts';
+import { printable } from '../../core/printable.ts';
+import { count } from './terminal.ts';
+
+/** Of what was not found, so many are named. */
+const MOST_NAMED = 20;
+
+export function describeInventory(inventory: Inventory, instanceId: string, out: string | undefined): string {
+  const { certificates, state, stepsBack, calls, unreadable, notFound, ambiguous } = inventory;
+  const where = out === undefined ? '' : `, written to ${out}`;
+  const steps = stepsBack === 0 ? '' : `, ${count(stepsBack, 'step')} back`;
+  const lines = [
+    `${count(certificates, 'certificate')} of ${instanceId}${where}: ${state}, ${count(calls, 'call')}${steps}.`,
+  ];
+  if (state === 'moved')
+    lines.push('The order of the listing changed meanwhile, so some certificates may be missing: take it again.');
+  if (unreadable > 0)
+    lines.push(`${count(unreadable, 'row')} of the listing named no certificate that a manifest can hold: left out.`);
+  lines.push(...named('Not found', notFound), ...named('Several certificates have the number of', ambiguous));
+  return lines.join('\n');
+}
+
+function named(what: string, names: readonly string[]): string[] {
+  if (names.length === 0) return [];
+  const rest = names.length - MOST_NAMED;
+  const shown = names.slice(0, MOST_NAMED).map(printable);
+  return [`${what}: ${shown.join('; ')}${rest > 0 ? `, and ${count(rest, 'other')}` : ''}.`];
+}
+
+/** Why there is no inventory, and what to do. */
+export function describeStop(
+  end: Exclude<InventoryEnd, { kind: 'done' }>,
+  account: string,
+  out: string | undefined,
+): string {
+  const goOn = out === undefined ? 'ask again' : 'ask again with --resume';
+  switch (end.kind) {
+    case 'closed':
+      return out === undefined ? 'Interrupted.' : 'Interrupted: ask again with --resume to go on.';
+    case 'halted':
+      return `Account ${account} is halted (${end.code}: ${printable(end.message)}): certsweep status shows it; when it is lifted, ${goOn}.`;
+    case 'refused':
+      return `The listing was refused (${end.code}: ${printable(end.message)}): ${remedyOf(end.code)}, then ${goOn}.`;
+  }
+}
+
+function remedyOf(code: string): string {
+  if (code === 'FindCaBySnError') return 'check the serial number after --ca';
+  const blame = blameOf(code);
+  if (blame === 'credential') return 'grant mq:ListDeviceCertificate, and for --ca mq:ListDeviceCertificateByCaSn';
+  if (blame === 'instance') return 'check the instance and the account that owns it';
+  return 'see what certsweep doctor says';
+}

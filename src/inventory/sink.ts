@@ -1,0 +1,73 @@
+import { createReadStream } from 'node:fs';
+import { open, rename, type FileHandle } from 'node:fs/promises';
+import type { Certificate } from '../core/certificate.ts';
+import { readManifest } from '../manifest/read-manifest.ts';
+import { partsOf, removeCheckpoint } from './checkpoint.ts';
+import { headOf, type InventoryFormat } from './row.ts';
+
+/** Where the lines of an inventory go. */
+export interface Sink {
+  /** So many were written; undefined where nobody can go on from them. */
+  readonly bytes: number | undefined;
+  write(text: string): Promise<void>;
+  /** Everything is written. */
+  finish(): Promise<void>;
+  /** Leaves what there is. */
+  close(): Promise<void>;
+}
+
+/** Where nobody wants the lines. */
+export const NO_SINK: Sink = {
+  bytes: undefined,
+  write: () => Promise.resolve(),
+  finish: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+};
+
+export function streamSink(write: (text: string) => Promise<void>): Sink {
+  return { ...NO_SINK, write };
+}
+
+/**
+ * Writes beside the file, and renames at the end, so that half an inventory never looks like a whole one.
+ * @param from - bytes of an earlier run to keep; 0 begins anew
+ */
+export async function fileSink(out: string, format: InventoryFormat, from: number): Promise<Sink> {
+  const { part, progress } = partsOf(out);
+  const file: FileHandle = await open(part, from === 0 ? 'w' : 'r+', 0o600);
+  await file.truncate(from);
+  let bytes = from;
+  const write = async (text: string): Promise<void> => {
+    const rest = Buffer.from(text);
+    for (let done = 0; done < rest.length;) {
+      const { bytesWritten } = await file.write(rest, done, rest.length - done, bytes);
+      done += bytesWritten;
+      bytes += bytesWritten;
+    }
+  };
+  if (from === 0) await write(headOf(format));
+  return {
+    get bytes() {
+      return bytes;
+    },
+    write,
+    async finish() {
+      await file.sync();
+      await file.close();
+      await rename(part, out);
+      await removeCheckpoint(progress);
+    },
+    close: () => file.close(),
+  };
+}
+
+/** What an earlier run has written, up to its checkpoint. */
+export async function* writtenBefore(
+  out: string,
+  format: InventoryFormat,
+  bytes: number,
+): AsyncGenerator<Certificate, void, undefined> {
+  if (bytes <= headOf(format).length) return;
+  const source = createReadStream(partsOf(out).part, { end: bytes - 1 });
+  for await (const rows of readManifest(source, { format })) for (const row of rows) if (row.ok) yield row.certificate;
+}

@@ -1,0 +1,263 @@
+import { X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { worstWindow } from '../../src/core/pace.ts';
+import type { SandboxOptions } from '../../src/sandbox/sandbox.ts';
+import type { NewDevice } from '../../src/sandbox/listed-registry.ts';
+import { LOOPBACK_CERTIFICATE } from '../sandbox/loopback-certificate.ts';
+import { certificates, openFleet, type Fleet, type FleetOptions } from '../support/fleet.ts';
+import { INSTANCE } from '../support/installation.ts';
+
+let fleet: Fleet;
+afterEach(() => fleet?.remove());
+
+const open = async (sandbox: Partial<SandboxOptions>, settings: object = {}): Promise<void> => {
+  const options: FleetOptions = { sandbox, settings: { limiter: { lateMs: 200 }, ...settings } };
+  fleet = await openFleet(options);
+};
+
+interface Counts {
+  readonly instance: string;
+  readonly certificates: number;
+  readonly state: string;
+  readonly stepsBack: number;
+  readonly calls: number;
+}
+
+/** Runs the command and reads what it wrote. */
+async function inventory(
+  ...flags: string[]
+): Promise<{ code: number | null; json: Counts; rows: string[][]; stderr: string }> {
+  const out = join(fleet.folder, 'inventory.csv');
+  const { code, stdout, stderr } = await fleet.run(['inventory', INSTANCE, '--out', out, '--json', ...flags]);
+  if (stdout === '') throw new Error(stderr);
+  const [head, ...lines] = (await readFile(out, 'utf8')).trimEnd().split('\n');
+  expect(head).toBe('instanceId,caSn,deviceSn,deviceName,status,validBegin,validEnd');
+  return { code, json: JSON.parse(stdout) as Counts, rows: lines.map((line) => line.split(',')), stderr };
+}
+
+const serials = (rows: readonly string[][]): string[] => rows.map(([, , deviceSn = '']) => deviceSn);
+
+describe('an inventory', () => {
+  it.each(['oldest', 'newest', 'shuffled'] as const)(
+    'of a listing that is %s has each certificate once',
+    async (order) => {
+      const all = certificates(1_234);
+      await open({ registry: all, order });
+      const { code, json, rows } = await inventory();
+      expect(json).toEqual({
+        instance: INSTANCE,
+        certificates: 1_234,
+        state: 'stable',
+        stepsBack: 0,
+        calls: expect.any(Number),
+      });
+      expect(code).toBe(0);
+      expect(json.calls).toBeLessThan(30);
+      expect(serials(rows).toSorted()).toEqual(all.map(({ deviceSn }) => deviceSn).toSorted());
+      expect(fleet.sandbox.seen().byOperation).toEqual({ ListDeviceCertificate: json.calls });
+    },
+  );
+
+  it('misses nothing that stayed while three certificates change with each call', async () => {
+    const all = certificates(2_000);
+    const spare = certificates(3_000, 9);
+    const gone = new Set<string>();
+    let at = 0;
+    await open({
+      registry: all,
+      order: 'shuffled',
+      journal() {
+        for (let n = 0; n < 3; n += 1, at += 1) {
+          const [old, fresh] = [all[(at * 7) % all.length], spare[at]];
+          if (at % 3 === 0 && fresh !== undefined) fleet.sandbox.register(fresh);
+          else if (old !== undefined) {
+            fleet.sandbox.unregister(old);
+            gone.add(old.deviceSn);
+          }
+        }
+      },
+    });
+    const { json, rows } = await inventory();
+    const found = new Set(serials(rows));
+    expect(found.size).toBe(rows.length);
+    expect(all.filter(({ deviceSn }) => !gone.has(deviceSn) && !found.has(deviceSn))).toEqual([]);
+    expect(json.state).toBe('stable');
+    expect(gone.size).toBeGreaterThan(20);
+  });
+
+  it('of an order that changes with each call ends moved, and says what that means', async () => {
+    await open({ registry: certificates(500), order: 'changing' });
+    const { code, json, stderr } = await inventory();
+    expect(json.state).toBe('moved');
+    expect(code).toBe(0);
+    expect(stderr).toContain('take it again');
+  });
+
+  it('is a manifest that submit takes as it is', async () => {
+    await open({
+      registry: [...certificates(150), { instanceId: INSTANCE, caSn: 'CA01', deviceSn: '0a', name: '=1,"+2' }],
+    });
+    await inventory();
+    const { code, stdout } = await fleet.run(['submit', join(fleet.folder, 'inventory.csv'), '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ accepted: 151, rejected: 0 });
+  });
+
+  it('goes to standard output without --out, as NDJSON too', async () => {
+    await open({ registry: certificates(2) });
+    const { stdout } = await fleet.run(['inventory', INSTANCE, '--format', 'ndjson']);
+    const rows = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(rows).toMatchObject(certificates(2).map((one) => ({ ...one, status: 'active' })));
+  });
+
+  it('tries again what fails for a while, and slows down where it is throttled', async () => {
+    await open({
+      registry: certificates(300),
+      plan: {
+        seed: 1,
+        faults: [
+          { kind: 'code', code: 'InternalError', operations: ['ListDeviceCertificate'] },
+          { kind: 'throttle', retryAfterMs: 100, operations: ['ListDeviceCertificate'] },
+          { kind: 'html', operations: ['ListDeviceCertificate'] },
+        ],
+      },
+    });
+    const { json } = await inventory();
+    expect(json).toMatchObject({ certificates: 300, state: 'stable' });
+    expect(fleet.sandbox.seen().byFault).toMatchObject({ throttle: expect.any(Number), html: expect.any(Number) });
+  });
+});
+
+describe('the selectors', () => {
+  const DAY_MS = 24 * 3_600_000;
+  const device = (deviceSn: string, more: object = {}, caSn = 'CA01'): NewDevice => ({
+    instanceId: INSTANCE,
+    caSn,
+    deviceSn,
+    validEndMs: Date.now() + 1_000 * DAY_MS,
+    ...more,
+  });
+  const serial = new X509Certificate(LOOPBACK_CERTIFICATE).serialNumber;
+  const REGISTRY = [
+    device('plain'),
+    device('off', { state: 'inactive' }),
+    device('old', { validEndMs: Date.now() - 40 * DAY_MS }),
+    device('stale', { validEndMs: Date.now() - 20 * DAY_MS }),
+    device('soon', { validEndMs: Date.now() + 20 * DAY_MS }),
+    device('pump', { name: 'the pump, "two"' }),
+    device('text', { pem: LOOPBACK_CERTIFICATE }),
+    device('other', {}, 'CA02'),
+  ];
+
+  it('select what fits all that are given', async () => {
+    await open({ registry: REGISTRY });
+    await fleet.holdRedis();
+    const names = await fleet.file('names.txt', 'the pump, "two"\n');
+    const except = await fleet.file('except.csv', 'caSn,deviceSn\nCA01,plain\nCA01,old\n');
+    const pem = await fleet.file(
+      'some.pem',
+      `-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n${LOOPBACK_CERTIFICATE}`,
+    );
+    const select = async (...flags: string[]): Promise<string[]> =>
+      serials((await inventory(...flags)).rows).toSorted();
+    expect(await select('--ca', 'CA02')).toEqual(['other']);
+    expect(await select('--ca', 'CA02', 'CA01')).toHaveLength(8);
+    expect(await select('--status', 'inactive')).toEqual(['off']);
+    expect(await select('--expired-for', '30d')).toEqual(['old']);
+    expect(await select('--expires-within', '30d')).toEqual(['soon']);
+    expect(await select('--names', names)).toEqual(['pump']);
+    expect(await select('--except', except)).toEqual(['off', 'other', 'pump', 'soon', 'stale', 'text']);
+    expect(await select('--pem', pem)).toEqual(['text']);
+    expect(await select('--pem', pem, '--status', 'inactive')).toEqual([]);
+  }, 60_000);
+
+  it('find a PEM by its number where the cloud has no text of it, and name what was not found', async () => {
+    await open({ registry: [device(serial.toLowerCase()), device('b')] });
+    await fleet.holdRedis();
+    const pem = await fleet.file('some.pem', LOOPBACK_CERTIFICATE);
+    const names = await fleet.file('names.txt', 'nobody\n');
+    expect(serials((await inventory('--pem', pem)).rows)).toEqual([serial.toLowerCase()]);
+    const { code, stderr } = await inventory('--names', names);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('Not found: name nobody') });
+    fleet.sandbox.register(device(`00${serial}`, {}, 'CA02'));
+    const doubtful = await inventory('--pem', pem);
+    expect({ code: doubtful.code, rows: doubtful.rows }).toEqual({ code: 1, rows: [] });
+    expect(doubtful.stderr).toContain('Several certificates have the number of');
+  }, 60_000);
+});
+
+describe('a refusal', () => {
+  it('ends with 3, the code and the permission to grant, and halts nobody', async () => {
+    await open({ registry: certificates(3) });
+    fleet.sandbox.revokeKey('fleet-key-id', 'Forbidden.RAM');
+    const { code, stderr } = await fleet.run(['inventory', INSTANCE]);
+    expect(code).toBe(3);
+    expect(stderr).toContain('Forbidden.RAM');
+    expect(stderr).toContain('grant mq:ListDeviceCertificate');
+    expect((await fleet.run(['status'])).code).toBe(0);
+  });
+
+  it.each([
+    [['post-cn-nobody'], 'No account of the configuration has the instance "post-cn-nobody"'],
+    [[INSTANCE, '--expired-for', 'soon'], '--expired-for soon is no time'],
+    [[INSTANCE, '--names', '/nowhere'], '--names /nowhere cannot be read (ENOENT)'],
+    [[INSTANCE, '--resume'], '--resume needs the --out'],
+  ])('of the wording %j ends with 2', async (words, message) => {
+    await open({ registry: [] });
+    const { code, stderr } = await fleet.run(['inventory', ...words]);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+  });
+});
+
+it('takes a quarter of the pace while a batch is running', async () => {
+  const listed: number[] = [];
+  await open(
+    {
+      registry: certificates(2_500),
+      journal: ({ operation, arrivedMs }) => void (operation === 'ListDeviceCertificate' && listed.push(arrivedMs)),
+    },
+    { egress: { qps: 40, raisedLimit: true } },
+  );
+  await fleet.holdRedis();
+  // Nobody works on it.
+  await fleet.submit(certificates(10));
+  const { json } = await inventory();
+  expect(json.certificates).toBe(2_500);
+  expect(worstWindow(listed)).toBeLessThanOrEqual(10);
+}, 60_000);
+
+it('goes on after kill -9 where it was, and has each certificate once', async () => {
+  const all = certificates(6_000);
+  // Slow, so that it is killed on its way.
+  await open({ registry: all, order: 'newest' }, { egress: { qps: 20, raisedLimit: true } });
+  const out = join(fleet.folder, 'inventory.csv');
+  const command = fleet.start(['inventory', INSTANCE, '--out', out, '--json']);
+  await vi.waitFor(
+    async () => {
+      const { walk } = JSON.parse(await readFile(`${out}.progress`, 'utf8')) as { walk: { end: number } };
+      if (walk.end < 2_000) throw new Error('not yet');
+    },
+    { timeout: 30_000, interval: 20 },
+  );
+  command.kill('SIGKILL');
+  await command.ended;
+  await expect(readFile(out)).rejects.toThrow('ENOENT');
+  const other = await fleet.run(['inventory', INSTANCE, '--out', out, '--resume', '--status', 'inactive']);
+  expect({ code: other.code, stderr: other.stderr }).toEqual({
+    code: 2,
+    stderr: expect.stringContaining('what is left of another inventory'),
+  });
+  const before = fleet.sandbox.seen().byOperation['ListDeviceCertificate'] ?? 0;
+  const { json, rows } = await inventory('--resume');
+  expect(json).toMatchObject({ certificates: 6_000, state: 'stable' });
+  expect(serials(rows).toSorted()).toEqual(all.map(({ deviceSn }) => deviceSn).toSorted());
+  const calls = (fleet.sandbox.seen().byOperation['ListDeviceCertificate'] ?? 0) - before;
+  // A whole one takes 74 and more.
+  expect(calls).toBeLessThan(60);
+  await expect(readFile(`${out}.progress`)).rejects.toThrow('ENOENT');
+}, 60_000);
