@@ -31,6 +31,6 @@ EXPOSE 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.CERTSWEEP_HEALTH_PORT}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# SIGUSR1 would open a debugger, and with it the memory, to whoever may send a signal.
+# SIGUSR1 would open a debugger, and with it the memory, to anyone who may send a signal.
 ENTRYPOINT ["node", "--disable-sigusr1", "/app/dist/cli/main.js"]
 CMD ["worker"]

@@ -4,6 +4,7 @@
 // - Files that are named in backticks exist (src/..., test/..., docs/..., config/..., scripts/..., bench/...).
 // - Examples of certsweep parse: commander's own parser reads them, so an unknown command or option is a fault.
 // - Generated pages are what `npm run docs` writes.
+// - Nothing uses a word that a reader has to look up.
 // - README.md has at most 220 lines; no paragraph, list item or table cell of README.md, SECURITY.md and docs/ has more than 300 characters.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -13,6 +14,8 @@ import { generatedPages } from './generate-docs.mjs';
 const README_LINES = 220;
 const LONGEST = 300;
 const EXAMPLE_LANGUAGES = ['sh', 'bash', 'console'];
+/** Each has a usual word: again, anyone who, fix. */
+const UNUSUAL = /\b(?:anew|whoever|mend(?:s|ed|ing)?)\b|\bis to be seen\b/i;
 const PLACES = /^(?:src|test|docs|config|scripts|bench)\/[\w./-]*$/;
 
 const faults = [];
@@ -26,6 +29,7 @@ for (const path of pages) {
   checkNamedFiles(path, page);
   if (path !== 'CONTRIBUTING.md') checkLengths(path, page);
 }
+for (const path of [...pages, ...sourcesIn('src'), ...sourcesIn('test')]) checkWords(path);
 for (const [path, text] of generatedPages()) {
   if (readFileSync(path, 'utf8') !== text) fault(path, 1, 'is not what the code says now: run npm run docs');
 }
@@ -42,6 +46,19 @@ function markdownIn(folder) {
     .filter((name) => name.endsWith('.md'))
     .map((name) => join(folder, name))
     .toSorted();
+}
+
+function sourcesIn(folder) {
+  const names = readdirSync(folder, { recursive: true });
+  return names.filter((name) => name.endsWith('.ts')).map((name) => join(folder, name));
+}
+
+function checkWords(path) {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  for (const [at, text] of lines.entries()) {
+    const [found] = UNUSUAL.exec(text) ?? [];
+    if (found !== undefined) fault(path, at + 1, `says "${found}": write again, anyone who, fix, or what you mean`);
+  }
 }
 
 /** The page as lines of prose and blocks of code, each with its line number. */

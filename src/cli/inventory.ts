@@ -64,10 +64,10 @@ async function inventory(store: OpenStore, instanceId: string, options: Inventor
   if (found === 'another')
     throw new CommandEnd(
       EXIT.usage,
-      `${out} is what is left of another inventory: ask for the same as then, or begin anew without --resume.`,
+      `${out} is what is left of another inventory: ask for the same as then, or start over without --resume.`,
     );
   const from = found === 'none' ? undefined : found;
-  if (found === 'none') say('Nothing is left of an earlier inventory: this one begins anew.');
+  if (found === 'none') say('Nothing is left of an earlier inventory: this one starts over.');
   async function* except(): AsyncGenerator<Certificate, void, undefined> {
     yield* readExcept(options.except, instanceId, cas);
     if (out !== undefined && from !== undefined) yield* app.writtenBefore(out, format, from.bytes);

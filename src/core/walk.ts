@@ -4,7 +4,7 @@ import { endOf, FIRST_WINDOW, windowAfter, type Window } from './window.ts';
 const BACK_ROWS = [100, 400, 1_600] as const;
 /** Windows that a later one may share a certificate with: a little more than the longest step back. */
 const RECENT_WINDOWS = 24;
-/** A window that was asked for ahead and shares nothing so often is given up: those behind the chain's end are asked for anew. */
+/** A window that was asked for ahead and shares nothing so often is given up: those behind the chain's end are asked for again. */
 const MOST_MISSES = 3;
 /** Windows that wait for one before them, at most: their pages are in memory. */
 const MOST_AHEAD = 128;

@@ -36,7 +36,7 @@ export function openSlots(
   return {
     async take(account) {
       const slots = opened.get(account.name) ?? slotsOf(account);
-      // Whoever still waits then is told "closed".
+      // A caller that still waits then is told "closed".
       const timer = setTimeout(() => void slots.close(), WAIT_MS);
       const grant = await slots.take({ instanceId: NO_INSTANCE, isUrgent: true }).finally(() => clearTimeout(timer));
       switch (grant.kind) {

@@ -30,7 +30,7 @@ export function streamSink(write: (text: string) => Promise<void>): Sink {
 
 /**
  * Writes beside the file, and renames at the end, so that half an inventory never looks like a whole one.
- * @param from - bytes of an earlier run to keep; 0 begins anew
+ * @param from - bytes of an earlier run to keep; 0 starts over
  */
 export async function fileSink(out: string, format: InventoryFormat, from: number): Promise<Sink> {
   const { part, progress } = partsOf(out);

@@ -16,7 +16,7 @@ export interface HealthPort {
   close(): Promise<void>;
 }
 
-/** An answer about readiness holds for so long: it asks Redis, and whoever reaches the port could have it asked without end. */
+/** An answer about readiness holds for so long: it asks Redis, and anyone who reaches the port could ask without end. */
 const READINESS_LIFE_MS = 1_000;
 /** More than any supervisor and collector need. */
 const MAX_CONNECTIONS = 32;

@@ -157,7 +157,7 @@ describe('a redactor', () => {
   });
 
   it('takes no time for what was made to take it', () => {
-    // A pattern that begins anew at each of them takes seconds.
+    // A pattern that starts over at each of them takes seconds.
     const texts = [
       'http://',
       'Signature',

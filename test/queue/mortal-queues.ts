@@ -12,7 +12,7 @@ export class MortalQueues extends AccountQueues {
   #mayAdd = 0;
   #die: (goOn: () => void) => void = () => undefined;
 
-  /** Whoever feeds next dies so. @returns what resolves then, with what has it go on */
+  /** The next feeder dies so. @returns what resolves then, with what has it go on */
   untilDeath(death?: FeederDeath): Promise<() => void> {
     this.#death = death;
     this.#mayAdd = death === 'between' ? 1 : 0;

@@ -54,7 +54,7 @@ const SAYS_WITHIN_MS = 30_000;
 /** Whether this host can give a command a terminal. */
 export const hasTerminal = process.platform === 'linux' && existsSync(SCRIPT);
 
-/** Starts the command with these arguments. Whoever starts it must end it. */
+/** Starts the command with these arguments. The caller must end it. */
 export function startCommand(args: readonly string[], options: CommandOptions): RunningCommand {
   if (!existsSync(COMMAND)) throw new Error('dist/ is missing: npm run build');
   const words = [...(options.node ?? []), COMMAND, ...args];

@@ -50,7 +50,7 @@ const REGION_REMEDY = 'give the region of the instances, like cn-hangzhou';
 const ENDPOINT_REMEDY =
   'give https://<host>[:<port>] and nothing after it; http:// is for 127.0.0.1, localhost and ::1 only';
 const UNTRUSTED_REMEDY =
-  'whoever answers there gets signed calls, and is believed: give a host of aliyuncs.com, or put endpointIsTrusted: true beside it';
+  'the server there gets signed calls, and is believed: give a host of aliyuncs.com, or put endpointIsTrusted: true beside it';
 const VARIABLE_REMEDY =
   'give the name of an environment variable, not the secret itself: capital letters, digits and _, like ALIBABA_CLOUD_ACCESS_KEY_ID';
 

@@ -148,7 +148,7 @@ export const documentSchema = z
             requireReason: z
               .boolean({ error: 'give true or false' })
               .default(false)
-              .describe('True where whoever changes something must say why; only a pause needs no reason.'),
+              .describe('True to require a reason for every change; only a pause needs no reason.'),
             file: text(/^[^~]/, 'give a path without ~; a relative one starts at this file')
               .exactOptional()
               .describe('File to which each process appends what it changed itself, one JSON object a line.'),

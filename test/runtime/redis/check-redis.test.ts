@@ -56,7 +56,7 @@ describe('judgeServer', () => {
     ],
     ['a flaw', facts({ redis_version: '7.4.5' }), fault('warn', 'redis_version', '7.4.5', 'CVE-2025-49844')],
     [
-      'a flaw in a line that nobody mends',
+      'a flaw in a line that nobody fixes',
       facts({ redis_version: '7.0.15' }),
       fault('warn', 'redis_version', '7.0.15', 'by distributions'),
     ],

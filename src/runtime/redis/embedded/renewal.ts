@@ -6,14 +6,14 @@ import { FLAW, isPatched } from '../patched.ts';
 import type { ServerBinary } from './server-binary.ts';
 
 const DAY_MS = 86_400_000;
-/** A distribution mends its packages, and nobody else renews what was unpacked. */
+/** A distribution fixes its packages, and nobody else renews what was unpacked. */
 const LIFE_MS = 30 * DAY_MS;
 /** Written into what is unpacked; its time is that of the unpacking. */
 export const STAMP = 'unpacked';
-/** The package's own history, where a distribution says what it has mended under its own version numbers. */
+/** The package's own history, where a distribution says what it has fixed under its own version numbers. */
 const HISTORY = 'usr/share/doc/redis-server/changelog.Debian.gz';
 
-/** Whether what was unpacked into the folder is to be unpacked anew: it is old, or has a flaw that the distribution may have mended since. */
+/** Whether what was unpacked into the folder is to be unpacked again: it is old, or has a flaw that the distribution may have fixed since. */
 export async function isStale(folder: string, { flavour, version }: ServerBinary): Promise<boolean> {
   const ageMs = await ageOf(join(folder, STAMP));
   if (ageMs > LIFE_MS) return true;

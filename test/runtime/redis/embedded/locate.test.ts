@@ -108,9 +108,9 @@ describe('what was unpacked', () => {
   }
 
   it.each<[string, number | undefined, string]>([
-    ['7.0.15', undefined, 'mends CVE-2025-49844'],
-    ['7.4.6', 31, 'mends CVE-2025-49844'],
-    ['7.0.15', 2, 'mends CVE-2024-0001'],
+    ['7.0.15', undefined, 'fixes CVE-2025-49844'],
+    ['7.4.6', 31, 'fixes CVE-2025-49844'],
+    ['7.0.15', 2, 'fixes CVE-2024-0001'],
   ])('%s of %s days that %s is renewed; where that fails it is used, and left alone for a day', async (...told) => {
     await unpacked(...told);
     expect(await noticed()).toEqual(['renewing', 'not-renewed']);
@@ -121,7 +121,7 @@ describe('what was unpacked', () => {
   });
 
   it.each<[string, number, string]>([
-    ['7.0.15', 29, 'mends CVE-2025-49844'],
+    ['7.0.15', 29, 'fixes CVE-2025-49844'],
     ['7.4.6', 29, ''],
     ['7.0.15', 0.5, ''],
   ])('%s of %s days that %s is left alone', async (...told) => {
