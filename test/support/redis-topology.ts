@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import { vi } from 'vitest';
 import { locateServer } from '../../src/runtime/redis/embedded/locate.ts';
 import { serverEnvironment, type ServerBinary } from '../../src/runtime/redis/embedded/server-binary.ts';
@@ -95,10 +95,16 @@ export async function startSentinels(): Promise<SentinelTopology> {
   }
 }
 
-/** One server without any other. */
-export async function startSingle(): Promise<TopologyServer & { stop(): Promise<void> }> {
+/**
+ * One server without any other.
+ * @param login - of the test's own connection, where the arguments take the default user away
+ */
+export async function startSingle(
+  args: readonly string[] = [],
+  login?: Login,
+): Promise<TopologyServer & { stop(): Promise<void> }> {
   const yard = await openYard();
-  return { ...(await yard.start([])), stop: () => yard.close() };
+  return { ...(await yard.start(args, [], login)), stop: () => yard.close() };
 }
 
 /** @param key - one of our keys */
@@ -142,10 +148,12 @@ export async function startCluster(key: string): Promise<ClusterTopology> {
   }
 }
 
+type Login = Pick<RedisOptions, 'username' | 'password'>;
+
 /** A folder with servers in it. */
 interface Yard {
   /** @param settings - lines of a configuration file that the server may rewrite */
-  start(args: readonly string[], settings?: readonly string[]): Promise<TopologyServer>;
+  start(args: readonly string[], settings?: readonly string[], login?: Login): Promise<TopologyServer>;
   close(): Promise<void>;
 }
 
@@ -155,7 +163,7 @@ async function openYard(): Promise<Yard> {
   const children: ChildProcess[] = [];
   const clients: Redis[] = [];
   return {
-    async start(args, settings = []) {
+    async start(args, settings = [], login = {}) {
       const port = await freePort();
       const home = join(folder, String(port));
       await mkdir(home);
@@ -165,7 +173,7 @@ async function openYard(): Promise<Yard> {
       const where = ['--port', String(port), '--bind', '127.0.0.1', '--dir', home, '--logfile', log];
       const child = spawnServer(binary, [file, ...where, ...args]);
       children.push(child);
-      const client = await untilItAnswers(child, port, log);
+      const client = await untilItAnswers(child, { port, ...login }, log);
       clients.push(client);
       return {
         port,
@@ -188,10 +196,14 @@ function spawnServer(binary: ServerBinary, args: readonly string[]): ChildProces
   return spawn(binary.path, args, { detached: true, stdio: 'ignore', env: serverEnvironment(binary.libraryPath) });
 }
 
-async function untilItAnswers(child: ChildProcess, port: number, log: string): Promise<Redis> {
+async function untilItAnswers(
+  child: ChildProcess,
+  where: Login & { readonly port: number },
+  log: string,
+): Promise<Redis> {
   return vi.waitFor(async () => {
     if (child.exitCode !== null) throw new Error(`redis-server ended: ${await readFile(log, 'utf8').catch(() => '')}`);
-    const client = new Redis({ port, lazyConnect: true, retryStrategy: null, enableReadyCheck: false });
+    const client = new Redis({ ...where, lazyConnect: true, retryStrategy: null, enableReadyCheck: false });
     client.on('error', () => undefined);
     try {
       await client.connect();
