@@ -4,6 +4,7 @@ import type { Worker } from '../queue/worker/worker.ts';
 import { WorkerConflict } from '../queue/worker/worker-registry.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { missingCredentials } from '../runtime/config/config.ts';
+import { jobKeyMissing, jobKeyOf } from '../runtime/config/job-key.ts';
 import { environment } from '../runtime/environment.ts';
 import { openHealthPort, type HealthPort } from '../runtime/health.ts';
 import type { EventLog } from '../runtime/logger.ts';
@@ -44,6 +45,7 @@ export function addWorker(program: Command): void {
       const config = await configOf(options);
       refuseUnverified();
       refuseIncomplete(config);
+      refuseWithoutJobKey(config);
       const leave = onLeaveSignal();
       const voice = openVoice(config, options.jsonLogs === true);
       const { log } = voice;
@@ -186,6 +188,11 @@ function refuseIncomplete(config: Config): void {
       ].join('\n'),
     );
   }
+}
+
+function refuseWithoutJobKey({ accounts }: Config): void {
+  const signed = accounts.filter(({ direct }) => direct.accept === 'signed').map(({ name }) => name);
+  if (jobKeyOf(environment) === undefined && signed.length > 0) throw new CommandEnd(EXIT.usage, jobKeyMissing(signed));
 }
 
 async function refuseUnsafeRedis(redis: Redis, log: EventLog): Promise<void> {

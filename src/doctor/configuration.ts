@@ -1,7 +1,8 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { missingCredentials, type Config, type Environment } from '../runtime/config/config.ts';
-import type { ConfigError } from '../runtime/config/faults.ts';
+import { ConfigError } from '../runtime/config/faults.ts';
+import { jobKeyMissing, jobKeyOf } from '../runtime/config/job-key.ts';
 import { isVerificationOff, VERIFY_REMEDY } from '../runtime/tls.ts';
 import { fail, ok, warn, type Check } from './check.ts';
 
@@ -33,7 +34,18 @@ export function checkConfiguration(config: Config, environment: Environment): Ch
     const fix = `set ${them}, or a file with _FILE behind the name, or name other variables under accounts.${account.name}.credentials`;
     checks.push(fail('configuration', `account ${account.name}: ${missing.join(', ')} not set`, fix));
   }
-  return checks;
+  return [...checks, ...checkJobKey(accounts, environment)];
+}
+
+function checkJobKey(accounts: Config['accounts'], environment: Environment): Check[] {
+  const signed = accounts.filter(({ direct }) => direct.accept === 'signed').map(({ name }) => name);
+  try {
+    if (jobKeyOf(environment) !== undefined || signed.length === 0) return [];
+    return [fail('configuration', 'signed jobs cannot be checked', jobKeyMissing(signed))];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return refusedConfiguration(error);
+  }
 }
 
 function describeAccount({ name, endpoint, instances, credentials }: Config['accounts'][number]): string {

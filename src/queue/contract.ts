@@ -41,6 +41,10 @@ export interface JobData {
   readonly n?: number;
   readonly requestedBy?: string;
   readonly reason?: string;
+  /** Unix seconds after which `sig` no longer holds. */
+  readonly expires?: number;
+  /** Lower-case hex HMAC-SHA256 over the job, see docs/job-contract.md. */
+  readonly sig?: string;
   /** What an item of a direct batch was adopted under. */
   readonly key?: string;
   readonly trail?: Trail;

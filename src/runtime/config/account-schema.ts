@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describeFault, parseCertificate } from '../../core/certificate.ts';
 import { CLOUD_ACCOUNT_QPS, DEFAULT_ACCOUNT_QPS } from '../../core/pace.ts';
+import { checkDirectInstances, directSchema } from './direct-schema.ts';
 import { nearest } from './faults.ts';
 
 /** Where ApsaraMQ for MQTT has an endpoint (the product's endpoint list). */
@@ -128,6 +129,9 @@ export const accountSchema = z
         .min(1, { error: 'list the instance ids of this account, at least one' })
         .describe('Ids of the MQTT instances that belong to this account, each in one account only.'),
       limits: limits.prefault({}).describe('Pace of calls to this account.'),
+      direct: directSchema(instance)
+        .prefault({})
+        .describe('What is taken in without a manifest: jobs of other programs, and single certificates.'),
       credentials: credentials
         .exactOptional()
         .describe(
@@ -141,6 +145,7 @@ export const accountSchema = z
     if (endpointIsTrusted === true || isOfCloud(endpoint) || isLoopback(endpoint)) return;
     context.addIssue({ code: 'custom', path: ['endpoint'], message: UNTRUSTED_REMEDY });
   }, EVEN_WITH_FAULTS)
+  .superRefine(checkDirectInstances, EVEN_WITH_FAULTS)
   .superRefine(({ region, endpoint }, context) => {
     if (endpoint !== undefined || typeof region === 'object') return;
     if (region === undefined) {

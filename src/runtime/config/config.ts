@@ -2,6 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { BackoffPolicy } from '../../core/backoff.ts';
 import type { BreakerPolicy } from '../../core/batch.ts';
+import type { DirectPolicy } from '../../core/direct-job.ts';
 import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import { endpointOf } from './account-schema.ts';
 import type { ConfigDocument, LOG_LEVELS } from './schema.ts';
@@ -62,6 +63,8 @@ export interface AccountConfig {
   readonly instances: readonly string[];
   /** Calls a second to this account, over all workers. */
   readonly qps: number;
+  /** What is taken in without a manifest. */
+  readonly direct: DirectPolicy;
   /** Names of environment variables; absent: the default credentials chain. */
   readonly credentials?: {
     readonly accessKeyIdEnv: string;

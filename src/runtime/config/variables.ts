@@ -3,6 +3,7 @@ import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import type { Environment } from './config.ts';
 import { looksSecret, nearest, showPath, showUnknown } from './faults.ts';
 import type { ConfigFault, Step } from './faults.ts';
+import { JOB_KEY_VARIABLES } from './job-key.ts';
 import { REDIS_VARIABLES } from './redis-schema.ts';
 
 /** A document before it is checked. */
@@ -110,7 +111,7 @@ export function mergeEnvironment(document: Mapping, environment: Environment, fi
 }
 
 function unknownVariables(document: Mapping, environment: Environment): ConfigFault[] {
-  const known = [FILE_VARIABLE, ...VARIABLES.flatMap(namesOf)];
+  const known = [FILE_VARIABLE, ...VARIABLES.flatMap(namesOf), ...JOB_KEY_VARIABLES];
   const variables = [...credentialVariables(document)].map(String);
   const referred = new Set([...variables, ...variables.map(fileVariableOf)]);
   return Object.entries(environment).flatMap(([name, value]) => {

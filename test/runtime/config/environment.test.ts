@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { accountOf, missingCredentials } from '../../../src/runtime/config/config.ts';
+import { DEFAULT_DIRECT } from '../../../src/core/direct-job.ts';
 import { loadConfig } from '../../../src/runtime/config/load-config.ts';
 import { faultsIn, faultsOf, loadYaml } from './load.ts';
 
@@ -61,10 +62,18 @@ describe('the environment', () => {
     const config = await loadConfig({ environment: { ...ONE_ACCOUNT, CERTSWEEP_ACCOUNT_QPS: '50' } });
     const endpoint = 'https://onsmqtt.cn-hangzhou.aliyuncs.com';
     const instances = ['post-1', 'post-2'];
-    expect(config.accounts).toEqual([{ name: 'default', region: 'cn-hangzhou', endpoint, instances, qps: 50 }]);
+    expect(config.accounts).toEqual([
+      { name: 'default', region: 'cn-hangzhou', endpoint, instances, qps: 50, direct: DEFAULT_DIRECT },
+    ]);
     const environment = { CERTSWEEP_ENDPOINT: 'http://127.0.0.1:8080', CERTSWEEP_INSTANCES: 'a' };
     const [sandbox] = (await loadConfig({ environment })).accounts;
-    expect(sandbox).toEqual({ name: 'default', endpoint: 'http://127.0.0.1:8080', instances: ['a'], qps: 480 });
+    expect(sandbox).toEqual({
+      name: 'default',
+      endpoint: 'http://127.0.0.1:8080',
+      instances: ['a'],
+      qps: 480,
+      direct: DEFAULT_DIRECT,
+    });
   });
 
   it('says that its endpoint is trusted', async () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_DIRECT } from '../../../src/core/direct-job.ts';
 import { loadConfig } from '../../../src/runtime/config/load-config.ts';
 import { errorOf, faultsIn, faultsOf, loadYaml } from './load.ts';
 
@@ -104,6 +105,10 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
   ['__proto__: {notFound: dead}', '__proto__', 'a mapping of 1', 'unknown key'],
   ['redis: {__proto__: {url: redis://here}}', 'redis.__proto__', 'a mapping of 1', 'unknown key'],
   [account('endpoint: https://host/path'), 'accounts.eu.endpoint', '"https://host/path"', 'nothing after it'],
+  [account('direct: {accept: all}'), 'accounts.eu.direct.accept', '"all"', 'any, signed, none'],
+  [account('direct: {maxPerHour: 0}'), 'accounts.eu.direct.maxPerHour', '0', 'from 1 to'],
+  [account('direct: {instances: [post-1, post-2]}'), 'accounts.eu.direct.instances[1]', '"post-2"', 'under instances'],
+  [account('direct: {key: x}'), 'accounts.eu.direct.key', '***', 'known here are accept'],
   ['accounts: {eu: {region: eu-central-1}}', 'accounts.eu.instances', 'missing', 'at least one'],
   ['accounts: {eu: {region: eu-central-1, instances: []}}', 'accounts.eu.instances', 'an empty list', 'at least one'],
   ['accounts: {eu: {region: eu-central-1, instances: [7]}}', 'accounts.eu.instances[0]', '7', 'as text, in quotes'],
@@ -249,7 +254,9 @@ describe('a file is accepted', () => {
     ['https://onsmqtt-vpc.new-1.example', ', endpointIsTrusted: true'],
   ])('with the endpoint %s, whatever the region%s', async (endpoint, more) => {
     const config = await loadYaml(`accounts: {a: {region: new-1, endpoint: "${endpoint}/", instances: [x]${more}}}`);
-    expect(config.accounts).toEqual([{ name: 'a', region: 'new-1', endpoint, instances: ['x'], qps: 480 }]);
+    expect(config.accounts).toEqual([
+      { name: 'a', region: 'new-1', endpoint, instances: ['x'], qps: 480, direct: DEFAULT_DIRECT },
+    ]);
   });
 
   it('with an instance id of 128 bytes, and a share of 0 or 1', async () => {
