@@ -5,6 +5,7 @@ import { submitManifest, type Priority, type SubmitOutcome, type Submitted } fro
 import type { Certificate } from './core/certificate.ts';
 import { rowOfObject, rowsOfObjects } from './manifest/objects.ts';
 import { loadConfig } from './runtime/config/load-config.ts';
+import { jobKeyOf } from './runtime/config/job-key.ts';
 import { environment } from './runtime/environment.ts';
 import { describeRedisError } from './runtime/redis/describe-error.ts';
 
@@ -14,6 +15,7 @@ export type { BatchStatus } from './app/overview.ts';
 export type { Priority, Rejection, Submitted } from './app/submit.ts';
 export type { JobData } from './queue/contract.ts';
 export { CONTRACT_VERSION, JOB_NAME, JOB_PRIORITY, KEY_PREFIX, queueName } from './queue/contract.ts';
+export { DirectRefused, HourlyLimitReached } from './app/submit-direct.ts';
 export { ConfigError } from './runtime/config/faults.ts';
 export { AuditFileUnavailable } from './app/acting.ts';
 export { NewerLayout } from './app/store.ts';
@@ -75,6 +77,7 @@ export interface Producer {
    * When it resolves, the certificates are in Redis and will be revoked. A single certificate joins the direct batch of its account.
    * @throws RedisUnavailable, or the client's error, when Redis does not take them; ScratchUnavailable, when that folder does not.
    * ReasonRequired, where the configuration wants one; AuditFileUnavailable, when the audit file cannot be appended to.
+   * DirectRefused or HourlyLimitReached, when the account does not take a single certificate in, or no more of them for now.
    * Then nothing was accepted. SubmissionUnknown, when Redis did not answer: then it may have been
    */
   submit(
@@ -95,8 +98,9 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
   const config = await loadConfig({ environment, ...(options.config !== undefined && { path: options.config }) });
   const tell = options.onTrouble ?? (() => undefined);
   const onError = (error: Error): void => tell(error.message);
+  const jobKey = jobKeyOf(environment);
   const store = await openStore(config, { notice: () => undefined, onError, onTrouble: onError });
-  const direct = new DirectSubmitter(store);
+  const direct = new DirectSubmitter(store, jobKey);
   return {
     async submit(certificates, { priority = 'bulk', requestedBy, reason, skipInvalid = false } = {}) {
       const motive = { ...(requestedBy !== undefined && { requestedBy }), ...(reason !== undefined && { reason }) };

@@ -16,8 +16,6 @@ export type ChangeOutcome =
   | { readonly kind: 'changed' }
   /** In this state the change has no meaning. */
   | { readonly kind: 'refused'; readonly state: BatchState }
-  /** A direct batch takes in the jobs that other programs add: it cannot be cancelled while they do. */
-  | { readonly kind: 'is-direct' }
   | { readonly kind: 'no-batch' }
   | ReasonRequired;
 
@@ -28,7 +26,6 @@ export async function changeBatch(
   change: Change,
   motive: Motive = {},
 ): Promise<ChangeOutcome> {
-  if (change === 'cancel' && isDirectBatch(batch)) return { kind: 'is-direct' };
   if (change !== 'pause' && lacksReason(store, motive)) return { kind: 'reason-required' };
   return acting(store, () => store.ledger.batches.change(batch, change, motive));
 }
@@ -69,4 +66,26 @@ async function lastReport({ ledger, redis }: Store, batch: string): Promise<Last
     throw error;
   }
   return { sha256: hash.digest('hex'), lastEntry: last[0] };
+}
+
+export type ForgottenBefore =
+  | { readonly kind: 'forgotten'; readonly items: number }
+  /** Only a direct batch is forgotten in part. */
+  | { readonly kind: 'not-direct' }
+  | { readonly kind: 'no-batch' }
+  | ReasonRequired;
+
+/** Takes what a direct batch has settled before that moment out of Redis; its counts stay. */
+export async function forgetBefore(
+  store: Store,
+  batch: string,
+  before: Date,
+  motive: Motive = {},
+): Promise<ForgottenBefore> {
+  const { ledger } = store;
+  if (lacksReason(store, motive)) return { kind: 'reason-required' };
+  if ((await ledger.batches.find(batch)) === undefined) return { kind: 'no-batch' };
+  if (!isDirectBatch(batch)) return { kind: 'not-direct' };
+  const items = await acting(store, () => ledger.direct.forget(batch, before.getTime(), motive));
+  return { kind: 'forgotten', items };
 }

@@ -15,6 +15,8 @@ export interface BatchStatus {
   readonly dead: number;
   readonly cancelled: number;
   readonly pending: number;
+  /** Settled items of a direct batch that were forgotten; they stay counted above. */
+  readonly forgotten: number;
   /** Outcomes a second, over the last ten seconds. */
   readonly ratePerSecond: number;
   /** Null while nothing moves. */
@@ -56,7 +58,7 @@ export async function overview(redis: Redis, prefix: string, ledger: BatchLedger
 
 /** The part that the JSON of a batch's status consists of, in its order. */
 export function statusOf(detail: BatchDetail): BatchStatus {
-  const { batch, state, accepted, revoked, alreadyGone, dead, cancelled, pending, ratePerSecond } = detail;
+  const { batch, state, accepted, revoked, alreadyGone, dead, cancelled, pending, forgotten, ratePerSecond } = detail;
   return {
     batch,
     state,
@@ -66,6 +68,7 @@ export function statusOf(detail: BatchDetail): BatchStatus {
     dead,
     cancelled,
     pending,
+    forgotten,
     ratePerSecond,
     etaSeconds: detail.etaSeconds,
   };
@@ -80,6 +83,7 @@ async function detailOf(ledger: BatchLedger, batch: Batch): Promise<BatchDetail>
     state: batch.state,
     ...batch.counts,
     pending,
+    forgotten: batch.forgotten,
     ratePerSecond,
     etaSeconds: etaSeconds(pending, ratePerSecond) ?? null,
     confirmedByAbsence: batch.confirmedByAbsence,

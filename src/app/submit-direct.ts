@@ -1,19 +1,36 @@
 import type { Motive } from '../audit/note.ts';
+import type { Certificate } from '../core/certificate.ts';
+import { judgeDirectJob, type DirectPolicy, type DirectRefusal } from '../core/direct-job.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import type { ManifestRow } from '../manifest/row.ts';
 import { AccountQueues } from '../queue/queues.ts';
 import { submitDirect } from '../queue/submit/direct.ts';
 import { ManifestSummarizer } from '../queue/submit/manifest-summary.ts';
+import { accountOf } from '../runtime/config/config.ts';
+import { jobKeyMissing } from '../runtime/config/job-key.ts';
 import { ownerIn } from './accounts.ts';
 import { lacksReason } from './acting.ts';
 import type { Store } from './store.ts';
 import type { SubmitOutcome } from './submit.ts';
+
+export { HourlyLimitReached } from '../ledger/direct-items.ts';
 
 /** How the submission of a single certificate ends. */
 export type DirectOutcome = Extract<
   SubmitOutcome,
   { readonly kind: 'running' | 'at-work' | 'bad-rows' | 'unknown' | 'reason-required' }
 >;
+
+/** The account does not take the certificate as a single one: nothing was accepted. */
+export class DirectRefused extends Error {
+  override readonly name = 'DirectRefused';
+  readonly code: DirectRefusal;
+
+  constructor(code: DirectRefusal, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
 
 /**
  * Takes single certificates in, each into the direct batch of its account. Apart from the submission of manifests, since it loads BullMQ, which takes
@@ -23,26 +40,46 @@ export class DirectSubmitter {
   readonly #store: Store;
   readonly #queues = new Map<string, AccountQueues>();
 
-  /** @param store - stays open when this is closed */
-  constructor(store: Store) {
+  readonly #jobKey: string | undefined;
+
+  /**
+   * @param store - stays open when this is closed
+   * @param jobKey - of signed jobs
+   */
+  constructor(store: Store, jobKey?: string) {
     this.#store = store;
+    this.#jobKey = jobKey;
   }
 
-  /** @throws Redis' error when it was certainly not taken, and BeingCancelled */
+  /** @throws Redis' error when it was certainly not taken, BeingCancelled, HourlyLimitReached and DirectRefused */
   async submit(row: ManifestRow, priority: Priority, motive: Motive = {}): Promise<DirectOutcome> {
     if (lacksReason(this.#store, motive)) return { kind: 'reason-required' };
-    const ownerOf = ownerIn(this.#store.config);
+    const { config } = this.#store;
+    const ownerOf = ownerIn(config);
     const summarizer = new ManifestSummarizer(ownerOf);
     const certificate = summarizer.add(row);
     summarizer.close();
-    const account = certificate === undefined ? undefined : ownerOf(certificate.instanceId);
+    const account = certificate === undefined ? undefined : accountOf(config, certificate.instanceId);
     if (certificate === undefined || account === undefined) return { kind: 'bad-rows', summary: summarizer.summary };
-    const taken = await submitDirect(this.#store, this.#queueOf(account), account, certificate, priority, motive);
+    const { name, direct: policy } = account;
+    this.#refuse(certificate, policy, name);
+    const rules = { policy, ...(this.#jobKey !== undefined && { jobKey: this.#jobKey }) };
+    const taken = await submitDirect(this.#store, this.#queueOf(name), name, certificate, priority, motive, rules);
     const { batch } = taken;
     if (taken.kind === 'unknown') return { kind: 'unknown', batch, rejected: 0, error: taken.error };
     return taken.isNew
       ? { kind: 'running', submitted: { batch, accepted: 1, duplicates: 0, rejected: 0, rejections: [] } }
       : { kind: 'at-work', submitted: { batch, accepted: 0, duplicates: 1, rejected: 0, rejections: [] } };
+  }
+
+  #refuse(certificate: Certificate, policy: DirectPolicy, account: string): void {
+    // Who holds the key signs for itself.
+    const isSigned = policy.accept === 'signed' && this.#jobKey !== undefined;
+    const asked = isSigned ? { ...policy, accept: 'any' as const } : policy;
+    const verdict = judgeDirectJob({ jobId: '', certificate }, asked, 0);
+    if (verdict.kind === 'accepted') return;
+    const { code, message } = verdict;
+    throw new DirectRefused(code, code === 'unsigned-job' ? jobKeyMissing([account]) : message);
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { changeBatch, forget, type Change } from '../app/control.ts';
+import { changeBatch, forget, forgetBefore, type Change } from '../app/control.ts';
 import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { addMotive, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { say } from './text/terminal.ts';
+import { count, say } from './text/terminal.ts';
 
 type BatchOptions = CommonOptions & MotiveOptions;
 
@@ -22,6 +22,13 @@ const COMMANDS: readonly { readonly name: Change; readonly summary: string; read
   },
 ];
 
+interface ForgetOptions extends CommonOptions, MotiveOptions {
+  readonly before?: string;
+}
+
+/** A time without a zone would be another moment on another host. */
+const ISO_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/;
+
 /** The commands that change the state of a batch, and the one that ends its record. */
 export function addBatchCommands(program: Command): void {
   const add = (name: string, description: string): Command =>
@@ -32,9 +39,18 @@ export function addBatchCommands(program: Command): void {
   add(
     'forget',
     'take a finished batch out of Redis, its report included: write the report first, and retry or discard its dead letters',
-  ).action((batch: string, options: BatchOptions) =>
-    withStore(options, (store) => sayForgotten(store, batch, options)),
-  );
+  )
+    .option(
+      '--before <time>',
+      'of a direct batch: what was settled before then, like 2026-01-31 or 2026-01-31T12:00:00Z',
+    )
+    .action((batch: string, options: ForgetOptions) =>
+      withStore(options, (store) =>
+        options.before === undefined
+          ? sayForgotten(store, batch, options)
+          : sayForgottenBefore(store, batch, options.before, options),
+      ),
+    );
   for (const { name, summary, done } of COMMANDS) {
     add(name, summary).action((batch: string, options: BatchOptions) =>
       withStore(options, async (store) => {
@@ -53,12 +69,39 @@ async function sayForgotten(store: Store, batch: string, options: BatchOptions):
     case 'refused':
       throw new CommandEnd(
         EXIT.refused,
-        `Batch ${batch} is not finished, or stands for the jobs that other programs add: only a completed or cancelled batch without pending items can be forgotten.`,
+        `Batch ${batch} is not finished, or stands for the jobs that other programs add: only a completed or cancelled batch without pending items can be forgotten. Of direct-<account>, certsweep forget --before <time> takes what was settled before then.`,
       );
     case 'has-letters':
       throw new CommandEnd(
         EXIT.refused,
         `Batch ${batch} has dead letters: certsweep dead list --batch ${batch} shows them. Retry them, or put them aside with certsweep dead discard --batch ${batch}.`,
+      );
+    case 'reason-required':
+      throw reasonRequired();
+    case 'no-batch':
+      throw noBatch(batch, store.where);
+  }
+}
+
+async function sayForgottenBefore(store: Store, batch: string, text: string, options: BatchOptions): Promise<void> {
+  const before = ISO_TIME.test(text) ? new Date(text) : undefined;
+  if (before === undefined || Number.isNaN(before.getTime())) {
+    throw new CommandEnd(
+      EXIT.usage,
+      `--before ${JSON.stringify(text)} is no time: write it like 2026-01-31 or 2026-01-31T12:00:00Z.`,
+    );
+  }
+  const result = await forgetBefore(store, batch, before, motiveOf(options));
+  switch (result.kind) {
+    case 'forgotten':
+      say(
+        `${count(result.items, 'item')} of batch ${batch}, settled before ${before.toISOString()}, ${result.items === 1 ? 'is' : 'are'} forgotten; they stay counted. Items with a dead letter stay.`,
+      );
+      return;
+    case 'not-direct':
+      throw new CommandEnd(
+        EXIT.refused,
+        `Batch ${batch} is not direct-<account>: it is forgotten as a whole, without --before.`,
       );
     case 'reason-required':
       throw reasonRequired();
@@ -74,11 +117,6 @@ async function change(store: Store, batch: string, name: Change, options: BatchO
       return;
     case 'reason-required':
       throw reasonRequired();
-    case 'is-direct':
-      throw new CommandEnd(
-        EXIT.refused,
-        `${batch} takes in the jobs that other programs add, so it cannot be cancelled: pause it, and stop them.`,
-      );
     case 'refused':
       throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: there is nothing to ${name}.`);
     case 'no-batch':

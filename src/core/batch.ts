@@ -47,6 +47,9 @@ export interface BreakerPolicy {
   readonly minSample: number;
 }
 
+/** A direct batch goes on for ever, so it is judged by its last settled items. */
+export const DIRECT_WINDOW = 1_000;
+
 export const DEFAULT_BREAKER: BreakerPolicy = { maxDeadShare: 0.05, minSample: 100 };
 /** How far a new batch is fed before the items so far have settled well: 10, then 100, then all. */
 export const RAMP_STEPS: readonly number[] = [10, 100];
@@ -54,6 +57,18 @@ export const RAMP_STEPS: readonly number[] = [10, 100];
 export type BreakerVerdict =
   | { readonly kind: 'feed'; readonly upTo: number }
   | { readonly kind: 'pause'; readonly settled: number; readonly dead: number };
+
+/**
+ * Whether a direct batch must pause.
+ * @param settled - of the last `DIRECT_WINDOW` items since an operator resumed it, or fewer
+ */
+export function directVerdict(
+  { settled, dead }: { readonly settled: number; readonly dead: number },
+  policy: BreakerPolicy,
+): BreakerVerdict {
+  const counts = { accepted: settled, revoked: settled - dead, alreadyGone: 0, dead, cancelled: 0 };
+  return breakerVerdict(counts, 0, true, policy);
+}
 
 /**
  * How far a batch may be fed, or that it must pause because so many of its settled items are dead that the manifest, not

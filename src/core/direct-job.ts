@@ -12,6 +12,12 @@ export interface DirectPolicy {
   readonly instances?: readonly string[];
 }
 
+/** The policy, and the key of signed jobs where this process has it. */
+export interface DirectRules {
+  readonly policy: DirectPolicy;
+  readonly jobKey?: string;
+}
+
 export const DEFAULT_DIRECT: DirectPolicy = { accept: 'any', maxPerHour: 10_000 };
 
 /** A signature must not hold for longer: a captured job would else delete a certificate that was registered again. */
@@ -48,11 +54,10 @@ export interface ClaimingJob {
 
 export type DirectVerdict =
   | { readonly kind: 'accepted' }
-  | {
-      readonly kind: 'refused';
-      readonly code: 'direct-not-accepted' | 'instance-not-accepted' | 'unsigned-job';
-      readonly message: string;
-    };
+  | { readonly kind: 'refused'; readonly code: DirectRefusal; readonly message: string };
+
+/** The code of the dead letter. */
+export type DirectRefusal = 'direct-not-accepted' | 'instance-not-accepted' | 'unsigned-job';
 
 /**
  * Whether a job may be taken into the direct batch.

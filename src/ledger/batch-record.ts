@@ -12,6 +12,8 @@ export interface Batch {
   readonly counts: Counts;
   /** Of `revoked`: those whose deletion was confirmed by absence after a lost answer. */
   readonly confirmedByAbsence: number;
+  /** Settled items of a direct batch that were taken out of Redis; they stay counted. */
+  readonly forgotten: number;
   readonly priority: Priority;
   readonly submittedAt: number;
   readonly completedAt?: number;
@@ -56,6 +58,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
       cancelled: number('cancelled'),
     },
     confirmedByAbsence: number('confirmedByAbsence'),
+    forgotten: number('forgotten'),
     priority: hash['priority'] === 'urgent' ? 'urgent' : 'bulk',
     submittedAt: number('submittedAt'),
     fed: number('fed'),

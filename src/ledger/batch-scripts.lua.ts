@@ -63,12 +63,20 @@ local state = redis.call('HGET', record, 'state')
 if not state then return '' end
 if auditedBefore(stream, note) then return state end
 local after = stateAfter(event, state)
+-- A direct batch that has come to its end for now can be paused: its next job would open it again.
+local isDirect = not redis.call('HGET', record, 'fingerprint')
+if event == 'pause' and isDirect and not after then after = stateAfter('pause', stateAfter('reopen', state)) end
 if resumes ~= '' and resumes ~= (redis.call('HGET', record, 'resumes') or '0') then after = nil end
 if not after then return '!' .. state end
 redis.call('HSET', record, 'state', after)
-if event == 'pause' then redis.call('HSET', record, 'pausedBecause', reason) else redis.call('HDEL', record, 'pausedBecause') end
+if event == 'pause' then
+  redis.call('HSET', record, 'pausedBecause', reason)
+  redis.call('HDEL', record, 'completedAt')
+else redis.call('HDEL', record, 'pausedBecause') end
 if event == 'resume' then
   redis.call('HINCRBY', record, 'resumes', 1)
+  -- A direct batch begins a new hour.
+  redis.call('HDEL', record, 'taken')
   local f = countsOf(record)
   redis.call('HSET', record, 'resumedAt', cjson.encode({ accepted = tonumber(f[1] or 0), revoked = tonumber(f[2] or 0),
     alreadyGone = tonumber(f[3] or 0), dead = tonumber(f[4] or 0), cancelled = tonumber(f[5] or 0) }))

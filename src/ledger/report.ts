@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { ChunkReader, type CertificateSource } from './chunk-reader.ts';
+import { isDirectBatch } from './direct-items.ts';
 import { outcomesOf } from './entries.ts';
 import type { LedgerStore } from './keys.ts';
 
@@ -52,6 +53,7 @@ export async function* reportRows(
         if (only !== undefined && outcome !== only) continue;
         const certificate = await chunks.certificate(batch, ordinal);
         if (certificate === undefined) {
+          if (await isForgotten(ledger, batch, id)) continue;
           throw new ReportNotWhole(
             `batch ${batch} has an outcome for item ${ordinal} but not the item: its chunks are no longer whole`,
           );
@@ -64,6 +66,11 @@ export async function* reportRows(
     if (last === undefined || entries.length < PAGE) return;
     from = `(${last}`;
   }
+}
+
+/** The settled items of a direct batch may be forgotten while they are read, and their entries with them. */
+async function isForgotten({ redis, keys }: LedgerStore, batch: string, entry: string): Promise<boolean> {
+  return isDirectBatch(batch) && (await redis.xrange(keys.of(batch).ledger, entry, entry)).length === 0;
 }
 
 type StreamEntry = readonly [id: string, fields: readonly string[]];

@@ -22,6 +22,8 @@ export interface DirectItem extends Motive {
   readonly certificate: Certificate;
   /** What it was adopted under. */
   readonly key: string;
+  readonly expires?: number;
+  readonly sig?: string;
 }
 
 /** Jobs added at once: packing more stalls the event loop for longer than slots are good for. */
@@ -78,9 +80,10 @@ export class AccountQueues {
   }
 
   /** Adding an item that the queue holds already changes nothing. */
-  async addDirect({ batch, n, certificate, key, ...motive }: DirectItem, priority: Priority): Promise<void> {
+  async addDirect({ certificate, ...place }: DirectItem, priority: Priority): Promise<void> {
     const { instanceId, caSn, deviceSn } = certificate;
-    const data: JobData = { v: 1, instanceId, caSn, deviceSn, batch, n, key, ...motive };
+    const data: JobData = { v: 1, instanceId, caSn, deviceSn, ...place };
+    const { batch, n } = place;
     await this.direct.add(JOB_NAME, data, {
       ...OPTIONS,
       jobId: jobIdOf(batch, n, 0),

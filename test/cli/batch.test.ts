@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
+import type { Ended } from '../support/command.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
 import { openInstallation, type Installation } from '../support/installation.ts';
 
@@ -49,9 +50,40 @@ it('pause, resume and cancel change a batch where that has a meaning, and say so
   expect(late).toMatchObject({ code: 3, stdout: '' });
   expect(late.stderr).toContain(`Batch ${batch} is cancelled: there is nothing to pause.`);
 
-  const direct = await place.run(['cancel', 'direct-fleet']);
-  expect(direct).toMatchObject({ code: 3, stdout: '' });
-  expect(direct.stderr).toContain('pause it');
+  const none = await place.run(['cancel', 'direct-fleet']);
+  expect(none).toMatchObject({ code: 2, stdout: '' });
+  expect(none.stderr).toContain('There is no batch');
+});
+
+it('forget --before is for a direct batch, and for a time that is the same everywhere', async () => {
+  const forget = (...args: string[]): Promise<Ended> => place.run(['forget', ...args]);
+  const ledger = new Ledger(await place.redis(), KEY_PREFIX);
+  const manifest = await place.file('kept.csv', manifestOf(certificates(2, 5)));
+  const { stdout } = await place.run(['submit', manifest, '--execute', '--yes', '--json']);
+  const { batch } = JSON.parse(stdout) as { batch: string };
+  expect(await forget(batch, '--before', '2026-01-31')).toMatchObject({ code: 3 });
+  for (const time of ['yesterday', '2026-01-31T12:00', '2026-13-31', '1767225600']) {
+    const refused = await forget('direct-fleet', '--before', time);
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.stderr).toContain('is no time');
+  }
+  expect(await forget('direct-fleet', '--before', '2026-01-31')).toMatchObject({ code: 2 });
+  const [item] = certificates(1, 6);
+  if (item === undefined) return;
+  await ledger.direct.adopt('direct-fleet', 'pending', item);
+  const whole = await forget('direct-fleet');
+  expect(whole).toMatchObject({ code: 3 });
+  expect(whole.stderr).toContain('forget --before');
+  const part = await forget('direct-fleet', '--before', '2026-01-31T12:00:00Z');
+  expect(part).toMatchObject({ code: 0 });
+  expect(part.stderr).toContain(
+    '0 items of batch direct-fleet, settled before 2026-01-31T12:00:00.000Z, are forgotten',
+  );
+  // One that is pending, cancelled: the workers end it.
+  expect(await place.run(['cancel', 'direct-fleet'])).toMatchObject({ code: 0 });
+  await ledger.items.cancel('direct-fleet', [{ n: 0, key: 'pending' }]);
+  const { stdout: status } = await place.run(['status', 'direct-fleet', '--json']);
+  expect(JSON.parse(status)).toMatchObject({ state: 'cancelled', cancelled: 1, forgotten: 0 });
 });
 
 it('a paused direct batch says so also when nothing of it is pending, until it is resumed', async () => {

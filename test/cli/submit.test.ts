@@ -52,6 +52,7 @@ describe('submit --execute', () => {
       dead: 0,
       cancelled: 0,
       pending: 3,
+      forgotten: 0,
     };
     expect(await batches()).toEqual([{ ...running, ratePerSecond: 0, etaSeconds: null }]);
     const shown = await place.run(['status', batch]);

@@ -64,7 +64,9 @@ export class Model {
   /** @returns whether it has a place */
   change(batch: ModelBatch, event: 'pause' | 'resume' | 'cancel'): boolean {
     const { state } = batch;
-    if (event === 'pause' && state === 'running') batch.state = 'paused';
+    const isOver = state === 'completed' && batch.manifest === undefined;
+    // The direct batch can be held while nothing of it pends, so that its next job waits.
+    if (event === 'pause' && (state === 'running' || isOver)) batch.state = 'paused';
     else if (event === 'resume' && state === 'paused') {
       batch.state = 'running';
       this.#drain(batch);

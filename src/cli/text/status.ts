@@ -55,6 +55,7 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
     ['dead', detail.dead],
     ['cancelled', detail.cancelled],
     ['pending', detail.pending],
+    ['forgotten', detail.forgotten === 0 ? undefined : detail.forgotten],
     ['rate', moves(detail) ? `${detail.ratePerSecond}/s` : undefined],
     ['ETA', !moves(detail) ? undefined : etaSeconds === null ? 'nothing moves' : duration(etaSeconds)],
   ];

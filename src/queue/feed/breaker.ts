@@ -4,7 +4,7 @@ import { isDirectBatch } from '../../ledger/direct-items.ts';
 
 /** How far a batch may be fed, or that it must pause. */
 export function judgeBatch(batch: Batch, policy: BreakerPolicy): BreakerVerdict {
-  // A direct batch is no manifest that could be wrong as a whole: one producer's bad jobs must not hold up the others'.
+  // Its jobs come by themselves. DirectBreaker judges it, also while nothing of it pends.
   if (isDirectBatch(batch.id)) return { kind: 'feed', upTo: Number.POSITIVE_INFINITY };
   return breakerVerdict(countsSinceResume(batch), batch.fed, batch.resumedAt !== undefined, policy);
 }

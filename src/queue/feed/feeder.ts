@@ -6,12 +6,13 @@ import type { Lane } from '../../ledger/lanes.ts';
 import { inTurn, type MayGoOn } from '../lease.ts';
 import { isInRamp, judgeBatch, pauseReason } from './breaker.ts';
 import { CancelledBatches, type ItemCancelled } from './cancelled.ts';
+import { DirectBreaker, type BatchPaused } from './direct-breaker.ts';
 import { BLOCK_ITEMS, chunkMissing, lanePage, type FeedSource } from './lane-page.ts';
 import { LostItems, type ItemsLost } from './lost-items.ts';
 import { LostLanes, type LanesLost } from './lost-lanes.ts';
 
 export type FeederEvent =
-  | { readonly kind: 'batch-paused'; readonly batch: string; readonly settled: number; readonly dead: number }
+  | BatchPaused
   | ItemCancelled
   | ItemsLost
   | LanesLost
@@ -57,6 +58,7 @@ export class Feeder {
   readonly #lost: LostItems;
   readonly #lostLanes: LostLanes;
   readonly #cancelled: CancelledBatches;
+  readonly #direct: DirectBreaker;
   readonly #troubledUntil = new Map<string, number>();
   /** Items in a block: fewer than a block may hold where many instances share the chunks. */
   #meanItems = BLOCK_ITEMS;
@@ -66,11 +68,13 @@ export class Feeder {
     this.#lost = new LostItems(parts);
     this.#lostLanes = new LostLanes(parts);
     this.#cancelled = new CancelledBatches(parts, this.#lost, this.#lostLanes);
+    this.#direct = new DirectBreaker(parts);
   }
 
   /** One round. @returns items fed */
   async feed(): Promise<number> {
     const { ledger, monotonicMs, tell } = this.#parts;
+    await this.#direct.look();
     const batches = await ledger.batches.active();
     this.#forgetOthers(batches);
     if (batches.length === 0) return 0;

@@ -1,5 +1,6 @@
 import type { Motive } from '../../audit/note.ts';
 import type { Certificate } from '../../core/certificate.ts';
+import { DEFAULT_DIRECT, judgeDirectJob, type DirectRules, type DirectVerdict } from '../../core/direct-job.ts';
 import type { Run } from '../../ledger/call-notes.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
@@ -15,9 +16,10 @@ import {
   type JobData,
   type RefusedJob,
 } from '../contract.ts';
+import { signedWith } from '../signature.ts';
 import type { Item } from './item.ts';
 
-/** `stale`: of an item that was retried since as another job. */
+/** `stale`: of an item that was retried since as another job, or that was settled and forgotten. */
 export type ResolvedJob = { readonly kind: 'item'; readonly item: Item } | { readonly kind: 'stale' } | Unusable;
 
 /** It can only end dead: no call may be made for it. */
@@ -48,13 +50,25 @@ export class JobResolver {
   readonly #states: BatchStateCache;
   readonly #directBatch: string;
 
-  constructor(ledger: JobLedger, chunks: ChunkReader, states: BatchStateCache, account: string) {
+  readonly #policy: DirectRules['policy'];
+  readonly #isSigned: ReturnType<typeof signedWith> | undefined;
+
+  constructor(
+    ledger: JobLedger,
+    chunks: ChunkReader,
+    states: BatchStateCache,
+    account: string,
+    { policy, jobKey }: DirectRules = { policy: DEFAULT_DIRECT },
+  ) {
     this.#ledger = ledger;
     this.#chunks = chunks;
     this.#states = states;
     this.#directBatch = directBatchOf(account);
+    this.#policy = policy;
+    this.#isSigned = jobKey === undefined ? undefined : signedWith(jobKey);
   }
 
+  /** @throws HourlyLimitReached or BeingCancelled, where the direct batch takes nothing in for now; or the client's error */
   async resolve(started: StartedJob): Promise<ResolvedJob> {
     const refused = await this.#refusedBefore(started);
     if (refused !== undefined) return refused;
@@ -65,6 +79,9 @@ export class JobResolver {
     const retries = item && retriesOfJob(started.id ?? '', item.batch, item.n);
     if (item === undefined || (await this.#isNoItem(item))) {
       if (item === undefined || retries === undefined) {
+        // What is in the ledger was judged when it came in.
+        const verdict = this.#judge(started, job);
+        if (verdict.kind === 'refused') return this.#unusable(started, verdict.code, verdict.message);
         const place = await this.#adopt(started, job.certificate, job.motive);
         return { kind: 'item', item: itemOf(started, job.certificate, place) };
       }
@@ -73,6 +90,9 @@ export class JobResolver {
       return this.#unusable(started, 'unknown-batch', message);
     }
     if (!(await this.#isSame(item, job.certificate))) {
+      // Its run died after settling it, and the item was forgotten since.
+      if (isDirectBatch(item.batch) && (await this.#ledger.direct.isForgotten(item.batch, item.n)))
+        return { kind: 'stale' };
       // Settling under its number would tell a lie about another certificate.
       const message = `item ${item.n} of batch ${item.batch} is another certificate than the job names`;
       return this.#unusable(started, 'malformed-job', message);
@@ -118,8 +138,15 @@ export class JobResolver {
   }
 
   async #adopt(started: StartedJob, certificate: Certificate, motive: Motive): Promise<Place> {
-    const { n, key } = await this.#ledger.direct.adopt(this.#directBatch, started.id ?? '', certificate, motive);
+    const rules = { ...motive, maxPerHour: this.#policy.maxPerHour };
+    const { n, key } = await this.#ledger.direct.adopt(this.#directBatch, started.id ?? '', certificate, rules);
     return { batch: this.#directBatch, n, key, ...motive };
+  }
+
+  #judge({ id = '', data }: StartedJob, { certificate }: Job): DirectVerdict {
+    const { requestedBy, reason, expires, sig } = data as Readonly<Record<string, unknown>>;
+    const claiming = { jobId: id, certificate, requestedBy, reason, expires, sig };
+    return judgeDirectJob(claiming, this.#policy, Date.now() / 1_000, this.#isSigned);
   }
 
   async #unusable(started: StartedJob, code: string, message: string): Promise<Unusable> {

@@ -2,21 +2,28 @@ import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Motive } from '../../audit/note.ts';
 import type { Certificate } from '../../core/certificate.ts';
+import { DEFAULT_DIRECT, type DirectRules } from '../../core/direct-job.ts';
 import type { Priority } from '../../ledger/batch-record.ts';
-import { BeingCancelled, directBatchOf } from '../../ledger/direct-items.ts';
+import { BeingCancelled, directBatchOf, HourlyLimitReached } from '../../ledger/direct-items.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { fateOf } from '../../runtime/redis/fate.ts';
+import { jobIdOf, type JobData } from '../contract.ts';
 import type { AccountQueues } from '../queues.ts';
+import { signatureOf } from '../signature.ts';
 
 /** `accepted`: it is in the ledger, `isNew` unless it was pending there already. `unknown`: Redis did not answer, it may be there. */
 export type DirectSubmitted =
   | { readonly kind: 'accepted'; readonly batch: string; readonly isNew: boolean }
   | { readonly kind: 'unknown'; readonly batch: string; readonly error: unknown };
 
+/** Long enough for a job that waits: only one that the ledger does not know any more is asked for its signature. */
+const SIGNED_FOR_S = 3_600;
+
 /**
  * Hands one certificate to the account's direct batch and its queue. A certificate that is pending there already is not taken twice.
  * The ledger comes first: where the job is not added, since the process died or Redis did not answer, the feeder has it wait, and it goes on so.
- * @throws Redis' error when it was certainly not taken, and BeingCancelled
+ * @param rules - what the account takes in; with the key, the job is signed, so that it holds even where Redis has lost the ledger
+ * @throws Redis' error when it was certainly not taken, BeingCancelled, and HourlyLimitReached
  */
 export async function submitDirect(
   { redis, ledger }: { readonly redis: Redis; readonly ledger: Pick<Ledger, 'direct'> },
@@ -25,23 +32,33 @@ export async function submitDirect(
   certificate: Certificate,
   priority: Priority,
   motive: Motive = {},
+  { policy: { maxPerHour }, jobKey }: DirectRules = { policy: DEFAULT_DIRECT },
 ): Promise<DirectSubmitted> {
   const batch = directBatchOf(account);
   const key = keyOf(certificate);
-  const fate = await fateOf(redis, () => ledger.direct.adopt(batch, key, certificate, motive).catch(cancelled));
+  const rules = { ...motive, maxPerHour };
+  const fate = await fateOf(redis, () => ledger.direct.adopt(batch, key, certificate, rules).catch(closed));
   if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
   if (fate.kind === 'refused') throw fate.error;
-  if (fate.reply instanceof BeingCancelled) throw fate.reply;
+  if (fate.reply instanceof BeingCancelled || fate.reply instanceof HourlyLimitReached) throw fate.reply;
   const { n, isNew } = fate.reply;
   // From here on it will be revoked, whatever becomes of the job.
-  if (isNew) await queues.addDirect({ batch, n, certificate, key, ...motive }, priority).catch(() => undefined);
+  const signed = jobKey === undefined ? {} : signatureFor(jobKey, jobIdOf(batch, n, 0), { ...certificate, ...motive });
+  const item = { batch, n, certificate, key, ...motive, ...signed };
+  if (isNew) await queues.addDirect(item, priority).catch(() => undefined);
   return { kind: 'accepted', batch, isNew };
 }
 
 /** An answer, not a lost one. */
-function cancelled(error: unknown): BeingCancelled {
-  if (error instanceof BeingCancelled) return error;
+function closed(error: unknown): BeingCancelled | HourlyLimitReached {
+  if (error instanceof BeingCancelled || error instanceof HourlyLimitReached) return error;
   throw error;
+}
+
+function signatureFor(jobKey: string, jobId: string, claims: Certificate & Motive): Pick<JobData, 'expires' | 'sig'> {
+  const expires = Math.floor(Date.now() / 1_000) + SIGNED_FOR_S;
+  const sig = signatureOf(jobKey, { ...claims, jobId, expires });
+  return sig === undefined ? {} : { expires, sig };
 }
 
 /** The same for the same certificate, and no valid one can hold a NUL. */

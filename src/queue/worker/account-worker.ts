@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { BackoffPolicy } from '../../core/backoff.ts';
 import type { BreakerPolicy } from '../../core/batch.ts';
 import type { DecidePolicy } from '../../core/decide.ts';
+import type { DirectRules } from '../../core/direct-job.ts';
 import { CALL_NOTES, notesRequest, readVerdict, type CallToNote, type CallVerdict } from '../../ledger/call-notes.ts';
 import { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { Ledger } from '../../ledger/ledger.ts';
@@ -41,6 +42,8 @@ export interface AccountWorkerOptions {
   readonly probeIntervalMs?: number;
   readonly policy: DecidePolicy & BackoffPolicy;
   readonly breaker: BreakerPolicy;
+  /** What is taken in without a manifest: everything, at the default pace, when not given. */
+  readonly direct?: DirectRules;
   readonly client: RevocationClient & ReadingClient & { close(): void };
   readonly refreshCredentials: () => void;
   readonly tell: (event: WorkerEvent) => void;
@@ -83,7 +86,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
   const chunks = new ChunkReader(ledger);
   const states = new BatchStateCache(ledger);
   const queues = new AccountQueues(redis, prefix, account.name);
-  const resolver = new JobResolver(ledger, chunks, states, account.name);
+  const resolver = new JobResolver(ledger, chunks, states, account.name, options.direct);
   // A connection of its own: a reservation that queues behind a feeding of jobs would come too late.
   const paceRedis = redis.duplicate();
   paceRedis.on('error', trouble('pacing'));

@@ -1,4 +1,5 @@
 import type { Job as BullJob, Queue } from 'bullmq';
+import { BeingCancelled, HourlyLimitReached } from '../../ledger/direct-items.ts';
 import type { Run } from '../../ledger/call-notes.ts';
 import { parseBlock } from '../contract.ts';
 import type { ItemRunner } from '../process/item-runner.ts';
@@ -25,7 +26,13 @@ export async function rescueFailed(parts: RescuerParts): Promise<number> {
   const { queues } = parts;
   let rescued = 0;
   for (const job of await queues.direct.getFailed(0, ROUND - 1)) {
-    if (await endGivenUp(parts, job, runOf(queues.direct, job))) rescued += 1;
+    try {
+      if (await endGivenUp(parts, job, runOf(queues.direct, job))) rescued += 1;
+    } catch (error) {
+      // It stays where it is until its direct batch takes something in again.
+      if (!(error instanceof HourlyLimitReached || error instanceof BeingCancelled)) throw error;
+      break;
+    }
   }
   for (const queue of [queues.blocks.urgent, queues.blocks.bulk]) {
     for (const job of await queue.getFailed(0, ROUND - 1)) {

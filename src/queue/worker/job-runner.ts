@@ -1,6 +1,7 @@
 import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
 import type { Run } from '../../ledger/call-notes.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
+import { BeingCancelled, HourlyLimitReached } from '../../ledger/direct-items.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Limiter } from '../../limiter/contract.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
@@ -19,7 +20,16 @@ export interface UnownedEvent {
   readonly instanceId: string;
 }
 
-export type RunnerEvent = UnownedEvent | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
+/** More was to be taken in within an hour than may be: the direct batch is paused. */
+export interface LimitPaused {
+  readonly kind: 'limit-paused';
+  readonly batch: string;
+}
+
+export type RunnerEvent =
+  | UnownedEvent
+  | LimitPaused
+  | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
 export interface JobRunnerParts {
   readonly ledger: Pick<Ledger, 'former' | 'items' | 'lanes' | 'waiting'>;
@@ -42,6 +52,8 @@ export interface JobRunnerParts {
 const NOT_YET_MS = 1_000;
 /** Before a job is looked at again that Redis or this program could not work on. */
 const TROUBLE_MS = 2_000;
+/** Before a job is looked at again that its direct batch does not take in. */
+const CLOSED_MS = 5_000;
 /** A job in hand when this host stops is ready for the other workers so soon; not at once, or this one would take it again while it stops. */
 const GIVEN_BACK_MS = 1_000;
 /** A block that has stalled so often goes on one item at a time, so that what kills its worker ends alone. */
@@ -154,8 +166,16 @@ export class JobRunner {
     try {
       end = await work(run);
     } catch (error) {
-      this.#trouble(`working on job ${id ?? ''}`, error instanceof Error ? error : new Error(String(error)));
-      end = { kind: 'again', inMs: TROUBLE_MS };
+      // What cannot be taken in for now waits in the queue.
+      if (error instanceof HourlyLimitReached || error instanceof BeingCancelled) {
+        if (error instanceof HourlyLimitReached && error.hasPaused) {
+          this.#parts.tell({ kind: 'limit-paused', batch: error.batch });
+        }
+        end = { kind: 'again', inMs: CLOSED_MS };
+      } else {
+        this.#trouble(`working on job ${id ?? ''}`, error instanceof Error ? error : new Error(String(error)));
+        end = { kind: 'again', inMs: TROUBLE_MS };
+      }
     }
     if (end.kind === 'done') return;
     try {

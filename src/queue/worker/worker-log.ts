@@ -108,6 +108,12 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
       log.error({ event: 'batch-paused', account, batch, settled, dead, message });
       return;
     }
+    case 'limit-paused': {
+      const { batch } = event;
+      const message = `more single certificates came within an hour than direct.maxPerHour allows: look at who adds them, then certsweep resume ${batch}; what has not been taken in waits in the queue`;
+      log.error({ event: 'limit-paused', account, batch, message });
+      return;
+    }
     case 'jobs-lost':
       log.error({
         event: 'jobs-lost',

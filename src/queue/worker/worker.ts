@@ -17,6 +17,7 @@ import {
   type Config,
   type Environment,
 } from '../../runtime/config/config.ts';
+import { jobKeyOf } from '../../runtime/config/job-key.ts';
 import type { EventLog } from '../../runtime/logger.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { Metrics } from '../../runtime/metrics.ts';
@@ -85,6 +86,7 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
   }
   await ledger.former.takeOverRetried();
   const metrics = workerMetrics();
+  const jobKey = jobKeyOf(environment);
   let isLive = true;
   const workers: AccountWorker[] = config.accounts.map((account) => {
     const credentials = credentialsOf(account, environment);
@@ -99,6 +101,7 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
       lateMs: config.limiter.lateMs,
       policy: { ...config.retry, notFound: config.notFound },
       breaker: config.breaker,
+      direct: { policy: account.direct, ...(jobKey !== undefined && { jobKey }) },
       client: createMqttClient({
         endpoint: account.endpoint,
         credentials,

@@ -12,6 +12,7 @@ const PAUSED: BatchDetail = {
   dead: 102_000,
   cancelled: 0,
   pending: 9_566_000,
+  forgotten: 0,
   ratePerSecond: 271.3,
   etaSeconds: 35_260,
   confirmedByAbsence: 0,

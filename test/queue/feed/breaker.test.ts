@@ -9,6 +9,7 @@ function batch(id: string, counts: Counts, resumedAt?: Counts): Batch {
   const known = {
     state: 'running',
     confirmedByAbsence: 0,
+    forgotten: 0,
     priority: 'bulk',
     submittedAt: 0,
     resumes: 0,

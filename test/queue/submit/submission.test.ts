@@ -55,6 +55,7 @@ it('counts what is accepted, named twice and rejected, the same for a survey and
     dead: 0,
     cancelled: 0,
     pending: 30,
+    forgotten: 0,
     ratePerSecond: 0,
     etaSeconds: null,
   });
