@@ -1,3 +1,4 @@
+import { isRefusal } from '../core/direct-job.ts';
 import type { DeadFilter, DeadLetterOf } from '../ledger/dead-letters.ts';
 import { accountOf } from '../runtime/config/config.ts';
 import { acting, lacksReason, type Motive, type ReasonRequired } from './acting.ts';
@@ -31,6 +32,8 @@ export type RetryOutcome =
       readonly cancelled: number;
       /** Left alone: malformed, or of an instance that no account has. */
       readonly unknown: number;
+      /** Left alone: the account refused the job, and the selection does not name that code. */
+      readonly refused: number;
     }
   | NotDone;
 
@@ -63,12 +66,15 @@ export async function retryDeadLetters(
   const states = new Map<string, boolean>();
   let cancelled = 0;
   let unknown = 0;
-  for await (const { batch, n, instanceId } of selected.letters) {
+  let refused = 0;
+  for await (const { batch, n, instanceId, code } of selected.letters) {
     const isCancelled = states.get(batch) ?? (await store.ledger.batches.find(batch))?.state === 'cancelled';
     states.set(batch, isCancelled);
     // Nobody could work on it: a malformed job, or an instance that is still not configured.
     if (accountOf(store.config, instanceId) === undefined) unknown += 1;
     else if (isCancelled) cancelled += 1;
+    // A retry would do what its producer may not have done: that must be meant.
+    else if (isRefusal(code) && selection.code !== code) refused += 1;
     else chosen.add(batch, n);
   }
   const judged = await agreed(store, chosen.letters, deed);
@@ -83,7 +89,7 @@ export async function retryDeadLetters(
       }
     }
   });
-  return { kind: 'retried', retried, cancelled, unknown };
+  return { kind: 'retried', retried, cancelled, unknown, refused };
 }
 
 /** Puts dead letters aside. Their items stay counted as dead, and stay in the report. */

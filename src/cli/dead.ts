@@ -81,10 +81,15 @@ async function retry(store: Store, options: DeadOptions): Promise<void> {
     deedOf(options, (letters) => `This has ${count(letters, 'device certificate')} called for again.`),
   );
   if (result.kind !== 'retried') throw notDone(result, store, options);
-  const { retried, cancelled, unknown } = result;
-  if (options.json === true) printJson({ retried, cancelled, unknown });
+  const { retried, cancelled, unknown, refused } = result;
+  if (options.json === true) printJson({ retried, cancelled, unknown, refused });
   say(`${count(retried, 'dead letter')} will be tried again.`);
   if (cancelled > 0) say(`${count(cancelled, 'letter')} left alone: cancelled batches stay so.`);
+  if (refused > 0) {
+    say(
+      `${count(refused, 'letter')} left alone: jobs that their account refused. Discard them; to revoke all the same, name their --code.`,
+    );
+  }
   if (unknown > 0) {
     say(
       `${count(unknown, 'letter')} left alone: malformed, or of an instance that no account has. Add it under accounts.<name>.instances, or discard them.`,

@@ -56,8 +56,14 @@ export type DirectVerdict =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'refused'; readonly code: DirectRefusal; readonly message: string };
 
-/** The code of the dead letter. */
-export type DirectRefusal = 'direct-not-accepted' | 'instance-not-accepted' | 'unsigned-job';
+/** The codes of the dead letters. */
+const REFUSALS = ['direct-not-accepted', 'instance-not-accepted', 'unsigned-job'] as const;
+export type DirectRefusal = (typeof REFUSALS)[number];
+
+/** Whether a dead letter is of a job that nobody was allowed to add. */
+export function isRefusal(code: string): boolean {
+  return REFUSALS.some((refusal) => refusal === code);
+}
 
 /**
  * Whether a job may be taken into the direct batch.

@@ -1,4 +1,5 @@
 import { afterAll, expect, it, vi } from 'vitest';
+import type { AuditEntry } from '../../src/audit/entry.ts';
 import { changeBatch, forget, forgetBefore } from '../../src/app/control.ts';
 import { discardDeadLetters, listDeadLetters, retryDeadLetters } from '../../src/app/dead-letters.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
@@ -78,6 +79,10 @@ it('forgets what a direct batch has settled before a moment, and nothing else of
   expect(await forgetBefore(store, batch, new Date(afterwards))).toEqual({ kind: 'forgotten', items: 3 });
   expect(await forgetBefore(store, batch, new Date(afterwards))).toEqual({ kind: 'forgotten', items: 0 });
   expect(await room.batch(batch)).toMatchObject({ counts, forgotten: 3 });
+  // One entry, with the first step that took something.
+  const entries = (await onRecord(room)).filter((entry) => entry.batch === batch && entry.event === 'forget');
+  expect(entries).toMatchObject([{ counts: { accepted: 6, revoked: 3, dead: 2 } }]);
+  expect(entries[0]?.reason).toBe(`what was settled before ${new Date(afterwards).toISOString()}`);
   expect(await lookAtBatch(store, batch)).toMatchObject({ detail: { forgotten: 3, pending: 1 } });
   expect((await room.redis.hkeys(chunks)).toSorted()).toEqual(['3', '4', '5']);
   const rows = await rowsOf(reportRows(room.ledger, batch));
@@ -99,6 +104,18 @@ it('forgets what a direct batch has settled before a moment, and nothing else of
   expect(await forgetBefore(store, await room.batchOf(certificatesOf(1)), later)).toEqual({ kind: 'not-direct' });
 });
 
+it('retries a job that its account refused only where its code is named', async () => {
+  const store = await room.store();
+  const batch = 'direct-refusing';
+  for (const [n, item] of certificatesOf(2, ['post-cn-a']).entries()) {
+    await room.ledger.direct.adopt(batch, `job-${n}`, item);
+    await room.end(batch, n, 'dead', item, n === 0 ? 'unsigned-job' : 'ParameterCheckFailed');
+  }
+  const left = { kind: 'retried', retried: 1, cancelled: 0, unknown: 0, refused: 1 };
+  expect(await retryDeadLetters(store, { batch })).toEqual(left);
+  expect(await retryDeadLetters(store, { batch, code: 'unsigned-job' })).toMatchObject({ retried: 1, refused: 0 });
+});
+
 it('touches only the dead letters that are named, or all of them', async () => {
   const store = await room.store();
   const batch = await batchWithDead();
@@ -110,7 +127,13 @@ it('touches only the dead letters that are named, or all of them', async () => {
   expect(await listDeadLetters(store, { batch: 'none' })).toEqual({ kind: 'no-batch', batch: 'none' });
   expect(await lookAtBatch(store, batch)).toMatchObject({ condition: 'some-dead', isDone: true });
   // Its instance is in no account of the configuration.
-  expect(await retryDeadLetters(store, { batch })).toEqual({ kind: 'retried', retried: 0, cancelled: 0, unknown: 1 });
+  expect(await retryDeadLetters(store, { batch })).toEqual({
+    kind: 'retried',
+    retried: 0,
+    cancelled: 0,
+    unknown: 1,
+    refused: 0,
+  });
   expect(await forget(store, batch)).toBe('has-letters');
   expect(await discardDeadLetters(store, { batch, code: 'Another' })).toEqual({ kind: 'discarded', discarded: 0 });
   expect(await discardDeadLetters(store, { all: true })).toEqual({ kind: 'discarded', discarded: 1 });
@@ -121,4 +144,9 @@ async function rowsOf(rows: AsyncIterable<ReportRow>): Promise<ReportRow[]> {
   const all: ReportRow[] = [];
   for await (const row of rows) all.push(row);
   return all;
+}
+
+async function onRecord({ redis, ledger }: AppRoom): Promise<AuditEntry[]> {
+  const entries = await redis.xrange(ledger.keys.audit.stream, '-', '+');
+  return entries.map(([, [, entry = '']]) => JSON.parse(entry) as AuditEntry);
 }

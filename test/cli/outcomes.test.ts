@@ -182,8 +182,8 @@ describe('dead', () => {
     expect(await json('list')).toHaveLength(2);
 
     expect(await json('discard', '--code', 'FindCaBySnError', '--confirm', '1')).toEqual([{ discarded: 1 }]);
-    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 1, cancelled: 0, unknown: 0 }]);
-    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 0, cancelled: 0, unknown: 0 }]);
+    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 1, cancelled: 0, unknown: 0, refused: 0 }]);
+    expect(await json('retry', '--batch', batch)).toEqual([{ retried: 0, cancelled: 0, unknown: 0, refused: 0 }]);
     expect(await fleet.until(batch, () => true)).toMatchObject({ state: 'running', dead: 1, pending: 1 });
 
     const worker = await fleet.startWorker();
@@ -195,7 +195,7 @@ describe('dead', () => {
       ...Array.from({ length: 3 }, () => 'revoked'),
     ]);
     expect(await json('list')).toEqual([]);
-    expect(await json('retry', '--all')).toEqual([{ retried: 0, cancelled: 0, unknown: 0 }]);
+    expect(await json('retry', '--all')).toEqual([{ retried: 0, cancelled: 0, unknown: 0, refused: 0 }]);
     expect(await fleet.run(['forget', batch])).toMatchObject({ code: 0, stdout: '' });
     worker.kill('SIGTERM');
     expect(await worker.ended).toMatchObject({ code: 0 });

@@ -38,6 +38,10 @@ it('takes in as many within an hour as it may, and pauses at the next one', asyn
   expect(paused).toMatchObject({ state: 'paused', counts: { accepted: 3 } });
   expect(paused.pausedBecause).toContain(`3 certificates within an hour`);
   expect(paused.pausedBecause).toContain(`certsweep resume ${batch}`);
+  const onRecord = (await room.redis.xrange(room.ledger.keys.audit.stream, '-', '+')).map(
+    ([, [, entry = '']]) => JSON.parse(entry) as { event: string; batch: string; counts: object },
+  );
+  expect(onRecord).toMatchObject([{ event: 'limit-pause', batch, counts: { accepted: 3 } }]);
   // Every process hears of it.
   expect(Number(await room.redis.get(room.ledger.keys.signals))).toBe(signals + 1);
   // A new hour.

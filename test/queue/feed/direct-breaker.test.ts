@@ -45,6 +45,8 @@ it('pauses at more than the share of dead items, from the smallest sample on, al
   expect(await look()).toBe('paused');
   expect(told).toEqual([{ kind: 'batch-paused', batch: BATCH, settled: 100, dead: 99 }]);
   expect((await room.batch(BATCH)).pausedBecause).toContain(`99 of 100 settled items are dead (99%)`);
+  const [[, [, entry = '']] = ['', []]] = await room.redis.xrange(room.ledger.keys.audit.stream, '-', '+');
+  expect(JSON.parse(entry)).toMatchObject({ event: 'breaker-pause', batch: BATCH, counts: { dead: 99 } });
   // Counts anew.
   await room.ledger.batches.change(BATCH, 'resume');
   await end(94, 'revoked');
