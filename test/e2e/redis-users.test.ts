@@ -131,7 +131,7 @@ it('each role can do its work, from the manifest to forgetting, and needs no oth
   expect((await run('viewer', 'status')).stdout).toContain('direct-fleet');
   expect((await run('viewer', 'report', batch)).stdout.split('\n').length).toBeGreaterThan(20);
   expect((await run('viewer', 'dead', 'list')).stdout).toContain('malformed-job');
-  expect(await run('operator', 'dead', 'discard', '--batch', 'direct-fleet')).toMatchObject({ code: 0 });
+  expect(await run('operator', 'dead', 'discard', '--batch', 'direct-fleet', '--yes')).toMatchObject({ code: 0 });
   expect((await run('operator', 'doctor')).stdout).toContain('redis');
   expect(await run('operator', 'forget', batch)).toMatchObject({ code: 0 });
   worker.kill('SIGTERM');
