@@ -11,7 +11,7 @@ const read = (name: string): Promise<string> => readFile(fileURLToPath(new URL(`
 interface Service {
   readonly image: string;
   readonly environment?: Readonly<Record<string, string | null>>;
-  readonly secrets?: readonly string[];
+  readonly secrets?: readonly (string | { readonly source: string; readonly target: string })[];
   readonly networks?: readonly string[];
 }
 const { services, secrets } = parse(await read('docker-compose.yml'), { merge: true }) as {
@@ -37,11 +37,16 @@ describe('docker-compose.yml', () => {
       const named = Object.keys(environment).filter((key) => /PASSWORD|REDIS_URL|ACCESS_KEY|TOKEN|SECRET/.test(key));
       expect(named.filter((key) => !key.endsWith('_FILE'))).toEqual([]);
       const files = named.map((key) => environment[key]?.replace('/run/secrets/', ''));
-      expect(given).toEqual(expect.arrayContaining(files));
-      expect(Object.keys(secrets)).toEqual(expect.arrayContaining([...given]));
+      const mounted = given.map((secret) => (typeof secret === 'string' ? secret : secret.target));
+      const sources = given.map((secret) => (typeof secret === 'string' ? secret : secret.source));
+      expect(mounted).toEqual(expect.arrayContaining(files));
+      expect(Object.keys(secrets)).toEqual(expect.arrayContaining(sources));
     }
     expect(services['worker']?.secrets).toContain('access_key_secret');
-    expect(services['cli']).toMatchObject({ secrets: ['redis_url'], networks: ['store'] });
+    // Each as a user of Redis of its own.
+    expect(services['worker']?.secrets).toContainEqual({ source: 'worker_url', target: 'redis_url' });
+    const secretsOfCli = [{ source: 'operator_url', target: 'redis_url' }];
+    expect(services['cli']).toMatchObject({ secrets: secretsOfCli, networks: ['store'] });
   });
 
   it('pins a Redis without a known execution of code', () => {
