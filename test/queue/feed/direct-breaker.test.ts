@@ -47,7 +47,7 @@ it('pauses at more than the share of dead items, from the smallest sample on, al
   expect((await room.batch(BATCH)).pausedBecause).toContain(`99 of 100 settled items are dead (99%)`);
   const [[, [, entry = '']] = ['', []]] = await room.redis.xrange(room.ledger.keys.audit.stream, '-', '+');
   expect(JSON.parse(entry)).toMatchObject({ event: 'breaker-pause', batch: BATCH, counts: { dead: 99 } });
-  // Counts anew.
+  // Counts again.
   await room.ledger.batches.change(BATCH, 'resume');
   await end(94, 'revoked');
   await end(5, 'dead');
