@@ -36,7 +36,12 @@ end
 
 -- Clients send a script again when its reply was lost: what this very run has settled is told again.
 local told
+local settledNow = {}
+local function nameOf(item)
+  return string.format('%d %s', item.n, item.requestId ~= '' and item.requestId or item.run)
+end
 local function isOurs(item)
+  if settledNow[nameOf(item)] then return true end
   if not told then
     told = {}
     for _, entry in ipairs(redis.call('XREVRANGE', ledger, '+', '-', 'COUNT', 200)) do
@@ -50,13 +55,13 @@ local function isOurs(item)
       end
     end
   end
-  return told[string.format('%d %s', item.n, item.requestId ~= '' and item.requestId or item.run)]
+  return told[nameOf(item)]
 end
 
 local replies, counts, absences, rows, bitsToSet, gone, toSet, freed, freedOf = {}, {}, 0, {}, {}, {}, {}, {}, {}
 local isTold = false
 local function settle(item, attempt)
-  isSettled[item.n] = true
+  isSettled[item.n], settledNow[nameOf(item)] = true, true
   counts[item.outcome] = (counts[item.outcome] or 0) + 1
   if item.absence then absences = absences + 1 end
   addBit(bitsToSet, item.n)
