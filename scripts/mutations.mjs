@@ -413,6 +413,21 @@ const MUTATIONS = [
     to: 'false',
     tests: ['test/audit'],
   },
+  {
+    name: 'a window of a listing that shares nothing is taken as it is',
+    file: 'src/core/walk.ts',
+    from: 'window.start === 0 || this.#isShared(page.keys)',
+    to: 'window.start === 0 || page.keys.length > 0',
+    tests: ['test/core/walk.test.ts'],
+  },
+  {
+    name: 'reads take all of the pace while a batch is running',
+    file: 'src/inventory/reads.ts',
+    from: 'if (isBusy())',
+    to: 'if (false)',
+    tests: ['test/inventory'],
+    build: true,
+  },
 ];
 
 if (process.argv[2] === '--texts') {

@@ -4,8 +4,8 @@ import type { Window } from '../core/window.ts';
 import type { MqttClient } from '../mqtt/client.ts';
 import type { ReadDesk, ReadEnd } from './reads.ts';
 
-/** Calls under way at once: the highest pace at a fifth of a second each. */
-const AT_ONCE = 64;
+/** Calls under way at once: the highest pace at a tenth of a second each. More would hold more pages in memory. */
+const AT_ONCE = 48;
 
 /** A page of the listing. */
 export interface Page extends WindowRows {
