@@ -72,7 +72,7 @@ it('an endpoint that refuses, hangs, answers HTML or ServiceUnavailable is a hal
     expect([code, host]).toEqual([UNREACHABLE, hostname()]);
     const { url } = frontOf.get(account as FrontState) ?? { url: '' };
     expect(message).toMatch(
-      new RegExp(`^${new URL(url).host} does not answer: \\d+ calls in \\d+ s and none was judged`),
+      new RegExp(`^${new URL(url).host} does not answer: \\d+ calls failed within \\d+ s, and none was answered`),
     );
   }
   const status = await fleet.run(['status', batch]);

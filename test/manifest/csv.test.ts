@@ -116,8 +116,8 @@ describe('a CSV row', () => {
     ["'@i,c,d", /^instanceId is "'@i": reports put an apostrophe/],
     ["i,'-5,d", /^caSn is "'-5": reports put an apostrophe/],
     ['i,c,"1,23e+15"', /^deviceSn is "1,23e\+15", which looks like/],
-    ['instanceId,caSn,deviceSn', 'deviceSn is "deviceSn": a header in the midst of the manifest'],
-    ['MqttInstanceId,CaSn,DeviceSn', 'deviceSn is "DeviceSn": a header in the midst of the manifest'],
+    ['instanceId,caSn,deviceSn', 'deviceSn is "deviceSn": a header in the middle of the manifest'],
+    ['MqttInstanceId,CaSn,DeviceSn', 'deviceSn is "DeviceSn": a header in the middle of the manifest'],
     ['\uFEFFi,c,d', 'instanceId has a control or invisible character at position 1: "\\ufeffi"'],
     ['i,c,"d"\r\r', /^the quotes do not pair/],
     ['"i",c,d\r\r', 'deviceSn has a control or invisible character at position 2: "d\\r"'],
@@ -163,7 +163,7 @@ describe('manifests that were joined', () => {
     ['blanks and a byte order mark', 'caSn,deviceSn\n00aa,0012\n\uFEFFdeviceSn, caSn\n0013,00aa\n', given],
   ])('are refused where a later header has other columns: %s', async (_, text, options) => {
     const { fault } = await read(text, options);
-    expect(fault).toMatch(/^Line 3 is another header in the midst of the manifest/);
+    expect(fault).toMatch(/^Line 3 is another header in the middle of the manifest/);
   });
 });
 

@@ -25,7 +25,7 @@ describe('an NDJSON row', () => {
     ['{}', 'instanceId is missing'],
     ['{"__proto__":{"instanceId":"i","caSn":"c","deviceSn":"d"}}', 'instanceId is missing'],
     ['{"instanceId":"i","caSn":null,"deviceSn":"d"}', 'caSn is missing'],
-    ['{"instanceId":"i","caSn":"c","deviceSn":12}', /^deviceSn is a number, write it as text in quotes/],
+    ['{"instanceId":"i","caSn":"c","deviceSn":12}', /^deviceSn is a number, write it in quotes/],
     ['{"instanceId":"i","caSn":["c"],"deviceSn":"d"}', /^caSn is an object/],
     [
       '{"instanceId":"i","caSn":"c","deviceSn":"d\\u0000"}',

@@ -85,7 +85,7 @@ describe('a job', () => {
     ['the version of blocks', { v: 2, batch: 'b', from: 0, to: 1 }, 'v is 2, this worker knows 1'],
     ['another version', { v: 3 }, 'v is 3, this worker knows 1'],
     ['a missing serial number', { deviceSn: undefined }, 'deviceSn is missing'],
-    ['a number that lost its zeros', { deviceSn: 35621737 }, 'write it as text in quotes'],
+    ['a number that lost its zeros', { deviceSn: 35621737 }, 'write it in quotes'],
     ['a negative ordinal', { batch: 'b', n: -1 }, 'n is -1'],
     ['a fraction as ordinal', { batch: 'b', n: 1.5 }, 'n is 1.5'],
     ['a batch that is no text', { batch: 7 }, 'batch is 7, it must be text'],
