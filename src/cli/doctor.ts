@@ -6,7 +6,8 @@ import { environment } from '../runtime/environment.ts';
 import { printable } from '../core/printable.ts';
 import { EXIT } from './exit.ts';
 import { configOf, sayNotice, type CommonOptions } from './session.ts';
-import { count, print, printJson, say } from './text/terminal.ts';
+import { wrap } from './text/fit.ts';
+import { columnsOfTerminal, count, print, printJson, say } from './text/terminal.ts';
 
 interface DoctorOptions extends CommonOptions {
   readonly json?: boolean;
@@ -65,17 +66,8 @@ function describeCheck({ name, state, found, fix }: Check): string {
 
 /** One line, but on a terminal as many as keep what follows a column within it. */
 function linesOf(text: string, column: number): string[] {
-  const { isTTY, columns } = process.stdout;
-  const width = isTTY ? Math.max(columns - column - 1, 20) : Number.POSITIVE_INFINITY;
-  const lines: string[] = [];
-  let line = '';
-  for (const word of printable(text).split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
+  const columns = columnsOfTerminal(process.stdout) ?? Number.POSITIVE_INFINITY;
+  return wrap(printable(text), Math.max(columns - column, 20));
 }
 
 function describeEnd(checks: readonly Check[], failed: readonly Check[]): string {

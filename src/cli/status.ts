@@ -8,7 +8,7 @@ import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeForgotten } from './text/audit.ts';
 import { describeLook, describeOverview } from './text/status.ts';
-import { print, printJson } from './text/terminal.ts';
+import { columnsOfTerminal, print, printJson } from './text/terminal.ts';
 
 interface StatusOptions extends CommonOptions {
   readonly json?: boolean;
@@ -16,6 +16,8 @@ interface StatusOptions extends CommonOptions {
 }
 
 const WATCH_EVERY_MS = 1_000;
+/** To the upper left corner, and nothing is left of what stood there. */
+const CLEAR_SCREEN = '\u001B[H\u001B[2J';
 
 const EXIT_OF: Readonly<Record<Condition, number>> = { fine: EXIT.ok, held: EXIT.refused, 'some-dead': EXIT.someDead };
 
@@ -58,8 +60,10 @@ async function watch(store: Store, batch: string | undefined, options: StatusOpt
     for (;;) {
       const look = await lookAt(store, batch);
       if (options.json === true) printJson(look.json);
-      else if (process.stdout.isTTY) print(`\u001B[H\u001B[2J${look.text}`);
-      else print(`${look.text}\n`);
+      else if (process.stdout.isTTY) {
+        process.stdout.write(CLEAR_SCREEN);
+        print(look.text);
+      } else print(`${look.text}\n`);
       process.exitCode = look.exitCode;
       if (look.isDone) return;
       const pause = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), WATCH_EVERY_MS));
@@ -75,7 +79,7 @@ async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
     const all = await lookAtAll(store);
     const json = { batches: all.batches.map(statusOf), halts: all.halts };
     return {
-      text: describeOverview(all, store.where, columnsOfOutput()),
+      text: describeOverview(all, store.where, columnsOfTerminal(process.stdout)),
       json,
       exitCode: EXIT_OF[all.condition],
       isDone: false,
@@ -87,11 +91,10 @@ async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
     throw left === undefined ? noBatch(batch, store.where) : new CommandEnd(EXIT.usage, describeForgotten(left));
   }
   const { detail, condition, isDone } = look;
-  return { text: describeLook(look, columnsOfOutput()), json: statusOf(detail), exitCode: EXIT_OF[condition], isDone };
-}
-
-/** Undefined where standard output is no terminal. */
-function columnsOfOutput(): number | undefined {
-  // A terminal that is made of a pipe says 0.
-  return process.stdout.isTTY ? process.stdout.columns || 80 : undefined;
+  return {
+    text: describeLook(look, columnsOfTerminal(process.stdout)),
+    json: statusOf(detail),
+    exitCode: EXIT_OF[condition],
+    isDone,
+  };
 }

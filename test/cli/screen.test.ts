@@ -60,6 +60,17 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
     expect(stdout).not.toContain('\u001B[1;31m');
   });
 
+  it('status --watch draws over what it drew before, and escapes nothing of its own', async () => {
+    await fleet.submit(certificates(3));
+    const watching = onTerminal(['status', '--watch']);
+    await watching.says('pending 3');
+    watching.press(CTRL_C);
+    const { code, stdout } = await watching.ended;
+    expect(code).toBe(130);
+    expect(stdout).toContain('\u001B[H\u001B[2J');
+    expect(stdout).not.toContain('u{1b}');
+  });
+
   it('a worker that a second signal ends gives the cursor back', async () => {
     fleet.sandbox.setPlan({ seed: 1, faults: [{ kind: 'hang' }] });
     const worker = onTerminal(['worker']);

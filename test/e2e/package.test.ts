@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -82,6 +83,8 @@ it(
       timeout: 40_000,
       env: {
         PATH: process.env['PATH'] ?? '',
+        // Where the unpacked Redis is looked for.
+        HOME: homedir(),
         CERTSWEEP_CONFIG: join(fleet.folder, 'certsweep.yaml'),
         INSTANCE,
         REDIS_SOCKET: socketOf(directory),

@@ -19,7 +19,7 @@ import { auditDemo, describeDemo, type DemoRow } from './audit.ts';
 import { CommandEnd, EXIT } from '../exit.ts';
 import { Progress } from '../text/progress.ts';
 import { SANDBOX_ACCOUNT } from '../sandbox.ts';
-import { print, say } from '../text/terminal.ts';
+import { printText, say } from '../text/terminal.ts';
 import { wholeNumber } from '../whole-number.ts';
 
 interface DemoOptions {
@@ -122,7 +122,7 @@ async function perform(stage: DemoStage, options: DemoOptions): Promise<void> {
   const seen = (await (await fetch(`${url}/-/seen`)).json()) as SandboxReport;
 
   const sums = auditDemo(certificates, detail, rows, seen);
-  print(`\n${describeDemo({ detail, rows, seen, sums, tookMs, report })}`);
+  printText(`\n${describeDemo({ detail, rows, seen, sums, tookMs, report })}`);
   const wrong = sums.filter(({ holds }) => !holds);
   if (wrong.length > 0) {
     throw new CommandEnd(

@@ -22,6 +22,18 @@ export function wrap(text: string, width: number, indent = ''): string[] {
   return wrapParts(text.split(' '), width, { indent, between: ' ' });
 }
 
+/** A label and the blanks behind it, or the blanks that a line begins with: what goes on below the line stands under its text. */
+const HANGING = /^ *(?:\S+(?: \S+)? {2,}|\d\/\d \S+ +)?/;
+
+/** Lines that fit so many columns, each broken between words where it is longer. */
+export function fit(text: string, width: number): string {
+  const lines = text.split('\n').flatMap((line) => {
+    const hanging = HANGING.exec(line)?.[0] ?? '';
+    return wrap(line, width, ' '.repeat(hanging.length > width / 2 ? 0 : hanging.length));
+  });
+  return lines.join('\n');
+}
+
 /** Parts in lines of at most so many columns, broken between parts; lines after the first begin with the indent. */
 export function wrapParts(
   parts: readonly string[],

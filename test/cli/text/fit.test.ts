@@ -1,9 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { columnsOf, cut, wrap } from '../../../src/cli/text/fit.ts';
+import { columnsOf, cut, fit, wrap } from '../../../src/cli/text/fit.ts';
 
 const width = fc.integer({ min: 1, max: 130 });
 const text = fc.oneof(fc.string({ unit: 'grapheme' }), fc.lorem({ maxCount: 60 }), fc.constant('过期的证书 expired'));
+
+it.each([
+  ['Report        a path and 5,000 rows', 30, ['Report        a path and 5,000', '              rows']],
+  ['  ok     submitted all of them', 22, ['  ok     submitted all', '         of them']],
+  ['1/6 Redis     a private one in a folder', 30, ['1/6 Redis     a private one in', '              a folder']],
+  ['1/6 Redis     a private one', 20, ['1/6 Redis     a', 'private one']],
+  ['Dead items are expected', 12, ['Dead items', 'are expected']],
+])('below %j its text goes on under the text', (text_, columns, lines) => {
+  expect(fit(text_, columns).split('\n')).toEqual(lines);
+});
 
 describe('a long text', () => {
   it('is cut with an ellipsis, and a short one left alone', () => {
