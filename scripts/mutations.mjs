@@ -428,6 +428,29 @@ const MUTATIONS = [
     tests: ['test/inventory'],
     build: true,
   },
+  {
+    name: 'a plan file may be used again',
+    file: 'src/ledger/batch-scripts.lua.ts',
+    from: "if usedFor then return '!' .. usedFor end",
+    to: '',
+    tests: ['test/ledger/plan.test.ts'],
+  },
+  {
+    name: 'the certificates of a plan file may be edited',
+    file: 'src/plan/plan-file.ts',
+    from: "if (hash.digest('hex') !== header.sha256) throw edited();",
+    to: '',
+    tests: ['test/plan/submit-plan.test.ts'],
+    build: true,
+  },
+  {
+    name: 'a plan file is good for ever',
+    file: 'src/app/submit-plan.ts',
+    from: 'Math.abs(ageMs) > PLAN_GOOD_MS',
+    to: 'Math.abs(ageMs) > Infinity',
+    tests: ['test/plan/submit-plan.test.ts'],
+    build: true,
+  },
 ];
 
 if (process.argv[2] === '--texts') {

@@ -138,6 +138,8 @@ function submittedOf(outcome: SubmitOutcome): Submitted {
       throw new ReasonRequired();
     case 'unknown':
       throw new SubmissionUnknown(outcome.batch, outcome.error);
+    // The library submits no plan files.
+    case 'used':
     case 'gone':
       throw new Error('Redis lost the submission before it was complete: nothing was accepted, submit it again');
   }

@@ -11,7 +11,10 @@ export interface Estimate {
 }
 
 /** One call for each certificate, none of them repeated. */
-export function estimate({ accepted, instances }: ManifestSummary, { accounts, egress }: Config): Estimate {
+export function estimate(
+  { accepted, instances }: Pick<ManifestSummary, 'accepted' | 'instances'>,
+  { accounts, egress }: Config,
+): Estimate {
   const byAccount = new Map<string, number>();
   for (const { account, items } of instances) byAccount.set(account, (byAccount.get(account) ?? 0) + items);
   // Accounts work side by side, but share the source address.

@@ -4,7 +4,7 @@ import { takeInventory, type InventoryEnd, type InventoryParts } from '../invent
 import { ReadDesk } from '../inventory/reads.ts';
 import { openLimiter } from '../limiter/limiter.ts';
 import type { Limiter } from '../limiter/contract.ts';
-import { openReadingClient } from '../inventory/reading-client.ts';
+import { openReadingClient, type ReadingClient } from '../inventory/reading-client.ts';
 import { credentialsOf } from '../queue/worker/worker.ts';
 import type { AccountConfig } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
@@ -52,6 +52,20 @@ export async function inventoryOf(
   request: InventoryRequest,
   signal: AbortSignal,
 ): Promise<InventoryEnd> {
+  return reading(store, account, signal, (reader) => takeInventory({ ...request, ...reader }));
+}
+
+/**
+ * Reads an account with slots of the limiter, and closes everything again.
+ * @param signal - ends it: reads are answered with `closed`
+ * @throws what the work throws
+ */
+export async function reading<T>(
+  store: OpenStore,
+  account: AccountConfig,
+  signal: AbortSignal,
+  work: (reader: { readonly desk: ReadDesk; readonly client: ReadingClient }) => Promise<T>,
+): Promise<T> {
   const { config, prefix } = store;
   const { egress, limiter, retry } = config;
   // The limiter wants a connection that rides out an outage.
@@ -85,7 +99,7 @@ export async function inventoryOf(
     refreshCredentials: () => credentials.invalidate(),
   });
   try {
-    return await takeInventory({ ...request, desk, client });
+    return await work({ desk, client });
   } finally {
     signal.removeEventListener('abort', stop);
     busy.stop();

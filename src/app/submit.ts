@@ -41,6 +41,8 @@ export interface SubmitRequest extends PlanDetails {
   readonly askReason?: () => Promise<string | undefined>;
   /** Asked once the manifest is read whole: the SHA-256 of its bytes, in hex. */
   readonly manifestSha256?: () => string;
+  /** Of the plan file that the rows come from, which is good once. */
+  readonly planId?: string;
 }
 
 /** How a submission ends. Only after `running`, `at-work` and `unknown` may a certificate be revoked. */
@@ -53,6 +55,8 @@ export type SubmitOutcome =
   /** The operator named another number than the manifest's. */
   | { readonly kind: 'unconfirmed'; readonly confirmed: number; readonly summary: ManifestSummary }
   | ReasonRequired
+  /** The plan file was used before, for that batch. */
+  | { readonly kind: 'used'; readonly batch: string }
   /** Redis lost what was stored before it ran, or it waited for more than an hour. */
   | { readonly kind: 'gone' }
   /** Redis did not answer: it may run, now or later. */
@@ -77,7 +81,7 @@ export async function submitManifest(store: Store, rows: Rows, request: SubmitRe
 }
 
 async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Promise<SubmitOutcome> {
-  const { skipInvalid = false, confirm, askReason, manifestSha256, ...details } = request;
+  const { skipInvalid = false, confirm, askReason, manifestSha256, planId, ...details } = request;
   const plan = await planManifest(rows, ownerIn(store.config), store, details);
   const { summary } = plan;
   let { reason } = details;
@@ -97,6 +101,7 @@ async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Pro
   const activated = await plan.activate({
     ...(reason !== undefined && { reason }),
     ...(sha256 !== undefined && { manifestSha256: sha256 }),
+    ...(planId !== undefined && { planId }),
   });
   const { accepted, duplicates, rejected, rejections } = summary;
   switch (activated.kind) {
@@ -114,6 +119,8 @@ async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Pro
     }
     case 'unknown':
       return { kind: 'unknown', batch: activated.batch, rejected, error: activated.error };
+    case 'used':
+      return { kind: 'used', batch: activated.batch };
     case 'gone':
       return { kind: 'gone' };
   }

@@ -7,6 +7,7 @@ import { addDead } from './dead.ts';
 import { addDemo } from './demo/demo.ts';
 import { addDoctor } from './doctor.ts';
 import { addInventory } from './inventory.ts';
+import { addPlan } from './plan.ts';
 import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
@@ -33,6 +34,7 @@ export function createProgram(): Command {
     addReport,
     addDead,
     addInventory,
+    addPlan,
     addBatchCommands,
     addAudit,
     addDoctor,

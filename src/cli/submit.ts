@@ -1,9 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { unattendedOf } from '../app/accounts.ts';
 import type { Store } from '../app/store.ts';
+import { checkPlan, submitPlan, type PlanRefused } from '../app/submit-plan.ts';
 import {
   checkManifest,
   submitManifest,
@@ -11,8 +10,6 @@ import {
   type Priority,
   type SubmitOutcome,
 } from '../app/submit.ts';
-import { formatOf, readManifest } from '../manifest/read-manifest.ts';
-import { ManifestError } from '../manifest/fault.ts';
 import type { ManifestRow } from '../manifest/row.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { CommandEnd, EXIT } from './exit.ts';
@@ -25,7 +22,9 @@ import {
   unconfirmed,
   type MotiveOptions,
 } from './motive.ts';
+import { openManifest } from './open-manifest.ts';
 import { describeSummary, describeUnknown } from './text/plan.ts';
+import { describeFault } from './text/planned.ts';
 import { describeUnattended } from './text/status.ts';
 import { configOf, withStore, type CommonOptions } from './session.ts';
 import { count, printJson, say } from './text/terminal.ts';
@@ -33,6 +32,7 @@ import { waitForBatch } from './wait.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface SubmitOptions extends CommonOptions, MotiveOptions {
+  readonly plan?: string;
   readonly execute?: boolean;
   readonly yes?: boolean;
   readonly confirm?: number;
@@ -52,7 +52,8 @@ export function addSubmit(program: Command): void {
     .description(
       'Reads a manifest of certificates (columns or keys instanceId, caSn, deviceSn) and prints the plan. It is a dry run that touches nothing, unless --execute is given.',
     )
-    .argument('<manifest>', 'a .csv or .ndjson file, or - for standard input')
+    .argument('[manifest]', 'a .csv or .ndjson file, or - for standard input')
+    .option('--plan <file>', 'submit what certsweep plan wrote, and read nothing else')
     .option('--execute', 'store the batch and have the workers revoke it')
     .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
     .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
@@ -70,10 +71,10 @@ export function addSubmit(program: Command): void {
     )
     .option('--json', 'print one object: batch, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
-    .action((manifest: string, options: SubmitOptions) => submit(manifest, options));
+    .action((manifest: string | undefined, options: SubmitOptions) => submit(manifest, options));
 }
 
-async function submit(manifest: string, options: SubmitOptions): Promise<void> {
+async function submit(manifest: string | undefined, options: SubmitOptions): Promise<void> {
   const isExecution = options.execute === true;
   if (!isExecution && (options.yes === true || options.confirm !== undefined || options.wait === true)) {
     throw new CommandEnd(
@@ -81,10 +82,38 @@ async function submit(manifest: string, options: SubmitOptions): Promise<void> {
       'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to revoke.',
     );
   }
+  const source = sourceOf(manifest, options);
+  // A plan is good once: Redis knows whether it was used.
+  if ('plan' in source) {
+    await withStore(options, (store) =>
+      isExecution ? execute(source, options, store) : rehearsePlan(source.plan, options, store),
+    );
+    return;
+  }
   const hash = createHash('sha256');
-  const rows = named(manifest, await openManifest(manifest, options, hash));
+  const rows = await openManifest(source.manifest, options, hash);
   if (isExecution) await withStore(options, (store) => execute({ rows, hash }, options, store));
   else await rehearse(rows, options);
+}
+
+/** What a manifest needs said is in a plan already. */
+const OF_MANIFESTS = ['instance', 'ca', 'skipInvalid', 'allowUnterminated'] as const;
+
+function sourceOf(
+  manifest: string | undefined,
+  options: SubmitOptions,
+): { readonly plan: string } | { readonly manifest: string } {
+  const { plan } = options;
+  if (plan === undefined) {
+    if (manifest !== undefined) return { manifest };
+    throw new CommandEnd(EXIT.usage, 'Give a manifest, or --plan <file>.');
+  }
+  if (manifest !== undefined || OF_MANIFESTS.some((name) => options[name] !== undefined))
+    throw new CommandEnd(
+      EXIT.usage,
+      '--plan reads nothing but the plan: leave out the manifest, --instance, --ca, --skip-invalid and --allow-unterminated.',
+    );
+  return { plan };
 }
 
 async function rehearse(rows: AsyncIterable<readonly ManifestRow[]>, options: SubmitOptions): Promise<void> {
@@ -92,30 +121,46 @@ async function rehearse(rows: AsyncIterable<readonly ManifestRow[]>, options: Su
   const { kind, summary } = await checkManifest(config, rows, options.skipInvalid === true);
   sayPlan(summary, config, options);
   if (kind !== 'acceptable') throw refusal({ kind, summary }, options);
-  const { accepted, duplicates, rejected } = summary;
+  sayRehearsed(summary, options);
+}
+
+async function rehearsePlan(plan: string, options: SubmitOptions, store: Store): Promise<void> {
+  const checked = await checkPlan(store, plan);
+  if (checked.kind === 'plan-refused') throw planRefusal(plan, checked);
+  sayPlan(checked.summary, store.config, options);
+  sayRehearsed(checked.summary, options);
+}
+
+function sayRehearsed({ accepted, duplicates, rejected }: ManifestSummary, options: SubmitOptions): void {
   if (options.json === true) printJson({ batch: null, accepted, duplicates, rejected });
   else
     say(`Dry run: nothing was touched. To revoke ${accepted === 1 ? 'it' : 'them'}: the same command with --execute.`);
 }
 
 async function execute(
-  { rows, hash }: { readonly rows: AsyncIterable<readonly ManifestRow[]>; readonly hash: Hash },
+  source: { readonly rows: AsyncIterable<readonly ManifestRow[]>; readonly hash: Hash } | { readonly plan: string },
   options: SubmitOptions,
   store: Store,
 ): Promise<void> {
   const { priority, skipInvalid = false } = options;
-  const result = await submitManifest(store, rows, {
+  const request = {
     priority,
-    skipInvalid,
     ...motiveOf(options),
     ...reasonAsker(options),
-    manifestSha256: () => hash.digest('hex'),
-    confirm(summary) {
+    confirm(summary: ManifestSummary) {
       sayPlan(summary, store.config, options);
       const { accepted } = summary;
       return confirmedNumber(accepted, `This deletes ${count(accepted, 'device certificate')} for good.`, options);
     },
-  });
+  };
+  const result =
+    'plan' in source
+      ? await submitPlan(store, source.plan, request)
+      : await submitManifest(store, source.rows, {
+          ...request,
+          skipInvalid,
+          manifestSha256: () => source.hash.digest('hex'),
+        });
   switch (result.kind) {
     case 'running':
     case 'at-work':
@@ -129,6 +174,9 @@ async function execute(
       throw refusal(result, options);
     case 'reason-required':
       throw reasonRequired();
+    case 'plan-refused':
+      throw planRefusal(options.plan ?? '', result);
+    case 'used':
     case 'gone':
       throw new CommandEnd(
         EXIT.refused,
@@ -157,55 +205,12 @@ async function sayTaken(
   else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));
 }
 
-async function openManifest(
-  manifest: string,
-  options: SubmitOptions,
-  hash: Hash,
-): Promise<AsyncIterable<readonly ManifestRow[]>> {
-  const { instance, ca, allowUnterminated = false } = options;
-  const given = {
-    ...(instance !== undefined && { instanceId: instance }),
-    ...(ca !== undefined && { caSn: ca }),
-    allowUnended: allowUnterminated,
-  };
-  if (manifest === '-') return readManifest(hashed(process.stdin, hash), given);
-  const format = formatOf(manifest);
-  if (format === undefined) {
-    throw new ManifestError(
-      `${manifest} is neither .csv nor .ndjson: rename it, or pipe it in with "certsweep submit -".`,
-    );
-  }
-  const found = await stat(manifest).catch((error: NodeJS.ErrnoException) => {
-    throw new ManifestError(`${manifest} cannot be read (${error.code}): check the path.`);
-  });
-  if (!found.isFile()) throw new ManifestError(`${manifest} is not a file.`);
-  const source = createReadStream(manifest, { highWaterMark: 1 << 18 });
-  return readManifest(hashed(source, hash), { ...given, format });
-}
-
-/** What sha256sum prints of the manifest, once it is read to its end. */
-async function* hashed(source: AsyncIterable<Buffer>, hash: Hash): AsyncGenerator<Buffer> {
-  for await (const bytes of source) {
-    hash.update(bytes);
-    yield bytes;
-  }
-}
-
-/** Its faults with the name of the manifest, which the reader does not know. */
-async function* named(
-  manifest: string,
-  rows: AsyncIterable<readonly ManifestRow[]>,
-): AsyncGenerator<readonly ManifestRow[]> {
-  try {
-    yield* rows;
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    throw new ManifestError(`${manifest === '-' ? 'standard input' : manifest}: ${error.message}`);
-  }
-}
-
 function sayPlan(summary: ManifestSummary, config: Config, options: SubmitOptions): void {
   if (options.json !== true || summary.rejected > 0) say(describeSummary(summary, config));
+}
+
+function planRefusal(plan: string, { fault }: PlanRefused): CommandEnd {
+  return new CommandEnd(EXIT.refused, describeFault(plan, fault));
 }
 
 function refusal(

@@ -1,4 +1,5 @@
 import type { Certificate } from '../core/certificate.ts';
+import type { RegisteredDevice } from '../core/registered.ts';
 import { WALK_START, type WalkState } from '../core/walk.ts';
 import { DuplicateDetector } from '../manifest/duplicate-detector.ts';
 import type { MqttClient } from '../mqtt/client.ts';
@@ -23,6 +24,8 @@ export interface InventoryParts {
   readonly nowMs: number;
   readonly from: Checkpoint | undefined;
   readonly sink: Sink;
+  /** Hears of each certificate of the listing, selected or not, and of some several times. */
+  readonly watch?: (device: RegisteredDevice) => void;
   readonly keep: (checkpoint: Checkpoint) => Promise<void>;
   readonly desk: ReadDesk;
   readonly client: Pick<MqttClient, 'listDeviceCertificates'>;
@@ -113,11 +116,12 @@ class InventoryRun {
   }
 
   async #take(pages: readonly Page[], state: () => WalkState): Promise<void> {
-    const { instanceId, format, sink } = this.#parts;
+    const { instanceId, format, sink, watch } = this.#parts;
     let text = '';
     for (const page of pages) {
       this.#unreadable += page.unreadable;
       for (const device of page.devices) {
+        watch?.(device);
         const selected = this.#selection.judge(device);
         if (selected.kind === 'no' || !this.#isNew(device)) continue;
         const row = toRow(instanceId, device);

@@ -1,15 +1,17 @@
 import { AUDIT } from '../audit/record.lua.ts';
 import { CLOCK } from '../runtime/redis/script.ts';
 import { LAYOUT_VERSION } from './layout.ts';
+import { USED_PLAN_MS } from './plan-use.ts';
 import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
 /**
  * Makes a planned batch run, unless the same manifest is at work already: two submitters, one batch.
- * KEYS record active fingerprints batches signals chunks lanes, the audit record's two;
+ * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, and for a plan file the mark that it was used;
  * ARGV batch fingerprint accepted chunks rank note reason manifestSha256, each empty where there is none.
- * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete.
+ * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete; `!` and the batch that
+ * the plan file was used for.
  */
-export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head = unpack(KEYS)
+export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head, used = unpack(KEYS)
 local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest = unpack(ARGV)
 ${AUDIT}
 ${STATES}
@@ -25,8 +27,11 @@ if not after then
   return batch
 end
 if redis.call('HLEN', chunks) ~= tonumber(chunkCount) then return '' end
+local usedFor = used and redis.call('GET', used)
+if usedFor then return '!' .. usedFor end
 local earlier = redis.call('HGET', fingerprints, fingerprint)
 if earlier then return earlier end
+if used then redis.call('SET', used, batch, 'PX', ${USED_PLAN_MS}) end
 redis.call('HSET', fingerprints, fingerprint, batch)
 redis.call('HSET', record, 'state', after, 'accepted', accepted, 'fingerprint', fingerprint, 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
 if reason ~= '' then redis.call('HSET', record, 'reason', reason) end

@@ -21,6 +21,8 @@ export interface LedgerKeys {
   readonly audit: AuditKeys;
   /** Hash: a forgotten batch to what is left of it. */
   readonly forgotten: string;
+  /** String: the batch that a plan file was used for, kept until the file is stale anyway. */
+  usedPlan(id: string): string;
   /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may go on. */
   waiting(instanceId: string): string;
   /** The keys of one batch. */
@@ -71,6 +73,7 @@ export function ledgerKeys(prefix: string): LedgerKeys {
     signals: `${prefix}:signals`,
     audit: auditKeys(prefix),
     forgotten: `${prefix}:forgotten`,
+    usedPlan: (id) => `${prefix}:plan:${id}`,
     waiting: (instanceId) => `${prefix}:waiting:${encodeURIComponent(instanceId)}`,
     of: (batch) => ({
       record: `${prefix}:batch:${batch}`,

@@ -27,6 +27,8 @@ export interface LateDetails {
   readonly reason?: string;
   /** Over its bytes. */
   readonly manifestSha256?: string;
+  /** Of the plan file that it comes from, which is good once. */
+  readonly planId?: string;
 }
 
 export type Activated =
@@ -34,6 +36,8 @@ export type Activated =
   | { readonly kind: 'running'; readonly batch: string }
   /** The same manifest is at work already, as that batch. */
   | { readonly kind: 'duplicate'; readonly batch: string }
+  /** The plan file was used before, for that batch: nothing runs. */
+  | { readonly kind: 'used'; readonly batch: string }
   /** The plan is no longer whole (it waited too long, or Redis lost it): nothing runs. */
   | { readonly kind: 'gone' }
   /** Redis did not answer: it may run already, or begin to when what was sent arrives. */
@@ -77,7 +81,7 @@ export class Plan {
    * Makes it run, in one step, when everything has been added. May be called again when its reply was lost.
    * @throws Redis' error when it certainly does not run
    */
-  async activate(late: LateDetails = {}): Promise<Activated> {
+  async activate({ planId, ...late }: LateDetails = {}): Promise<Activated> {
     if (this.#open.length > 0) await this.#writeChunk();
     await this.#landed();
     const of = this.#keys.of(this.batch);
@@ -90,6 +94,7 @@ export class Plan {
     const { active, fingerprints, batches, signals, audit } = this.#keys;
     const about = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
     const keys = [...about, audit.stream, audit.head];
+    if (planId !== undefined) keys.push(this.#keys.usedPlan(planId));
     const { priority, ...motive } = this.#details;
     const fingerprint = this.#fingerprint.copy().digest('base64url');
     const note = auditNote({ event: 'submit', batch: this.batch, ...motive, ...late });
@@ -105,6 +110,7 @@ export class Plan {
     const winner = fate.reply;
     if (winner === this.batch) return { kind: 'running', batch: winner };
     await this.discard();
+    if (winner.startsWith('!')) return { kind: 'used', batch: winner.slice(1) };
     return winner === '' ? { kind: 'gone' } : { kind: 'duplicate', batch: winner };
   }
 

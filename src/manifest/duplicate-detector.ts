@@ -34,16 +34,24 @@ export class DuplicateDetector {
    */
   add(certificate: Certificate): boolean {
     const { instanceId, caSn, deviceSn } = certificate;
-    const text = hash('sha256', `${instanceId}\n${caSn}\n${deviceSn}`, 'binary');
-    const digest = this.#digest;
-    for (let word = 0; word < DIGEST_WORDS; word += 1) digest[word] = wordAt(text, word * 4);
-    return this.#shards[text.charCodeAt(DIGEST_WORDS * 4) % SHARDS]?.add(digest) === true;
+    const spread = digestInto(`${instanceId}\n${caSn}\n${deviceSn}`, this.#digest);
+    return this.#shards[spread % SHARDS]?.add(this.#digest) === true;
   }
 
   /** Gives the file's room back. Must be called, also after an error. */
   close(): void {
     this.#file.close();
   }
+}
+
+/**
+ * Writes the first 128 bits of the text's SHA-256 into the words.
+ * @returns eight more bits of it, to spread digests over shards with
+ */
+export function digestInto(text: string, words: Uint32Array): number {
+  const digest = hash('sha256', text, 'binary');
+  for (let word = 0; word < DIGEST_WORDS; word += 1) words[word] = wordAt(digest, word * 4);
+  return digest.charCodeAt(DIGEST_WORDS * 4);
 }
 
 function wordAt(digest: string, at: number): number {

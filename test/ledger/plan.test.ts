@@ -4,6 +4,7 @@ import type { Certificate } from '../../src/core/certificate.ts';
 import { CHUNK_ITEMS, chunkOf, nextChunk, packChunk, unpackChunk } from '../../src/ledger/chunk.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import { Plan } from '../../src/ledger/plan.ts';
+import { PLAN_GOOD_MS } from '../../src/ledger/plan-use.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
@@ -105,6 +106,21 @@ describe('a plan', () => {
     const plan = await room.plan(certificatesOf(CHUNK_ITEMS));
     expect(await room.ledger.batches.change(plan.batch, 'cancel')).toEqual({ kind: 'changed', state: 'cancelled' });
     expect(await plan.activate()).toEqual({ kind: 'gone' });
+  });
+
+  it('of a file that was used runs nothing, whoever of two submitters came first', async () => {
+    const planId = 'f'.repeat(32);
+    const plans = await Promise.all([certificatesOf(3), certificatesOf(4)].map((items) => room.plan(items)));
+    const ends = await Promise.all(plans.map((plan) => plan.activate({ planId })));
+    const [running] = ends.filter(({ kind }) => kind === 'running');
+    const [used] = ends.filter(({ kind }) => kind === 'used');
+    expect(running).toEqual({ kind: 'running', batch: expect.any(String) });
+    expect(used).toEqual({ ...running, kind: 'used' });
+    // It is kept beyond the day for which a file is good, and not for ever.
+    const lastsMs = await room.redis.pttl(room.ledger.keys.usedPlan(planId));
+    expect(lastsMs).toBeGreaterThan(PLAN_GOOD_MS + 3_600_000);
+    const winner = plans.find(({ batch }) => running !== undefined && 'batch' in running && batch === running.batch);
+    expect(await winner?.activate({ planId })).toEqual(running);
   });
 });
 

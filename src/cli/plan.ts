@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto';
+import { Option, type Command } from 'commander';
+import type { PlanEnd, PlanReport, PlanSource } from '../app/plan.ts';
+import type { OpenStore } from '../app/store.ts';
+import { accountOf, type Config } from '../runtime/config/config.ts';
+import { onLeaveSignal } from '../runtime/shutdown.ts';
+import { CommandEnd, EXIT } from './exit.ts';
+import { openManifest } from './open-manifest.ts';
+import { addSelectorOptions, readExcept, readSelectors, type SelectorOptions } from './selectors.ts';
+import { withStore, type CommonOptions } from './session.ts';
+import { describeSummary } from './text/plan.ts';
+import { describeObstacles, describePlan, describeStopped } from './text/planned.ts';
+import { count, printJson, say } from './text/terminal.ts';
+import { wholeNumber } from './whole-number.ts';
+
+interface PlanOptions extends CommonOptions, SelectorOptions {
+  readonly instance?: string;
+  readonly action: 'delete' | 'inactivate';
+  readonly maxItems?: number;
+  readonly maxShareOfCa?: number;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** Those that select certificates, which a manifest has done already. */
+const SELECTORS = ['ca', 'status', 'expiredFor', 'expiresWithin', 'names', 'pem', 'except'] as const;
+
+export function addPlan(program: Command): void {
+  const command = program
+    .command('plan')
+    .summary('hold certificates against what the cloud has, and write a plan')
+    .description(
+      'Holds a manifest, or the certificates that --instance and its selectors choose, against the live inventory. It shows what would be deleted, what stays and what will last, and writes a plan that submit --plan takes. It changes nothing in the cloud.',
+    )
+    .argument('[manifest]', 'a .csv or .ndjson file, or - for standard input')
+    .option('--instance <id>', 'plan for the certificates of this instance, without a manifest');
+  addSelectorOptions(command)
+    .addOption(new Option('--action <a>', 'what to do with them').choices(['delete', 'inactivate']).default('delete'))
+    .option('--max-items <n>', 'refuse a plan with more certificates', (text: string) =>
+      wholeNumber('--max-items', text),
+    )
+    .option('--max-share-of-ca <part>', 'refuse a plan with a larger part of a CA, such as 0.05', share)
+    .option('--out <file>', 'write the plan to this file, which appears only when it is complete')
+    .option('--json', 'print one object: plan, action, certificates, classes, cas, calls, warnings')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .addHelpText(
+      'after',
+      `
+Example: delete what has been expired for a month, at most a twentieth of a CA
+  certsweep plan --instance post-cn-xxx --expired-for 30d --max-share-of-ca 0.05 --out expired.plan
+  certsweep submit --plan expired.plan --execute
+
+Exit code: 1 when a name or a PEM was not found, 3 when there is nothing to plan, a cap was passed or the cloud refused.`,
+    )
+    .action((manifest: string | undefined, options: PlanOptions) => {
+      mustBeClear(manifest, options);
+      return withStore(options, (store) => plan(store, manifest, options));
+    });
+}
+
+function share(text: string): number {
+  const part = Number(text);
+  if (/^\d*\.?\d+$/.test(text) && part > 0 && part <= 1) return part;
+  throw new CommandEnd(
+    EXIT.usage,
+    `--max-share-of-ca ${text} is no part of a CA: give more than 0 and at most 1, such as 0.05.`,
+  );
+}
+
+function mustBeClear(manifest: string | undefined, options: PlanOptions): void {
+  const { instance, action } = options;
+  if (action === 'inactivate')
+    throw new CommandEnd(EXIT.usage, '--action inactivate cannot be planned yet: batches only delete.');
+  if ((manifest === undefined) === (instance === undefined))
+    throw new CommandEnd(EXIT.usage, 'Give either a manifest, or --instance and what to select of it.');
+  const selector = SELECTORS.find((name) => options[name] !== undefined);
+  if (manifest !== undefined && selector !== undefined)
+    throw new CommandEnd(EXIT.usage, 'A manifest names its certificates: selectors need --instance in its place.');
+}
+
+async function plan(store: OpenStore, manifest: string | undefined, options: PlanOptions): Promise<void> {
+  const { maxItems, maxShareOfCa, out } = options;
+  // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
+  const { planOf, wantedIn } = await import('../app/plan.ts');
+  const source =
+    manifest === undefined ? await selection(options, store.config, wantedIn) : await manifestSource(manifest);
+  const leave = onLeaveSignal();
+  const ending = new AbortController();
+  void leave.wait.then(() => ending.abort());
+  const caps = { maxItems, maxShareOfCa };
+  const end = await planOf(store, { source, caps, ...(out !== undefined && { out }) }, ending.signal)
+    .catch((error: unknown) => {
+      throw out === undefined || !isFileError(error, out)
+        ? error
+        : new CommandEnd(EXIT.refused, `${out} cannot be written (${error.code}): choose another place with --out.`);
+    })
+    .finally(() => leave.forget());
+  conclude(end, options, store.config);
+}
+
+async function manifestSource(manifest: string): Promise<PlanSource> {
+  const hash = createHash('sha256');
+  const rows = await openManifest(manifest, {}, hash);
+  return { kind: 'manifest', rows, manifestSha256: () => hash.digest('hex') };
+}
+
+async function selection(
+  options: PlanOptions,
+  config: Config,
+  wantedIn: Parameters<typeof readSelectors>[1],
+): Promise<PlanSource> {
+  const { instance: instanceId = '', ca: cas = [], except } = options;
+  if (accountOf(config, instanceId) === undefined)
+    throw new CommandEnd(
+      EXIT.usage,
+      `No account of the configuration has the instance ${JSON.stringify(instanceId)}: list it under accounts.<name>.instances.`,
+    );
+  const { selectors } = await readSelectors(options, wantedIn);
+  return { kind: 'selection', instanceId, cas, selectors, except: readExcept(except, instanceId, cas) };
+}
+
+function isFileError(error: unknown, out: string): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'path' in error && String(error.path).startsWith(out);
+}
+
+function conclude(end: PlanEnd, options: PlanOptions, config: Config): void {
+  switch (end.kind) {
+    case 'planned': {
+      const { report } = end;
+      sayReport(report, options, config);
+      if (options.out === undefined)
+        say('No plan was written: with --out <file>, it is, and submit --plan <file> runs it.');
+      else say(`The plan is in ${options.out}: certsweep submit --plan ${options.out} --execute runs it, once.`);
+      if (report.notFound.length + report.ambiguous.length > 0) process.exitCode = EXIT.someDead;
+      return;
+    }
+    case 'obstructed':
+      sayReport(end.report, options, config);
+      throw new CommandEnd(EXIT.refused, describeObstacles(end.obstacles));
+    case 'bad-rows': {
+      say(describeSummary(end.summary, config));
+      const { rejected } = end.summary;
+      throw new CommandEnd(
+        EXIT.usage,
+        `The manifest is refused for ${count(rejected, 'bad row')}: fix ${rejected === 1 ? 'it' : 'them'}. No plan was written.`,
+      );
+    }
+    case 'no-key':
+      throw new CommandEnd(EXIT.usage, describeStopped(end));
+    case 'closed':
+      throw new CommandEnd(EXIT.interrupted, describeStopped(end));
+    case 'halted':
+    case 'refused':
+      throw new CommandEnd(EXIT.refused, describeStopped(end));
+  }
+}
+
+function sayReport(report: PlanReport, { json }: PlanOptions, config: Config): void {
+  if (json === true) {
+    const { plan: id, action, certificates, classes, calls, warnings } = report;
+    const cas = report.cas.map(({ instanceId, caSn, status, covered, surviving }) => ({
+      instanceId,
+      caSn,
+      status,
+      covered,
+      surviving,
+    }));
+    printJson({ plan: id, action, certificates, classes, cas, calls, warnings });
+  }
+  say(describePlan(report, config));
+}

@@ -1,0 +1,103 @@
+import { estimate } from '../../app/estimate.ts';
+import type { CaShare, PlanEnd, PlanObstacle, PlanReport } from '../../app/plan.ts';
+import type { PlanFault } from '../../app/submit-plan.ts';
+import type { Config } from '../../runtime/config/config.ts';
+import { count, duration, groupDigits, table } from './terminal.ts';
+
+/** Of CAs, warnings and obstacles, so many are shown. */
+const MOST_SHOWN = 20;
+
+/** What a plan would do, for a person. */
+export function describePlan(report: PlanReport, config: Config): string {
+  const { certificates, cas, warnings, instances, notFound, ambiguous } = report;
+  const parts: string[] = [];
+  if (cas.length > 0) parts.push(tableOf(cas, report, config));
+  if (certificates > 0) {
+    const { seconds, qps } = estimate({ accepted: certificates, instances }, config);
+    parts.push(
+      `${count(certificates, 'certificate')} to delete: at least ${count(report.calls, 'call')}, about ${duration(seconds)} at ${qps} a second.`,
+    );
+  }
+  parts.push(...some(warnings).map((warning) => `Note: ${warning}`));
+  if (notFound.length > 0) parts.push(`Not found: ${some(notFound).join('; ')}.`);
+  if (ambiguous.length > 0) parts.push(`Several certificates have the number of: ${some(ambiguous).join('; ')}.`);
+  return parts.join('\n\n');
+}
+
+function tableOf(cas: readonly CaShare[], { instances }: PlanReport, config: Config): string {
+  const rows = cas.slice(0, MOST_SHOWN).map(({ instanceId, caSn, status, classes, covered, surviving }) => {
+    const account = instances.find((one) => one.instanceId === instanceId)?.account ?? '';
+    const time =
+      covered === 0
+        ? '-'
+        : duration(
+            estimate({ accepted: covered, instances: [{ account, instanceId, items: covered }] }, config).seconds,
+          );
+    const { active, inactive, absent, otherCa } = classes;
+    return [instanceId, caSn, status, active, inactive, absent, otherCa, surviving, covered, time];
+  });
+  const head = ['instance', 'CA', 'CA is', 'active', 'inactive', 'absent', 'other CA', 'survive', 'calls', 'time'];
+  const rest = cas.length - rows.length;
+  return `${table(head, rows)}${rest > 0 ? `\nand ${count(rest, 'more CA')}` : ''}`;
+}
+
+function some(texts: readonly string[]): string[] {
+  const rest = texts.length - MOST_SHOWN;
+  return rest > 0 ? [...texts.slice(0, MOST_SHOWN), `and ${groupDigits(rest)} more`] : [...texts];
+}
+
+/** Why there is no plan. */
+export function describeObstacles(obstacles: readonly PlanObstacle[]): string {
+  return [...some(obstacles.map(describeObstacle)), 'No plan was written.'].join('\n');
+}
+
+function describeObstacle(obstacle: PlanObstacle): string {
+  switch (obstacle.kind) {
+    case 'empty':
+      return 'There is nothing to plan: none of the certificates is registered as it was named.';
+    case 'too-many': {
+      const { certificates, maxItems } = obstacle;
+      return `The plan has ${count(certificates, 'certificate')}, more than --max-items ${maxItems}: select fewer, or raise it.`;
+    }
+    case 'too-much-of-ca': {
+      const { ca, maxShareOfCa } = obstacle;
+      const { caSn, covered, surviving } = ca;
+      return `The plan covers ${groupDigits(covered)} of the ${count(covered + surviving, 'certificate')} of CA ${caSn}, more than --max-share-of-ca ${maxShareOfCa}: select fewer, or raise it.`;
+    }
+  }
+}
+
+/** Why the inventory of a plan was not taken, and what to do. */
+export function describeStopped(end: Extract<PlanEnd, { kind: 'refused' | 'halted' | 'closed' | 'no-key' }>): string {
+  switch (end.kind) {
+    case 'closed':
+      return 'Interrupted. No plan was written.';
+    case 'no-key':
+      return `${end.variable} is not set: account ${end.account} has its key from it.`;
+    case 'halted':
+      return `Account ${end.account} is halted (${end.code}: ${end.message}): certsweep status shows it; when it is lifted, plan again.`;
+    case 'refused':
+      return `A read of account ${end.account} was refused (${end.code}: ${end.message}): grant mq:ListDeviceCertificate and mq:ListCaCertificate, with --ca mq:ListDeviceCertificateByCaSn, or see what certsweep doctor says; then plan again.`;
+  }
+}
+
+/** Why a plan file is not taken, and what to do. */
+export function describeFault(path: string, fault: PlanFault): string {
+  const again = 'Nothing was touched. Make another plan with certsweep plan.';
+  switch (fault.kind) {
+    case 'unreadable':
+      return `${path} cannot be read (${fault.why}): check the path. Nothing was touched.`;
+    case 'no-plan':
+      return `${path} is no plan that this version knows: ${fault.why}. ${again}`;
+    case 'edited':
+      return `${path} was edited: ${fault.why}. ${again}`;
+    case 'other-account':
+      return `${path} was planned for account ${fault.account}, which the configuration does not have, or with another endpoint. Use the configuration that it was planned with. Nothing was touched.`;
+    case 'other-instance':
+      return `${path} was planned for instance ${fault.instanceId} of account ${fault.account}, which the configuration does not have. Use the configuration that it was planned with. Nothing was touched.`;
+    case 'used':
+      return `${path} was used for batch ${fault.batch}: a plan is good once. ${again}`;
+    case 'stale':
+      return `${path} is ${fault.ageMs < 0 ? 'from the future' : `${duration(fault.ageMs / 1_000)} old`}: a plan is good for 24 hours. ${again}`;
+  }
+}
