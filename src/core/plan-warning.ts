@@ -32,7 +32,7 @@ export function warningsOf(cas: readonly CaShare[], classes: ClassCounts, notes:
   return warnings;
 }
 
-/** In words, on one line. Serial numbers are as they are: whoever shows them must escape them. */
+/** In words, on one line. Serial numbers are as they are: anyone who shows them must escape them. */
 export function describeWarning(warning: PlanWarning): string {
   switch (warning.kind) {
     case 'ca-active': {

@@ -108,7 +108,7 @@ describe('a plan', () => {
     expect(await plan.activate()).toEqual({ kind: 'gone' });
   });
 
-  it('of a file that was used runs nothing, whoever of two submitters came first', async () => {
+  it('of a file that was used runs nothing, anyone who of two submitters came first', async () => {
     const planId = 'f'.repeat(32);
     const plans = await Promise.all([certificatesOf(3), certificatesOf(4)].map((items) => room.plan(items)));
     const ends = await Promise.all(plans.map((plan) => plan.activate({ planId })));
