@@ -19,7 +19,14 @@ export async function expectDrained(model: QueueModel, real: Real): Promise<void
       await room.ledger.batches.change(batch.id, 'resume');
       model.change(batch, 'resume');
     }
-    const steps = [feed(1, true), work(100, HONEST, true, [], 'stays'), claim(100, HONEST, true, [], 'stays'), sweep()];
+    const steps = [
+      // Blocks that no feeder has noted leave the queue for a while, and make room for the feeder that will note them.
+      work(100, HONEST, false, [], 'stays'),
+      feed(1, true),
+      work(100, HONEST, true, [], 'stays'),
+      claim(100, HONEST, true, [], 'stays'),
+      sweep(),
+    ];
     for (const step of steps) await step.run(model, real);
   }
   expect(leftOf(model)).toEqual({ jobs: [], pending: [], waiting: [] });
