@@ -33,11 +33,23 @@ export class DuplicateDetector {
    * @throws ScratchUnavailable
    */
   add(certificate: Certificate): boolean {
-    const { instanceId, caSn, deviceSn } = certificate;
+    return this.#shardOf(certificate)?.add(this.#digest) === true;
+  }
+
+  /**
+   * Whether the certificate was added.
+   * @throws ScratchUnavailable
+   */
+  has(certificate: Certificate): boolean {
+    return this.#shardOf(certificate)?.has(this.#digest) === true;
+  }
+
+  /** Leaves the certificate's digest in `#digest`. */
+  #shardOf({ instanceId, caSn, deviceSn }: Certificate): DigestSet | undefined {
     const text = hash('sha256', `${instanceId}\n${caSn}\n${deviceSn}`, 'binary');
     const digest = this.#digest;
     for (let word = 0; word < DIGEST_WORDS; word += 1) digest[word] = wordAt(text, word * 4);
-    return this.#shards[text.charCodeAt(DIGEST_WORDS * 4) % SHARDS]?.add(digest) === true;
+    return this.#shards[text.charCodeAt(DIGEST_WORDS * 4) % SHARDS];
   }
 
   /** Gives the file's room back. Must be called, also after an error. */
