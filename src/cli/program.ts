@@ -3,6 +3,7 @@ import { printableLines } from '../core/printable.ts';
 import { VERSION } from '../runtime/version.ts';
 import { addAudit } from './audit.ts';
 import { addBatchCommands } from './batch.ts';
+import { addCa } from './ca.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo/demo.ts';
 import { addDoctor } from './doctor.ts';
@@ -33,6 +34,7 @@ export function createProgram(): Command {
     addReport,
     addDead,
     addInventory,
+    addCa,
     addBatchCommands,
     addAudit,
     addDoctor,

@@ -64,8 +64,8 @@ async function readPage<Row>(
   { read, keyOf, totals }: Listing<Row>,
   { pageNo, pageSize }: Window,
 ): Promise<ReadEnd<Page<Row>>> {
-  const end = await desk.read(
-    (notAfterMs): Promise<ReadAnswer<ListedPage<Row>>> => read({ pageNo, pageSize }, notAfterMs),
+  const end = await desk.read((notAfterMs): Promise<ReadAnswer<ListedPage<Row>>> =>
+    read({ pageNo, pageSize }, notAfterMs),
   );
   if (end.kind !== 'read') return end;
   const { rows, unreadable, total } = end.data;
