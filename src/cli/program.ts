@@ -12,6 +12,7 @@ import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
 import { addSubmit } from './submit.ts';
+import { addVerify } from './verify.ts';
 import { addWorker } from './worker.ts';
 
 /** The command line with all its commands, not yet parsed. The check of the documents parses their examples with it. */
@@ -35,6 +36,7 @@ export function createProgram(): Command {
     addDead,
     addInventory,
     addCa,
+    addVerify,
     addBatchCommands,
     addAudit,
     addDoctor,
