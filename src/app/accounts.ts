@@ -1,6 +1,7 @@
 import type { Lane } from '../ledger/lanes.ts';
 import { unfedAccounts } from '../queue/feeding-lease.ts';
-import { accountOf, type Config } from '../runtime/config/config.ts';
+import { accountOf, missingCredentials, type AccountConfig, type Config } from '../runtime/config/config.ts';
+import { environment } from '../runtime/environment.ts';
 import type { Store } from './store.ts';
 
 /** Names the account that has an instance; undefined where none has. */
@@ -22,4 +23,21 @@ export async function unattended({ redis, prefix }: Store, accounts: ReadonlySet
 /** Those of the accounts of a batch that no worker works for. */
 export async function unattendedOf(store: Store, batch: string): Promise<string[]> {
   return unattended(store, ownersOf(store.config, await store.ledger.lanes.of(batch)));
+}
+
+/** Why an instance cannot be asked about. */
+export type OutOfReach =
+  | { readonly kind: 'no-account'; readonly instanceId: string }
+  /** @property variable - is not set, and the account has its key from it */
+  | { readonly kind: 'no-key'; readonly account: string; readonly variable: string };
+
+/** The account that is to be asked about an instance. */
+export function reachOf(
+  config: Config,
+  instanceId: string,
+): { readonly kind: 'reach'; readonly account: AccountConfig } | OutOfReach {
+  const account = accountOf(config, instanceId);
+  if (account === undefined) return { kind: 'no-account', instanceId };
+  const [variable] = missingCredentials(account, environment);
+  return variable === undefined ? { kind: 'reach', account } : { kind: 'no-key', account: account.name, variable };
 }

@@ -2,6 +2,7 @@ import { describeWarning } from '../core/plan-warning.ts';
 import { obstaclesOf, type CaShare, type ClassCounts, type PlanCaps, type PlanObstacle } from '../core/plan.ts';
 import type { RegisteredStatus } from '../core/registered.ts';
 import { takeInventory, type InventoryParts } from '../inventory/inventory.ts';
+import { openReadingClient, type ReadingClient } from '../inventory/clients.ts';
 import type { ReadEnd } from '../inventory/reads.ts';
 import { planUse } from '../ledger/plan-use.ts';
 import type { ManifestRow } from '../manifest/row.ts';
@@ -14,7 +15,7 @@ import { ManifestSummarizer, type InstanceShare, type ManifestSummary } from '..
 import { accountOf, missingCredentials, type AccountConfig } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
 import { ownerIn } from './accounts.ts';
-import { reading } from './inventory.ts';
+import { withCloud, type Cloud } from './cloud.ts';
 import type { OpenStore } from './store.ts';
 
 export { wantedIn } from '../inventory/pem.ts';
@@ -185,14 +186,13 @@ class Planning {
 
   async #read(
     account: AccountConfig,
-    work: (
-      reader: Parameters<Parameters<typeof reading>[3]>[0],
-    ) => Promise<Exclude<ReadEnd<never>, { kind: 'read' }> | undefined>,
+    work: (reader: Cloud<ReadingClient>) => Promise<Exclude<ReadEnd<never>, { kind: 'read' }> | undefined>,
   ): Promise<Exclude<PlanEnd, { report: unknown }> | undefined> {
     const { name } = account;
     const [variable] = missingCredentials(account, environment);
     if (variable !== undefined) return { kind: 'no-key', account: name, variable };
-    const end = await reading(this.#store, account, this.#signal, work);
+    const options = { openClient: openReadingClient, signal: this.#signal };
+    const end = await withCloud(this.#store, account, options, work);
     return end === undefined ? undefined : { ...end, account: name };
   }
 

@@ -1,4 +1,4 @@
-/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch. */
+/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor has what is done to a CA. */
 export const AUDIT_EVENTS = [
   'submit',
   'pause',
@@ -12,6 +12,12 @@ export const AUDIT_EVENTS = [
   'breaker-pause',
   'limit-pause',
   'pace',
+  // Each stands before the call is made.
+  'ca-inactivate',
+  'ca-activate',
+  'ca-delete',
+  // The call of the entry before it was refused, or nobody knows what became of it.
+  'ca-failed',
 ] as const;
 export type AuditEvent = (typeof AUDIT_EVENTS)[number];
 
@@ -23,6 +29,8 @@ export interface AuditEntry {
   readonly at: number;
   readonly event: AuditEvent;
   readonly batch: string | null;
+  /** Of what is done to a CA. */
+  readonly ca?: { readonly instanceId: string; readonly caSn: string };
   /** The account of the operating system, the host and the process that made the change. */
   readonly user: string;
   readonly host: string;
@@ -30,7 +38,7 @@ export interface AuditEntry {
   /** Who wanted it, and why, as they said it themselves. */
   readonly requestedBy: string | null;
   readonly reason: string | null;
-  /** The batch's counts after the change; for `pace` calls a second; null for halts. */
+  /** The batch's counts after the change; for `pace` calls a second, for `ca-delete` certificates; else null. */
   readonly counts: Readonly<Record<string, number>> | null;
   /** Of a manifest that was read from a file or standard input: what `sha256sum` prints. */
   readonly manifestSha256: string | null;

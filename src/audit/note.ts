@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
-import type { AuditEvent } from './entry.ts';
+import type { AuditEntry, AuditEvent } from './entry.ts';
 
 /** Who wants a change, and why, in their own words. */
 export interface Motive {
@@ -12,6 +12,7 @@ export interface Motive {
 export interface Deed extends Motive {
   readonly event: AuditEvent;
   readonly batch?: string;
+  readonly ca?: NonNullable<AuditEntry['ca']>;
   readonly manifestSha256?: string;
 }
 
@@ -36,9 +37,10 @@ export function osUser(): string {
  * An argument for a script that has the part `AUDIT`: the operation's name and the entry's text but for what only Redis knows. To be made once for
  * each change, so that a script that is sent again has the same.
  */
-export function auditNote({ event, batch, requestedBy, reason, manifestSha256 }: Deed): string {
+export function auditNote({ event, batch, ca, requestedBy, reason, manifestSha256 }: Deed): string {
   operations += 1;
-  const head = { event, batch: batch ?? null, user: osUser(), host: hostname(), pid: process.pid };
+  const of = ca === undefined ? {} : { ca: { instanceId: ca.instanceId, caSn: ca.caSn } };
+  const head = { event, batch: batch ?? null, ...of, user: osUser(), host: hostname(), pid: process.pid };
   const words = { requestedBy: cut(requestedBy), reason: cut(reason) };
   const inner = (part: object): string => ascii(JSON.stringify(part).slice(1, -1));
   return JSON.stringify([

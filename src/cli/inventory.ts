@@ -4,13 +4,12 @@ import { Option, type Command } from 'commander';
 import type { InventoryEnd, InventoryFormat } from '../app/inventory.ts';
 import type { OpenStore } from '../app/store.ts';
 import type { Certificate } from '../core/certificate.ts';
-import { accountOf, missingCredentials, type AccountConfig } from '../runtime/config/config.ts';
-import { environment } from '../runtime/environment.ts';
-import { onLeaveSignal } from '../runtime/shutdown.ts';
+import type { AccountConfig } from '../runtime/config/config.ts';
+import { accountFor, stopped, untilLeave } from './cloud.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { addSelectorOptions, readExcept, readSelectors, type SelectorOptions } from './selectors.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { describeInventory, describeStop } from './text/inventory.ts';
+import { describeInventory } from './text/inventory.ts';
 import { printJson, say } from './text/terminal.ts';
 
 interface InventoryOptions extends CommonOptions, SelectorOptions {
@@ -49,7 +48,7 @@ Exit code: 1 when a name or a PEM was not found, 3 when the cloud refused.`,
 }
 
 async function inventory(store: OpenStore, instanceId: string, options: InventoryOptions): Promise<void> {
-  const account = accountFor(store, instanceId);
+  const account = accountFor(store.config, instanceId);
   const { out, json = false } = options;
   if (options.resume === true && out === undefined)
     throw new CommandEnd(EXIT.usage, '--resume needs the --out of the inventory that was cut off.');
@@ -72,27 +71,11 @@ async function inventory(store: OpenStore, instanceId: string, options: Inventor
     yield* readExcept(options.except, instanceId, cas);
     if (out !== undefined && from !== undefined) yield* app.writtenBefore(out, format, from.bytes);
   }
-  const leave = onLeaveSignal();
-  const ending = new AbortController();
-  void leave.wait.then(() => ending.abort());
   const sink = await openSink(app, options, from?.bytes ?? 0);
   const request = { instanceId, cas, selectors, format, except: except(), asked, nowMs: Date.now(), from, sink };
   const keep = out === undefined ? () => Promise.resolve() : app.keeperOf(out);
-  const end = await app.inventoryOf(store, account, { ...request, keep }, ending.signal).finally(() => leave.forget());
+  const end = await untilLeave((signal) => app.inventoryOf(store, account, { ...request, keep }, signal));
   conclude(end, instanceId, { ...(out !== undefined && { out }), json, account });
-}
-
-function accountFor({ config }: OpenStore, instanceId: string): AccountConfig {
-  const account = accountOf(config, instanceId);
-  if (account === undefined)
-    throw new CommandEnd(
-      EXIT.usage,
-      `No account of the configuration has the instance ${JSON.stringify(instanceId)}: list it under accounts.<name>.instances.`,
-    );
-  const [missing] = missingCredentials(account, environment);
-  if (missing !== undefined)
-    throw new CommandEnd(EXIT.usage, `${missing} is not set: account ${account.name} has its key from it.`);
-  return account;
 }
 
 type App = typeof import('../app/inventory.ts');
@@ -117,8 +100,12 @@ function conclude(
   { out, json, account }: { readonly out?: string; readonly json: boolean; readonly account: AccountConfig },
 ): void {
   if (end.kind !== 'done') {
-    const code = end.kind === 'closed' ? EXIT.interrupted : EXIT.refused;
-    throw new CommandEnd(code, describeStop(end, account.name, out));
+    const isKept = out !== undefined;
+    throw stopped(end, account.name, {
+      what: 'listing',
+      grant: 'mq:ListDeviceCertificate, and for --ca mq:ListDeviceCertificateByCaSn',
+      next: isKept ? 'ask again with --resume' : 'ask again',
+    });
   }
   const { certificates, state, stepsBack, calls, notFound, ambiguous } = end.inventory;
   if (json) printJson({ instance: instanceId, certificates, state, stepsBack, calls });

@@ -33,7 +33,8 @@ export function reasonRequired(): CommandEnd {
   );
 }
 
-function isOnTerminal(): boolean {
+/** Whether somebody can be asked. */
+export function isOnTerminal(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
@@ -75,7 +76,8 @@ export function unconfirmed(expected: number, things: string, { confirm }: Confi
   );
 }
 
-async function ask(message: string): Promise<string> {
+/** @throws CommandEnd where it is interrupted */
+export async function ask(message: string): Promise<string> {
   const answer = await text({ message, output: process.stderr });
   if (isCancel(answer)) throw new CommandEnd(EXIT.interrupted, 'Interrupted. Nothing was touched.');
   return answer?.trim() ?? '';

@@ -3,6 +3,7 @@ import { printableLines } from '../core/printable.ts';
 import { VERSION } from '../runtime/version.ts';
 import { addAudit } from './audit.ts';
 import { addBatchCommands } from './batch.ts';
+import { addCa } from './ca.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo/demo.ts';
 import { addDoctor } from './doctor.ts';
@@ -12,6 +13,7 @@ import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
 import { addSubmit } from './submit.ts';
+import { addVerify } from './verify.ts';
 import { addWorker } from './worker.ts';
 
 /** The command line with all its commands, not yet parsed. The check of the documents parses their examples with it. */
@@ -35,6 +37,8 @@ export function createProgram(): Command {
     addDead,
     addInventory,
     addPlan,
+    addCa,
+    addVerify,
     addBatchCommands,
     addAudit,
     addDoctor,

@@ -19,7 +19,7 @@ import { showSandbox } from './sandbox-screen.ts';
 import type { NewCa, NewDevice } from '../sandbox/listed-registry.ts';
 import { LISTING_ORDERS, type ListingOrder } from '../sandbox/listing-order.ts';
 import { parseRegistryLine } from '../sandbox/registry-file.ts';
-import { writeReport } from './report.ts';
+import { writeWhole } from './out-file.ts';
 import { configOf, type CommonOptions } from './session.ts';
 import { print, printJson, say } from './text/terminal.ts';
 import { wholeNumber } from './whole-number.ts';
@@ -114,7 +114,8 @@ export function addSandbox(program: Command): void {
       end();
       if (isData) printJson(sandbox.seen());
       await sandbox.close();
-      if (saveRegistry !== undefined) await writeReport(saveRegistry, Readable.from(sandbox.registryLines()));
+      if (saveRegistry !== undefined)
+        await writeWhole(saveRegistry, 'The registry', Readable.from(sandbox.registryLines()));
       journal?.end();
       leave.forget();
     });

@@ -40,10 +40,10 @@ export function describeWarning(warning: PlanWarning): string {
         warning.inactive === 0
           ? ''
           : ` Deleting its ${warning.inactive} inactive ${plural(warning.inactive, 'certificate')} removes the mark that keeps these devices out.`;
-      return `CA ${warning.caSn} is active: a device that holds its key can register again. Inactivate the CA first.${marks}`;
+      return `CA ${warning.caSn} is active: a device that holds its key can register again. Inactivate the CA first (certsweep ca inactivate).${marks}`;
     }
     case 'ca-whole':
-      return `The plan covers CA ${warning.caSn} wholly: one call that deletes the CA does this, in place of ${warning.covered}.`;
+      return `The plan covers CA ${warning.caSn} wholly: one call, certsweep ca delete, does this, in place of ${warning.covered}.`;
     case 'ca-absent':
       return `CA ${warning.caSn} is not registered: check the serial number of ${warning.named} ${plural(warning.named, 'certificate')}.`;
     case 'absent':

@@ -5,7 +5,7 @@ import type { CredentialSource } from '../mqtt/credentials.ts';
 import { endpointClockSkewMs } from '../mqtt/endpoint.ts';
 import type { AccountConfig, Config } from '../runtime/config/config.ts';
 import { fail, ok, warn, type Check } from './check.ts';
-import { judgeCaListing, readCaListing, untriedPermissions } from './permissions.ts';
+import { tryReads, untriedPermissions, type PermissionReads } from './permissions.ts';
 import { describeSkew, SET_CLOCK } from './redis.ts';
 import type { TakeSlot } from './slots.ts';
 
@@ -36,7 +36,7 @@ export async function checkEndpoint(endpoint: string, config: Config): Promise<C
 }
 
 /** A check has no way to send a call that changes anything. */
-type ReadOnlyClient = Pick<MqttClient, 'readInstance' | 'listDeviceCertificates' | 'close'>;
+type ReadOnlyClient = PermissionReads & Pick<MqttClient, 'readInstance' | 'close'>;
 
 /** A slot may pass while the first connection is made; the connection is kept, so the next slot does. */
 const SLOTS_TRIED = 3;
@@ -85,8 +85,10 @@ export async function checkCredentials(
       }
       checks.push(judge(account, instanceId, answer));
       if (answer.kind === 'accepted') {
-        const listed = await readWithinSlot(readCaListing(client, instanceId), account, takeSlot);
-        checks.push(judgeCaListing(placeOf(account, instanceId), listed));
+        const place = placeOf(account, instanceId);
+        checks.push(
+          ...(await tryReads(client, { place, instanceId }, (read) => readWithinSlot(read, account, takeSlot))),
+        );
       }
       const left = account.instances.length - index - 1;
       if (left > 0 && isOfAccount(answer)) {

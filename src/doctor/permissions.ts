@@ -7,22 +7,74 @@ import { ok, warn, type Check } from './check.ts';
 /** Nobody's: that it is not found is an answer that only a caller with the permission gets. */
 const NO_CA = '0';
 
-/** The read that `certsweep inventory --ca` needs. */
-export function readCaListing(client: Pick<MqttClient, 'listDeviceCertificates'>, instanceId: string) {
-  return (notAfterMs: number): Promise<Answer> =>
-    client.listDeviceCertificates({ instanceId, caSn: NO_CA, pageNo: 1, pageSize: 1 }, notAfterMs);
+/** What a check may ask. */
+export type PermissionReads = Pick<MqttClient, 'listDeviceCertificates' | 'listCaCertificates' | 'getCaCertificate'>;
+
+interface PermissionRead {
+  readonly permission: string;
+  /** Says what one may do. */
+  readonly may: string;
+  readonly neededFor: string;
+  readonly read: (client: PermissionReads, instanceId: string, notAfterMs: number) => Promise<Answer>;
 }
 
-/** A worker does without it, so its lack is no failure. @param answer - a text says why it was not tried */
-export function judgeCaListing(place: string, answer: Answer | string): Check {
-  const fix = 'grant mq:ListDeviceCertificateByCaSn if you want certsweep inventory --ca; nothing else needs it';
-  if (typeof answer === 'string') return warn('permissions', `${place}: list by CA not tried, ${answer}`, 'ask again');
-  if (provesAccess(answer)) return ok('permissions', `${place}: may list certificates by CA`);
-  const isDenied = answer.kind === 'refused' && blameOf(answer.code) === 'credential';
-  return warn('permissions', `${place}: list by CA: ${codeOf(answer)}`, isDenied ? fix : 'ask again in a while');
+/** A worker does without them. */
+const READS: readonly PermissionRead[] = [
+  {
+    permission: 'mq:ListDeviceCertificateByCaSn',
+    may: 'list by CA',
+    neededFor: 'certsweep inventory --ca, verify, and ca show and delete',
+    read: (client, instanceId, notAfterMs) =>
+      client.listDeviceCertificates({ instanceId, caSn: NO_CA, pageNo: 1, pageSize: 1 }, notAfterMs),
+  },
+  {
+    permission: 'mq:ListCaCertificate',
+    may: 'list CAs',
+    neededFor: 'certsweep ca list',
+    read: (client, instanceId, notAfterMs) =>
+      client.listCaCertificates({ instanceId, pageNo: 1, pageSize: 1 }, notAfterMs),
+  },
+  {
+    permission: 'mq:GetCaCertificate',
+    may: 'read a CA',
+    neededFor: 'certsweep ca show, inactivate, activate and delete',
+    read: (client, instanceId, notAfterMs) => client.getCaCertificate(instanceId, NO_CA, notAfterMs),
+  },
+];
+
+/**
+ * Tries the reads that the commands for operators need. Their lack is no failure.
+ * @param withinSlot - makes the read in a slot; a text says why there was none
+ */
+export async function tryReads(
+  client: PermissionReads,
+  { place, instanceId }: { readonly place: string; readonly instanceId: string },
+  withinSlot: (read: (notAfterMs: number) => Promise<Answer>) => Promise<Answer | string>,
+): Promise<Check[]> {
+  const granted: string[] = [];
+  const lacking: Check[] = [];
+  for (const { permission, may, neededFor, read } of READS) {
+    const answer = await withinSlot((notAfterMs) => read(client, instanceId, notAfterMs));
+    if (typeof answer === 'string') {
+      lacking.push(warn('permissions', `${place}: ${may} not tried, ${answer}`, 'ask again'));
+    } else if (provesAccess(answer)) granted.push(may);
+    else {
+      const isDenied = answer.kind === 'refused' && blameOf(answer.code) === 'credential';
+      const fix = isDenied
+        ? `grant ${permission} if you want ${neededFor}; nothing else needs it`
+        : 'ask again in a while';
+      lacking.push(warn('permissions', `${place}: ${may}: ${codeOf(answer)}`, fix));
+    }
+  }
+  return granted.length === 0 ? lacking : [ok('permissions', `${place}: may ${granted.join(', ')}`), ...lacking];
 }
 
-/** What no look can tell. */
+/** What no look can tell: each of them changes something. */
+const UNTRIED = [
+  'mq:DeleteDeviceCertificate',
+  'mq:UnregisterCaCertificate, mq:ActiveCaCertificate and mq:DeleteCaCertificate (certsweep ca)',
+];
+
 export function untriedPermissions(account: string): Check {
-  return ok('permissions', `account ${account}: not tried, since it changes something: mq:DeleteDeviceCertificate`);
+  return ok('permissions', `account ${account}: not tried, since it changes something: ${UNTRIED.join(', ')}`);
 }

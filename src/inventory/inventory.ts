@@ -4,6 +4,7 @@ import { WALK_START, type WalkState } from '../core/walk.ts';
 import { DuplicateDetector } from '../manifest/duplicate-detector.ts';
 import type { MqttClient } from '../mqtt/client.ts';
 import { KEPT_WINDOWS, type Checkpoint } from './checkpoint.ts';
+import { listingOfDevices } from './listings.ts';
 import { walkPages, type Page } from './pages.ts';
 import type { ReadDesk, ReadEnd } from './reads.ts';
 import { lineOf, toRow, type InventoryFormat, type InventoryRow } from './row.ts';
@@ -101,8 +102,7 @@ class InventoryRun {
     for (const caSn of listings.slice(this.#listing)) {
       const end = await walkPages({
         desk,
-        client,
-        listing: { instanceId, caSn },
+        listing: listingOfDevices(client, instanceId, caSn),
         from: start,
         take: (pages, state) => this.#take(pages, state),
       });
@@ -115,12 +115,12 @@ class InventoryRun {
     return { kind: 'done', inventory: await this.#conclude() };
   }
 
-  async #take(pages: readonly Page[], state: () => WalkState): Promise<void> {
+  async #take(pages: readonly Page<RegisteredDevice>[], state: () => WalkState): Promise<void> {
     const { instanceId, format, sink, watch } = this.#parts;
     let text = '';
     for (const page of pages) {
       this.#unreadable += page.unreadable;
-      for (const device of page.devices) {
+      for (const device of page.found) {
         watch?.(device);
         const selected = this.#selection.judge(device);
         if (selected.kind === 'no' || !this.#isNew(device)) continue;

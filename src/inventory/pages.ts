@@ -1,31 +1,24 @@
-import type { RegisteredDevice } from '../core/registered.ts';
+import type { ListedPage, ReadAnswer } from '../core/registered.ts';
 import { Walk, type WalkState, type WindowRows } from '../core/walk.ts';
 import type { Window } from '../core/window.ts';
-import type { MqttClient } from '../mqtt/client.ts';
+import type { Listing } from './listings.ts';
 import type { ReadDesk, ReadEnd } from './reads.ts';
 
 /** Calls under way at once: the highest pace at a tenth of a second each. More would hold more pages in memory. */
 const AT_ONCE = 48;
 
 /** A page of the listing. */
-export interface Page extends WindowRows {
-  readonly devices: readonly RegisteredDevice[];
+export interface Page<Row> extends WindowRows {
+  readonly found: readonly Row[];
   readonly unreadable: number;
 }
 
-/** What is walked over: the certificates of an instance, or of one of its CAs. */
-export interface Listing {
-  readonly instanceId: string;
-  readonly caSn: string | undefined;
-}
-
-export interface WalkParts {
+export interface WalkParts<Row> {
   readonly desk: ReadDesk;
-  readonly client: Pick<MqttClient, 'listDeviceCertificates'>;
-  readonly listing: Listing;
+  readonly listing: Listing<Row>;
   readonly from: WalkState;
   /** The pages of the chain that have come since, in its order, and how far the walk is now. */
-  readonly take: (pages: readonly Page[], state: () => WalkState) => Promise<void>;
+  readonly take: (pages: readonly Page<Row>[], state: () => WalkState) => Promise<void> | void;
 }
 
 export type WalkEnd =
@@ -33,14 +26,14 @@ export type WalkEnd =
   | Exclude<ReadEnd<never>, { kind: 'read' }>;
 
 /** Walks over a listing with as many calls under way as the pace wants. The first failure ends it. */
-export async function walkPages({ desk, client, listing, from, take }: WalkParts): Promise<WalkEnd> {
-  const walk = new Walk<Page>(from);
-  const ended: (readonly [Window, ReadEnd<Page>])[] = [];
+export async function walkPages<Row>({ desk, listing, from, take }: WalkParts<Row>): Promise<WalkEnd> {
+  const walk = new Walk<Page<Row>>(from);
+  const ended: (readonly [Window, ReadEnd<Page<Row>>])[] = [];
   const underWay = new Set<Window>();
   let wake = (): void => undefined;
   const ask = async (window: Window): Promise<void> => {
     underWay.add(window);
-    ended.push([window, await readPage({ desk, client, listing }, window)]);
+    ended.push([window, await readPage(desk, listing, window)]);
     underWay.delete(window);
     wake();
   };
@@ -66,24 +59,20 @@ export async function walkPages({ desk, client, listing, from, take }: WalkParts
   return failure ?? { kind: 'walked', state: walk.state };
 }
 
-async function readPage(
-  { desk, client, listing }: Pick<WalkParts, 'desk' | 'client' | 'listing'>,
+async function readPage<Row>(
+  desk: ReadDesk,
+  { read, keyOf, totals }: Listing<Row>,
   { pageNo, pageSize }: Window,
-): Promise<ReadEnd<Page>> {
-  const page = { ...listing, pageNo, pageSize };
-  const end = await desk.read((notAfterMs) => client.listDeviceCertificates(page, notAfterMs));
+): Promise<ReadEnd<Page<Row>>> {
+  const end = await desk.read((notAfterMs): Promise<ReadAnswer<ListedPage<Row>>> =>
+    read({ pageNo, pageSize }, notAfterMs),
+  );
   if (end.kind !== 'read') return end;
   const { rows, unreadable, total } = end.data;
-  // Documented as results for one operation, and as pages for the other. Only how much is asked for ahead depends on it.
-  const expected = total === undefined || listing.caSn !== undefined ? total : total * pageSize;
+  // Only how much is asked for ahead depends on it.
+  const expected = total === undefined || totals === 'rows' ? total : total * pageSize;
   return {
     kind: 'read',
-    data: {
-      keys: rows.map(({ caSn, deviceSn }) => `${caSn}\n${deviceSn}`),
-      rows: rows.length + unreadable,
-      expected,
-      devices: rows,
-      unreadable,
-    },
+    data: { keys: rows.map(keyOf), rows: rows.length + unreadable, expected, found: rows, unreadable },
   };
 }

@@ -84,18 +84,23 @@ export class ReadDesk {
       const turn = await quarter().take({ instanceId: NO_INSTANCE, isUrgent: false });
       if (turn.kind === 'closed') return { kind: 'closed' };
     }
-    const grant = await slots.take({ instanceId: NO_INSTANCE, isUrgent: false });
-    switch (grant.kind) {
-      case 'slot':
-        if (!grant.isProbe) return grant;
-        await grant.report({ kind: 'void' });
-        return { kind: 'halted', code: 'halted', message: 'a worker has to prove first that its calls work again' };
-      case 'halted':
-        return { kind: 'halted', code: grant.code, message: grant.message };
-      case 'refused':
-      case 'closed':
-        return { kind: 'closed' };
-    }
+    return takeSlot(slots, false);
+  }
+}
+
+/** A slot that concerns the account and no instance. */
+export async function takeSlot(slots: Limiter, isUrgent: boolean): Promise<SlotEnd> {
+  const grant = await slots.take({ instanceId: NO_INSTANCE, isUrgent });
+  switch (grant.kind) {
+    case 'slot':
+      if (!grant.isProbe) return grant;
+      await grant.report({ kind: 'void' });
+      return { kind: 'halted', code: 'halted', message: 'a worker has to prove first that its calls work again' };
+    case 'halted':
+      return { kind: 'halted', code: grant.code, message: grant.message };
+    case 'refused':
+    case 'closed':
+      return { kind: 'closed' };
   }
 }
 

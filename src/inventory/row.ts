@@ -26,7 +26,15 @@ export type InventoryFormat = 'csv' | 'ndjson';
 /** Without the certificate's text: no private text is kept. */
 export function toRow(instanceId: string, device: RegisteredDevice): InventoryRow {
   const { caSn, deviceSn, deviceName, status, validBeginMs, validEndMs } = device;
-  return { instanceId, caSn, deviceSn, deviceName, status, validBegin: iso(validBeginMs), validEnd: iso(validEndMs) };
+  return {
+    instanceId,
+    caSn,
+    deviceSn,
+    deviceName,
+    status,
+    validBegin: isoOf(validBeginMs),
+    validEnd: isoOf(validEndMs),
+  };
 }
 
 export function headOf(format: InventoryFormat): string {
@@ -56,6 +64,7 @@ function cell(text: string): string {
 /** The last moment that a date can be. */
 const MOST_MS = 8.64e15;
 
-function iso(unixMs: number | undefined): string {
+/** ISO 8601; empty where the API says no number. */
+export function isoOf(unixMs: number | undefined): string {
   return unixMs === undefined || unixMs > MOST_MS ? '' : new Date(unixMs).toISOString();
 }

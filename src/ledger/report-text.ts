@@ -19,10 +19,18 @@ export const REPORT_COLUMNS = [
 /** Rows joined before they are handed on: a stream of single lines is slow. */
 const JOINED_ROWS = 500;
 
-/** Writes rows as text, in pieces of some hundred lines. */
-export async function* reportText(rows: AsyncIterable<ReportRow>, format: ReportFormat): AsyncGenerator<string> {
+/**
+ * Writes rows as text, in pieces of some hundred lines.
+ * @param columns - of a CSV, in their order; NDJSON has whatever a row has
+ */
+export async function* reportText<Row extends ReportRow>(
+  rows: AsyncIterable<Row>,
+  format: ReportFormat,
+  columns: readonly (keyof Row & string)[] = REPORT_COLUMNS,
+): AsyncGenerator<string> {
+  const csvLine = (row: Row): string => columns.map((column) => csvCell(String(row[column]))).join(',');
   const write = format === 'csv' ? csvLine : jsonLine;
-  let lines: string[] = format === 'csv' ? [REPORT_COLUMNS.join(',')] : [];
+  let lines: string[] = format === 'csv' ? [columns.join(',')] : [];
   for await (const row of rows) {
     lines.push(write(row));
     if (lines.length < JOINED_ROWS) continue;
@@ -34,10 +42,6 @@ export async function* reportText(rows: AsyncIterable<ReportRow>, format: Report
 
 function jsonLine(row: ReportRow): string {
   return printableJson(JSON.stringify(row));
-}
-
-function csvLine(row: ReportRow): string {
-  return REPORT_COLUMNS.map((column) => csvCell(String(row[column]))).join(',');
 }
 
 // What a spreadsheet would run as a formula when it opens the file.

@@ -58,6 +58,12 @@ export class DigestSet {
     return true;
   }
 
+  /** @throws ScratchUnavailable; the set is of no use afterwards */
+  has(digest: Uint32Array): boolean {
+    if (digest[0] === 0) digest[0] = 1;
+    return stands(this.#slots, digest) || this.#isFrozen(digest);
+  }
+
   #makeRoom(): void {
     const slots = this.#slots;
     if (slots.length < this.#mostSlots * DIGEST_WORDS) {
@@ -127,6 +133,15 @@ function place(slots: Uint32Array, words: Uint32Array, from: number): boolean {
       return true;
     }
     if (slots[at] === a && slots[at + 1] === b && slots[at + 2] === c && slots[at + 3] === d) return false;
+  }
+}
+
+function stands(slots: Uint32Array, digest: Uint32Array): boolean {
+  const mask = slots.length / DIGEST_WORDS - 1;
+  for (let slot = (digest[1] ?? 0) & mask, step = 1; ; slot = (slot + step) & mask, step += 1) {
+    const at = slot * DIGEST_WORDS;
+    if (slots[at] === 0) return false;
+    if (digest.every((word, index) => slots[at + index] === word)) return true;
   }
 }
 

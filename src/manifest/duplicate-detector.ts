@@ -33,9 +33,21 @@ export class DuplicateDetector {
    * @throws ScratchUnavailable
    */
   add(certificate: Certificate): boolean {
-    const { instanceId, caSn, deviceSn } = certificate;
+    return this.#shardOf(certificate)?.add(this.#digest) === true;
+  }
+
+  /**
+   * Whether the certificate was added.
+   * @throws ScratchUnavailable
+   */
+  has(certificate: Certificate): boolean {
+    return this.#shardOf(certificate)?.has(this.#digest) === true;
+  }
+
+  /** Leaves the certificate's digest in `#digest`. */
+  #shardOf({ instanceId, caSn, deviceSn }: Certificate): DigestSet | undefined {
     const spread = digestInto(`${instanceId}\n${caSn}\n${deviceSn}`, this.#digest);
-    return this.#shards[spread % SHARDS]?.add(this.#digest) === true;
+    return this.#shards[spread % SHARDS];
   }
 
   /** Gives the file's room back. Must be called, also after an error. */

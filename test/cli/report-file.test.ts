@@ -3,7 +3,7 @@ import { lstat, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { writeReport } from '../../src/cli/report.ts';
+import { writeWhole } from '../../src/cli/out-file.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -19,7 +19,7 @@ async function* rows(): AsyncGenerator<string> {
 it('replaces a file, and leaves nothing beside it', async () => {
   const path = join(folder, 'report.csv');
   await writeFile(path, 'old');
-  await writeReport(path, rows());
+  await writeWhole(path, 'The report', rows());
   expect(await readFile(path, 'utf8')).toBe('a\nb\n');
   expect(await readdir(folder)).toEqual(['report.csv']);
 });
@@ -31,7 +31,7 @@ it('keeps the old file when the rows break off', async () => {
     yield* rows();
     throw new Error('Redis is gone');
   }
-  await expect(writeReport(path, broken())).rejects.toThrow('Redis is gone');
+  await expect(writeWhole(path, 'The report', broken())).rejects.toThrow('Redis is gone');
   expect(await readFile(path, 'utf8')).toBe('old');
   expect(await readdir(folder)).toEqual(['report.csv']);
 });
@@ -40,7 +40,7 @@ it('follows a link to its file', async () => {
   const path = join(folder, 'link.csv');
   await writeFile(join(folder, 'report.csv'), 'old');
   await symlink('report.csv', path);
-  await writeReport(path, rows());
+  await writeWhole(path, 'The report', rows());
   expect((await lstat(path)).isSymbolicLink()).toBe(true);
   expect(await readFile(join(folder, 'report.csv'), 'utf8')).toBe('a\nb\n');
 });
@@ -48,7 +48,7 @@ it('follows a link to its file', async () => {
 it('writes into a pipe, which stays one', async () => {
   const path = join(folder, 'pipe');
   execFileSync('mkfifo', [path]);
-  const [text] = await Promise.all([readFile(path, 'utf8'), writeReport(path, rows())]);
+  const [text] = await Promise.all([readFile(path, 'utf8'), writeWhole(path, 'The report', rows())]);
   expect(text).toBe('a\nb\n');
   expect((await lstat(path)).isFIFO()).toBe(true);
 });

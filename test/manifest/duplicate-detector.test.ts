@@ -36,7 +36,9 @@ describe('DuplicateDetector', () => {
           const texts = new Set<string>();
           for (const one of certificates) {
             const text = JSON.stringify([one.instanceId, one.caSn, one.deviceSn]);
+            expect(seen.has(one)).toBe(texts.has(text));
             expect(seen.add(one)).toBe(!texts.has(text));
+            expect(seen.has(one)).toBe(true);
             texts.add(text);
           }
         });

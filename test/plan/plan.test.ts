@@ -31,8 +31,8 @@ describe('a plan of a manifest', () => {
       ],
       calls: 3,
       warnings: [
-        'CA CA01 is active: a device that holds its key can register again. Inactivate the CA first. Deleting its 1 inactive certificate removes the mark that keeps these devices out.',
-        'The plan covers CA CA02 wholly: one call that deletes the CA does this, in place of 1.',
+        'CA CA01 is active: a device that holds its key can register again. Inactivate the CA first (certsweep ca inactivate). Deleting its 1 inactive certificate removes the mark that keeps these devices out.',
+        'The plan covers CA CA02 wholly: one call, certsweep ca delete, does this, in place of 1.',
         '1 certificate is not registered: left out.',
         '1 certificate is registered under another CA than the one named, likely a typo: left out.',
       ],

@@ -5,8 +5,14 @@ import { count, groupDigits } from './terminal.ts';
 
 /** An entry for a person: what, of which batch, by whom, why. */
 export function describeEntry(entry: AuditEntry): string {
-  const { seq, at, event, batch, user, host, pid, requestedBy, reason, counts, manifestSha256 } = entry;
-  const head = [`#${seq}`, isoOf(at), event, ...(batch === null ? [] : [batch])].join('  ');
+  const { seq, at, event, batch, ca, user, host, pid, requestedBy, reason, counts, manifestSha256 } = entry;
+  const head = [
+    `#${seq}`,
+    isoOf(at),
+    event,
+    ...(batch === null ? [] : [batch]),
+    ...(ca === undefined ? [] : [`${ca.instanceId} ${ca.caSn}`]),
+  ].join('  ');
   const process = `${user}@${host}, process ${pid}`;
   const lines = [requestedBy === null ? `by ${process}` : `requested by ${requestedBy} (${process})`];
   if (reason !== null) lines.push(`reason: ${reason}`);

@@ -1,5 +1,4 @@
-import type { Inventory, InventoryEnd } from '../../app/inventory.ts';
-import { blameOf } from '../../core/code-table.ts';
+import type { Inventory } from '../../app/inventory.ts';
 import { printable } from '../../core/printable.ts';
 import { count } from './terminal.ts';
 
@@ -26,29 +25,4 @@ function named(what: string, names: readonly string[]): string[] {
   const rest = names.length - MOST_NAMED;
   const shown = names.slice(0, MOST_NAMED).map(printable);
   return [`${what}: ${shown.join('; ')}${rest > 0 ? `, and ${count(rest, 'other')}` : ''}.`];
-}
-
-/** Why there is no inventory, and what to do. */
-export function describeStop(
-  end: Exclude<InventoryEnd, { kind: 'done' }>,
-  account: string,
-  out: string | undefined,
-): string {
-  const goOn = out === undefined ? 'ask again' : 'ask again with --resume';
-  switch (end.kind) {
-    case 'closed':
-      return out === undefined ? 'Interrupted.' : 'Interrupted: ask again with --resume to go on.';
-    case 'halted':
-      return `Account ${account} is halted (${end.code}: ${printable(end.message)}): certsweep status shows it; when it is lifted, ${goOn}.`;
-    case 'refused':
-      return `The listing was refused (${end.code}: ${printable(end.message)}): ${remedyOf(end.code)}, then ${goOn}.`;
-  }
-}
-
-function remedyOf(code: string): string {
-  if (code === 'FindCaBySnError') return 'check the serial number after --ca';
-  const blame = blameOf(code);
-  if (blame === 'credential') return 'grant mq:ListDeviceCertificate, and for --ca mq:ListDeviceCertificateByCaSn';
-  if (blame === 'instance') return 'check the instance and the account that owns it';
-  return 'see what certsweep doctor says';
 }

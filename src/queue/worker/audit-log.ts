@@ -78,8 +78,9 @@ function eventOf(stored: StoredEntry): LogEvent {
   if (entry === undefined) {
     return { event: 'audit', entry: stored, message: 'an entry of the audit record is not readable' };
   }
-  const { event, batch, user, host, requestedBy, reason } = entry;
-  const what = batch === null ? event : `${event} of batch ${batch}`;
+  const { event, batch, ca, user, host, requestedBy, reason } = entry;
+  const subject = ca === undefined ? '' : ` of CA ${ca.caSn} of ${ca.instanceId}`;
+  const what = batch === null ? `${event}${subject}` : `${event} of batch ${batch}`;
   const message = `${what} by ${requestedBy ?? `${user}@${host}`}${reason === null ? '' : `: ${reason}`}`;
   return { event: 'audit', entry, message };
 }

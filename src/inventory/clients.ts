@@ -11,12 +11,21 @@ export type ReadingClient = Pick<
   'listDeviceCertificates' | 'getDeviceCertificate' | 'listCaCertificates' | 'getCaCertificate' | 'close'
 >;
 
+/** A client that can change CAs, and reads. */
+export type CaClient = ReadingClient &
+  Pick<MqttClient, 'inactivateCaCertificate' | 'activateCaCertificate' | 'deleteCaCertificate'>;
+
 /** @throws Error when the endpoint is no URL of a bare host */
-export function openReadingClient(
+export type OpenClient<Client> = (endpoint: string, credentials: CredentialSource, config: Config) => Client;
+
+export const openReadingClient: OpenClient<ReadingClient> = (...parts) => open(...parts);
+export const openCaClient: OpenClient<CaClient> = (...parts) => open(...parts);
+
+function open(
   endpoint: string,
   credentials: CredentialSource,
   { callDeadlineMs, egress: { localAddress } }: Config,
-): ReadingClient {
+): MqttClient {
   return createMqttClient({
     endpoint,
     credentials,

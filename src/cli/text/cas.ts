@@ -1,0 +1,96 @@
+import type { CaAction, CaChangeOutcome, CaLook } from '../../app/ca-change.ts';
+import type { Ca } from '../../app/cas.ts';
+import { printable } from '../../core/printable.ts';
+import { count, table } from './terminal.ts';
+
+interface ActionText {
+  readonly description: string;
+  /** What the option --yes does. */
+  readonly yes: string;
+  readonly example: string;
+  readonly permission: string;
+  readonly done: string;
+}
+
+const DO_NOT_ASK = 'do not ask for confirmation';
+const LOOK = 'Without --execute it only looks, and prints how many certificates the CA has now.';
+
+export const ACTIONS: Readonly<Record<CaAction, ActionText>> = {
+  inactivate: {
+    description: `Inactivates a CA, so that no device registers by itself with a certificate of it any more. It can be undone with activate. ${LOOK}`,
+    yes: DO_NOT_ASK,
+    example: '  certsweep ca inactivate post-cn-xxx 007269004887 --execute',
+    permission: 'mq:UnregisterCaCertificate',
+    done: 'is inactive',
+  },
+  activate: {
+    description: `Activates a CA again: devices with its certificates can register by themselves. ${LOOK}`,
+    yes: DO_NOT_ASK,
+    example: '  certsweep ca activate post-cn-xxx 007269004887 --execute',
+    permission: 'mq:ActiveCaCertificate',
+    done: 'is active',
+  },
+  delete: {
+    description: `Deletes a CA, and with it every device certificate of it, for good. ${LOOK} To delete, it wants the serial number and that number, and counts again right before the call.`,
+    yes: 'does not answer the question of this command: give --confirm',
+    example: `  certsweep ca delete post-cn-xxx 007269004887
+  certsweep ca delete post-cn-xxx 007269004887 --execute --confirm 007269004887:1234`,
+    permission: 'mq:DeleteCaCertificate',
+    done: 'is deleted, and its certificates with it',
+  },
+};
+
+export function describeCas(cas: readonly Ca[]): string {
+  return table(
+    ['ca', 'name', 'status', 'valid from', 'valid to'],
+    cas.map(({ caSn, name, status, validBegin, validEnd }) => [caSn, name, status, validBegin, validEnd]),
+  );
+}
+
+export function describeCa(ca: Ca, certificates: number): string {
+  return `${describeCas([ca])}\n${count(certificates, 'certificate')}`;
+}
+
+/** The CA as it is before it is changed, and what the change does. */
+export function describeLook(
+  { instanceId, action }: { readonly instanceId: string; readonly action: CaAction },
+  { ca, certificates }: CaLook,
+): string {
+  const name = ca.name === '' ? '' : ` (${printable(ca.name)})`;
+  const has = certificates === null ? '' : `, and has ${count(certificates, 'certificate')} now`;
+  const lines = [`CA ${printable(ca.caSn)}${name} of ${instanceId} is ${ca.status}${has}.`];
+  if (action === 'delete')
+    lines.push('Deleting it deletes all of them for good, and whatever registers before the call is made.');
+  return lines.join('\n');
+}
+
+export function questionOf(action: CaAction): string {
+  return action === 'delete'
+    ? 'Type its serial number and the number of its certificates, as <sn>:<n>, to delete all of them:'
+    : `Type its serial number to ${action} it:`;
+}
+
+/** How it ended. */
+export function describeChange(
+  { instanceId, caSn, action }: { readonly instanceId: string; readonly caSn: string; readonly action: CaAction },
+  end: Extract<CaChangeOutcome, { kind: 'looked' | 'already' | 'changed' }>,
+): string {
+  const ca = `CA ${printable(caSn)} of ${instanceId}`;
+  switch (end.kind) {
+    case 'looked': {
+      if (action !== 'delete') return `A look: nothing was changed. To ${action} it: the same command with --execute.`;
+      const word = `${caSn}:${end.certificates}`;
+      return `A look: nothing was changed. To delete it: the same command with --execute --confirm ${printable(word)}.`;
+    }
+    case 'already':
+      return `${ca} ${ACTIONS[action].done} already: no call was made.`;
+    case 'changed':
+      return end.requestId === null
+        ? `${ca} ${ACTIONS[action].done}: the answer was lost, and a look has shown it.`
+        : `${ca} ${ACTIONS[action].done} (request ${printable(end.requestId)}).`;
+  }
+}
+
+export function noCa(instanceId: string, caSn: string): string {
+  return `${instanceId} has no CA ${JSON.stringify(caSn)}: certsweep ca list ${instanceId} shows those it has.`;
+}

@@ -1,0 +1,42 @@
+import { WALK_START } from '../core/walk.ts';
+import { DuplicateDetector } from '../manifest/duplicate-detector.ts';
+import type { MqttClient } from '../mqtt/client.ts';
+import { listingOfDevices } from './listings.ts';
+import { walkPages } from './pages.ts';
+import type { ReadDesk, ReadEnd } from './reads.ts';
+
+export type CountEnd =
+  | { readonly kind: 'counted'; readonly certificates: number }
+  /** The order of the listing changed meanwhile: the number is not known. */
+  | { readonly kind: 'moved' }
+  | Exclude<ReadEnd<never>, { kind: 'read' }>;
+
+/**
+ * Counts the certificates of a CA, each once, by a walk: the total that the API gives is not documented well enough to delete by.
+ * @throws ScratchUnavailable
+ */
+export async function countDevices(
+  { desk, client }: { readonly desk: ReadDesk; readonly client: Pick<MqttClient, 'listDeviceCertificates'> },
+  instanceId: string,
+  caSn: string,
+): Promise<CountEnd> {
+  const seen = new DuplicateDetector();
+  let certificates = 0;
+  try {
+    const end = await walkPages({
+      desk,
+      listing: listingOfDevices(client, instanceId, caSn),
+      from: WALK_START,
+      take(pages) {
+        for (const { found, unreadable } of pages) {
+          certificates += unreadable;
+          for (const { deviceSn } of found) if (seen.add({ instanceId, caSn, deviceSn })) certificates += 1;
+        }
+      },
+    });
+    if (end.kind !== 'walked') return end;
+    return end.state.isMoved ? { kind: 'moved' } : { kind: 'counted', certificates };
+  } finally {
+    seen.close();
+  }
+}
