@@ -110,7 +110,15 @@ it(
     expect(told.unknown).toBeNull();
     expect(told.fault).toContain('nowhere.yaml');
 
-    const nothing = { revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0, ratePerSecond: 0, etaSeconds: null };
+    const nothing = {
+      revoked: 0,
+      alreadyGone: 0,
+      dead: 0,
+      cancelled: 0,
+      forgotten: 0,
+      ratePerSecond: 0,
+      etaSeconds: null,
+    };
     const { batch } = told.many;
     expect(told.status).toEqual({ ...nothing, batch, state: 'running', accepted: 1_200, pending: 1_200 });
 
