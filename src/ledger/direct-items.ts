@@ -1,14 +1,12 @@
 import { auditNote, type Motive } from '../audit/note.ts';
-import { AUDIT } from '../audit/record.lua.ts';
 import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
-import { CLOCK, script } from '../runtime/redis/script.ts';
+import { script } from '../runtime/redis/script.ts';
+import { ADOPT } from './adopt-script.lua.ts';
 import { outcomesOf } from './entries.ts';
 import { FORGET_ITEMS } from './forget-scripts.lua.ts';
 import { FEED_RANK } from './batch-record.ts';
 import type { LedgerStore } from './keys.ts';
-import { LAYOUT_VERSION } from './layout.ts';
-import { COUNTS, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
 /** A direct batch takes in the jobs that belong to none; its name begins so. */
 const DIRECT_PREFIX = 'direct-';
@@ -53,78 +51,6 @@ export class HourlyLimitReached extends Error {
     this.hasPaused = hasPaused;
   }
 }
-
-/**
- * Lua: `takenWithin` is how many certificates a direct batch has taken in within the last hour, in steps of a minute that are never too short, and the
- * minutes that it knows; `oneMore` adds one. They are in a field of the record, as [[minute, count], ...]; a resume takes it away.
- */
-const HOUR = `local function takenWithin(text, now)
-  local minute, minutes, count = math.floor(now / 60000), {}, 0
-  for _, known in ipairs(cjson.decode(text or '[]')) do
-    -- Also those ahead: the clock may have gone back.
-    if math.abs(known[1] - minute) <= 60 then
-      minutes[#minutes + 1], count = known, count + known[2]
-    end
-  end
-  return count, minutes
-end
-local function oneMore(minutes, now)
-  local minute, last = math.floor(now / 60000), minutes[#minutes]
-  if last and last[1] == minute then last[2] = last[2] + 1 else minutes[#minutes + 1] = { minute, 1 } end
-  return cjson.encode(minutes)
-end`;
-
-/**
- * Gives a job that belongs to no batch its place in a direct batch; the same job gets the same place again. A job id that stands for another
- * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard.
- * KEYS record batches active adopted chunks signals, the audit record's two;
- * ARGV batch jobId certificate rank motive (JSON as it stands behind the key) maxPerHour pausedBecause note (of the pause).
- * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the direct batch is cancelled and not yet drained: going on would
- * revive what was cancelled; { -2, 1 when this paused the batch } where it has taken in as much within an hour as it may.
- */
-export const ADOPT = `local record, batches, active, adopted, chunks, signals, stream, head = unpack(KEYS)
-local batch, key, certificate, rank, motive, maxPerHour, pausedBecause, note = unpack(ARGV)
-${AUDIT}
-${STATES}
-${HOUR}
-${COUNTS}
-${CLOCK}
-${FEED_ORDER}
-local known = redis.call('HGET', adopted, key)
--- Its key stands behind the certificate, but for what a version before layout 3 wrote.
-local unclosed = string.sub(certificate, 1, -2)
-local function isSame(kept) return kept == certificate or kept and string.sub(kept, 1, #unclosed + 1) == unclosed .. ',' end
-if known and not isSame(redis.call('HGET', chunks, known)) then
-  key = key .. '#' .. redis.sha1hex(certificate)
-  known = redis.call('HGET', adopted, key)
-end
-if known then return { tonumber(known), 0, key } end
-local f = countsOf(record, 'state', 'taken')
-local state = f[6]
-if state == 'cancelled' and pendingOf(f) > 0 then return { -1, 0 } end
-local now = clockMs()
-local count, minutes = takenWithin(f[7], now)
-local opened = state and stateAfter('reopen', state) or 'running'
-if state and count >= tonumber(maxPerHour) then
-  if state == 'paused' then return { -2, 0 } end
-  redis.call('HSET', record, 'state', stateAfter('pause', opened), 'pausedBecause', pausedBecause)
-  redis.call('HDEL', record, 'completedAt')
-  redis.call('INCR', signals)
-  audit(stream, head, auditNote(note), auditCounts(record))
-  return { -2, 1 }
-end
-local n = redis.call('HINCRBY', record, 'accepted', 1) - 1
-if not state then
-  redis.call('HSET', record, 'submittedAt', now, 'priority', 'urgent', 'layout', ${LAYOUT_VERSION})
-  redis.call('ZADD', batches, now, batch)
-end
-redis.call('HSET', record, 'state', opened, 'taken', oneMore(minutes, now))
-redis.call('HDEL', record, 'completedAt')
-redis.call('HINCRBY', record, 'fed', 1)
-redis.call('HSET', adopted, key, n)
-redis.call('HSET', chunks, n, unclosed .. ',"key":' .. cjson.encode(key) .. motive .. '}')
-redis.call('ZADD', active, 'NX', feedOrder(rank, now), batch)
-return { n, 1, key }`;
 
 const adoptScript = script<[number, number, string]>(ADOPT);
 const forgetScript = script<[count: number, last: string]>(FORGET_ITEMS);

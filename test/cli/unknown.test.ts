@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProducer, SubmissionUnknown, type Certificate, type Producer } from '../../src/index.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { ACTIVATE } from '../../src/ledger/batch-scripts.lua.ts';
-import { ADOPT } from '../../src/ledger/direct-items.ts';
+import { ADOPT } from '../../src/ledger/adopt-script.lua.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { connect } from '../../src/runtime/redis/connection.ts';
 import type { Ended } from '../support/command.ts';

@@ -2,8 +2,6 @@ import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
 import { AuditFile } from '../../audit/own-file.ts';
 import { recordPace } from '../../audit/pace.ts';
-import type { Outcome } from '../../core/batch.ts';
-import type { Verdict } from '../../core/decide.ts';
 import { NewerLayout } from '../../ledger/layout.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { readHalts } from '../../limiter/halts/halt-store.ts';
@@ -20,14 +18,14 @@ import {
 import { jobKeyOf } from '../../runtime/config/job-key.ts';
 import type { EventLog } from '../../runtime/logger.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
-import { Metrics } from '../../runtime/metrics.ts';
 import { readSecret } from '../../runtime/secret.ts';
-import { startAccountWorker, type AccountWorker, type WorkerEvent } from './account-worker.ts';
+import { startAccountWorker, type AccountWorker } from './account-worker.ts';
 import { MAX_CONCURRENCY } from './concurrency.ts';
 import { KEY_PREFIX } from '../contract.ts';
 import { every } from './repeat.ts';
 import { UNREACHABLE, type HostHalt } from '../process/host-watch.ts';
 import { followAudit } from './audit-log.ts';
+import { countEvent, tallyOf, workerMetrics, type AccountTally } from './tallies.ts';
 import { logWorkerEvent } from './worker-log.ts';
 import { WorkerConflict, WorkerRegistry } from './worker-registry.ts';
 
@@ -39,16 +37,7 @@ export interface WorkerOptions {
   readonly log: EventLog;
 }
 
-/** What a process has done for an account since it started. */
-export interface AccountTally {
-  readonly account: string;
-  /** Items in hand now. */
-  readonly inHand: number;
-  /** Calls answered, by verdict. */
-  readonly calls: Readonly<Record<Verdict['kind'], number>>;
-  /** Items settled, by outcome. */
-  readonly settled: Readonly<Record<Outcome, number>>;
-}
+export type { AccountTally } from './tallies.ts';
 
 /** One process' work on every account of the configuration. */
 export interface Worker {
@@ -205,47 +194,4 @@ export function credentialsOf(account: AccountConfig, environment: Environment):
     },
     (name) => readSecret(environment, name),
   );
-}
-
-function workerMetrics(): Metrics {
-  const metrics = new Metrics();
-  metrics.describe('certsweep_settled_total', 'Items settled by this process, by outcome');
-  metrics.describe('certsweep_calls_total', 'Calls answered, by verdict');
-  metrics.describe('certsweep_halts_total', 'Halts marked by this process');
-  metrics.describe('certsweep_slots_unused_total', 'Slots lost to stalls, late replies of Redis, or its absence');
-  return metrics;
-}
-
-/** The same numbers as the metrics show. */
-function tallyOf(metrics: Metrics, account: string, inHand: number): AccountTally {
-  const calls = (verdict: Verdict['kind']): number => metrics.value('certsweep_calls_total', { account, verdict });
-  const settled = (outcome: Outcome): number => metrics.value('certsweep_settled_total', { account, outcome });
-  return {
-    account,
-    inHand,
-    calls: {
-      done: calls('done'),
-      retry: calls('retry'),
-      throttled: calls('throttled'),
-      dead: calls('dead'),
-      halt: calls('halt'),
-    },
-    settled: {
-      revoked: settled('revoked'),
-      'already-gone': settled('already-gone'),
-      dead: settled('dead'),
-      cancelled: settled('cancelled'),
-    },
-  };
-}
-
-function countEvent(metrics: Metrics, account: string, event: WorkerEvent): void {
-  if (event.kind === 'settled' && event.how !== 'unknown')
-    metrics.add('certsweep_settled_total', { account, outcome: event.outcome });
-  if (event.kind === 'item-cancelled') metrics.add('certsweep_settled_total', { account, outcome: 'cancelled' });
-  if (event.kind === 'answer') metrics.add('certsweep_calls_total', { account, verdict: event.verdict.kind });
-  if (event.kind === 'halted') metrics.add('certsweep_halts_total', { account, scope: event.scope });
-  if (event.kind === 'host-halted') metrics.add('certsweep_halts_total', { account, scope: 'host' });
-  if (event.kind === 'limiter')
-    metrics.add('certsweep_slots_unused_total', { account, cause: event.notice.kind }, event.notice.count);
 }

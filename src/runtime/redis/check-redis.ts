@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { askConfig, askInfo, measureRoundTrip } from './ask-redis.ts';
 import { isCluster, keyOwner } from './cluster.ts';
 import { isUnencrypted } from './encryption.ts';
 import { FLAW, isPatched } from './patched.ts';
@@ -45,7 +46,6 @@ export interface ServerFacts {
 
 /** Slots are void 25 ms after their moment, so a reply must come well within that. */
 const SLOW_ROUND_TRIP_MS = 10;
-const PINGS = 5;
 
 /**
  * Asks a connected Redis, of a cluster the node that holds our keys, whether it can be trusted with the queue and the ledger. Changes nothing.
@@ -202,46 +202,6 @@ function slow(roundTripMs: number): RedisFault {
   const remedy =
     "run the worker nearer to Redis, or raise the limiter's lateMs: slots that arrive late are thrown away";
   return warn('round trip', `${roundTripMs} ms`, remedy);
-}
-
-async function askInfo(client: Redis): Promise<ReadonlyMap<string, string>> {
-  const text = await unlessForbidden(client.info());
-  const lines = (text ?? '').matchAll(/^([a-z_0-9]+):(.*?)\r?$/gm);
-  return new Map([...lines].map((line) => [line[1] ?? '', line[2] ?? '']));
-}
-
-async function askConfig(client: Redis): Promise<ReadonlyMap<string, string> | undefined> {
-  const found = new Map<string, string>();
-  // One by one: CONFIG GET of several names came with Redis 7.
-  for (const name of ['maxmemory-policy', 'save', 'appendfsync', 'min-replicas-to-write']) {
-    const reply = await unlessForbidden(client.config('GET', name));
-    if (reply === undefined) return undefined;
-    const [, value] = reply;
-    if (value !== undefined) found.set(name, value);
-  }
-  return found;
-}
-
-/** An ACL answers NOPERM, a managed Redis mostly "unknown command". */
-async function unlessForbidden<T>(reply: Promise<T>): Promise<T | undefined> {
-  try {
-    return await reply;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : '';
-    if (/^NOPERM|unknown (sub)?command|not (allowed|supported)|disabled|forbidden/i.test(message)) return undefined;
-    throw error;
-  }
-}
-
-async function measureRoundTrip(client: Redis): Promise<number> {
-  const times: number[] = [];
-  for (let ping = 0; ping < PINGS; ping += 1) {
-    const startMs = performance.now();
-    await client.ping();
-    times.push(performance.now() - startMs);
-  }
-  const median = times.toSorted((a, b) => a - b)[Math.floor(PINGS / 2)] ?? 0;
-  return Math.round(median * 100) / 100;
 }
 
 function refuse(thing: string, value: string, remedy: string): RedisFault {
