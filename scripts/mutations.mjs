@@ -439,7 +439,7 @@ const MUTATIONS = [
     name: 'the certificates of a plan file may be edited',
     file: 'src/plan/plan-file.ts',
     from: "if (hash.digest('hex') !== header.sha256) throw edited();",
-    to: "if (hash.digest('hex') === '') throw edited();",
+    to: "if (hash.digest('hex') === `x${header.sha256}`) throw edited();",
     tests: ['test/plan/submit-plan.test.ts'],
     build: true,
   },
