@@ -20,6 +20,7 @@ import {
   reasonAsker,
   reasonRequired,
   unconfirmed,
+  type ConfirmOptions,
   type MotiveOptions,
 } from './motive.ts';
 import { openManifest } from './open-manifest.ts';
@@ -31,11 +32,9 @@ import { count, printJson, say } from './text/terminal.ts';
 import { waitForBatch } from './wait.ts';
 import { wholeNumber } from './whole-number.ts';
 
-interface SubmitOptions extends CommonOptions, MotiveOptions {
+interface SubmitOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
   readonly plan?: string;
   readonly execute?: boolean;
-  readonly yes?: boolean;
-  readonly confirm?: number;
   readonly wait?: boolean;
   readonly priority: Priority;
   readonly instance?: string;

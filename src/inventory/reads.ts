@@ -1,18 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffMs, type BackoffPolicy } from '../core/backoff.ts';
-import { blameOf } from '../core/code-table.ts';
-import { decide, FIRST_ATTEMPT, recordAttempt, type KeyTrust } from '../core/decide.ts';
+import type { BackoffPolicy } from '../core/backoff.ts';
+import type { Verdict } from '../core/decide.ts';
 import type { ReadAnswer } from '../core/registered.ts';
 import type { Limiter } from '../limiter/contract.ts';
+import { callInSlots, NO_INSTANCE, takeSlot, type NoSlot, type SlotEnd } from './slotted-call.ts';
 
 /** How a read ended. */
 export type ReadEnd<Data> =
   | { readonly kind: 'read'; readonly data: Data }
   /** The API's judgement, or the last failure where the tries ran out. */
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
-  /** The account is stopped in all processes. */
-  | { readonly kind: 'halted'; readonly code: string; readonly message: string }
-  | { readonly kind: 'closed' };
+  | NoSlot;
 
 export interface ReadDeskParts {
   readonly slots: Limiter;
@@ -23,9 +20,6 @@ export interface ReadDeskParts {
   readonly policy: BackoffPolicy & { readonly attempts: number };
   readonly refreshCredentials: () => void;
 }
-
-/** Reads concern the account: an instance that is halted for deletions may well be read. */
-const NO_INSTANCE = '';
 
 /**
  * Reads with slots as every call has, and again where that helps: the codes decide, as for deletions. What a read hears halts nobody and lifts no
@@ -47,35 +41,25 @@ export class ReadDesk {
   /** @param call - makes the call before `notAfterMs` or not at all */
   async read<Data>(call: (notAfterMs: number) => Promise<ReadAnswer<Data>>): Promise<ReadEnd<Data>> {
     const { policy, refreshCredentials } = this.#parts;
-    let attempt = FIRST_ATTEMPT;
-    let trust: KeyTrust = 'untried';
-    for (;;) {
-      const slot = await this.#slot();
-      if (slot.kind !== 'slot') return slot;
-      const answer = await call(slot.notAfterMs);
-      if (answer.kind !== 'not-sent') this.#calls += 1;
-      const isThrottled = answer.kind === 'refused' && blameOf(answer.code) === 'rate';
-      await slot.report(isThrottled ? { kind: 'throttled', retryAfterMs: answer.retryAfterMs ?? 0 } : { kind: 'void' });
-      if (answer.kind === 'accepted') return { kind: 'read', data: answer.data };
-      const verdict = decide(answer, attempt, { ...policy, notFound: 'dead' }, trust);
-      attempt = recordAttempt(attempt, answer, verdict);
-      switch (verdict.kind) {
-        case 'done':
-        case 'dead':
-        case 'halt': {
-          const { message } = answer;
-          return { kind: 'refused', code: answer.kind === 'refused' ? answer.code : verdictCode(verdict), message };
-        }
-        case 'throttled':
-          break;
-        case 'retry':
-          if (verdict.again === 'fresh-credentials') {
-            refreshCredentials();
-            trust = 'failed';
-          } else if (verdict.again === 'backoff') await sleep(backoffMs(attempt.failures, policy, Math.random()));
-          break;
-      }
-    }
+    const end = await callInSlots({
+      slot: () => this.#slot(),
+      call: async (notAfterMs) => {
+        const answer = await call(notAfterMs);
+        if (answer.kind !== 'not-sent') this.#calls += 1;
+        return answer;
+      },
+      policy,
+      refreshCredentials,
+      isLast: () => false,
+    });
+    if (end.kind !== 'heard') return end;
+    const { answer, verdict } = end;
+    if (answer.kind === 'accepted') return { kind: 'read', data: answer.data };
+    return {
+      kind: 'refused',
+      code: answer.kind === 'refused' ? answer.code : codeIn(verdict),
+      message: answer.message,
+    };
   }
 
   async #slot(): Promise<SlotEnd> {
@@ -88,27 +72,6 @@ export class ReadDesk {
   }
 }
 
-/** A slot that concerns the account and no instance. */
-export async function takeSlot(slots: Limiter, isUrgent: boolean): Promise<SlotEnd> {
-  const grant = await slots.take({ instanceId: NO_INSTANCE, isUrgent });
-  switch (grant.kind) {
-    case 'slot':
-      if (!grant.isProbe) return grant;
-      await grant.report({ kind: 'void' });
-      return { kind: 'halted', code: 'halted', message: 'a worker has to prove first that its calls work again' };
-    case 'halted':
-      return { kind: 'halted', code: grant.code, message: grant.message };
-    case 'refused':
-    case 'closed':
-      return { kind: 'closed' };
-  }
-}
-
-type Taken = Awaited<ReturnType<Limiter['take']>>;
-type SlotEnd = Extract<Taken, { kind: 'slot' }> | Exclude<ReadEnd<never>, { kind: 'read' | 'refused' }>;
-
-function verdictCode(
-  verdict: { readonly kind: 'done' } | { readonly kind: 'dead' | 'halt'; readonly code: string },
-): string {
-  return verdict.kind === 'done' ? 'not-found' : verdict.code;
+function codeIn(verdict: Verdict | undefined): string {
+  return verdict?.kind === 'dead' || verdict?.kind === 'halt' ? verdict.code : 'not-found';
 }
