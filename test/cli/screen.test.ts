@@ -1,5 +1,5 @@
 import { PassThrough } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hasTerminal, type RunningCommand } from '../support/command.ts';
 import { certificates, openFleet, type Fleet } from '../support/fleet.ts';
 import { ACCOUNT_KEY } from '../support/installation.ts';
@@ -77,6 +77,8 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
     await worker.says('the worker has started');
     await fleet.submit(certificates(5));
     await worker.says(' of 5000        5 ');
+    // On the wire: what is only in hand is given back, and the first signal would end it.
+    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBe(5), { timeout: 20_000 });
     signal(worker, 'SIGTERM');
     await worker.says('stopping (SIGTERM)');
     signal(worker, 'SIGTERM');

@@ -12,6 +12,11 @@ export interface QueueWorkerParts {
 
 /** A killed worker's jobs are taken up after at most lock and interval together. */
 const LOCK = { lockDuration: LOCK_MS, stalledInterval: 2_000, maxStalledCount: 100 } as const;
+/**
+ * An empty queue is looked at so often, seconds. A worker that pauses while it waits still takes the wake-up of a delayed job, and does nothing with
+ * it. The others find that job by this look: within a second, where BullMQ's default lets them sleep for five.
+ */
+const LOOK_EVERY_S = 1;
 /** Jobs ready, none in hand, for so long: the worker has fallen silent (bullmq#2466, #2964, #3185). */
 const SILENT_AFTER_MS = 20_000;
 
@@ -79,6 +84,7 @@ export class QueueWorker {
       skipVersionCheck: true,
       concurrency,
       removeOnComplete: { count: 0 },
+      drainDelay: LOOK_EVERY_S,
       ...LOCK,
     });
     worker.on('error', onError);
