@@ -537,8 +537,8 @@ const MUTATIONS = [
   {
     name: 'the pause of a library by its hourly limit is not in its audit file',
     file: 'src/app/submit-direct.ts',
-    from: 'error instanceof HourlyLimitReached && error.hasPaused',
-    to: 'error instanceof HourlyLimitReached && !error.hasPaused',
+    from: 'if (error instanceof HourlyLimitReached)',
+    to: 'if (error instanceof DirectRefused)',
     tests: ['test/app/submit-direct.test.ts'],
   },
   {

@@ -75,8 +75,8 @@ export class DirectSubmitter {
       motive,
       rules,
     ).catch(async (error: unknown) => {
-      // Of all that a single certificate does, only this pause is on record.
-      if (error instanceof HourlyLimitReached && error.hasPaused) await acting(this.#store, async () => undefined);
+      // Of all that a single certificate does, only this pause is on record. Where its reply was lost, this hears of it as another's.
+      if (error instanceof HourlyLimitReached) await acting(this.#store, async () => undefined);
       throw error;
     });
     const { batch } = taken;

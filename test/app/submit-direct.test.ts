@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 /** With an audit file, and an account that takes so many an hour. */
-async function openWith(file: string, maxPerHour: number): Promise<Store & { readonly auditFile: AuditFile }> {
+async function openWith(file: string, maxPerHour: number): Promise<Store> {
   const store = await room.store();
   const accounts = store.config.accounts.map((account) => ({ ...account, direct: { ...account.direct, maxPerHour } }));
   const auditFile = new AuditFile(file, room.redis, room.ledger.keys.audit);
@@ -36,7 +36,6 @@ it('has the pause by the hourly limit in the audit file of the process that paus
   for (const item of items.slice(0, 2)) expect(await submit(item)).toMatchObject({ kind: 'running' });
   for (const item of items.slice(2)) await expect(submit(item)).rejects.toThrow(HourlyLimitReached);
   await direct.close();
-  await store.auditFile.close();
   const lines = (await readFile(file, 'utf8')).trim().split('\n');
   expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
     { event: 'limit-pause', batch: 'direct-default', counts: { accepted: 2 } },
