@@ -51,7 +51,7 @@ for at, asked in ipairs(letters) do
     redis.call('SADD', superseded, entry)
     redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
     if ARGV[5] ~= '' then
-      -- Whoever retries it allows what its producer was not allowed.
+      -- An operator who retries it allows what its producer was not allowed.
       local kept = redis.call('HGET', chunks, n)
       if kept then redis.call('HSET', chunks, n, (string.gsub(kept, ',"refused":"[^"]*"}$', '}'))) end
     end

@@ -94,7 +94,7 @@ describe('where only signed jobs are taken', () => {
     expect(events.filter(({ kind }) => kind === 'defect')).toEqual([]);
   });
 
-  it('makes no call for what was refused and not yet settled, whoever names its number', async () => {
+  it('makes no call for what was refused and not yet settled, also where a job names its number', async () => {
     const [claimed, left] = certificates(2) as [Certificate, Certificate];
     // As where the worker that refused them has died before it wrote their letters.
     for (const [n, item] of [claimed, left].entries()) {
