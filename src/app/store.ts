@@ -108,10 +108,7 @@ export async function openStore(config: Config, listeners: RedisListeners): Prom
     where,
     ...(auditFile !== undefined && { auditFile }),
     ...(onTrouble !== undefined && { tellTrouble: onTrouble }),
-    async close() {
-      await auditFile?.close();
-      await open.close();
-    },
+    close: () => open.close(),
     another: (role) => open.another(role),
   };
 }

@@ -6,14 +6,15 @@ import type { ManifestRow } from '../manifest/row.ts';
 import { AccountQueues } from '../queue/queues.ts';
 import { submitDirect } from '../queue/submit/direct.ts';
 import { ManifestSummarizer } from '../queue/submit/manifest-summary.ts';
+import { HourlyLimitReached } from '../ledger/direct-items.ts';
 import { accountOf } from '../runtime/config/config.ts';
 import { jobKeyMissing } from '../runtime/config/job-key.ts';
 import { ownerIn } from './accounts.ts';
-import { lacksReason } from './acting.ts';
+import { acting, lacksReason } from './acting.ts';
 import type { Store } from './store.ts';
 import type { SubmitOutcome } from './submit.ts';
 
-export { HourlyLimitReached } from '../ledger/direct-items.ts';
+export { HourlyLimitReached };
 
 /** How the submission of a single certificate ends. */
 export type DirectOutcome = Extract<
@@ -51,7 +52,7 @@ export class DirectSubmitter {
     this.#jobKey = jobKey;
   }
 
-  /** @throws Redis' error when it was certainly not taken, BeingCancelled, HourlyLimitReached and DirectRefused */
+  /** @throws Redis' error when it was certainly not taken, BeingCancelled, HourlyLimitReached, DirectRefused and AuditFileUnavailable */
   async submit(row: ManifestRow, priority: Priority, motive: Motive = {}): Promise<DirectOutcome> {
     if (lacksReason(this.#store, motive)) return { kind: 'reason-required' };
     const { config } = this.#store;
@@ -64,7 +65,20 @@ export class DirectSubmitter {
     const { name, direct: policy } = account;
     this.#refuse(certificate, policy, name);
     const rules = { policy, ...(this.#jobKey !== undefined && { jobKey: this.#jobKey }) };
-    const taken = await submitDirect(this.#store, this.#queueOf(name), name, certificate, priority, motive, rules);
+    await this.#store.auditFile?.open();
+    const taken = await submitDirect(
+      this.#store,
+      this.#queueOf(name),
+      name,
+      certificate,
+      priority,
+      motive,
+      rules,
+    ).catch(async (error: unknown) => {
+      // Of all that a single certificate does, only this pause is on record. Where its reply was lost, this hears of it as another's.
+      if (error instanceof HourlyLimitReached) await acting(this.#store, async () => undefined);
+      throw error;
+    });
     const { batch } = taken;
     if (taken.kind === 'unknown') return { kind: 'unknown', batch, rejected: 0, error: taken.error };
     return taken.isNew

@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import type { Redis } from 'ioredis';
 import { lineOf, storedEntries } from './chain.ts';
 import type { AuditKeys } from './entry.ts';
@@ -22,7 +22,7 @@ export class AuditFile {
   readonly #path: string;
   readonly #redis: Redis;
   readonly #keys: AuditKeys;
-  #opening: Promise<FileHandle> | undefined;
+  #opening: Promise<void> | undefined;
   #behind = '-';
   #writing: Promise<void> = Promise.resolve();
 
@@ -55,29 +55,25 @@ export class AuditFile {
     return this.#writing;
   }
 
-  async close(): Promise<void> {
-    const file = await this.#opening?.catch(() => undefined);
-    await file?.close();
-  }
-
-  async #open(): Promise<FileHandle> {
+  async #open(): Promise<void> {
     const [last] = await this.#redis.xrevrange(this.#keys.stream, '+', '-', 'COUNT', 1);
     if (last !== undefined) this.#behind = `(${last[0]}`;
-    return open(this.#path, 'a', 0o600).catch((error: unknown) => {
-      throw new AuditFileUnavailable(this.#path, error);
-    });
+    await this.#append('');
   }
 
   async #write(): Promise<void> {
-    const file = await this.#opening;
-    if (file === undefined) return;
+    await this.#opening;
+    if (this.#opening === undefined) return;
     for await (const stored of storedEntries(this.#redis, this.#keys, this.#behind)) {
-      if (stored.op.startsWith(`${PROCESS_TAG}.`)) {
-        await file.appendFile(`${lineOf(stored)}\n`).catch((error: unknown) => {
-          throw new AuditFileUnavailable(this.#path, error);
-        });
-      }
+      if (stored.op.startsWith(`${PROCESS_TAG}.`)) await this.#append(`${lineOf(stored)}\n`);
       this.#behind = `(${stored.id}`;
     }
+  }
+
+  /** Opens it each time: what rotates logs renames it, and a worker would go on in the old one for months. */
+  async #append(text: string): Promise<void> {
+    await appendFile(this.#path, text, { mode: 0o600 }).catch((error: unknown) => {
+      throw new AuditFileUnavailable(this.#path, error);
+    });
   }
 }

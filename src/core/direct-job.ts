@@ -34,12 +34,16 @@ export interface SignedClaims extends Certificate {
 
 const SCHEME = 'certsweep-job-1';
 const NUL = '\0';
+const HALF_PAIR = /\p{Cs}/u;
 
-/** The text whose UTF-8 bytes are signed; undefined where one of its parts has a NUL, which would make two jobs one text. */
+/**
+ * The text whose UTF-8 bytes are signed; undefined where two jobs would have the same: where one of its parts has a NUL, or half a surrogate pair,
+ * for which UTF-8 has one replacement.
+ */
 export function textToSign(claims: SignedClaims): string | undefined {
   const { jobId, instanceId, caSn, deviceSn, requestedBy = '', reason = '', expires } = claims;
   const parts = [SCHEME, jobId, instanceId, caSn, deviceSn, requestedBy, reason, String(expires)];
-  return parts.some((part) => part.includes(NUL)) ? undefined : parts.join(NUL);
+  return parts.some((part) => part.includes(NUL) || HALF_PAIR.test(part)) ? undefined : parts.join(NUL);
 }
 
 /** A job as its producer wrote it; what stands beside the certificate is not checked yet. */
@@ -114,7 +118,7 @@ function faultOfSignature(
     ...(requestedBy !== undefined && { requestedBy }),
     ...(reason !== undefined && { reason }),
   });
-  if (text === undefined) return 'a signed value has a NUL character';
+  if (text === undefined) return 'a signed value has a NUL character, or half a surrogate pair';
   if (isSigned === undefined) return 'this worker has no key to check it with: set CERTSWEEP_JOB_KEY';
   return isSigned(text, sig)
     ? undefined

@@ -25,20 +25,24 @@ end`;
 
 /**
  * Gives a job that belongs to no batch its place in a direct batch; the same job gets the same place again. A job id that stands for another
- * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard.
+ * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard. One that is refused
+ * has a name of its own too, is marked, since no call may be made for it, and does not count as taken in.
  * KEYS record batches active adopted chunks signals, the audit record's two;
- * ARGV batch jobId certificate rank motive (JSON as it stands behind the key) maxPerHour pausedBecause note (of the pause).
+ * ARGV batch jobId certificate rank motive (JSON as it stands behind the key) maxPerHour pausedBecause note (of the pause) refused (its code, or empty).
  * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the direct batch is cancelled and not yet drained: going on would
  * revive what was cancelled; { -2, 1 when this paused the batch } where it has taken in as much within an hour as it may.
  */
 export const ADOPT = `local record, batches, active, adopted, chunks, signals, stream, head = unpack(KEYS)
-local batch, key, certificate, rank, motive, maxPerHour, pausedBecause, note = unpack(ARGV)
+local batch, key, certificate, rank, motive, maxPerHour, pausedBecause, note, refused = unpack(ARGV)
+local isRefused = refused ~= ''
 ${AUDIT}
 ${STATES}
 ${HOUR}
 ${COUNTS}
 ${CLOCK}
 ${FEED_ORDER}
+-- Else it would end what was taken in under its name, or be called for with it.
+if isRefused then key = key .. '#' .. redis.sha1hex(certificate .. refused) end
 local known = redis.call('HGET', adopted, key)
 -- Its key stands behind the certificate, but for what a version before layout 3 wrote.
 local unclosed = string.sub(certificate, 1, -2)
@@ -54,7 +58,7 @@ if state == 'cancelled' and pendingOf(f) > 0 then return { -1, 0 } end
 local now = clockMs()
 local count, minutes = takenWithin(f[7], now)
 local opened = state and stateAfter('reopen', state) or 'running'
-if state and count >= tonumber(maxPerHour) then
+if state and not isRefused and count >= tonumber(maxPerHour) then
   if state == 'paused' then return { -2, 0 } end
   redis.call('HSET', record, 'state', stateAfter('pause', opened), 'pausedBecause', pausedBecause)
   redis.call('HDEL', record, 'completedAt')
@@ -67,10 +71,12 @@ if not state then
   redis.call('HSET', record, 'submittedAt', now, 'priority', 'urgent', 'layout', ${LAYOUT_VERSION})
   redis.call('ZADD', batches, now, batch)
 end
-redis.call('HSET', record, 'state', opened, 'taken', oneMore(minutes, now))
+redis.call('HSET', record, 'state', opened)
+if not isRefused then redis.call('HSET', record, 'taken', oneMore(minutes, now)) end
 redis.call('HDEL', record, 'completedAt')
 redis.call('HINCRBY', record, 'fed', 1)
 redis.call('HSET', adopted, key, n)
-redis.call('HSET', chunks, n, unclosed .. ',"key":' .. cjson.encode(key) .. motive .. '}')
+local mark = isRefused and ',"refused":' .. cjson.encode(refused) or ''
+redis.call('HSET', chunks, n, unclosed .. ',"key":' .. cjson.encode(key) .. motive .. mark .. '}')
 redis.call('ZADD', active, 'NX', feedOrder(rank, now), batch)
 return { n, 1, key }`;

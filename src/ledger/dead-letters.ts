@@ -3,6 +3,7 @@ import type { Certificate } from '../core/certificate.ts';
 import { blameOf, mayHaveDone } from '../core/code-table.ts';
 import { script } from '../runtime/redis/script.ts';
 import { FEED_RANK } from './batch-record.ts';
+import { isDirectBatch } from './direct-items.ts';
 import type { LedgerStore } from './keys.ts';
 import { DISCARD, REOPEN } from './letter-scripts.lua.ts';
 
@@ -93,7 +94,8 @@ export class DeadLetters {
     const { redis, keys } = this.#store;
     const of = keys.of(batch);
     const { stream, head } = keys.audit;
-    const about = [of.dead, of.superseded, of.attempts, of.history, stream, head];
+    const about = [of.dead, of.superseded, of.attempts, of.history, stream, head, of.chunks];
+    const direct = isDirectBatch(batch) ? 'direct' : '';
     const replies: Reopened[] = [];
     for (const page of pagesOf(ordinals)) {
       const values = await redis.hmget(of.dead, ...page.map(String));
@@ -109,7 +111,7 @@ export class DeadLetters {
       const waiting = instances.map((instanceId) => keys.waiting(instanceId));
       const all = [of.record, keys.active, of.settled, of.ledger, ...about, ...waiting];
       const note = auditNote({ event: 'dead-retry', batch, ...motive });
-      const told = await reopenScript(redis, all, [batch, FEED_RANK.bulk, note, JSON.stringify(rows)]);
+      const told = await reopenScript(redis, all, [batch, FEED_RANK.bulk, note, JSON.stringify(rows), direct]);
       replies.push(...told.map((reply) => REPLIES[reply] ?? 'gone'));
     }
     return replies;

@@ -25,6 +25,8 @@ export interface AdoptedItem extends Motive {
   readonly certificate: Certificate;
   /** What it was adopted under; absent where a version before layout 3 adopted it. */
   readonly key?: string;
+  /** The code of its dead letter, where nobody was allowed to add its job: no call may be made, unless somebody retries the letter. */
+  readonly refused?: string;
 }
 
 /** Thrown where a direct batch takes nothing in. */
@@ -52,6 +54,14 @@ export class HourlyLimitReached extends Error {
   }
 }
 
+/** How a job is taken in. */
+export interface Adoption extends Motive {
+  /** New ones that the batch may take in within an hour; any number when not given. */
+  readonly maxPerHour?: number;
+  /** It only gets a place for its dead letter, which has this code. It counts for no hour. */
+  readonly refused?: string;
+}
+
 const adoptScript = script<[number, number, string]>(ADOPT);
 const forgetScript = script<[count: number, last: string]>(FORGET_ITEMS);
 /** Entries that are forgotten in one step: a few milliseconds of Redis. */
@@ -71,14 +81,14 @@ export class DirectItems {
    * Gives a job that belongs to no batch its ordinal in a direct batch. The same job id with the same certificate gets the same ordinal
    * again, until it is settled.
    * @returns `isNew` false when the job is there already; `key` is what it is adopted under: the job id, unless that stands for another certificate
-   * @param rules - who wanted it and why, which is kept with the item; `maxPerHour`: how many new ones the batch may take in within an hour; any number when not given
+   * @param adoption - who wanted it and why, which is kept with the item, and how it is taken in
    * @throws BeingCancelled while the direct batch is cancelled and some of it is not settled yet; HourlyLimitReached
    */
   async adopt(
     batch: string,
     jobId: string,
     certificate: Certificate,
-    { requestedBy, reason, maxPerHour = Number.MAX_SAFE_INTEGER }: Motive & { readonly maxPerHour?: number } = {},
+    { requestedBy, reason, maxPerHour = Number.MAX_SAFE_INTEGER, refused = '' }: Adoption = {},
   ): Promise<{ n: number; isNew: boolean; key: string }> {
     const { redis, keys } = this.#store;
     const of = keys.of(batch);
@@ -90,7 +100,7 @@ export class DirectItems {
     const because = `it has taken in ${maxPerHour} certificates within an hour, as many as direct.maxPerHour allows: look at who adds them, then certsweep resume ${batch}`;
     const named = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk, tail];
     const note = auditNote({ event: 'limit-pause', batch, reason: because });
-    const args = [...named, maxPerHour, because, note];
+    const args = [...named, maxPerHour, because, note, refused];
     const [n, isNew, key] = await adoptScript(redis, about, args);
     if (n === -1) throw new BeingCancelled(batch);
     if (n === -2) throw new HourlyLimitReached(batch, isNew === 1);

@@ -38,7 +38,8 @@ each('HDEL', chunks, items)
 each('HDEL', history, items)
 if #items > 0 then
   redis.call('HINCRBY', record, 'forgotten', #items)
-  -- Once, with the first of its steps.
-  if ARGV[4] ~= '' then audit(stream, head, auditNote(ARGV[4]), auditCounts(record)) end
+  -- Once, with the first of its steps, also where that is sent again and finds the next ones.
+  local note = ARGV[4] ~= '' and auditNote(ARGV[4])
+  if note and not auditedBefore(stream, note) then audit(stream, head, note, auditCounts(record)) end
 end
 return { #items, #entries == most and entries[most][1] or '' }`;

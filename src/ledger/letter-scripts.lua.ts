@@ -8,11 +8,11 @@ const MAX_DEATHS = 100;
 /**
  * Opens dead letters of one batch again: each item is pending until it is settled once more, the old entry stays in the ledger, and the item waits,
  * to go on at once. Whether a call may have worked is from now on what the letter knows.
- * KEYS record active settled ledger dead superseded attempts history, the audit record's two, waiting...;
- * ARGV batch rank note letters, JSON: each { n, index of its instance's key from 1, 1 where a call may have worked by the letter's code }.
+ * KEYS record active settled ledger dead superseded attempts history, the audit record's two, chunks, waiting...;
+ * ARGV batch rank note letters `direct` (empty for a batch that was submitted). `letters` is JSON: each { n, index of its instance's key from 1, 1 where a call may have worked by the letter's code }.
  * Replies for each 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
  */
-export const REOPEN = `local record, active, settled, ledger, dead, superseded, attempts, history, stream, head = unpack(KEYS)
+export const REOPEN = `local record, active, settled, ledger, dead, superseded, attempts, history, stream, head, chunks = unpack(KEYS)
 local batch, rank, letters = ARGV[1], ARGV[2], cjson.decode(ARGV[4])
 ${AUDIT}
 ${STATES}
@@ -26,7 +26,7 @@ local left = earlier and earlier.counts.letters
 local after = stateAfter('reopen', redis.call('HGET', record, 'state'))
 local now, replies, count, resumed = clockMs(), {}, 0, redis.call('HGET', record, 'resumedAt')
 for at, asked in ipairs(letters) do
-  local n, waiting, doubt = asked[1], KEYS[10 + asked[2]], asked[3] == 1
+  local n, waiting, doubt = asked[1], KEYS[11 + asked[2]], asked[3] == 1
   local value = redis.call('HGET', dead, n)
   local entry, letter = string.match(value or '', '^(%S+) (.*)$')
   local known = letter and cjson.decode(letter)
@@ -50,6 +50,11 @@ for at, asked in ipairs(letters) do
     redis.call('HDEL', dead, n)
     redis.call('SADD', superseded, entry)
     redis.call('XADD', ledger, '*', 'n', n, 'outcome', 'reopened', 'code', '', 'requestId', '', 'attempts', 0)
+    if ARGV[5] ~= '' then
+      -- An operator who retries it allows what its producer was not allowed.
+      local kept = redis.call('HGET', chunks, n)
+      if kept then redis.call('HSET', chunks, n, (string.gsub(kept, ',"refused":"[^"]*"}$', '}'))) end
+    end
     redis.call('ZADD', waiting, now, batch .. ' ' .. n)
   end
 end

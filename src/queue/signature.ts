@@ -3,7 +3,7 @@ import { textToSign, type SignedClaims } from '../core/direct-job.ts';
 
 /**
  * Signs a job of contract version 1.
- * @returns lower-case hex; undefined where one of the values has a NUL
+ * @returns lower-case hex; undefined where one of the values has a NUL, or half a surrogate pair
  */
 export function signatureOf(key: string, claims: SignedClaims): string | undefined {
   const text = textToSign(claims);

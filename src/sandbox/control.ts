@@ -81,6 +81,13 @@ function fieldOf(body: string, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
+/**
+ * Whether a request names this machine as its host. A web page whose name was made to lead here has that name, and would else be of the same origin.
+ */
+export function namesThisMachine(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host);
+}
+
 /** Whether an address is this machine's own. */
 export function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.');

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Certificate } from '../core/certificate.ts';
 import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS } from '../core/pace.ts';
 import type { SandboxAccount } from './accounts.ts';
-import { answerControl, CONTROL_PREFIX, isLoopback } from './control.ts';
+import { answerControl, CONTROL_PREFIX, isLoopback, namesThisMachine } from './control.ts';
 import type { Delivery } from './delivery.ts';
 import { Endpoint, type SandboxClock } from './endpoint.ts';
 import type { FaultPlan } from './fault-plan.ts';
@@ -167,7 +167,7 @@ function receive(
   const { method = '', url = '' } = request;
   const address = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
   if (url.startsWith(CONTROL_PREFIX)) {
-    if (isLoopback(address)) {
+    if (isLoopback(address) && namesThisMachine(request.headers.host ?? '')) {
       readBody(request, response, (body) => {
         const contentType = request.headers['content-type'] ?? '';
         const answer = answerControl(endpoint, { method, path: url, contentType, body });

@@ -59,12 +59,15 @@ describe('what is taken in', () => {
       [{ requestedBy: 7 }, 'must be text'],
       [{ reason: null }, 'must be text'],
       [{ reason: 'a\0b' }, 'NUL'],
+      [{ reason: 'a\ud800b' }, 'half a surrogate pair'],
+      [{ jobId: 'a\udfff' }, 'half a surrogate pair'],
     ];
     for (const [change, words] of refused) {
       const verdict = judgeDirectJob({ ...signed, ...change }, SIGNED, NOW, always);
       expect(verdict).toMatchObject({ kind: 'refused', code: 'unsigned-job' });
       expect(verdict).toHaveProperty('message', expect.stringContaining(words));
     }
+    expect(judgeDirectJob({ ...signed, reason: 'a\u{1f600}b' }, SIGNED, NOW, always)).toEqual({ kind: 'accepted' });
     expect(judgeDirectJob(signed, SIGNED, NOW, () => false)).toMatchObject({ code: 'unsigned-job' });
     expect(judgeDirectJob(signed, SIGNED, NOW)).toMatchObject({ code: 'unsigned-job' });
   });

@@ -149,6 +149,23 @@ it('each role can do its work, from the manifest to forgetting, and needs no oth
   expect([...new Set(unneeded)]).toEqual(['certsweep-operator command client|list']);
 });
 
+it('an operator can ask the cloud, and a viewer read the record', async () => {
+  const csv = await place.file('planned.csv', manifestOf(certificates(3, 90)));
+  await denials();
+  const asked: [Role, string[], number][] = [
+    ['operator', ['inventory', INSTANCE, '--status', 'active', '--out', join(place.folder, 'listed.csv')], 0],
+    // This sandbox lists no certificate, so that nothing is left to be planned.
+    ['operator', ['plan', csv, '--out', join(place.folder, 'it.plan')], 3],
+    ['operator', ['ca', 'list', INSTANCE], 0],
+    ['viewer', ['audit', '--verify'], 0],
+  ];
+  for (const [role, args, code] of asked) {
+    const { stderr, code: found } = await run(role, ...args);
+    expect({ args, stderr, code: found }).toMatchObject({ args, code });
+  }
+  expect(await denials()).toEqual([]);
+});
+
 it('a producer can neither read a ledger nor settle, flush or configure', async () => {
   const producer = connectAs('producer');
   const own = `${KEY_PREFIX}:${queueName('fleet')}`;
@@ -169,6 +186,24 @@ it('a producer can neither read a ledger nor settle, flush or configure', async 
     ['EVAL', "return redis.call('DEL', KEYS[1])", '1', `${own}:wait`],
     // A key that a script has not named.
     ['EVAL', "return redis.call('HGET', ARGV[1], 'accepted')", '0', record],
+    ['EVAL', "return redis.call('HINCRBY', ARGV[1], 'accepted', 1)", '0', record],
+    ['EVAL', "return redis.call('XADD', KEYS[1], '*', 'n', '0')", '1', `${record}:ledger`],
+    ['EVAL', "return redis.pcall('HSET', KEYS[1], 'seq', '0').err", '1', `${KEY_PREFIX}:audit:head`],
+    ['XADD', `${KEY_PREFIX}:audit`, '*', 'entry', '{}'],
+    ['HSET', `${KEY_PREFIX}:pace:fleet`, 'qps', '9999'],
+    ['HSET', `${KEY_PREFIX}:batches`, 'x', '1'],
+    // The lock of another's job, by which a run is known.
+    ['SET', `${own}:1:lock`, 'mine'],
+    ['EXPIRE', `${own}:1:lock`, '1'],
+    ['RENAME', `${own}:wait`, `${own}:gone`],
+    ['COPY', record, `${own}:copy`],
+    ['RESTORE', `${own}:x`, '0', 'x'],
+    ['ZREM', `${own}:prioritized`, '1'],
+    ['LREM', `${own}:wait`, '0', '1'],
+    ['FCALL', 'f', '0'],
+    ['SCRIPT', 'KILL'],
+    ['CLIENT', 'KILL', 'ID', '1'],
+    ['SWAPDB', '0', '1'],
     ['DEL', `${own}:wait`],
     ['LRANGE', `${own}:wait`, '0', '-1'],
     ['FLUSHALL'],

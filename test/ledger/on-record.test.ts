@@ -147,6 +147,18 @@ describe('a script that is sent again', () => {
     expect(eventsOf(await entries())).toEqual(events);
   });
 
+  it('writes one entry of what is forgotten in several steps', async () => {
+    const direct = 'direct-default';
+    // More than a step takes.
+    for (const [n, item] of certificatesOf(501).entries()) {
+      await room.ledger.direct.adopt(direct, `job-${n}`, item);
+      await room.settle(direct, n, 'revoked', { run: NOBODY });
+    }
+    await resending().ledger.direct.forget(direct, Date.now() + 60_000);
+    expect(await room.redis.hget(room.ledger.keys.of(direct).record, 'forgotten')).toBe('501');
+    expect(eventsOf(await entries())).toEqual(['forget']);
+  });
+
   it('does not pause again what another operator has resumed meanwhile', async () => {
     const batch = await room.batchOf(certificatesOf(1));
     const sent: unknown[][] = [];

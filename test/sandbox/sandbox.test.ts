@@ -1,3 +1,4 @@
+import { get } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isLoopback } from '../../src/sandbox/control.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
@@ -84,6 +85,20 @@ describe('the control paths', () => {
     }
     expect(await remove(sandbox, CERTIFICATE)).toMatchObject({ kind: 'resolved' });
     expect(await control('/-/keys/revoke', revoke, 'application/json; charset=utf-8')).toEqual([200, { ok: true }]);
+  });
+
+  it('are not for a web page whose name leads to this machine', async () => {
+    const statusFor = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get(`${sandbox.url}/-/seen`, { headers: { host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        }).on('error', reject);
+      });
+    const { port } = new URL(sandbox.url);
+    for (const name of ['localhost', '127.0.0.1', '[::1]']) expect(await statusFor(`${name}:${port}`)).toBe(200);
+    for (const name of ['evil.example', '127.0.0.1.evil.example', 'localhost.evil.example'])
+      expect(await statusFor(`${name}:${port}`)).toBe(403);
   });
 
   it('are for loopback addresses', () => {

@@ -6,6 +6,9 @@ import { dead } from './processor.ts';
 /** Whether an item still needs its job. */
 export type Holding = 'left' | 'stays';
 
+/** Its own run ended before it could say more. */
+const REFUSED = 'the job was refused when it came in: add it again to see why';
+
 /** Has items processed, and what became of each written. */
 export class ItemRunner {
   readonly #process: (item: Item) => Promise<Disposition>;
@@ -25,7 +28,9 @@ export class ItemRunner {
   async run(item: Item): Promise<Holding> {
     this.#inHand += 1;
     try {
-      return await this.#write(item, await this.#process(item));
+      return await (item.refused === undefined
+        ? this.#write(item, await this.#process(item))
+        : this.endDead(item, { code: item.refused, message: REFUSED }));
     } finally {
       this.#inHand -= 1;
     }

@@ -14,6 +14,8 @@ export interface Item extends Motive {
   readonly run: Run;
   /** A direct item: what it was adopted under. */
   readonly key?: string;
+  /** A direct item whose job nobody was allowed to add: the code that it is to end dead with, without a call. */
+  readonly refused?: string;
 }
 
 /**

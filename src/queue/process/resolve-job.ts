@@ -19,7 +19,7 @@ import {
 import { signedWith } from '../signature.ts';
 import type { Item } from './item.ts';
 
-/** `stale`: of an item that was retried since as another job, or that was settled and forgotten. */
+/** `stale`: of an item that was retried since as another job, that was settled and forgotten, or that was refused. */
 export type ResolvedJob = { readonly kind: 'item'; readonly item: Item } | { readonly kind: 'stale' } | Unusable;
 
 /** It can only end dead: no call may be made for it. */
@@ -98,6 +98,9 @@ export class JobResolver {
       return this.#unusable(started, 'malformed-job', message);
     }
     const isDirect = isDirectBatch(item.batch);
+    // Its own run writes its letter; else any job that names its number would have it called for.
+    if (isDirect && (await this.#ledger.direct.item(item.batch, item.n))?.refused !== undefined)
+      return { kind: 'stale' };
     const key = isDirect ? (job.key ?? started.id) : undefined;
     // An item of a submitted batch has jobs of ours only: what another one says of its past is made up.
     if (isDirect || retries !== undefined) {
@@ -137,8 +140,8 @@ export class JobResolver {
     return isSame(await this.#chunks.certificate(batch, n), named);
   }
 
-  async #adopt(started: StartedJob, certificate: Certificate, motive: Motive): Promise<Place> {
-    const rules = { ...motive, maxPerHour: this.#policy.maxPerHour };
+  async #adopt(started: StartedJob, certificate: Certificate, motive: Motive, refused = ''): Promise<Place> {
+    const rules = { ...motive, maxPerHour: this.#policy.maxPerHour, refused };
     const { n, key } = await this.#ledger.direct.adopt(this.#directBatch, started.id ?? '', certificate, rules);
     return { batch: this.#directBatch, n, key, ...motive };
   }
@@ -153,7 +156,7 @@ export class JobResolver {
     const certificate = namedBy(started.data);
     return {
       kind: 'unusable',
-      item: itemOf(started, certificate, await this.#adopt(started, certificate, motiveOf(started.data))),
+      item: itemOf(started, certificate, await this.#adopt(started, certificate, motiveOf(started.data), code)),
       code,
       message,
     };
@@ -168,7 +171,8 @@ export class JobResolver {
     const certificate = namedBy(refused.data);
     // What another producer claims must not end an item that is somebody else's.
     const isOurs = await this.#ledger.direct.isAdoptedAs(this.#directBatch, key, n);
-    if (!isOurs || !isSame(await this.#ledger.direct.certificate(this.#directBatch, n), certificate)) return undefined;
+    const kept = await this.#ledger.direct.item(this.#directBatch, n);
+    if (!isOurs || kept?.refused === undefined || !isSame(kept.certificate, certificate)) return undefined;
     return {
       kind: 'unusable',
       item: itemOf(started, certificate, { batch: this.#directBatch, n, key, ...motiveOf(refused.data) }),

@@ -167,7 +167,6 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
       // Until the last call has ended, another name for the account would be a second clock.
       await announcing.stop();
       await noted(following.stop(), unlogged);
-      await auditFile?.close();
       if (redis.status === 'ready') await noted(registry.leave(), untold);
     },
   };

@@ -200,8 +200,13 @@ describe('the place of a job without a batch', () => {
     for (const [at, claim] of claims.entries()) {
       const id = `liar-${at}`;
       const resolved = await resolve(start({ refused: claim }, 1, id));
-      expect(resolved).toMatchObject({ kind: 'unusable', item: { batch: direct, key: id } });
+      expect(resolved).toMatchObject({ kind: 'unusable', item: { batch: direct } });
+      expect(resolved.item.key).toMatch(new RegExp(`^${id}#`));
       expect(resolved.item.n).not.toBe(0);
     }
+    // Nor one that was taken in under the name that it gives itself.
+    const resolved = await resolve(start({ refused }, 1, 'theirs'));
+    expect(resolved).toMatchObject({ kind: 'unusable', code: 'malformed-job' });
+    expect(resolved.item.n).not.toBe(0);
   });
 });

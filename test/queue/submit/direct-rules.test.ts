@@ -94,6 +94,50 @@ describe('where only signed jobs are taken', () => {
     expect(events.filter(({ kind }) => kind === 'defect')).toEqual([]);
   });
 
+  it('makes no call for what was refused and not yet settled, also where a job names its number', async () => {
+    const [claimed, left] = certificates(2) as [Certificate, Certificate];
+    // As where the worker that refused them has died before it wrote their letters.
+    for (const [n, item] of [claimed, left].entries()) {
+      expect(await shop.ledger.direct.adopt(DIRECT, `job-${n}`, item, { refused: 'unsigned-job' })).toMatchObject({
+        n,
+      });
+    }
+    await shop.addJob(jobOf(claimed, { batch: DIRECT, n: 0 }), { jobId: 'mine' });
+    await shop.ledger.waiting.park(DIRECT, left.instanceId, [1]);
+    shop.start({ direct: rulesOf({ accept: 'signed' }) });
+    await shop.until(DIRECT, ({ counts }) => counts.dead === 1);
+    await expect.poll(() => shop.queues.direct.getJob('mine'), { timeout: 10_000 }).toBeUndefined();
+    await shop.ledger.waiting.park(DIRECT, claimed.instanceId, [0]);
+    await shop.settled(DIRECT, 2);
+    expect(await codes()).toEqual({ 'unsigned-job': 2 });
+    expect(shop.sandbox.seen().calls).toBe(0);
+    // An operator may allow it.
+    await shop.ledger.deadLetters.reopen(DIRECT, [0, 1]);
+    expect((await shop.settled(DIRECT, 2)).counts).toMatchObject({ revoked: 2, dead: 0 });
+  });
+
+  it('ends nothing that was taken in under the name of a refused job', async () => {
+    const [item] = certificates(1) as [Certificate];
+    const rules = rulesOf({ accept: 'signed' });
+    await submitDirect(shop, shop.queues, ACCOUNT, item, 'bulk', {}, rules);
+    const { key = '' } = (await shop.ledger.direct.item(DIRECT, 0)) ?? {};
+    // Before the other job: it has no priority.
+    await shop.addJob(jobOf(item), { jobId: key });
+    shop.start({ direct: rules });
+    expect((await shop.settled(DIRECT, 2)).counts).toMatchObject({ revoked: 1, dead: 1 });
+  });
+
+  it('counts for the hourly limit only what it takes in, so that nobody without the key can use that up', async () => {
+    const items = certificates(12);
+    for (const [at, item] of items.slice(0, 10).entries()) await shop.addJob(jobOf(item), { jobId: `bare-${at}` });
+    for (const [at, item] of items.slice(10).entries())
+      await shop.addJob(signed(`good-${at}`, item), { jobId: `good-${at}` });
+    await shop.addJob({ v: 'malformed' });
+    shop.start({ direct: rulesOf({ accept: 'signed', maxPerHour: 2 }) });
+    const { state, counts } = await shop.settled(DIRECT, 13);
+    expect({ state, ...counts }).toMatchObject({ state: 'completed', revoked: 2, dead: 11 });
+  });
+
   it('trusts what the ledger has taken in, and signs its own jobs', async () => {
     const [item, waits] = certificates(2) as [Certificate, Certificate];
     const rules = rulesOf({ accept: 'signed' });
