@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { BatchState } from '../core/batch.ts';
+import type { Priority } from '../ledger/batch-record.ts';
 import type { Forgotten, LastReport, Tombstone } from '../ledger/batches.ts';
 import { isDirectBatch } from '../ledger/direct-items.ts';
 import { reportText } from '../ledger/report-text.ts';
@@ -28,6 +29,30 @@ export async function changeBatch(
 ): Promise<ChangeOutcome> {
   if (change !== 'pause' && lacksReason(store, motive)) return { kind: 'reason-required' };
   return acting(store, () => store.ledger.batches.change(batch, change, motive));
+}
+
+export type PriorityOutcome =
+  /** `same`: it had that priority. */
+  | { readonly kind: 'changed' | 'same' | 'no-batch' }
+  /** In this state nothing of it is fed. */
+  | { readonly kind: 'refused'; readonly state: BatchState }
+  /** It stands for jobs that other programs add: each has a priority of its own. */
+  | { readonly kind: 'direct' }
+  | ReasonRequired;
+
+/**
+ * Has a batch that runs, or is paused, fed before or after the others from now on. What is in the queues stays there, ten seconds of work at most, and
+ * waits for its slots by the new priority once a worker takes it; what a worker has in hand keeps its place.
+ */
+export async function changePriority(
+  store: Store,
+  batch: string,
+  priority: Priority,
+  motive: Motive = {},
+): Promise<PriorityOutcome> {
+  if (isDirectBatch(batch)) return { kind: 'direct' };
+  if (lacksReason(store, motive)) return { kind: 'reason-required' };
+  return acting(store, () => store.ledger.batches.prioritize(batch, priority, motive));
 }
 
 /** Takes a finished batch out of Redis, its report included. What is left is a line with its counts and the report's SHA-256. */

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { pendingOf, type BatchState } from '../core/batch.ts';
 import { etaSeconds } from '../core/pace.ts';
-import type { Batch } from '../ledger/batch-record.ts';
+import type { Batch, Priority } from '../ledger/batch-record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
 
@@ -26,6 +26,7 @@ export interface BatchStatus {
 export interface BatchDetail extends BatchStatus {
   /** Of `revoked`: confirmed by absence after a lost answer. */
   readonly confirmedByAbsence: number;
+  readonly priority: Priority;
   readonly submittedAt: string;
   readonly completedAt?: string;
   readonly requestedBy?: string;
@@ -87,6 +88,7 @@ async function detailOf(ledger: BatchLedger, batch: Batch): Promise<BatchDetail>
     ratePerSecond,
     etaSeconds: etaSeconds(pending, ratePerSecond) ?? null,
     confirmedByAbsence: batch.confirmedByAbsence,
+    priority: batch.priority,
     submittedAt: iso(batch.submittedAt),
     ...(batch.completedAt !== undefined && { completedAt: iso(batch.completedAt) }),
     ...(batch.requestedBy !== undefined && { requestedBy: batch.requestedBy }),

@@ -4,16 +4,22 @@ import { readHalts, type Halt } from '../limiter/halts/halt-store.ts';
 import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
 import { ownersOf, unattended } from './accounts.ts';
 import { batchStatus, overview, type BatchDetail, type Overview } from './overview.ts';
+import { loweredAccounts, type LoweredAccount } from './pace.ts';
+import { stopOf, type Stop } from './stop.ts';
 import type { Store } from './store.ts';
 
 export { UNREACHABLE } from '../queue/process/host-watch.ts';
 export type { AnyHalt } from '../limiter/halts/host-halts.ts';
 
-/** `held`: something is halted, paused or lost, and goes on only when that ends. `some-dead`: it is done, with dead items. */
+/** `held`: something is stopped, halted, paused or lost, and goes on only when that ends. `some-dead`: it is done, with dead items. */
 export type Condition = 'fine' | 'held' | 'some-dead';
 
 /** All batches and halts at one moment. */
 export interface OverviewLook extends Overview {
+  /** Every call of every account is stopped. */
+  readonly stop?: Stop;
+  /** The accounts of this configuration whose pace is lowered for a time. */
+  readonly lowered: readonly LoweredAccount[];
   readonly condition: Condition;
 }
 
@@ -23,6 +29,10 @@ export interface BatchLook {
   readonly condition: Condition;
   /** Nothing of it is pending, and nothing will be unless somebody adds to it or retries. */
   readonly isDone: boolean;
+  /** Every call of every account is stopped; not told once it is done. */
+  readonly stop?: Stop;
+  /** Of its accounts, those whose pace is lowered for a time; none once it is done. */
+  readonly lowered: readonly LoweredAccount[];
   /** What stops some of its items; none once it is done. */
   readonly halts: readonly AnyHalt[];
   /** Redis has lost which instances it holds: a worker reads its chunks again. */
@@ -31,19 +41,26 @@ export interface BatchLook {
   readonly unattended: readonly string[];
 }
 
-export async function lookAtAll({ redis, prefix, ledger }: Store): Promise<OverviewLook> {
-  const all = await overview(redis, prefix, ledger);
-  const isHeld = all.halts.length > 0 || all.batches.some(({ state }) => state === 'paused');
-  return { ...all, condition: isHeld ? 'held' : 'fine' };
+export async function lookAtAll(store: Store): Promise<OverviewLook> {
+  const { redis, prefix, ledger } = store;
+  const [all, stop, lowered] = await Promise.all([
+    overview(redis, prefix, ledger),
+    stopOf(store),
+    loweredAccounts(store),
+  ]);
+  const isHeld = stop !== undefined || all.halts.length > 0 || all.batches.some(({ state }) => state === 'paused');
+  return { ...all, ...(stop !== undefined && { stop }), lowered, condition: isHeld ? 'held' : 'fine' };
 }
 
 /** Undefined when there is no such batch. */
 export async function lookAtBatch(store: Store, id: string): Promise<BatchLook | undefined> {
   const { config, redis, prefix, ledger } = store;
-  const [detail, all, lanes] = await Promise.all([
+  const [detail, all, lanes, stop, paces] = await Promise.all([
     batchStatus(ledger, id),
     allHalts(redis, prefix),
     ledger.lanes.of(id),
+    stopOf(store),
+    loweredAccounts(store),
   ]);
   if (detail === undefined) return undefined;
   const isDone = isDrained(detail, 'paused');
@@ -55,8 +72,10 @@ export async function lookAtBatch(store: Store, id: string): Promise<BatchLook |
   const lanesLost = !isDone && detail.state !== 'planned' && !isDirectBatch(id) && lanes.length === 0;
   return {
     detail,
-    condition: conditionOf(detail, isDone, halts.length > 0 || lanesLost),
+    condition: conditionOf(detail, isDone, stop !== undefined || halts.length > 0 || lanesLost),
     isDone,
+    ...(stop !== undefined && !isDone && { stop }),
+    lowered: isDone ? [] : paces.filter(({ account }) => accounts.has(account)),
     halts,
     lanesLost,
     unattended: detail.state === 'running' && !isDone ? await unattended(store, accounts) : [],
@@ -71,6 +90,7 @@ export type WaitLook =
   | {
       readonly kind: 'goes-on' | 'paused';
       readonly detail: BatchDetail;
+      readonly stop?: Stop;
       /** Of all accounts. */
       readonly halts: readonly Halt[];
       readonly unattended: readonly string[];
@@ -83,8 +103,10 @@ export async function lookWhileWaiting(store: Store, batch: string, accounts: Re
   const detail = await batchStatus(store.ledger, batch);
   if (detail === undefined) return { kind: 'gone' };
   if (isDrained(detail)) return { kind: 'settled', detail };
+  const stop = await stopOf(store);
   return {
     kind: detail.state === 'paused' ? 'paused' : 'goes-on',
+    ...(stop !== undefined && { stop }),
     detail,
     halts: await readHalts(store.redis, store.prefix),
     unattended: await unattended(store, accounts),

@@ -2,10 +2,14 @@ import type { Redis } from 'ioredis';
 import { pendingOf } from '../core/batch.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
+import { readStop } from '../limiter/halts/stop.ts';
+import type { Stop } from '../limiter/contract.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
 
 /** What there is to do in a Redis, and what holds it up. */
 export interface WorkLook {
+  /** Every call of every account is stopped. */
+  readonly stop?: Stop;
   readonly halts: readonly AnyHalt[];
   /** Batches with items pending, those that are paused not counted. */
   readonly running: number;
@@ -24,9 +28,14 @@ export interface PausedBatch {
 /** Looks at the batches that have items pending. It rejects with Redis' errors. */
 export async function lookAtWork(redis: Redis): Promise<WorkLook> {
   const ledger = new Ledger(redis, KEY_PREFIX);
-  const [batches, halts] = await Promise.all([ledger.batches.active(), allHalts(redis, KEY_PREFIX)]);
+  const [batches, halts, stop] = await Promise.all([
+    ledger.batches.active(),
+    allHalts(redis, KEY_PREFIX),
+    readStop(redis, KEY_PREFIX),
+  ]);
   const paused = batches.filter(({ state }) => state === 'paused');
   return {
+    ...(stop !== undefined && { stop }),
     halts,
     running: batches.length - paused.length,
     pending: batches.reduce((sum, { counts }) => sum + pendingOf(counts), 0),

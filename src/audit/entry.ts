@@ -1,4 +1,4 @@
-/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor has what is done to a CA. */
+/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA. */
 export const AUDIT_EVENTS = [
   'submit',
   'pause',
@@ -12,6 +12,10 @@ export const AUDIT_EVENTS = [
   'breaker-pause',
   'limit-pause',
   'pace',
+  // The kill switch, over all accounts.
+  'stop',
+  'start',
+  'priority',
   // Each stands before the call is made.
   'ca-inactivate',
   'ca-activate',

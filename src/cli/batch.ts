@@ -1,10 +1,11 @@
-import type { Command } from 'commander';
-import { changeBatch, forget, forgetBefore, type Change } from '../app/control.ts';
+import { Argument, type Command } from 'commander';
+import { changeBatch, changePriority, forget, forgetBefore, type Change } from '../app/control.ts';
+import type { Priority } from '../app/submit.ts';
 import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { addMotive, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { count, say } from './text/terminal.ts';
+import { count, printJson, say } from './text/terminal.ts';
 
 type BatchOptions = CommonOptions & MotiveOptions;
 
@@ -24,6 +25,10 @@ const COMMANDS: readonly { readonly name: Change; readonly summary: string; read
 
 interface ForgetOptions extends CommonOptions, MotiveOptions {
   readonly before?: string;
+}
+
+interface PriorityOptions extends BatchOptions {
+  readonly json?: boolean;
 }
 
 /** A time without a zone would be another moment on another host. */
@@ -58,6 +63,46 @@ export function addBatchCommands(program: Command): void {
         say(`Batch ${batch} ${done}.`);
       }),
     );
+  }
+}
+
+export function addPriority(program: Command): void {
+  const command = program
+    .command('priority')
+    .summary('have a batch go before the others, or behind them')
+    .description(
+      'Changes the priority of a batch that runs or is paused: urgent goes before bulk, from its next items on. What is in the queues already, ten seconds of work at most, keeps its place there.',
+    )
+    .argument('<batch>')
+    .addArgument(new Argument('<priority>', 'urgent or bulk').choices(['urgent', 'bulk']));
+  addMotive(command)
+    .option('--json', 'print one object: batch, priority, isChanged')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .addHelpText('after', '\nExample:\n  certsweep priority <batch> urgent --reason "stolen devices"')
+    .action((batch: string, priority: Priority, options: PriorityOptions) =>
+      withStore(options, (store) => prioritize(store, batch, priority, options)),
+    );
+}
+
+async function prioritize(store: Store, batch: string, priority: Priority, options: PriorityOptions): Promise<void> {
+  const result = await changePriority(store, batch, priority, motiveOf(options));
+  switch (result.kind) {
+    case 'changed':
+    case 'same':
+      if (options.json === true) printJson({ batch, priority, isChanged: result.kind === 'changed' });
+      say(`Batch ${batch} ${result.kind === 'changed' ? 'is now' : 'was already'} ${priority}.`);
+      return;
+    case 'refused':
+      throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: its priority has no meaning.`);
+    case 'direct':
+      throw new CommandEnd(
+        EXIT.refused,
+        `Batch ${batch} stands for the jobs that other programs add: each of them has a priority of its own.`,
+      );
+    case 'reason-required':
+      throw reasonRequired();
+    case 'no-batch':
+      throw noBatch(batch, store.where);
   }
 }
 

@@ -2,16 +2,18 @@ import { Command } from 'commander';
 import { printableLines } from '../core/printable.ts';
 import { VERSION } from '../runtime/version.ts';
 import { addAudit } from './audit.ts';
-import { addBatchCommands } from './batch.ts';
+import { addBatchCommands, addPriority } from './batch.ts';
 import { addCa } from './ca.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo/demo.ts';
 import { addDoctor } from './doctor.ts';
 import { addInventory } from './inventory.ts';
+import { addPace } from './pace.ts';
 import { addPlan } from './plan.ts';
 import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
 import { addStatus } from './status.ts';
+import { addStop } from './stop.ts';
 import { addSubmit } from './submit.ts';
 import { addVerify } from './verify.ts';
 import { addWorker } from './worker.ts';
@@ -40,6 +42,9 @@ export function createProgram(): Command {
     addCa,
     addVerify,
     addBatchCommands,
+    addPace,
+    addPriority,
+    addStop,
     addAudit,
     addDoctor,
     addSandbox,

@@ -7,6 +7,7 @@ import type { Certificate } from '../core/certificate.ts';
 import { REGISTERED_STATUSES, type RegisteredStatus } from '../core/registered.ts';
 import { formatOf, readManifest } from '../manifest/read-manifest.ts';
 import { CommandEnd, EXIT } from './exit.ts';
+import { timeSpanMs } from './time-span.ts';
 
 /** The options that select certificates of an instance. */
 export interface SelectorOptions {
@@ -56,14 +57,8 @@ export async function readSelectors(
   return { selectors, asked };
 }
 
-const UNITS_MS = { d: 24 * 3_600_000, h: 3_600_000, m: 60_000 } as const;
-
 function duration(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, digits, unit] = /^(\d{1,6})([dhm])$/.exec(text) ?? [];
-  if (digits === undefined || unit === undefined)
-    throw new CommandEnd(EXIT.usage, `${option} ${text} is no time: write days, hours or minutes, such as 30d or 12h.`);
-  return Number(digits) * UNITS_MS[unit as keyof typeof UNITS_MS];
+  return text === undefined ? undefined : timeSpanMs(option, text);
 }
 
 async function readNames(path: string): Promise<string[]> {

@@ -26,7 +26,7 @@ export function addStatus(program: Command): void {
     .command('status')
     .summary('show the progress of a batch, or of all')
     .description(
-      'Shows one batch, or all batches and halts. Exit code: 1 when a completed batch has dead items, 3 while something is halted, paused or lost.',
+      'Shows one batch, or all batches and halts. Exit code: 1 when a completed batch has dead items, 3 while something is stopped, halted, paused or lost.',
     )
     .argument('[batch]')
     .option('--json', 'print one object')
@@ -77,7 +77,12 @@ async function watch(store: Store, batch: string | undefined, options: StatusOpt
 async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
   if (batch === undefined) {
     const all = await lookAtAll(store);
-    const json = { batches: all.batches.map(statusOf), halts: all.halts };
+    const json = {
+      batches: all.batches.map(statusOf),
+      halts: all.halts,
+      stopped: all.stop ?? null,
+      lowered: all.lowered,
+    };
     return {
       text: describeOverview(all, store.where, columnsOfTerminal(process.stdout)),
       json,

@@ -6,7 +6,7 @@ import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { Progress } from './text/progress.ts';
-import { describeHalt, describeUnattended } from './text/status.ts';
+import { describeHalt, describeStopped, describeUnattended } from './text/status.ts';
 import { count, say } from './text/terminal.ts';
 
 const LOOK_EVERY_MS = 500;
@@ -35,6 +35,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
         progress.end();
         return endOf(detail);
       }
+      if (look.stop !== undefined) tellOnce(describeStopped(look.stop));
       for (const halt of look.halts) tellOnce(describeHalt(halt));
       for (const account of look.unattended) tellOnce(describeUnattended(account));
       if (look.kind === 'paused') {

@@ -16,6 +16,7 @@ import { checkConfiguration, checkDisk, checkVerification } from './configuratio
 import { checkCredentials, checkEndpoint, untriedCredentials } from './endpoints.ts';
 import { checkAccountQuota, checkEgressQuota } from './quotas.ts';
 import { checkBatches, checkHalts, checkRedisClock, checkServer } from './redis.ts';
+import { describeStop, readStop } from '../limiter/halts/stop.ts';
 import { openSlots } from './slots.ts';
 
 export interface Patient {
@@ -64,6 +65,9 @@ export async function* examine(patient: Patient): AsyncGenerator<Check> {
     let halts: readonly Halt[] = [];
     yield* await attempt('halts', async () => {
       halts = await readHalts(redis, KEY_PREFIX);
+      const stop = await readStop(redis, KEY_PREFIX);
+      if (stop !== undefined)
+        return fail('halts', describeStop(stop), 'look at certsweep audit for who did it, and why');
       return checkHalts([...halts, ...(await readHostHalts(redis, KEY_PREFIX))]);
     });
     yield* await attempt('batches', () => checkBatches(new Ledger(redis, KEY_PREFIX)));

@@ -42,7 +42,9 @@ function against(qps: number, limit: number, consequence: string): string {
 
 /** While configurations differ the strictest rules. */
 function inUse(qps: number, pace: Pace): string {
-  return pace.qps < qps ? `held to ${pace.qps}, which another process is configured with` : 'not slowed down';
+  return pace.qps !== undefined && pace.qps < qps
+    ? `held to ${pace.qps}, which another process is configured with`
+    : 'not slowed down';
 }
 
 /** Worker processes, by the name that BullMQ gives their connections; undefined where CLIENT LIST is forbidden. */

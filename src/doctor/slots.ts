@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Limiter } from '../limiter/contract.ts';
 import type { Halt } from '../limiter/halts/halt-store.ts';
+import { STOPPED } from '../limiter/halts/stop.ts';
 import { openLimiter } from '../limiter/limiter.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
 import type { AccountConfig, Config } from '../runtime/config/config.ts';
@@ -43,7 +44,7 @@ export function openSlots(
         case 'slot':
           return grant;
         case 'halted':
-          return 'the account has just been halted';
+          return grant.code === STOPPED ? grant.message : 'the account has just been halted';
         case 'refused':
         case 'closed':
           return `no slot within ${WAIT_MS / 1_000} s: workers use all of them, or throttling holds the account`;

@@ -96,6 +96,28 @@ audit(stream, head, note, auditCounts(record))
 return redis.call('HGET', record, 'state')`;
 
 /**
+ * An operator's change of the order in which batches are fed. It keeps its age among those of its new rank.
+ * KEYS record signals active, the audit record's two; ARGV batch priority rank note.
+ * Replies `changed`, or `same` where it had that priority; `!` and the state in which nothing of it is fed any more, or not yet; empty when there is
+ * no batch.
+ */
+export const CHANGE_PRIORITY = `local record, signals, active, stream, head = unpack(KEYS)
+local batch, priority, rank = unpack(ARGV)
+${AUDIT}
+${FEED_ORDER}
+local note = auditNote(ARGV[4])
+local state, before, submittedAt = unpack(redis.call('HMGET', record, 'state', 'priority', 'submittedAt'))
+if not state then return '' end
+if auditedBefore(stream, note) then return 'changed' end
+if state ~= 'running' and state ~= 'paused' then return '!' .. state end
+if before == priority then return 'same' end
+redis.call('HSET', record, 'priority', priority)
+redis.call('ZADD', active, 'XX', feedOrder(rank, submittedAt or 0), batch)
+redis.call('INCR', signals)
+audit(stream, head, note, auditCounts(record))
+return 'changed'`;
+
+/**
  * Takes a finished batch away, in one step, so that no dead letter is retried in between. What is left of it is a line.
  * KEYS batches forgotten, the audit record's two, record dead ledger others...;
  * ARGV batch note reportSha256 lastEntry, the last entry of the ledger that the report was made of; both empty where there is none.

@@ -2,8 +2,8 @@ import type { AuditEvent } from '../audit/entry.ts';
 import { auditNote, type Motive } from '../audit/note.ts';
 import type { BatchEvent, BatchState, Counts } from '../core/batch.ts';
 import { CLOCK, script } from '../runtime/redis/script.ts';
-import { parseBatch, type Batch } from './batch-record.ts';
-import { CHANGE_STATE, FORGET } from './batch-scripts.lua.ts';
+import { FEED_RANK, parseBatch, type Batch, type Priority } from './batch-record.ts';
+import { CHANGE_PRIORITY, CHANGE_STATE, FORGET } from './batch-scripts.lua.ts';
 import { isDirectBatch } from './direct-items.ts';
 import { outcomesOf } from './entries.ts';
 import type { LedgerStore } from './keys.ts';
@@ -12,6 +12,10 @@ export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
   | { readonly kind: 'refused'; readonly state: BatchState }
   | { readonly kind: 'no-batch' };
+
+export type PriorityChange =
+  | { readonly kind: 'changed' | 'same' | 'no-batch' }
+  | { readonly kind: 'refused'; readonly state: BatchState };
 
 /**
  * `refused`: it has items pending, or it is a direct batch, which goes on for ever. `has-letters`: nobody has dealt with its dead letters.
@@ -52,6 +56,7 @@ export interface Tombstone extends Motive {
 }
 
 const changeScript = script<string>(CHANGE_STATE);
+const prioritizeScript = script<string>(CHANGE_PRIORITY);
 const forgetScript = script<Forgotten>(FORGET);
 /** By the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>(`${CLOCK}
@@ -110,6 +115,20 @@ export class Batches {
     return state.startsWith('!')
       ? { kind: 'refused', state: state.slice(1) as BatchState }
       : { kind: 'changed', state: state as BatchState };
+  }
+
+  /** Has it fed before or after others from now on. A direct batch is not fed: each of its jobs has a priority of its own. */
+  async prioritize(batch: string, priority: Priority, motive: Motive = {}): Promise<PriorityChange> {
+    const { redis, keys } = this.#store;
+    const { stream, head } = keys.audit;
+    const { reason, ...who } = motive;
+    const what = reason === undefined ? priority : `${priority}: ${reason}`;
+    const note = auditNote({ event: 'priority', batch, ...who, reason: what });
+    const about = [keys.of(batch).record, keys.signals, keys.active, stream, head];
+    const reply = await prioritizeScript(redis, about, [batch, priority, FEED_RANK[priority], note]);
+    if (reply === '') return { kind: 'no-batch' };
+    if (reply.startsWith('!')) return { kind: 'refused', state: reply.slice(1) as BatchState };
+    return { kind: reply === 'changed' ? 'changed' : 'same' };
   }
 
   /** Takes a finished batch out of Redis, its report included. */

@@ -14,10 +14,20 @@ export interface LimiterOptions {
   readonly probeIntervalMs?: number;
   /** The shared counter of signals has another value, also on its first reading: halts or batch states are to be read again. */
   onSignals?(version: number): void;
+  /** Every call of every account is stopped, or, undefined, no longer. */
+  onStop?(stop: Stop | undefined): void;
   /** At most one of a kind in ten seconds. */
   onNotice?(notice: LimiterNotice): void;
   /** A pulse has just asked Redis for slots: what else is to be written can share the wake-up. */
   onPulse?(): void;
+}
+
+/** The kill switch, set: no call of any account is made. */
+export interface Stop {
+  /** Milliseconds since 1970 by Redis' clock. */
+  readonly since: number;
+  readonly requestedBy: string;
+  readonly reason: string | null;
 }
 
 /** What costs pace; counts are since the last notice of the kind. */
@@ -138,6 +148,19 @@ export function accountKey(prefix: string, account: string): string {
 
 export function egressKey(prefix: string, egress: string): string {
   return `${prefix}:pace:egress:${egress}`;
+}
+
+/** A clock: of an account, or of a source address. */
+export type ClockOf = { readonly account: string } | { readonly egress: string };
+
+/** List: samples of a clock's pace, the newest first. */
+export function samplesKey(prefix: string, of: ClockOf): string {
+  return `${prefix}:pace:samples:${'account' in of ? `account:${of.account}` : `egress:${of.egress}`}`;
+}
+
+/** Sorted set: the clocks that have samples, as JSON, by the time of the newest. */
+export function sampledKey(prefix: string): string {
+  return `${prefix}:pace:sampled`;
 }
 
 export function signalsKey(prefix: string): string {

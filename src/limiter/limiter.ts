@@ -5,8 +5,7 @@ import { noted } from './noted.ts';
 import { NoticeBoard } from './notice-board.ts';
 import { openPaceStore, type PaceStore } from './pace/pace-store.ts';
 import { SlotQueue } from './pace/slot-queue.ts';
-import type { Caller } from './pace/wait-queue.ts';
-import type { Rank } from './pace/wait-queue.ts';
+import { NOT_TO_PROBE, RANKS, type Caller, type Rank } from './pace/wait-queue.ts';
 
 /** Without an answer that told the signals counter and Redis' time for so long, they are read. */
 const SIGNALS_POLL_MS = 1_000;
@@ -201,14 +200,17 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Li
     this.#options.onSignals?.(signals);
   }
 
-  /** Callers of what is halted go, but for those that are to probe. */
+  /** Callers of what is halted go, but for those that are to probe; where all is stopped, these too. */
   #sendAway(): void {
     if (!this.#halts.any) return;
     const isStopped = ({ request }: Caller<Call>): boolean => this.#halts.judge(request.instanceId).kind !== 'go';
-    for (const caller of this.#queue.takeIf(isStopped)) {
+    for (const caller of this.#queue.takeIf(isStopped, this.#halts.stop === undefined ? NOT_TO_PROBE : RANKS)) {
       const refusal = this.#halts.refusal(caller.request.instanceId);
       if (refusal === undefined) this.#queue.putBack([caller]);
-      else caller.resolve(refusal);
+      else {
+        void this.#giveBackProbe(caller);
+        caller.resolve(refusal);
+      }
     }
   }
 

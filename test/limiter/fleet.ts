@@ -20,7 +20,7 @@ export interface Member<Call = never, Verdict extends { readonly kind: string } 
   heard(signals: number): Promise<void>;
 }
 
-export type MemberOptions = Pick<LimiterOptions, 'account' | 'egress' | 'probeIntervalMs' | 'onPulse'>;
+export type MemberOptions = Pick<LimiterOptions, 'account' | 'egress' | 'probeIntervalMs' | 'onPulse' | 'onStop'>;
 
 /** A call of no instance in particular. */
 export const ANY = { instanceId: 'any', isUrgent: false } as const;

@@ -1,5 +1,7 @@
-import type { BatchDetail, Overview } from '../../app/overview.ts';
-import { UNREACHABLE, type AnyHalt, type BatchLook } from '../../app/status.ts';
+import type { BatchDetail } from '../../app/overview.ts';
+import type { LoweredAccount } from '../../app/pace.ts';
+import { UNREACHABLE, type AnyHalt, type BatchLook, type OverviewLook } from '../../app/status.ts';
+import type { Stop } from '../../app/stop.ts';
 import { printable } from '../../core/printable.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 import { duration, groupDigits } from './terminal.ts';
@@ -8,6 +10,17 @@ const NAME_COLUMNS = 16;
 const INDENT = '  ';
 /** Figures are laid out for them where nothing is known of who reads. */
 const USUAL_COLUMNS = 80;
+
+/** The kill switch, louder than anything else. */
+export function describeStopped({ since, requestedBy, reason }: Stop): string {
+  const why = reason === null ? '' : `: ${printable(reason).replace(/[.\s]+$/, '')}`;
+  return `STOPPED every call of every account since ${new Date(since).toISOString()}, by ${printable(requestedBy)}${why}. Everything waits, and nothing is lost. certsweep start --all lets the calls go on.`;
+}
+
+/** A pace that goes back by itself. */
+export function describeLowered({ account, qps, untilMs }: LoweredAccount): string {
+  return `Account ${account}: pace lowered to ${qps} calls a second until ${new Date(untilMs).toISOString()}. certsweep pace ${account} --reset ends that.`;
+}
 
 /** A halt, loud and with the next step. */
 export function describeHalt(halt: AnyHalt): string {
@@ -26,9 +39,16 @@ export function describeHalt(halt: AnyHalt): string {
 }
 
 /** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
-export function describeLook({ detail, halts, lanesLost, unattended }: BatchLook, columns?: number): string {
+export function describeLook(look: BatchLook, columns?: number): string {
+  const { detail, stop, halts, lanesLost, lowered, unattended } = look;
   const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker is reading its chunks.`;
-  const problems = [...halts.map(describeHalt), ...(lanesLost ? [lost] : []), ...unattended.map(describeUnattended)];
+  const problems = [
+    ...(stop === undefined ? [] : [describeStopped(stop)]),
+    ...halts.map(describeHalt),
+    ...(lanesLost ? [lost] : []),
+    ...unattended.map(describeUnattended),
+    ...lowered.map(describeLowered),
+  ];
   return [...fitted(problems, columns), ...describeBatch(detail, columns)].join('\n');
 }
 
@@ -43,6 +63,7 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
   const rows: [string, string | number | undefined][] = [
     ['batch', detail.batch],
     ['state', detail.state],
+    ['priority', detail.priority === 'bulk' ? undefined : detail.priority],
     ['paused because', detail.pausedBecause],
     ['submitted', detail.submittedAt],
     ['completed', detail.completedAt],
@@ -69,10 +90,16 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
 }
 
 /** Everything at a glance, each batch with its figures below its name; columns as for `describeLook`. */
-export function describeOverview({ batches, halts }: Overview, where: string, columns?: number): string {
+export function describeOverview(
+  { batches, stop, halts, lowered }: Omit<OverviewLook, 'condition'>,
+  where: string,
+  columns?: number,
+): string {
   const none = `No batch in ${where}. certsweep submit <manifest> makes one.`;
   return [
+    ...fitted(stop === undefined ? [] : [describeStopped(stop)], columns),
     ...fitted(halts.map(describeHalt), columns),
+    ...fitted(lowered.map(describeLowered), columns),
     ...(batches.length === 0 ? fitted([none], columns) : batches.flatMap((batch) => glance(batch, columns))),
   ].join('\n');
 }

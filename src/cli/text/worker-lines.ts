@@ -3,6 +3,7 @@ import type { PausedBatch, WorkLook } from '../../app/work.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 import { clock, type Line, type Size } from './frame.ts';
 import { printable } from '../../core/printable.ts';
+import { describeStopped } from './status.ts';
 import { count, duration, groupDigits, table } from './terminal.ts';
 
 /** One account as its worker sees it now. */
@@ -101,6 +102,7 @@ function stateOf({ account, rate, isThrottled }: AccountNow, now: WorkerNow): St
   const { phase, work, isRedisAway, host, pid } = now;
   if (phase !== 'working') return { word: phase, isLoud: false };
   if (isRedisAway) return { word: 'NO REDIS', isLoud: true };
+  if (work?.stop !== undefined) return { word: 'STOPPED', isLoud: true };
   const halts = (work?.halts ?? []).filter((halt) => halt.account === account && isOurs(halt, host, pid));
   if (halts.some(({ instanceId }) => instanceId === undefined)) return { word: 'HALTED', isLoud: true };
   if (halts.length > 0) return { word: 'HALTED in part', isLoud: true };
@@ -119,6 +121,7 @@ function warningLines({ work, isRedisAway }: WorkerNow, width: number, most: num
     ...(isRedisAway
       ? ['NO REDIS: the connection is lost, so no call is made. It continues by itself when Redis is back.']
       : []),
+    ...(work?.stop === undefined ? [] : [describeStopped(work.stop)]),
     ...(work?.halts ?? []).map(wordsOfHalt),
     ...(work?.paused ?? []).map(wordsOfPause),
   ].map((text) => wrap(printable(text), width, '  '));

@@ -1,5 +1,5 @@
 import type { HaltScope } from '../../core/decide.ts';
-import type { LimiterOptions } from '../contract.ts';
+import type { LimiterOptions, Stop } from '../contract.ts';
 import { openHaltStore, type HaltStore } from './halt-store.ts';
 import { HaltView, type HaltJudgement, type Halted } from './halt-view.ts';
 
@@ -19,6 +19,7 @@ export class AccountHalts {
   readonly #probeIntervalMs: number;
   readonly #note: Noting;
   readonly #lookAgain: () => Promise<void>;
+  readonly #onStop: LimiterOptions['onStop'];
   /** What stands for the probes that were given out here and have not been answered, by instance. */
   readonly #probing = new Map<string, string>();
 
@@ -28,6 +29,7 @@ export class AccountHalts {
     this.#probeIntervalMs = options.probeIntervalMs ?? PROBE_INTERVAL_MS;
     this.#store = openHaltStore(options, this.#probeIntervalMs);
     this.#view = new HaltView(this.#probeIntervalMs);
+    this.#onStop = options.onStop?.bind(options);
     this.#note = note;
     this.#lookAgain = lookAgain;
   }
@@ -39,6 +41,11 @@ export class AccountHalts {
   /** Whether the account or an instance of it is halted. */
   get any(): boolean {
     return this.#view.any;
+  }
+
+  /** Set while every call of every account is stopped. */
+  get stop(): Stop | undefined {
+    return this.#view.stop;
   }
 
   judge(instanceId: string): HaltJudgement {
@@ -53,6 +60,7 @@ export class AccountHalts {
   /** Takes over what Redis knows. @returns the signals counter @throws Redis' error */
   async look(): Promise<number> {
     const seen = await this.#store.look();
+    if (seen.stop?.since !== this.#view.stop?.since) this.#onStop?.(seen.stop);
     this.#view.learn(seen, performance.now());
     return seen.signals;
   }

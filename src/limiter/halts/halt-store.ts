@@ -5,7 +5,8 @@ import { auditNote } from '../../audit/note.ts';
 import { AUDIT } from '../../audit/record.lua.ts';
 import type { HaltScope } from '../../core/decide.ts';
 import { CLOCK, script } from '../../runtime/redis/script.ts';
-import { limiterKeys, type LimiterOptions } from '../contract.ts';
+import { limiterKeys, type LimiterOptions, type Stop } from '../contract.ts';
+import { describeStop, parseStop, STOP_MARK, STOPPED } from './stop.ts';
 
 /** A stopped account, or one stopped instance of it. Times are milliseconds since 1970 by Redis' clock. */
 export interface Halt {
@@ -25,6 +26,8 @@ export interface HaltsSeen {
   readonly signals: number;
   /** Redis' time at that moment, milliseconds since 1970. */
   readonly nowMs: number;
+  /** Every call of every account is stopped. */
+  readonly stop?: Stop;
 }
 
 /** Outcome of a try to become the one prober of an interval. */
@@ -148,11 +151,14 @@ export async function readHalts(redis: Redis, prefix: string, account?: string):
 }
 
 /**
- * The account's halts that keep items out of its queue. One whose probe is long overdue does not: the jobs that would have made it are gone, as
+ * The account's halts that keep items out of its queue; the stop of all calls is one of them. A halt whose probe is long overdue does not: the jobs that would have made it are gone, as
  * when their batch was cancelled, so that only a new one can. Nor does one that is as far ahead: Redis' clock went back since.
  */
 export async function standingHalts(redis: Redis, prefix: string, account: string): Promise<Halt[]> {
-  const { halts, nowMs } = await lookAtAll(redis, prefix, account);
+  const { halts, nowMs, stop } = await lookAtAll(redis, prefix, account);
+  if (stop !== undefined) {
+    return [{ account, code: STOPPED, message: describeStop(stop), since: stop.since, nextProbeAt: nowMs }];
+  }
   return halts.filter(({ nextProbeAt }) => Math.abs(nowMs - nextProbeAt) <= OVERDUE_MS);
 }
 
@@ -165,7 +171,10 @@ function lookAtAll(redis: Redis, prefix: string, account: string | undefined): P
 async function lookAt(redis: Redis, keys: readonly string[], account: string | undefined): Promise<HaltsSeen> {
   const [signals, nowMs, marks, probes] = await look(redis, keys, []);
   const nextProbes = new Map(pairs(probes));
-  const halts = pairs(marks).map(([field, text]): Halt => {
+  const all = pairs(marks);
+  const stop = all.find(([field]) => field === STOP_MARK)?.[1];
+  const ofHalts = all.filter(([field]) => field !== STOP_MARK);
+  const halts = ofHalts.map(([field, text]): Halt => {
     const [name, instanceId] = markSchema.parse(JSON.parse(field));
     const halt = haltSchema.parse(JSON.parse(text));
     const nextProbeAt = Number(nextProbes.get(field) ?? nowMs);
@@ -175,6 +184,7 @@ async function lookAt(redis: Redis, keys: readonly string[], account: string | u
     halts: halts.filter((halt) => account === undefined || halt.account === account),
     signals,
     nowMs: Number(nowMs),
+    ...(stop !== undefined && { stop: parseStop(stop) }),
   };
 }
 

@@ -1,5 +1,6 @@
-import type { Grant } from '../contract.ts';
+import type { Grant, Stop } from '../contract.ts';
 import type { HaltsSeen } from './halt-store.ts';
+import { describeStop, STOPPED } from './stop.ts';
 
 export type Halted = Extract<Grant<never>, { kind: 'halted' }>;
 
@@ -8,6 +9,8 @@ export type HaltJudgement = { readonly kind: 'go' } | { readonly kind: 'probe-du
 
 /** Nobody asks again sooner, milliseconds. */
 export const SHORTEST_RETRY_MS = 250;
+/** What was stopped with all else waits so long at least once that has ended; until then nobody takes it. */
+const STOP_RETRY_MS = 1_000;
 
 interface Mark {
   readonly code: string;
@@ -21,23 +24,30 @@ export class HaltView {
   readonly #probeIntervalMs: number;
   #account: Mark | undefined;
   #instances = new Map<string, Mark>();
+  #stop: Stop | undefined;
 
   constructor(probeIntervalMs: number) {
     this.#probeIntervalMs = probeIntervalMs;
   }
 
   get isAccountHalted(): boolean {
-    return this.#account !== undefined;
+    return this.#account !== undefined || this.#stop !== undefined;
   }
 
   get any(): boolean {
-    return this.#account !== undefined || this.#instances.size > 0;
+    return this.isAccountHalted || this.#instances.size > 0;
+  }
+
+  /** Set while every call of every account is stopped. */
+  get stop(): Stop | undefined {
+    return this.#stop;
   }
 
   /** Takes over what Redis knows. */
   learn(seen: HaltsSeen, nowMs: number): void {
     this.#account = undefined;
     this.#instances = new Map();
+    this.#stop = seen.stop;
     for (const { instanceId, code, message, nextProbeAt } of seen.halts) {
       // One further off than an interval was set before Redis' clock went back.
       const probeAtMs = nowMs + Math.min(nextProbeAt - seen.nowMs, this.#probeIntervalMs);
@@ -48,6 +58,10 @@ export class HaltView {
   }
 
   judge(instanceId: string, nowMs: number): HaltJudgement {
+    if (this.#stop !== undefined) {
+      const message = describeStop(this.#stop);
+      return { kind: 'halted', scope: 'account', code: STOPPED, message, retryInMs: STOP_RETRY_MS };
+    }
     const instance = this.#instances.get(instanceId);
     const mark = this.#account ?? instance;
     if (mark === undefined) return { kind: 'go' };

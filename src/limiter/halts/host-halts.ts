@@ -11,6 +11,11 @@ export function workersKey(prefix: string): string {
   return `${prefix}:workers`;
 }
 
+/** The instances that workers have, and the accounts that own them: JSON, once for all workers that have the same. */
+export function instancesKey(prefix: string): string {
+  return `${workersKey(prefix)}:instances`;
+}
+
 /** Lua: whether an entry is good; `ARGV[1]` is `GOOD_FOR_MS`. One further ahead was written before Redis' clock went back. */
 export const LIVE = `${CLOCK}
 local now = clockMs()
@@ -26,12 +31,17 @@ return live`);
 
 /** Times are Redis', milliseconds since 1970. */
 const entrySchema = z.object({
+  at: z.number(),
+  /** Names its instances. */
+  digest: z.string().optional(),
   host: z.string(),
   pid: z.number(),
   halts: z.array(z.object({ account: z.string(), code: z.string(), message: z.string(), since: z.number() })),
   /** When the last call left that proved access, by account. */
   proved: z.record(z.string(), z.number()),
 });
+
+const ownersSchema = z.record(z.string(), z.string());
 
 /** Undefined where another version wrote it in another way. */
 export function readEntry(text: string): z.infer<typeof entrySchema> | undefined {
@@ -56,6 +66,21 @@ export async function readHostHalts(redis: Redis, prefix: string): Promise<HostH
   return entries.flatMap((text) => {
     const entry = readEntry(text);
     return (entry?.halts ?? []).map((halt) => ({ ...halt, host: entry?.host ?? '', pid: entry?.pid ?? 0 }));
+  });
+}
+
+/** Live workers, each with the accounts that it works for. */
+export async function readWorkers(redis: Redis, prefix: string) {
+  const [entries, owners] = await Promise.all([
+    look(redis, [workersKey(prefix)], [GOOD_FOR_MS]),
+    redis.hgetall(instancesKey(prefix)),
+  ]);
+  return entries.flatMap((text) => {
+    const entry = readEntry(text);
+    if (entry === undefined) return [];
+    const { host, pid, at, halts, digest } = entry;
+    const ownerOf = ownersSchema.parse(JSON.parse(owners[digest ?? ''] ?? '{}'));
+    return [{ host, pid, seenAt: at, halts, accounts: [...new Set(Object.values(ownerOf))].toSorted() }];
   });
 }
 

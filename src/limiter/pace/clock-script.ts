@@ -48,10 +48,20 @@ local function put(clock, field, value)
   clock.dirty[#clock.dirty + 1] = value
 end
 
+-- A lowered pace is not forgotten before its end.
+local function keepFor(loweredUntil)
+  return math.max(${DAY_MS}, math.ceil(((loweredUntil or 0) - now) / 1000))
+end
+
 local function save(clock)
   if #clock.dirty == 0 then return end
   redis.call('HSET', clock.key, unpack(clock.dirty))
-  if clock.renewed then redis.call('PEXPIRE', clock.key, ${DAY_MS}) end
+  if clock.renewed then redis.call('PEXPIRE', clock.key, keepFor(clock.loweredUntil)) end
+end
+
+-- What an operator has lowered the pace to, or nil. It ends by Redis' clock.
+local function loweredTo(lowered, loweredUntil)
+  return lowered and loweredUntil > now and lowered or nil
 end
 
 local function readFactor(clock, factor, at)
@@ -72,8 +82,8 @@ export function throttleLua(source: TimeSource): string {
 local holdMs = tonumber(ARGV[1])
 ${source.now}
 ${CLOCK_FIELDS}
-local f = redis.call('HMGET', account, 'factor', 'factorAt', 'hold')
-local clock = { key = account, dirty = {}, renewed = true }
+local f = redis.call('HMGET', account, 'factor', 'factorAt', 'hold', 'loweredUntil')
+local clock = { key = account, dirty = {}, renewed = true, loweredUntil = tonumber(f[4]) }
 readFactor(clock, tonumber(f[1]), tonumber(f[2] or 0))
 if now - clock.factorAt >= ${CUT_PAUSE_US} then
   put(clock, 'factor', math.max(${FLOOR}, clock.factor * ${CUT}))
@@ -86,17 +96,18 @@ save(clock)
 `;
 }
 
-/** The `read` script. KEYS a clock. Replies with qps, factor, milliseconds it is stopped for, slots given. */
+/** The `read` script. KEYS a clock. Replies with qps, factor, milliseconds it is stopped for, slots given, the lowered qps and its end (Unix ms), if any. */
 export function readLua(source: TimeSource): string {
   return `local key = KEYS[1]
 ${source.now}
 ${CLOCK_FIELDS}
-local f = redis.call('HMGET', key, 'qps', 'factor', 'factorAt', 'hold', 'given')
-if not f[1] then return nil end
+local f = redis.call('HMGET', key, 'qps', 'factor', 'factorAt', 'hold', 'given', 'lowered', 'loweredUntil')
 local clock = { dirty = {} }
 readFactor(clock, tonumber(f[2]), tonumber(f[3] or 0))
 local hold = tonumber(f[4] or 0) - now
 if hold < 0 or hold > HOLD then hold = 0 end
-return { f[1], tostring(clock.factor), math.ceil(hold / 1000), f[5] or '0' }
+local lowered = loweredTo(tonumber(f[6]), tonumber(f[7] or 0))
+if not f[1] and not lowered then return nil end
+return { f[1] or '', tostring(clock.factor), math.ceil(hold / 1000), f[5] or '0', lowered and f[6] or '', lowered and string.format('%.0f', math.floor(f[7] / 1000)) or '' }
 `;
 }

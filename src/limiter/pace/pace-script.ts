@@ -1,4 +1,5 @@
-import { CLOCK_FIELDS, DAY_MS, FLOOR, type TimeSource } from './clock-script.ts';
+import { STOP_MARK } from '../halts/stop.ts';
+import { CLOCK_FIELDS, FLOOR, type TimeSource } from './clock-script.ts';
 
 /** No more gaps are remembered; only an account far from its limit has as many. */
 const MOST_GAPS = 64;
@@ -23,6 +24,12 @@ const MOST_GAPS = 64;
  *
  * Why a clock has gaps. An address at its limit reserves ahead of the account's other addresses; the account's moments that it skips stay to be
  * given until they have passed.
+ *
+ * Why a lowered pace holds from two seconds on. The script reads it in the same step that gives slots, so slots given after the command are so far apart
+ * as it wants. Those given before are at most `HORIZON` ahead and leave within `late`: none is left after two seconds. The gaps between them are dropped,
+ * since the spacing is another one.
+ *
+ * Why nothing leaves two seconds after a stop. For the same reason: no slot is given while the mark is there, to probes neither.
  *
  * The `reserve` script: slots for calls, and in the same step a note of each call that gets one.
  * KEYS account clock, egress clock, halts, signals, then those of the notes; ARGV slots, account qps, egress qps, lateMs, the account's mark,
@@ -50,7 +57,7 @@ local max, min, ceil, format = math.max, math.min, math.ceil, string.format
 local function setFence(key, lateBy)
   local fence = now + HORIZON + lateBy + SECOND
   redis.call('HSET', key, 'next', string.format('%.17g', fence), 'gaps', '', 'run', currentRun())
-  redis.call('PEXPIRE', key, ${DAY_MS})
+  redis.call('PEXPIRE', key, keepFor(tonumber(redis.call('HGET', key, 'loweredUntil'))))
   return fence
 end
 
@@ -66,15 +73,17 @@ local function agree(clock, field, mine, theirs, ends, theirsIsStricter)
 end
 
 local function read(key, qps, partner)
-  local f = redis.call('HMGET', key, 'next', 'run', 'qps', 'qpsUntil', 'late', 'lateUntil', 'partner', 'sharedAt', 'factor', 'factorAt', 'hold', 'given', 'spacing', 'gaps')
-  local clock = { key = key, dirty = {}, next = tonumber(f[1]), hold = tonumber(f[11] or 0), given = tonumber(f[12] or 0), gaps = {} }
+  local f = redis.call('HMGET', key, 'next', 'run', 'qps', 'qpsUntil', 'late', 'lateUntil', 'partner', 'sharedAt', 'factor', 'factorAt', 'hold', 'given', 'spacing', 'gaps', 'lowered', 'loweredUntil')
+  local clock = { key = key, dirty = {}, next = tonumber(f[1]), hold = tonumber(f[11] or 0), given = tonumber(f[12] or 0), loweredUntil = tonumber(f[16]), gaps = {} }
   readFactor(clock, tonumber(f[9]), tonumber(f[10] or 0))
   local theirQps, theirLate = tonumber(f[3]), tonumber(f[5])
   clock.qps = agree(clock, 'qps', qps, theirQps, tonumber(f[4] or 0), theirQps and theirQps < qps)
   clock.late = agree(clock, 'late', late, theirLate, tonumber(f[6] or 0), theirLate and theirLate > late)
+  -- Downwards only. What processes are configured with stays in "qps".
+  local inForce = min(clock.qps, loweredTo(tonumber(f[15]), clock.loweredUntil or 0) or clock.qps)
   -- In steps, so that gaps stay of use while the pace recovers.
   local factor = math.max(${FLOOR}, math.floor(clock.factor * 50) / 50)
-  clock.spacing = math.ceil((SECOND + clock.late) / (clock.qps * factor))
+  clock.spacing = math.ceil((SECOND + clock.late) / (inForce * factor))
   local sharedAt = tonumber(f[8] or 0)
   if f[7] ~= partner then
     put(clock, 'partner', partner)
@@ -85,7 +94,7 @@ local function read(key, qps, partner)
   end
   clock.shared = sharedAt <= now and now - sharedAt < SECOND
   if clock.hold > now + HOLD then clock.hold = 0 end
-  local latest = now + HORIZON + clock.late + SECOND + math.ceil((SECOND + clock.late) / (clock.qps * ${FLOOR}))
+  local latest = now + HORIZON + clock.late + SECOND + math.ceil((SECOND + clock.late) / (inForce * ${FLOOR}))
   if not clock.next or isFirst and f[2] ~= currentRun() or clock.next > latest then
     clock.next = setFence(key, clock.late)
   elseif tonumber(f[13]) == clock.spacing then
@@ -149,8 +158,10 @@ end
 local nowMs = math.floor(now / 1000)
 local verdicts, callable, note = openCalls(cjson.decode(request), NOTES_AT, nowMs, tonumber(claimMs))
 local slots, served = {}, {}
-local reply = { tonumber(redis.call('GET', signals) or 0), redis.call('HEXISTS', halts, mark), 0, now, slots, served, verdicts, string.format('%.0f', nowMs + claimMs) }
-if reply[2] == 1 then
+local halted, stopped = unpack(redis.call('HMGET', halts, mark, '${STOP_MARK}'))
+local reply = { tonumber(redis.call('GET', signals) or 0), (halted or stopped) and 1 or 0, 0, now, slots, served, verdicts, string.format('%.0f', nowMs + claimMs) }
+if stopped then wanted = 0 end
+if halted then
   local probes = {}
   for _, at in ipairs(callable) do if at <= tonumber(probeCount) then probes[#probes + 1] = at end end
   for at = 1, #callable do callable[at] = probes[at] end

@@ -6,7 +6,7 @@ import type { PaceStore, Reservation, Slot } from './pace-store.ts';
 import { PulseLoop } from './pulse-loop.ts';
 import { SlotAppetite, SlotCredit } from './slot-credit.ts';
 import { SlotBuffer, type Placed } from './slot-buffer.ts';
-import { WaitQueue, type Caller } from './wait-queue.ts';
+import { NOT_TO_PROBE, WaitQueue, type Caller, type Rank } from './wait-queue.ts';
 
 /** What the queue needs, and whom it tells. */
 export interface SlotQueueParts<Call, Verdict, Waiting extends Caller<Call>> {
@@ -75,10 +75,10 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#pulses.start();
   }
 
-  /** Takes out all who are not to probe and of whom it holds. */
-  takeIf(is: (caller: Waiting) => boolean): Waiting[] {
-    this.#putBack(this.#inHand.takeIf((caller) => caller.rank !== 'probe' && is(caller)));
-    return this.#queue.takeIf(is);
+  /** Takes out all of these ranks of whom it holds; who is to probe stays unless that is asked for. */
+  takeIf(is: (caller: Waiting) => boolean, ranks: readonly Rank[] = NOT_TO_PROBE): Waiting[] {
+    this.#putBack(this.#inHand.takeIf((caller) => ranks.includes(caller.rank) && is(caller)));
+    return this.#queue.takeIf(is, ranks);
   }
 
   /** They had been taken out. */

@@ -3,6 +3,7 @@ import type { CallRequest } from '../contract.ts';
 /** Probes go before urgent callers, these before the others; within each, first come, first served. */
 export const RANKS = ['probe', 'urgent', 'bulk'] as const;
 export type Rank = (typeof RANKS)[number];
+export const NOT_TO_PROBE: readonly Rank[] = ['urgent', 'bulk'];
 
 /** One who waits for a slot. */
 export interface Caller<Call> {
@@ -40,10 +41,10 @@ export class WaitQueue<Waiting extends { readonly rank: Rank }> {
     return taken;
   }
 
-  /** Takes out all who are not to probe and of whom it holds. */
-  takeIf(is: (caller: Waiting) => boolean): Waiting[] {
+  /** Takes out all of these ranks of whom it holds; who is to probe stays unless that is asked for. */
+  takeIf(is: (caller: Waiting) => boolean, ranks: readonly Rank[] = NOT_TO_PROBE): Waiting[] {
     const taken: Waiting[] = [];
-    for (const rank of ['urgent', 'bulk'] as const) {
+    for (const rank of ranks) {
       taken.push(...this.#callers[rank].filter(is));
       this.#callers[rank] = this.#callers[rank].filter((caller) => !is(caller));
     }

@@ -6,7 +6,7 @@ import type { DirectRules } from '../../core/direct-job.ts';
 import { CALL_NOTES, notesRequest, readVerdict, type CallToNote, type CallVerdict } from '../../ledger/call-notes.ts';
 import { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { Ledger } from '../../ledger/ledger.ts';
-import type { CallNotes, LimiterNotice } from '../../limiter/contract.ts';
+import type { CallNotes, LimiterNotice, Stop } from '../../limiter/contract.ts';
 import { PROBE_INTERVAL_MS } from '../../limiter/halts/account-halts.ts';
 import { openLimiter } from '../../limiter/limiter.ts';
 import { BatchStateCache } from '../batch-state-cache.ts';
@@ -56,6 +56,9 @@ export type WorkerEvent =
   | FeederEvent
   | HostEvent
   | { readonly kind: 'limiter'; readonly notice: LimiterNotice }
+  /** Every call of every account is stopped, or, `started`, no longer. */
+  | { readonly kind: 'stopped'; readonly stop: Stop }
+  | { readonly kind: 'started' }
   | { readonly kind: 'swept'; readonly jobs: number }
   /** Jobs are ready and the worker takes none: it was started over; `again` when even that did not help. */
   | { readonly kind: 'silent'; readonly again: boolean };
@@ -104,6 +107,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
         feeding.soon();
         tuning.soon();
       },
+      onStop: (stop) => tell(stop === undefined ? { kind: 'started' } : { kind: 'stopped', stop }),
       onNotice: (notice) => tell({ kind: 'limiter', notice }),
       onPulse: () => reports.flush(),
     },

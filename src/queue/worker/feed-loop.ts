@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { standingHalts } from '../../limiter/halts/halt-store.ts';
+import { SAMPLE_EVERY_MS, takeSample } from '../../limiter/pace/samples.ts';
 import { Feeder, type FeederParts } from '../feed/feeder.ts';
 import { feedLease } from '../feeding-lease.ts';
 import { every, type Repeated } from './repeat.ts';
@@ -11,6 +12,7 @@ export interface FeedLoopParts extends Omit<
   readonly redis: Redis;
   readonly prefix: string;
   readonly account: { readonly name: string; readonly qps: number; readonly instances: readonly string[] };
+  readonly egress: { readonly id: string; readonly qps: number };
 }
 
 const FEED_EVERY_MS = 250;
@@ -22,7 +24,7 @@ const LOW_WATER_MAX = 20_000;
 
 /** Feeds the account's queues as long as this process is the one that does. */
 export function feedRepeatedly(parts: FeedLoopParts, onError: (error: Error) => void): Repeated {
-  const { redis, prefix, ledger, account, owns } = parts;
+  const { redis, prefix, ledger, account, egress, owns } = parts;
   const lease = feedLease(redis, prefix, account.name);
   let halted = new Set<string | undefined>();
   let heldAtMs = Number.NEGATIVE_INFINITY;
@@ -34,6 +36,13 @@ export function feedRepeatedly(parts: FeedLoopParts, onError: (error: Error) => 
     mayFeed: (instanceId) => owns(instanceId) && !halted.has(instanceId) && !halted.has(undefined),
     monotonicMs: () => performance.now(),
   });
+  let sampledAtMs = Number.NEGATIVE_INFINITY;
+  const sample = async (): Promise<void> => {
+    if (performance.now() - sampledAtMs < SAMPLE_EVERY_MS) return;
+    sampledAtMs = performance.now();
+    await takeSample(redis, prefix, { account: account.name }, account.qps);
+    await takeSample(redis, prefix, { egress: egress.id }, egress.qps);
+  };
   const rounds = every(
     FEED_EVERY_MS,
     async () => {
@@ -41,6 +50,7 @@ export function feedRepeatedly(parts: FeedLoopParts, onError: (error: Error) => 
         heldAtMs = performance.now();
         isMine = await lease.hold();
       }
+      if (isMine) await sample();
       if (!isMine || (await redis.zcard(ledger.keys.active)) === 0) return;
       halted = new Set((await standingHalts(redis, prefix, account.name)).map(({ instanceId }) => instanceId));
       await feeder.feed();

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { codeOf } from '../../core/answer.ts';
+import { describeStop } from '../../limiter/halts/stop.ts';
 import type { EventLog, LogEvent } from '../../runtime/logger.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import type { WorkerEvent } from './account-worker.ts';
@@ -78,6 +79,15 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
         instanceId: event.instanceId,
         message: 'the probe succeeded: the halt is over',
       });
+      return;
+    case 'stopped': {
+      const { since, requestedBy, reason } = event.stop;
+      const message = describeStop(event.stop);
+      log.error({ event: 'stopped', account, since, requestedBy, reason, message });
+      return;
+    }
+    case 'started':
+      log.warn({ event: 'started', account, message: 'calls may be made again: the stop of all calls is over' });
       return;
     case 'unowned': {
       const { instanceId } = event;

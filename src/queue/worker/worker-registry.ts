@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { LAYOUT_VERSION, layoutKey, NewerLayout } from '../../ledger/layout.ts';
 import { script } from '../../runtime/redis/script.ts';
 import type { OthersView } from '../process/host-watch.ts';
-import { GOOD_FOR_MS, LIVE, readEntry, workersKey } from '../../limiter/halts/host-halts.ts';
+import { GOOD_FOR_MS, instancesKey, LIVE, readEntry, workersKey } from '../../limiter/halts/host-halts.ts';
 
 export interface RegistryOptions {
   /** A connection of the `worker` role; it stays the caller's. */
@@ -103,7 +103,7 @@ export class WorkerRegistry {
 
   constructor({ redis, prefix, host, pid, accounts }: RegistryOptions) {
     this.#redis = redis;
-    this.#keys = [workersKey(prefix), `${workersKey(prefix)}:instances`, layoutKey(prefix)];
+    this.#keys = [workersKey(prefix), instancesKey(prefix), layoutKey(prefix)];
     const owners = accounts.flatMap(({ name, instances }) => instances.map((instance) => [instance, name] as const));
     const sorted = owners.toSorted(([a], [b]) => (a < b ? -1 : 1));
     this.#instances = JSON.stringify(Object.fromEntries(sorted));

@@ -5,6 +5,7 @@ import { recordPace } from '../../audit/pace.ts';
 import { NewerLayout } from '../../ledger/layout.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { readHalts } from '../../limiter/halts/halt-store.ts';
+import { describeStop, readStop } from '../../limiter/halts/stop.ts';
 import { noted } from '../../limiter/noted.ts';
 import { createMqttClient } from '../../mqtt/client.ts';
 import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../../mqtt/credentials.ts';
@@ -152,7 +153,8 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
     },
     async notReadyBecause() {
       if (redis.status !== 'ready') return 'Redis is not connected';
-      const halts = await readHalts(redis, KEY_PREFIX);
+      const [halts, stop] = await Promise.all([readHalts(redis, KEY_PREFIX), readStop(redis, KEY_PREFIX)]);
+      if (stop !== undefined) return describeStop(stop);
       const reasons = byAccount.map(({ account: { name }, worker }) => {
         const halt = halts.find(({ account, instanceId }) => account === name && instanceId === undefined);
         const code = halt?.code ?? worker?.hostHalts[0]?.code;

@@ -16,6 +16,7 @@ const PAUSED: BatchDetail = {
   ratePerSecond: 271.3,
   etaSeconds: 35_260,
   confirmedByAbsence: 0,
+  priority: 'urgent',
   submittedAt: '2026-11-27T11:53:59.000Z',
   reason: 'ticket 4711 '.repeat(20).trim(),
   pausedBecause: 'too many are dead: look at certsweep dead list, then certsweep resume',
@@ -23,17 +24,29 @@ const PAUSED: BatchDetail = {
 const { pausedBecause: _why, ...REST } = PAUSED;
 const RUNNING: BatchDetail = { ...REST, state: 'running', batch: 'b-2' };
 const HALT = { account: 'prod', code: 'Forbidden.RAM', message: 'no '.repeat(60), since: 0, nextProbeAt: 0 };
-const ALL = { batches: [PAUSED, RUNNING], halts: [HALT] };
+const ALL = { batches: [PAUSED, RUNNING], halts: [HALT], lowered: [] };
 const LOOK = {
   detail: PAUSED,
   condition: 'held',
   isDone: false,
   halts: [HALT],
+  lowered: [{ account: 'prod', qps: 100, untilMs: 0 }],
   lanesLost: true,
   unattended: ['prod'],
 } as const;
 
+const STOP = { since: 0, requestedBy: 'ada', reason: 'wrong fleet' };
+
 describe('status', () => {
+  it('says first of all that everything is stopped, then what is halted, and then what is lowered', () => {
+    const firstWords = (text: string): (string | undefined)[] => text.split('\n').map((line) => line.split(' ')[0]);
+    const overview = describeOverview({ ...ALL, stop: STOP, lowered: LOOK.lowered }, 'here');
+    expect(firstWords(overview).slice(0, 3)).toEqual(['STOPPED', 'HALTED', 'Account']);
+    const look = firstWords(describeLook({ ...LOOK, stop: STOP }));
+    expect(look.slice(0, 2)).toEqual(['STOPPED', 'HALTED']);
+    expect(look).toContain('Account');
+  });
+
   it('says states and problems as words, with the figures of a batch below its name', () => {
     const [halted, ...batches] = describeOverview(ALL, 'here').split('\n');
     expect(halted).toMatch(/^HALTED account prod since .*certsweep doctor.*halt\.$/);

@@ -34,7 +34,12 @@ describe.skipIf(!hasTerminal)('submit on a terminal asks for the count and the r
     const left = await answer('\u0003');
     expect(left.code).toBe(130);
     expect(left.stdout).toContain('Interrupted. Nothing was touched.');
-    expect(JSON.parse((await place.run(['status', '--json'])).stdout)).toEqual({ batches: [], halts: [] });
+    expect(JSON.parse((await place.run(['status', '--json'])).stdout)).toEqual({
+      batches: [],
+      halts: [],
+      stopped: null,
+      lowered: [],
+    });
 
     // As it was shown.
     const right = await answer('1,200\r', 'ticket 4711\r');

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { HORIZON_MS } from '../../../src/core/pace.ts';
 import { testRedis } from '../../support/redis.ts';
-import { AHEAD_MS, SECOND_US, VirtualProcess, VirtualTime, type Asker, type GivenSlot } from './virtual-time.ts';
+import { Given } from './given-slots.ts';
+import { AHEAD_MS, SECOND_US, VirtualProcess, VirtualTime, type Asker } from './virtual-time.ts';
 
 const keys = testRedis();
 afterAll(() => keys.cleanup());
@@ -11,26 +12,6 @@ let opened = 0;
 function virtualTime(): VirtualTime {
   opened += 1;
   return new VirtualTime(keys.client, `${keys.prefix}:${opened}`);
-}
-
-/** The slots given, by clock. */
-class Given {
-  readonly #slots = new Map<string, GivenSlot[]>();
-
-  add({ account, egress }: Asker, slots: readonly GivenSlot[]): void {
-    for (const clock of [`account ${account}`, `egress ${egress}`]) {
-      this.#slots.set(clock, [...(this.#slots.get(clock) ?? []), ...slots]);
-    }
-  }
-
-  /** The most calls that can leave in any sliding second, when each leaves at the worst moment that its slot allows. */
-  worst(clock: string, fromUs = 0): number {
-    const slots = (this.#slots.get(clock) ?? []).filter((slot) => slot.fromUs >= fromUs);
-    const counts = slots.map(({ endUs: second }) => {
-      return slots.filter((slot) => slot.endUs >= second && slot.fromUs < second + SECOND_US).length;
-    });
-    return Math.max(0, ...counts);
-  }
 }
 
 /** Calls a second of two accounts behind three addresses. What is asked for is 600 a second or so, so that any of them may be the narrow one. */

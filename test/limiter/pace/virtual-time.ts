@@ -1,7 +1,10 @@
 import type { Redis } from 'ioredis';
+import { auditKeys } from '../../../src/audit/entry.ts';
+import { auditNote } from '../../../src/audit/note.ts';
 import { limiterKeys } from '../../../src/limiter/contract.ts';
 import { markOf } from '../../../src/limiter/halts/halt-store.ts';
 import { throttleLua, type TimeSource } from '../../../src/limiter/pace/clock-script.ts';
+import { lowerLua } from '../../../src/limiter/pace/lowered-pace.ts';
 import { reserveLua } from '../../../src/limiter/pace/pace-script.ts';
 import { ServerClockWatch } from '../../../src/limiter/pace/server-clock-watch.ts';
 import { script } from '../../../src/runtime/redis/script.ts';
@@ -26,6 +29,7 @@ type Reply = readonly [signals: number, halted: number, waitUs: number, nowUs: n
 
 const reserve = script<Reply>(reserveLua(VIRTUAL_TIME, ALL_MAY_GO));
 const throttle = script<null>(throttleLua(VIRTUAL_TIME));
+const lower = script<string>(lowerLua(VIRTUAL_TIME));
 
 export interface Asker {
   readonly account: string;
@@ -122,6 +126,14 @@ export class VirtualTime {
 
   async throttled(account: string, retryAfterMs: number): Promise<void> {
     await throttle(this.#redis, [limiterKeys(this.#prefix, account, '').account], [retryAfterMs, ...this.#time()]);
+  }
+
+  /** An operator lowers the pace of the account. */
+  async lower(account: string, qps: number, forMs: number): Promise<void> {
+    const { stream, head } = auditKeys(this.#prefix);
+    const keys = [limiterKeys(this.#prefix, account, '').account, stream, head];
+    const note = auditNote({ event: 'pace', reason: 'a test' });
+    await lower(this.#redis, keys, [qps, forMs, note, '{}', ...this.#time()]);
   }
 
   /** What a flush does. */

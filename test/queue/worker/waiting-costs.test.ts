@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readHalts } from '../../../src/limiter/halts/halt-store.ts';
+import { clearStop, setStop } from '../../../src/limiter/halts/stop.ts';
 import { onOwnRedis } from '../own-redis.ts';
 import { ACCOUNT, certificates, INSTANCE, KEY, withoutRamp, type Workshop } from '../workshop.ts';
 
@@ -49,6 +50,20 @@ describe.concurrent('what waits', () => {
       expect((await shop.until(batch, () => true)).counts).toMatchObject({ revoked, dead: 0, cancelled: 0 });
       // And it goes on at once when it is resumed.
       await shop.ledger.batches.change(batch, 'resume');
+      await shop.until(batch, ({ counts }) => counts.revoked > revoked);
+    }));
+
+  it('a stopped backlog makes few Redis commands', () =>
+    onOwnRedis(async (shop) => {
+      const batch = await submitted(shop);
+      shop.start({ account });
+      await shop.until(batch, ({ counts }) => counts.revoked >= 200);
+      const { stop } = await setStop(shop.redis, shop.keys.prefix, {});
+      await pass(SETTLES_IN_MS);
+      const { revoked } = (await shop.until(batch, () => true)).counts;
+      expect(await commandRate(shop)).toBeLessThanOrEqual(MOST_WAITING);
+      expect((await shop.until(batch, () => true)).counts).toMatchObject({ revoked, dead: 0, cancelled: 0 });
+      await clearStop(shop.redis, shop.keys.prefix, stop, {});
       await shop.until(batch, ({ counts }) => counts.revoked > revoked);
     }));
 
