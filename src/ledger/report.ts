@@ -73,10 +73,15 @@ async function isForgotten({ redis, keys }: LedgerStore, batch: string, entry: s
   return isDirectBatch(batch) && (await redis.xrange(keys.of(batch).ledger, entry, entry)).length === 0;
 }
 
-type StreamEntry = readonly [id: string, fields: readonly string[]];
+/** An entry of the ledger as Redis gives it. */
+export type StreamEntry = readonly [id: string, fields: readonly string[]];
 
 /** Those of the entries that no longer count: an item that settles again did so behind them, after they were marked. */
-async function supersededOf(redis: Redis, key: string, entries: readonly StreamEntry[]): Promise<ReadonlySet<string>> {
+export async function supersededOf(
+  redis: Redis,
+  key: string,
+  entries: readonly StreamEntry[],
+): Promise<ReadonlySet<string>> {
   if (entries.length === 0) return new Set();
   const ids = entries.map(([id]) => id);
   const isSuperseded = await redis.smismember(key, ...ids);
