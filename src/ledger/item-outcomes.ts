@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { outcomesOf, type OutcomeEntry } from './entries.ts';
+import { outcomesOf, settledAtOf, type OutcomeEntry } from './entries.ts';
 import type { BatchKeys, LedgerStore } from './keys.ts';
 import { ReportNotWhole, supersededOf, type StreamEntry } from './report.ts';
 
@@ -37,7 +37,7 @@ export async function outcomesOfItems(
     for await (const [id, fields] of entriesNaming({ redis, of }, wanted)) {
       for (const entry of outcomesOf(fields)) {
         if (!wanted.delete(entry.n)) continue;
-        found.set(entry.n, { ...entry, settledAt: new Date(Number.parseInt(id, 10)).toISOString() });
+        found.set(entry.n, { ...entry, settledAt: settledAtOf(id) });
       }
     }
   }
