@@ -5,6 +5,7 @@ import type { Verification } from '../inventory/verification.ts';
 import { reportRows } from '../ledger/report.ts';
 import { DuplicateDetector } from '../manifest/duplicate-detector.ts';
 import type { AccountConfig } from '../runtime/config/config.ts';
+import { acting } from './acting.ts';
 import { reachOf, type OutOfReach } from './accounts.ts';
 import { withCloud, type CloudStop } from './cloud.ts';
 import type { OpenStore } from './store.ts';
@@ -26,10 +27,14 @@ export type VerifyOutcome =
 
 /**
  * Walks over the CAs of a batch and names every certificate that should be gone and is there: one that came back, or one that the batch could not
- * delete. What was cancelled nobody wants gone any more.
- * @throws ScratchUnavailable
+ * delete. What was cancelled nobody wants gone any more. That it was done, and what it found, is kept with the batch and on record.
+ * @throws ScratchUnavailable, and AuditFileUnavailable before the first call
  */
 export async function verifyBatch(store: OpenStore, batch: string, signal: AbortSignal): Promise<VerifyOutcome> {
+  return acting(store, () => verify(store, batch, signal));
+}
+
+async function verify(store: OpenStore, batch: string, signal: AbortSignal): Promise<VerifyOutcome> {
   const record = await store.ledger.batches.find(batch);
   if (record === undefined) return { kind: 'no-batch' };
   const wanted = new DuplicateDetector();
@@ -48,7 +53,10 @@ export async function verifyBatch(store: OpenStore, batch: string, signal: Abort
     }
     const { remaining, ...noticed } = found;
     const verification = { batch, checked, remaining };
-    return { kind: 'verified', verification, found: noticed, pending: pendingOf(record.counts) };
+    const pending = pendingOf(record.counts);
+    const { isMoved } = noticed;
+    await store.ledger.batches.verified(batch, { checked, remaining: remaining.length, pending, isMoved });
+    return { kind: 'verified', verification, found: noticed, pending };
   } finally {
     wanted.close();
   }

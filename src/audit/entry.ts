@@ -5,6 +5,8 @@ export const AUDIT_EVENTS = [
   'resume',
   'cancel',
   'forget',
+  // Changes nothing, but an auditor asks whether it was made.
+  'verify',
   'dead-retry',
   'dead-discard',
   'halt',
@@ -42,7 +44,7 @@ export interface AuditEntry {
   /** Who wanted it, and why, as they said it themselves. */
   readonly requestedBy: string | null;
   readonly reason: string | null;
-  /** The batch's counts after the change; for `pace` calls a second, for `ca-delete` certificates; else null. */
+  /** The batch's counts after the change; for `pace` calls a second, for `verify` what it found, for `ca-delete` certificates; else null. */
   readonly counts: Readonly<Record<string, number>> | null;
   /** Of a manifest that was read from a file or standard input: what `sha256sum` prints. */
   readonly manifestSha256: string | null;

@@ -7,6 +7,7 @@ import { addCa } from './ca.ts';
 import { addDead } from './dead.ts';
 import { addDemo } from './demo/demo.ts';
 import { addDoctor } from './doctor.ts';
+import { addFind } from './find.ts';
 import { addInventory } from './inventory.ts';
 import { addPace } from './pace.ts';
 import { addPlan } from './plan.ts';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     addWorker,
     addStatus,
     addReport,
+    addFind,
     addDead,
     addInventory,
     addPlan,

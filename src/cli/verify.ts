@@ -17,7 +17,7 @@ export function addVerify(program: Command): void {
     .command('verify')
     .summary('which certificates of a batch are registered all the same')
     .description(
-      'Walks over the CAs of a batch and names every certificate that should be gone and is there: one that came back, or one that could not be deleted. It changes nothing. Its calls keep the pace as those of inventory do.',
+      'Walks over the CAs of a batch and names every certificate that should be gone and is there: one that came back, or one that could not be deleted. It changes nothing; what it found is kept with the batch, and on record. Its calls keep the pace as those of inventory do.',
     )
     .argument('<batch>')
     .option('--out <file>', 'write what --json prints to a file, for certsweep report --returned')

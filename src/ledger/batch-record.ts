@@ -21,6 +21,10 @@ export interface Batch {
   readonly reason?: string;
   /** Over the bytes of its manifest; absent where it came from the library, or from an older version. */
   readonly manifestSha256?: string;
+  /** Of the plan file that it was submitted from. */
+  readonly planId?: string;
+  /** What the last `certsweep verify` found. */
+  readonly verified?: Verified;
   /** Why it is paused, for people. */
   readonly pausedBecause?: string;
   /** Items handed to the queue so far: those below the cursors of their lanes. */
@@ -31,6 +35,20 @@ export interface Batch {
   readonly resumes: number;
   /** Of the version that wrote it; 1 where that wrote none. */
   readonly layout: number;
+}
+
+/** How a verification ended. */
+export interface Verified {
+  /** Unix milliseconds. */
+  readonly at: number;
+  /** Certificates that were looked for. */
+  readonly checked: number;
+  /** Those of them that were registered all the same. */
+  readonly remaining: number;
+  /** Items that had no outcome then, and were not looked for. */
+  readonly pending: number;
+  /** The order of a listing changed meanwhile: some may have been missed. */
+  readonly isMoved: boolean;
 }
 
 /** The field of the record, and of the JSON of `status`, that counts an outcome. */
@@ -47,6 +65,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
   if (state === undefined) return undefined;
   const number = (field: string): number => Number(hash[field] ?? 0);
   const resumed = hash['resumedAt'];
+  const verified = hash['verified'];
   return {
     id,
     state,
@@ -68,6 +87,8 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     ...(hash['requestedBy'] !== undefined && { requestedBy: hash['requestedBy'] }),
     ...(hash['reason'] !== undefined && { reason: hash['reason'] }),
     ...(hash['manifestSha256'] !== undefined && { manifestSha256: hash['manifestSha256'] }),
+    ...(hash['planId'] !== undefined && { planId: hash['planId'] }),
+    ...(verified !== undefined && { verified: JSON.parse(verified) as Verified }),
     ...(hash['pausedBecause'] !== undefined &&
       hash['pausedBecause'] !== '' && { pausedBecause: hash['pausedBecause'] }),
     ...(resumed !== undefined && { resumedAt: JSON.parse(resumed) as Counts }),

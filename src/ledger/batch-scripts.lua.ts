@@ -7,12 +7,12 @@ import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
 /**
  * Makes a planned batch run, unless the same manifest is at work already: two submitters, one batch.
  * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, and for a plan file the mark that it was used;
- * ARGV batch fingerprint accepted chunks rank note reason manifestSha256, each empty where there is none.
+ * ARGV batch fingerprint accepted chunks rank note reason manifestSha256 planId, each empty where there is none.
  * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete; `!` and the batch that
  * the plan file was used for.
  */
 export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head, used = unpack(KEYS)
-local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest = unpack(ARGV)
+local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest, planId = unpack(ARGV)
 ${AUDIT}
 ${STATES}
 ${CLOCK}
@@ -36,6 +36,7 @@ redis.call('HSET', fingerprints, fingerprint, batch)
 redis.call('HSET', record, 'state', after, 'accepted', accepted, 'fingerprint', fingerprint, 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
 if reason ~= '' then redis.call('HSET', record, 'reason', reason) end
 if manifest ~= '' then redis.call('HSET', record, 'manifestSha256', manifest) end
+if planId ~= '' then redis.call('HSET', record, 'planId', planId) end
 keep()
 redis.call('ZADD', batches, now, batch)
 redis.call('ZADD', active, feedOrder(rank, now), batch)
@@ -116,6 +117,20 @@ redis.call('ZADD', active, 'XX', feedOrder(rank, submittedAt or 0), batch)
 redis.call('INCR', signals)
 audit(stream, head, note, auditCounts(record))
 return 'changed'`;
+
+/**
+ * Keeps what a verification found, the last one only; the record of changes has all of them.
+ * KEYS record, the audit record's two; ARGV note result (JSON without its beginning, the time), counts. Replies 1, or 0 where there is no such batch.
+ */
+export const VERIFIED = `local record, stream, head = unpack(KEYS)
+${AUDIT}
+${CLOCK}
+local note = auditNote(ARGV[1])
+if auditedBefore(stream, note) then return 1 end
+if redis.call('EXISTS', record) == 0 then return 0 end
+redis.call('HSET', record, 'verified', string.format('{"at":%.0f,', clockMs()) .. ARGV[2])
+audit(stream, head, note, ARGV[3])
+return 1`;
 
 /**
  * Takes a finished batch away, in one step, so that no dead letter is retried in between. What is left of it is a line.

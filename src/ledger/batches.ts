@@ -2,8 +2,8 @@ import type { AuditEvent } from '../audit/entry.ts';
 import { auditNote, type Motive } from '../audit/note.ts';
 import type { BatchEvent, BatchState, Counts } from '../core/batch.ts';
 import { CLOCK, script } from '../runtime/redis/script.ts';
-import { FEED_RANK, parseBatch, type Batch, type Priority } from './batch-record.ts';
-import { CHANGE_PRIORITY, CHANGE_STATE, FORGET } from './batch-scripts.lua.ts';
+import { FEED_RANK, parseBatch, type Batch, type Priority, type Verified } from './batch-record.ts';
+import { CHANGE_PRIORITY, CHANGE_STATE, FORGET, VERIFIED } from './batch-scripts.lua.ts';
 import { isDirectBatch } from './direct-items.ts';
 import { outcomesOf } from './entries.ts';
 import type { LedgerStore } from './keys.ts';
@@ -58,6 +58,7 @@ export interface Tombstone extends Motive {
 const changeScript = script<string>(CHANGE_STATE);
 const prioritizeScript = script<string>(CHANGE_PRIORITY);
 const forgetScript = script<Forgotten>(FORGET);
+const verifiedScript = script<number>(VERIFIED);
 /** By the clock that stamps the ledger; TIME itself would ask any node of a cluster. */
 const nowScript = script<number>(`${CLOCK}
 return clockMs()`);
@@ -129,6 +130,16 @@ export class Batches {
     if (reply === '') return { kind: 'no-batch' };
     if (reply.startsWith('!')) return { kind: 'refused', state: reply.slice(1) as BatchState };
     return { kind: reply === 'changed' ? 'changed' : 'same' };
+  }
+
+  /** Keeps what a verification found, and that it was made. @returns false where the batch was forgotten meanwhile */
+  async verified(batch: string, found: Omit<Verified, 'at'>): Promise<boolean> {
+    const { redis, keys } = this.#store;
+    const { stream, head } = keys.audit;
+    const { checked, remaining, pending, isMoved } = found;
+    const result = JSON.stringify({ checked, remaining, pending, isMoved }).slice(1);
+    const args = [auditNote({ event: 'verify', batch }), result, JSON.stringify({ checked, remaining, pending })];
+    return (await verifiedScript(redis, [keys.of(batch).record, stream, head], args)) === 1;
   }
 
   /** Takes a finished batch out of Redis, its report included. */

@@ -29,6 +29,12 @@ export interface AdoptedItem extends Motive {
   readonly refused?: string;
 }
 
+/** @param text - as the ledger keeps it */
+export function parseAdopted(text: string): AdoptedItem {
+  const { instanceId, caSn, deviceSn, ...rest } = JSON.parse(text) as Certificate & Omit<AdoptedItem, 'certificate'>;
+  return { certificate: { instanceId, caSn, deviceSn }, ...rest };
+}
+
 /** Thrown where a direct batch takes nothing in. */
 export class BeingCancelled extends Error {
   override readonly name = 'BeingCancelled';
@@ -116,9 +122,7 @@ export class DirectItems {
   async item(batch: string, n: number): Promise<AdoptedItem | undefined> {
     const { redis, keys } = this.#store;
     const text = await redis.hget(keys.of(batch).chunks, String(n));
-    if (text === null) return undefined;
-    const { instanceId, caSn, deviceSn, ...rest } = JSON.parse(text) as Certificate & Omit<AdoptedItem, 'certificate'>;
-    return { certificate: { instanceId, caSn, deviceSn }, ...rest };
+    return text === null ? undefined : parseAdopted(text);
   }
 
   /**

@@ -28,6 +28,11 @@ export function outcomesOf(fields: readonly string[]): readonly OutcomeEntry[] {
   });
 }
 
+/** When an entry was written, in ISO 8601, UTC: its id begins with the time of Redis' clock. */
+export function settledAtOf(id: string): string {
+  return new Date(Number.parseInt(id, 10)).toISOString();
+}
+
 function single(fields: readonly string[]): readonly OutcomeEntry[] {
   const value = new Map<string, string>();
   for (let index = 0; index + 1 < fields.length; index += 2) value.set(fields[index] ?? '', fields[index + 1] ?? '');

@@ -100,7 +100,7 @@ export class Plan {
     const note = auditNote({ event: 'submit', batch: this.batch, ...motive, ...late });
     const { reason = '', manifestSha256 = '' } = late;
     const counted = [this.batch, fingerprint, this.#accepted, this.#chunks, FEED_RANK[priority]];
-    const args = [...counted, note, reason, manifestSha256];
+    const args = [...counted, note, reason, manifestSha256, planId ?? ''];
     const fate = await fateOf(this.#redis, () => activateScript(this.#redis, keys, args));
     if (fate.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: fate.error };
     if (fate.kind === 'refused') {

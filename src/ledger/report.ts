@@ -3,7 +3,7 @@ import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { ChunkReader, type CertificateSource } from './chunk-reader.ts';
 import { isDirectBatch } from './direct-items.ts';
-import { outcomesOf } from './entries.ts';
+import { outcomesOf, settledAtOf, type OutcomeEntry } from './entries.ts';
 import type { LedgerStore } from './keys.ts';
 
 /** One line of a report: an item's end. */
@@ -37,9 +37,28 @@ export async function* reportRows(
   batch: string,
   only?: Outcome,
 ): AsyncGenerator<ReportRow> {
-  const { redis, keys } = ledger;
-  const of = keys.of(batch);
   const chunks = new ChunkReader(ledger, 64);
+  for await (const [id, { n: ordinal, outcome, code, requestId, calls }] of settledItems(ledger, batch)) {
+    if (only !== undefined && outcome !== only) continue;
+    const certificate = await chunks.certificate(batch, ordinal);
+    if (certificate === undefined) {
+      if (await isForgotten(ledger, batch, id)) continue;
+      throw new ReportNotWhole(
+        `batch ${batch} has an outcome for item ${ordinal} but not the item: its chunks are no longer whole`,
+      );
+    }
+    const { instanceId, caSn, deviceSn } = certificate;
+    const settledAt = settledAtOf(id);
+    yield { ordinal, instanceId, caSn, deviceSn, outcome, code, requestId, attempts: calls, settledAt };
+  }
+}
+
+/** What a report is made of, without the certificates: each outcome with the id of its entry. */
+export async function* settledItems(
+  { redis, keys }: LedgerStore,
+  batch: string,
+): AsyncGenerator<readonly [id: string, entry: OutcomeEntry]> {
+  const of = keys.of(batch);
   const [end] = await redis.xrevrange(of.ledger, '+', '-', 'COUNT', 1);
   if (end === undefined) return;
   for (let from = '-'; ;) {
@@ -48,19 +67,7 @@ export async function* reportRows(
     const superseded = await supersededOf(redis, of.superseded, entries);
     for (const [id, fields] of entries) {
       if (superseded.has(id)) continue;
-      const settledAt = new Date(Number.parseInt(id, 10)).toISOString();
-      for (const { n: ordinal, outcome, code, requestId, calls } of outcomesOf(fields)) {
-        if (only !== undefined && outcome !== only) continue;
-        const certificate = await chunks.certificate(batch, ordinal);
-        if (certificate === undefined) {
-          if (await isForgotten(ledger, batch, id)) continue;
-          throw new ReportNotWhole(
-            `batch ${batch} has an outcome for item ${ordinal} but not the item: its chunks are no longer whole`,
-          );
-        }
-        const { instanceId, caSn, deviceSn } = certificate;
-        yield { ordinal, instanceId, caSn, deviceSn, outcome, code, requestId, attempts: calls, settledAt };
-      }
+      for (const entry of outcomesOf(fields)) yield [id, entry];
     }
     const last = entries.at(-1)?.[0];
     if (last === undefined || entries.length < PAGE) return;
@@ -73,10 +80,15 @@ async function isForgotten({ redis, keys }: LedgerStore, batch: string, entry: s
   return isDirectBatch(batch) && (await redis.xrange(keys.of(batch).ledger, entry, entry)).length === 0;
 }
 
-type StreamEntry = readonly [id: string, fields: readonly string[]];
+/** An entry of the ledger as Redis gives it. */
+export type StreamEntry = readonly [id: string, fields: readonly string[]];
 
 /** Those of the entries that no longer count: an item that settles again did so behind them, after they were marked. */
-async function supersededOf(redis: Redis, key: string, entries: readonly StreamEntry[]): Promise<ReadonlySet<string>> {
+export async function supersededOf(
+  redis: Redis,
+  key: string,
+  entries: readonly StreamEntry[],
+): Promise<ReadonlySet<string>> {
   if (entries.length === 0) return new Set();
   const ids = entries.map(([id]) => id);
   const isSuperseded = await redis.smismember(key, ...ids);

@@ -1,0 +1,66 @@
+import type { LiveStatus } from '../../app/find-live.ts';
+import type { DeviceSearch, FoundDevice } from '../../app/find.ts';
+import { printable } from '../../core/printable.ts';
+import { count } from './terminal.ts';
+
+const OUTCOME_WORDS: Readonly<Record<NonNullable<FoundDevice['outcome']>, string>> = {
+  revoked: 'revoked',
+  'already-gone': 'already gone',
+  dead: 'dead',
+  cancelled: 'cancelled',
+};
+
+const LIVE_WORDS: Readonly<Record<LiveStatus, string>> = {
+  active: 'registered, active',
+  inactive: 'registered, inactive',
+  'not-registered': 'not registered',
+};
+
+/**
+ * One item of a batch, for a person.
+ * @param live - undefined where the cloud was not asked, null where it did not say
+ */
+export function describeFound(found: FoundDevice, live?: LiveStatus | null): string {
+  const { batch, n, action, outcome, code, requestId, settledAt, requestedBy, reason, certificate } = found;
+  const end = outcome === null ? 'pending' : OUTCOME_WORDS[outcome];
+  const head = [batch, `item ${n}`, action, end, ...(settledAt === null ? [] : [settledAt])].join('  ');
+  const answer = [
+    ...(code === null || code === '' ? [] : [`code ${code}`]),
+    ...(requestId === null || requestId === '' ? [] : [`request ${requestId}`]),
+  ].join(', ');
+  const lines = [
+    `${certificate.instanceId} ${certificate.caSn} ${certificate.deviceSn}`,
+    ...(answer === '' ? [] : [answer]),
+    ...(requestedBy === null ? [] : [`requested by ${requestedBy}`]),
+    ...(reason === null ? [] : [`reason: ${reason}`]),
+    ...(live === undefined ? [] : [`now: ${live === null ? 'not known' : LIVE_WORDS[live]}`]),
+  ];
+  return [head, ...lines.map((line) => `  ${line}`)].map(printable).join('\n');
+}
+
+/** What was searched, and what could not be. */
+export function describeSearch({ found, batches, forgotten }: DeviceSearch, deviceSn: string, where: string): string {
+  const name = JSON.stringify(printable(deviceSn));
+  const having = new Set(found.map(({ batch }) => batch)).size;
+  const lines = [
+    having === 0
+      ? `None of ${count(batches, 'batch', 'batches')} in ${where} has the device ${name}.`
+      : `${having} of ${count(batches, 'batch', 'batches')} ${having === 1 ? 'has' : 'have'} the device ${name}.`,
+  ];
+  if (forgotten > 0) {
+    const were = forgotten === 1 ? 'batch was' : 'batches were';
+    lines.push(
+      `${count(forgotten, were, were)} forgotten and cannot be searched: look into the reports that you kept.`,
+    );
+  }
+  return lines.join('\n');
+}
+
+export function describeLost({ notWhole }: DeviceSearch): string {
+  return notWhole
+    .map(
+      ({ batch, lostChunks }) =>
+        `Redis has lost ${count(lostChunks, 'chunk')} of batch ${batch}, which may have had the device: look for it in the manifest.`,
+    )
+    .join('\n');
+}

@@ -1,0 +1,84 @@
+import type { BatchSummary, CodeCount, SummaryVerification } from '../../app/summary.ts';
+import { printable } from '../../core/printable.ts';
+import { count, duration, groupDigits } from './terminal.ts';
+
+/** What Markdown, or HTML within it, would take for more than a letter. */
+const SPECIAL = /[\\`*_~[\]<>|#&]/g;
+
+/** A summary in Markdown. What was written by others has neither control characters nor any meaning for Markdown. */
+export function summaryPage(summary: BatchSummary): string {
+  const { batch, codes, verification, durationSeconds, itemsPerSecond, forgotten, confirmedByAbsence } = summary;
+  const about: [string, string | null][] = [
+    ['action', summary.action],
+    ['state', summary.state],
+    ['requested by', summary.requestedBy],
+    ['reason', summary.reason],
+    ['submitted', summary.submittedAt],
+    ['completed', summary.completedAt],
+    ['SHA-256 of the manifest', summary.manifestSha256],
+    ['plan', summary.planId],
+    ['duration, pauses included', durationSeconds === null ? null : duration(durationSeconds)],
+    ['pace', itemsPerSecond === null ? null : `${itemsPerSecond} items a second`],
+    ['calls', groupDigits(summary.calls)],
+    ['this summary', summary.summarizedAt],
+  ];
+  const counts: [string, number][] = [
+    ['accepted', summary.accepted],
+    ['revoked', summary.revoked],
+    ['already gone', summary.alreadyGone],
+    ['dead', summary.dead],
+    ['cancelled', summary.cancelled],
+    ['pending', summary.pending],
+  ];
+  const notes = [
+    ...(confirmedByAbsence === 0
+      ? []
+      : [`Of the revoked, ${groupDigits(confirmedByAbsence)} were confirmed by absence after a lost answer.`]),
+    ...(forgotten === 0
+      ? []
+      : [`${count(forgotten, 'outcome')} of these were taken out of Redis: their codes and calls are not counted.`]),
+  ];
+  return [
+    `# Batch ${literal(batch)}`,
+    ...markdownTable(
+      ['', ''],
+      about.map(([name, value]) => [name, value === null ? '-' : literal(value)]),
+    ),
+    '## Counts',
+    ...markdownTable(
+      ['outcome', 'items'],
+      counts.map(([name, items]) => [name, groupDigits(items)]),
+    ),
+    ...notes.flatMap((note) => [note, '']),
+    '## Codes',
+    ...markdownTable(['outcome', 'code', 'items'], codes.map(codeCells)),
+    '## Verification',
+    describeVerified(batch, verification),
+    '',
+  ]
+    .flatMap((line) => (line.startsWith('#') ? [line, ''] : [line]))
+    .join('\n');
+}
+
+function codeCells({ outcome, code, items }: CodeCount): readonly string[] {
+  return [outcome, code === '' ? 'no call' : literal(code), groupDigits(items)];
+}
+
+function describeVerified(batch: string, verification: SummaryVerification | null): string {
+  if (verification === null) return `None was made. \`certsweep verify ${printable(batch)}\` makes one.`;
+  const { verifiedAt, checked, remaining, pending, isWhole } = verification;
+  return [
+    `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} registered all the same.`,
+    ...(pending === 0 ? [] : [`${count(pending, 'item')} had no outcome then, and were not looked for.`]),
+    ...(isWhole ? [] : ['The order of the listing changed meanwhile, so some may have been missed.']),
+  ].join(' ');
+}
+
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line), ''];
+}
+
+function literal(text: string): string {
+  return printable(text).replace(SPECIAL, String.raw`\$&`);
+}
