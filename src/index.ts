@@ -1,3 +1,4 @@
+import { Fleet, type InventorySelectors, type InventoryWalk, type Plan, type PlanOptions } from './app/fleet.ts';
 import { batchStatus, statusOf, type BatchStatus } from './app/overview.ts';
 import { openStore } from './app/store.ts';
 import { DirectSubmitter } from './app/submit-direct.ts';
@@ -12,12 +13,23 @@ import { describeRedisError } from './runtime/redis/describe-error.ts';
 export type { Certificate } from './core/certificate.ts';
 export type { BatchState } from './core/batch.ts';
 export type { BatchStatus } from './app/overview.ts';
+export type {
+  InventoryRow,
+  InventorySelectors,
+  InventorySummary,
+  InventoryWalk,
+  Plan,
+  PlanOptions,
+} from './app/fleet.ts';
+export type { CaShare, ClassCounts, PlanObstacle } from './core/plan.ts';
 export type { Priority, Rejection, Submitted } from './app/submit.ts';
 export type { JobData } from './queue/contract.ts';
 export { CONTRACT_VERSION, JOB_NAME, JOB_PRIORITY, KEY_PREFIX, queueName } from './queue/contract.ts';
 export { DirectRefused, HourlyLimitReached } from './app/submit-direct.ts';
 export { ConfigError } from './runtime/config/faults.ts';
 export { AuditFileUnavailable } from './app/acting.ts';
+export { CloudUnavailable } from './app/cloud-unavailable.ts';
+export { InvalidCertificates } from './app/fleet.ts';
 export { NewerLayout } from './app/store.ts';
 export { ScratchUnavailable } from './manifest/scratch-file.ts';
 export { RedisUnavailable } from './runtime/redis/describe-error.ts';
@@ -86,7 +98,21 @@ export interface Producer {
   ): Promise<Submitted>;
   /** Undefined when there is no such batch. */
   status(batch: string): Promise<BatchStatus | undefined>;
-  /** Ends the connections, and an embedded Redis that nobody else uses. */
+  /**
+   * What the cloud has registered for an instance, read with calls that keep the account's pace. Changes nothing. Who stops reading ends it.
+   * @throws CloudUnavailable while it is read, where the cloud does not answer; TypeError where a PEM has no certificate; ScratchUnavailable
+   */
+  inventory(instanceId: string, selectors?: InventorySelectors): InventoryWalk;
+  /**
+   * Holds certificates, or those that are selected of an instance, against what the cloud has. Changes nothing there.
+   * @throws InvalidCertificates, CloudUnavailable, ScratchUnavailable, TypeError where a PEM has no certificate, or the system's error where the file
+   * cannot be written: then none was
+   */
+  plan(
+    source: Iterable<Certificate> | AsyncIterable<Certificate> | (InventorySelectors & { readonly instanceId: string }),
+    options?: PlanOptions,
+  ): Promise<Plan>;
+  /** Ends inventories and plans, the connections, and an embedded Redis that nobody else uses. */
   close(): Promise<void>;
 }
 
@@ -101,6 +127,7 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
   const jobKey = jobKeyOf(environment);
   const store = await openStore(config, { notice: () => undefined, onError, onTrouble: onError });
   const direct = new DirectSubmitter(store, jobKey);
+  const fleet = new Fleet(store);
   return {
     async submit(certificates, { priority = 'bulk', requestedBy, reason, skipInvalid = false } = {}) {
       const motive = { ...(requestedBy !== undefined && { requestedBy }), ...(reason !== undefined && { reason }) };
@@ -112,7 +139,10 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
       const detail = await batchStatus(store.ledger, batch);
       return detail === undefined ? undefined : statusOf(detail);
     },
+    inventory: (instanceId, selectors) => fleet.inventory(instanceId, selectors),
+    plan: (source, caps) => fleet.plan(source, caps),
     async close() {
+      await fleet.close();
       await direct.close();
       await store.close();
     },

@@ -10,7 +10,7 @@ export type { Inventory, InventoryEnd } from '../inventory/inventory.ts';
 export { wantedIn, type WantedPem } from '../inventory/pem.ts';
 export { headOf, type InventoryFormat } from '../inventory/row.ts';
 export type { Selectors as InventorySelectors } from '../inventory/selection.ts';
-export { fileSink, NO_SINK, streamSink, writtenBefore } from '../inventory/sink.ts';
+export { fileSink, NO_SINK, textSink, writtenBefore } from '../inventory/sink.ts';
 
 /** What is asked for; see `InventoryParts`. */
 export type InventoryRequest = Omit<InventoryParts, 'desk' | 'client'>;

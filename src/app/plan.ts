@@ -1,5 +1,5 @@
 import { describeWarning } from '../core/plan-warning.ts';
-import { obstaclesOf, type CaShare, type ClassCounts, type PlanCaps, type PlanObstacle } from '../core/plan.ts';
+import { obstaclesOf, type PlanCaps, type PlanObstacle } from '../core/plan.ts';
 import type { RegisteredStatus } from '../core/registered.ts';
 import { takeInventory, type InventoryParts } from '../inventory/inventory.ts';
 import { openReadingClient, type ReadingClient } from '../inventory/clients.ts';
@@ -16,18 +16,20 @@ import { accountOf, missingCredentials, type AccountConfig } from '../runtime/co
 import { environment } from '../runtime/environment.ts';
 import { ownerIn } from './accounts.ts';
 import { withCloud, type Cloud } from './cloud.ts';
+import type { PlanReport } from './plan-report.ts';
 import type { OpenStore } from './store.ts';
 
 export { wantedIn } from '../inventory/pem.ts';
-export type { CaShare, ClassCounts, PlanObstacle } from '../core/plan.ts';
+export type { CaShare, PlanObstacle } from '../core/plan.ts';
+export type { PlanReport } from './plan-report.ts';
 
 /** The certificates to plan for. */
 export type PlanSource =
   | {
       readonly kind: 'manifest';
       readonly rows: AsyncIterable<readonly ManifestRow[]>;
-      /** Asked once the manifest is read whole: the SHA-256 of its bytes, in hex. */
-      readonly manifestSha256: () => string;
+      /** Asked once the manifest is read whole: the SHA-256 of its bytes, in hex; null where there are none. */
+      readonly manifestSha256: () => string | null;
     }
   /** Those that an inventory would select. */
   | ({ readonly kind: 'selection' } & Pick<InventoryParts, 'instanceId' | 'cas' | 'selectors' | 'except'>);
@@ -37,25 +39,6 @@ export interface PlanRequest {
   readonly caps: PlanCaps;
   /** Where the plan file is written; without it, none is. */
   readonly out?: string;
-}
-
-/** What a plan says. */
-export interface PlanReport {
-  /** The id of the plan file; null where none was written. */
-  readonly plan: string | null;
-  readonly action: 'delete';
-  /** Those in the plan: registered as they were named. */
-  readonly certificates: number;
-  readonly classes: ClassCounts;
-  readonly cas: readonly CaShare[];
-  readonly instances: readonly InstanceShare[];
-  /** Calls that the plan makes, none of them repeated. */
-  readonly calls: number;
-  /** In words. */
-  readonly warnings: readonly string[];
-  /** Of a selection: names and PEMs that no certificate has, and PEMs whose number several have. */
-  readonly notFound: readonly string[];
-  readonly ambiguous: readonly string[];
 }
 
 type Stopped = Exclude<ReadEnd<never>, { kind: 'read' }> & { readonly account: string };
@@ -140,7 +123,6 @@ class Planning {
           ...reader,
           ...selected,
           instanceId,
-          format: 'ndjson',
           asked: '',
           nowMs,
           from: undefined,

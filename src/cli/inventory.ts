@@ -72,7 +72,7 @@ async function inventory(store: OpenStore, instanceId: string, options: Inventor
     if (out !== undefined && from !== undefined) yield* app.writtenBefore(out, format, from.bytes);
   }
   const sink = await openSink(app, options, from?.bytes ?? 0);
-  const request = { instanceId, cas, selectors, format, except: except(), asked, nowMs: Date.now(), from, sink };
+  const request = { instanceId, cas, selectors, except: except(), asked, nowMs: Date.now(), from, sink };
   const keep = out === undefined ? () => Promise.resolve() : app.keeperOf(out);
   const end = await untilLeave((signal) => app.inventoryOf(store, account, { ...request, keep }, signal));
   conclude(end, instanceId, { ...(out !== undefined && { out }), json, account });
@@ -91,7 +91,7 @@ async function openSink(app: App, { out, json, format }: InventoryOptions, from:
     if (!process.stdout.write(text)) await once(process.stdout, 'drain');
   };
   await write(app.headOf(format));
-  return app.streamSink(write);
+  return app.textSink(format, write);
 }
 
 function conclude(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import type { PlanEnd, PlanReport, PlanSource } from '../app/plan.ts';
+import { publishedPlan } from '../app/plan-report.ts';
 import type { OpenStore } from '../app/store.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
@@ -156,16 +157,6 @@ function conclude(end: PlanEnd, options: PlanOptions, config: Config): void {
 }
 
 function sayReport(report: PlanReport, { json }: PlanOptions, config: Config): void {
-  if (json === true) {
-    const { plan: id, action, certificates, classes, calls, warnings } = report;
-    const cas = report.cas.map(({ instanceId, caSn, status, covered, surviving }) => ({
-      instanceId,
-      caSn,
-      status,
-      covered,
-      surviving,
-    }));
-    printJson({ plan: id, action, certificates, classes, cas, calls, warnings });
-  }
+  if (json === true) printJson(publishedPlan(report));
   say(describePlan(report, config));
 }

@@ -7,7 +7,7 @@ import { KEPT_WINDOWS, type Checkpoint } from './checkpoint.ts';
 import { listingOfDevices } from './listings.ts';
 import { walkPages, type Page } from './pages.ts';
 import type { ReadDesk, ReadEnd } from './reads.ts';
-import { lineOf, toRow, type InventoryFormat, type InventoryRow } from './row.ts';
+import { toRow, type InventoryRow } from './row.ts';
 import { Selection, type Selectors } from './selection.ts';
 import type { Sink } from './sink.ts';
 
@@ -16,7 +16,6 @@ export interface InventoryParts {
   /** None: all of the instance. */
   readonly cas: readonly string[];
   readonly selectors: Selectors;
-  readonly format: InventoryFormat;
   /** Are not in the inventory: those to leave out, and those that an earlier run has written. */
   readonly except: AsyncIterable<Certificate>;
   /** Stands for everything that was asked for. */
@@ -116,8 +115,8 @@ class InventoryRun {
   }
 
   async #take(pages: readonly Page<RegisteredDevice>[], state: () => WalkState): Promise<void> {
-    const { instanceId, format, sink, watch } = this.#parts;
-    let text = '';
+    const { instanceId, sink, watch } = this.#parts;
+    const rows: InventoryRow[] = [];
     for (const page of pages) {
       this.#unreadable += page.unreadable;
       for (const device of page.found) {
@@ -127,12 +126,12 @@ class InventoryRun {
         const row = toRow(instanceId, device);
         if (selected.kind === 'maybe') this.#maybe.push({ pem: selected.pem, row });
         else {
-          text += lineOf(row, format);
+          rows.push(row);
           this.#certificates += 1;
         }
       }
     }
-    if (text !== '') await sink.write(text);
+    if (rows.length > 0) await sink.write(rows);
     await this.#keepSometimes(state);
   }
 
@@ -166,7 +165,7 @@ class InventoryRun {
 
   /** A PEM that was found by nothing but its number is found where one certificate has it, and in doubt where several do. */
   async #conclude(): Promise<Inventory> {
-    const { selectors, sink, format, desk, from } = this.#parts;
+    const { selectors, sink, desk, from } = this.#parts;
     const { names = [], pems = [] } = selectors;
     const { foundNames, foundPems } = this.#selection;
     const notFound = names.filter((_, at) => !foundNames.has(at)).map((name) => `name ${name}`);
@@ -178,7 +177,7 @@ class InventoryRun {
       if (only === undefined) notFound.push(where);
       else if (like.length > 1) ambiguous.push(where);
       else {
-        await sink.write(lineOf(only.row, format));
+        await sink.write([only.row]);
         this.#certificates += 1;
       }
     }

@@ -3,20 +3,20 @@ import { open, rename, type FileHandle } from 'node:fs/promises';
 import type { Certificate } from '../core/certificate.ts';
 import { readManifest } from '../manifest/read-manifest.ts';
 import { partsOf, removeCheckpoint } from './checkpoint.ts';
-import { headOf, type InventoryFormat } from './row.ts';
+import { headOf, lineOf, type InventoryFormat, type InventoryRow } from './row.ts';
 
-/** Where the lines of an inventory go. */
+/** Where the certificates of an inventory go. */
 export interface Sink {
-  /** So many were written; undefined where nobody can go on from them. */
+  /** So many bytes were written; undefined where nobody can go on from them. */
   readonly bytes: number | undefined;
-  write(text: string): Promise<void>;
+  write(rows: readonly InventoryRow[]): Promise<void>;
   /** Everything is written. */
   finish(): Promise<void>;
   /** Leaves what there is. */
   close(): Promise<void>;
 }
 
-/** Where nobody wants the lines. */
+/** Where nobody wants them. */
 export const NO_SINK: Sink = {
   bytes: undefined,
   write: () => Promise.resolve(),
@@ -24,8 +24,15 @@ export const NO_SINK: Sink = {
   close: () => Promise.resolve(),
 };
 
-export function streamSink(write: (text: string) => Promise<void>): Sink {
-  return { ...NO_SINK, write };
+/** Hands them on as lines. */
+export function textSink(format: InventoryFormat, write: (text: string) => Promise<void>): Sink {
+  return { ...NO_SINK, write: (rows) => write(linesOf(rows, format)) };
+}
+
+function linesOf(rows: readonly InventoryRow[], format: InventoryFormat): string {
+  let text = '';
+  for (const row of rows) text += lineOf(row, format);
+  return text;
 }
 
 /**
@@ -50,7 +57,7 @@ export async function fileSink(out: string, format: InventoryFormat, from: numbe
     get bytes() {
       return bytes;
     },
-    write,
+    write: (rows) => write(linesOf(rows, format)),
     async finish() {
       await file.sync();
       await file.close();

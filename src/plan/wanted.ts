@@ -1,7 +1,6 @@
 import type { Certificate } from '../core/certificate.ts';
 import { classOf, type CertificateClass } from '../core/plan.ts';
 import type { RegisteredDevice, RegisteredStatus } from '../core/registered.ts';
-import type { InventoryRow } from '../inventory/row.ts';
 import type { Sink } from '../inventory/sink.ts';
 import { NO_SINK } from '../inventory/sink.ts';
 import { DigestMarks } from './digest-marks.ts';
@@ -63,13 +62,14 @@ export class WantedManifest implements Wanted {
   }
 }
 
-/** Those that an inventory selects: its sink takes them, as NDJSON. */
+/** Those that an inventory selects: its sink takes them. */
 export class WantedSelection implements Wanted {
   readonly #spool = new Spool();
   readonly sink: Sink = {
     ...NO_SINK,
-    write: (text) => {
-      this.#spool.write(text);
+    write: (rows) => {
+      for (const { instanceId, caSn, deviceSn, status } of rows)
+        this.#spool.write(`${JSON.stringify([instanceId, caSn, deviceSn, status])}\n`);
       return Promise.resolve();
     },
   };
@@ -80,7 +80,7 @@ export class WantedSelection implements Wanted {
 
   *classified(): Generator<Classified, void, undefined> {
     for (const line of this.#spool.lines()) {
-      const { instanceId, caSn, deviceSn, status } = JSON.parse(line) as InventoryRow;
+      const [instanceId, caSn, deviceSn, status] = JSON.parse(line) as [string, string, string, RegisteredStatus];
       yield { certificate: { instanceId, caSn, deviceSn }, as: status };
     }
   }

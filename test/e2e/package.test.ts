@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { readPassword } from '../../src/runtime/redis/embedded/data-directory.ts';
 import { socketOf } from '../../src/runtime/redis/embedded/private-socket.ts';
 import { openFleet, type Fleet } from '../support/fleet.ts';
-import { INSTANCE } from '../support/installation.ts';
+import { ACCOUNT_KEY, INSTANCE } from '../support/installation.ts';
 
 const execute = promisify(execFile);
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
@@ -20,6 +20,11 @@ afterEach(() => fleet.remove());
 
 const manifestSchema = z.object({ dependencies: z.record(z.string(), z.string()) });
 const toldSchema = z.object({
+  inventory: z.unknown(),
+  plan: z.unknown(),
+  capped: z.unknown(),
+  unavailable: z.string(),
+  invalid: z.string(),
   single: z.unknown(),
   again: z.unknown(),
   urgent: z.unknown(),
@@ -71,10 +76,14 @@ async function compileConsumer(project: string): Promise<string> {
 }
 
 it(
-  'a service uses the library from its packed tarball: types, batches, single certificates, jobs of its own',
+  'a service uses the library from its packed tarball: types, inventories, plans, batches, single certificates, jobs of its own',
   { timeout: 180_000 },
   async () => {
-    fleet = await openFleet();
+    const named = ['one', 'two', 'by-hand', 'good', ...Array.from({ length: 1_200 }, (_, n) => `many-${n}`)];
+    const registry = named.map((deviceSn) => ({ instanceId: INSTANCE, caSn: 'CA01', deviceSn }));
+    const pump = { instanceId: INSTANCE, caSn: 'CA02', deviceSn: 'p', name: 'pump', state: 'inactive' } as const;
+    fleet = await openFleet({ sandbox: { registry: [...registry, pump] } });
+    const planFile = join(fleet.folder, 'it.plan');
     const program = await compileConsumer(await installPackage(fleet.folder));
     // Makes the data directory, with the password of its Redis.
     expect(await fleet.run(['status'])).toMatchObject({ code: 0 });
@@ -87,12 +96,52 @@ it(
         HOME: homedir(),
         CERTSWEEP_CONFIG: join(fleet.folder, 'certsweep.yaml'),
         INSTANCE,
+        PLAN_FILE: planFile,
+        FLEET_KEY_ID: ACCOUNT_KEY.accessKeyId,
+        FLEET_KEY_SECRET: ACCOUNT_KEY.accessKeySecret,
         REDIS_SOCKET: socketOf(directory),
         REDIS_PASSWORD: await readPassword(directory),
       },
     });
     expect(stderr).toBe('');
     const told = toldSchema.parse(JSON.parse(stdout));
+    expect(told.inventory).toEqual({
+      listed: 1_203,
+      hasOne: false,
+      summary: {
+        instance: INSTANCE,
+        certificates: 1_203,
+        state: 'stable',
+        stepsBack: 0,
+        calls: expect.any(Number),
+        unreadable: 0,
+        notFound: [],
+        ambiguous: [],
+      },
+      left: null,
+    });
+    expect(told.plan).toEqual({
+      plan: expect.stringMatching(/^[0-9a-f]{32}$/),
+      action: 'delete',
+      certificates: 1_200,
+      classes: { active: 1_200, inactive: 0, absent: 0, otherCa: 0 },
+      cas: [{ instanceId: INSTANCE, caSn: 'CA01', status: 'active', covered: 1_200, surviving: 4 }],
+      calls: 1_200,
+      warnings: [expect.stringContaining('CA CA01 is active')],
+      obstacles: [],
+      notFound: [],
+      ambiguous: [],
+    });
+    expect(told.capped).toMatchObject({
+      plan: null,
+      certificates: 1,
+      obstacles: [{ kind: 'too-much-of-ca', ca: { caSn: 'CA02' } }],
+      notFound: ['name nobody'],
+    });
+    expect(told.unavailable).toBe('no-account');
+    expect(told.invalid).toContain('the first, at position 1: deviceSn is missing');
+    const rehearsed = await fleet.run(['submit', '--plan', planFile, '--json']);
+    expect(JSON.parse(rehearsed.stdout)).toMatchObject({ accepted: 1_200, duplicates: 0, rejected: 0 });
     const none = { duplicates: 0, rejected: 0, rejections: [] };
     expect(told.single).toEqual({ ...none, batch: 'direct-fleet', accepted: 1 });
     expect(told.again).toEqual({ ...none, batch: 'direct-fleet', accepted: 0, duplicates: 1 });
