@@ -37,6 +37,11 @@ export async function lookAtAll({ redis, prefix, ledger }: Store): Promise<Overv
   return { ...all, condition: isHeld ? 'held' : 'fine' };
 }
 
+/** What is halted now, of all accounts and hosts. */
+export async function haltsNow({ redis, prefix }: Store): Promise<AnyHalt[]> {
+  return allHalts(redis, prefix);
+}
+
 /** Undefined when there is no such batch. */
 export async function lookAtBatch(store: Store, id: string): Promise<BatchLook | undefined> {
   const { config, redis, prefix, ledger } = store;
