@@ -51,12 +51,12 @@ function keys(path, schema, variables) {
   return [[code(path.join('.')), valuesOf(schema), code(schema.default), code(variable), schema.description ?? '']];
 }
 
-function valuesOf({ type, enum: words, minimum, maximum, anyOf }) {
+function valuesOf({ type, enum: words, minimum, maximum, anyOf, items }) {
   if (words !== undefined) return code(words.join(' | '));
   if (type === 'boolean') return code('true | false');
   if (type === 'integer') return `${minimum} to ${maximum}`;
   if (type === 'number') return `a number from ${minimum} to ${maximum}`;
-  if (type === 'array') return 'a list of text';
+  if (type === 'array') return items.type === 'object' ? 'a list of entries' : 'a list of text';
   return anyOf === undefined ? 'text' : 'an IP address';
 }
 
@@ -67,7 +67,8 @@ function table(rows) {
 }
 
 function code(value) {
-  return value === undefined ? '' : `\`${value}\``;
+  // An empty list, or an empty text, is none.
+  return value === undefined || String(value) === '' ? '' : `\`${value}\``;
 }
 
 function commands() {

@@ -1,3 +1,4 @@
+import { accountOfDirect, isDirectBatch } from '../ledger/direct-items.ts';
 import type { Lane } from '../ledger/lanes.ts';
 import { unfedAccounts } from '../queue/feeding-lease.ts';
 import { accountOf, missingCredentials, type AccountConfig, type Config } from '../runtime/config/config.ts';
@@ -13,6 +14,14 @@ export function ownerIn(config: Config): (instanceId: string) => string | undefi
 export function ownersOf(config: Config, lanes: readonly Lane[]): ReadonlySet<string> {
   const ownerOf = ownerIn(config);
   return new Set(lanes.flatMap(({ instanceId }) => ownerOf(instanceId) ?? []));
+}
+
+/** The accounts that a batch touches. An instance that no account has stands for itself, so that it is nobody's. */
+export async function accountsOfBatch({ config, ledger }: Store, batch: string): Promise<ReadonlySet<string>> {
+  if (isDirectBatch(batch)) return new Set([accountOfDirect(batch)]);
+  const ownerOf = ownerIn(config);
+  const lanes = await ledger.lanes.of(batch);
+  return new Set(lanes.map(({ instanceId }) => ownerOf(instanceId) ?? `of ${instanceId}`));
 }
 
 /** Those of the accounts that no worker works for. */

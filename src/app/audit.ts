@@ -11,6 +11,13 @@ export interface AuditFilter {
   readonly since?: number;
 }
 
+/** Some entries of the record, the oldest first. */
+export interface AuditPage {
+  readonly entries: readonly AuditEntry[];
+  /** Where to go on; absent where the record ends for now. */
+  readonly next?: string;
+}
+
 export interface AuditLine {
   /** Undefined for what nobody can read. */
   readonly entry: AuditEntry | undefined;
@@ -26,6 +33,28 @@ export async function* auditLines({ redis, ledger }: Store, { batch, since }: Au
     if (batch !== undefined && entry !== undefined && entry.batch !== batch) continue;
     yield { entry, line: lineOf(stored) };
   }
+}
+
+/**
+ * A page of the record. What nobody can read is left out: `verifyAudit` finds it.
+ * @param after - the `next` of the page before
+ */
+export async function auditPage(
+  { redis, ledger }: Store,
+  { batch, since }: AuditFilter,
+  limit: number,
+  after?: string,
+): Promise<AuditPage> {
+  const entries: AuditEntry[] = [];
+  const from = after !== undefined ? `(${after}` : since === undefined ? '-' : String(since);
+  let last: string | undefined;
+  for await (const stored of storedEntries(redis, ledger.keys.audit, from)) {
+    if (entries.length === limit) return { entries, ...(last !== undefined && { next: last }) };
+    last = stored.id;
+    const entry = entryOf(stored);
+    if (entry !== undefined && (batch === undefined || entry.batch === batch)) entries.push(entry);
+  }
+  return { entries };
 }
 
 export async function verifyAudit({ redis, ledger }: Store): Promise<ChainVerdict> {

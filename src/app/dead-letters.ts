@@ -54,6 +54,16 @@ export async function listDeadLetters({ ledger }: Store, filter: DeadFilter): Pr
   return { kind: 'found', letters: ledger.deadLetters.list(filter) };
 }
 
+/** Some dead letters of a batch, in no order. @param cursor - the `next` of the page before; `0` begins */
+export async function deadLetterPage(
+  { ledger }: Store,
+  batch: string,
+  cursor: string,
+  about: number,
+): Promise<{ readonly letters: readonly DeadLetterOf[]; readonly next?: string }> {
+  return ledger.deadLetters.page(batch, cursor, about);
+}
+
 /** Makes dead letters pending again; they go through the same limiter, and their history is kept. */
 export async function retryDeadLetters(
   store: Store,

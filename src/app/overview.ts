@@ -75,7 +75,7 @@ export function statusOf(detail: BatchDetail): BatchStatus {
   };
 }
 
-async function detailOf(ledger: BatchLedger, batch: Batch): Promise<BatchDetail> {
+export async function detailOf(ledger: BatchLedger, batch: Batch): Promise<BatchDetail> {
   const pending = pendingOf(batch.counts);
   const rate = pending === 0 ? 0 : await ledger.batches.ratePerSecond(batch.id);
   const ratePerSecond = Math.round(rate * 10) / 10;

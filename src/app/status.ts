@@ -52,6 +52,11 @@ export async function lookAtAll(store: Store): Promise<OverviewLook> {
   return { ...all, ...(stop !== undefined && { stop }), lowered, condition: isHeld ? 'held' : 'fine' };
 }
 
+/** What is halted now, of all accounts and hosts. */
+export async function haltsNow({ redis, prefix }: Store): Promise<AnyHalt[]> {
+  return allHalts(redis, prefix);
+}
+
 /** Undefined when there is no such batch. */
 export async function lookAtBatch(store: Store, id: string): Promise<BatchLook | undefined> {
   const { config, redis, prefix, ledger } = store;

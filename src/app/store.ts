@@ -95,11 +95,27 @@ export async function openConnection(
  */
 export async function openStore(config: Config, listeners: RedisListeners): Promise<OpenStore> {
   const open = await openConnection(config, 'producer', listeners);
-  const { redis, where } = open;
+  const store = storeOn(config, open, open.redis, listeners);
+  return {
+    ...store,
+    close: () => open.close(),
+    another: (role) => open.another(role),
+  };
+}
+
+/**
+ * The store on a Redis that is open already.
+ * @param redis - a connection of the `producer` role to it
+ */
+export function storeOn(
+  config: Config,
+  { where }: Pick<OpenConnection, 'where'>,
+  redis: Redis,
+  { onTrouble }: Pick<RedisListeners, 'onTrouble'>,
+): Store {
   const ledger = new Ledger(redis, KEY_PREFIX);
   const { file } = config.audit;
   const auditFile = file === undefined ? undefined : new AuditFile(file, redis, ledger.keys.audit);
-  const { onTrouble } = listeners;
   return {
     config,
     redis,
@@ -108,7 +124,5 @@ export async function openStore(config: Config, listeners: RedisListeners): Prom
     where,
     ...(auditFile !== undefined && { auditFile }),
     ...(onTrouble !== undefined && { tellTrouble: onTrouble }),
-    close: () => open.close(),
-    another: (role) => open.another(role),
   };
 }

@@ -24,6 +24,8 @@ export const AUDIT_EVENTS = [
   'ca-delete',
   // The call of the entry before it was refused, or nobody knows what became of it.
   'ca-failed',
+  // Over HTTP: a token that nobody has, or one that may not do what it asked for.
+  'access-refused',
 ] as const;
 export type AuditEvent = (typeof AUDIT_EVENTS)[number];
 

@@ -13,9 +13,11 @@ import { addPace } from './pace.ts';
 import { addPlan } from './plan.ts';
 import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
+import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 import { addStop } from './stop.ts';
 import { addSubmit } from './submit.ts';
+import { addToken } from './token.ts';
 import { addVerify } from './verify.ts';
 import { addWorker } from './worker.ts';
 
@@ -35,6 +37,8 @@ export function createProgram(): Command {
   for (const add of [
     addSubmit,
     addWorker,
+    addServe,
+    addToken,
     addStatus,
     addReport,
     addFind,

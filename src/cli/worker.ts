@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { openConnection } from '../app/store.ts';
+import { openConnection, type OpenConnection } from '../app/store.ts';
 import type { Worker } from '../queue/worker/worker.ts';
 import { WorkerConflict } from '../queue/worker/worker-registry.ts';
 import type { Config } from '../runtime/config/config.ts';
@@ -15,8 +15,10 @@ import { isVerificationOff, VERIFY_REMEDY } from '../runtime/tls.ts';
 import { onLeaveSignal, type LeaveSignal } from '../runtime/shutdown.ts';
 import { VERSION } from '../runtime/version.ts';
 import type { Redis } from 'ioredis';
+import type { HttpServer } from '../http/server.ts';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { say } from './text/terminal.ts';
+import { startServing } from './serve.ts';
 import { configOf, type CommonOptions } from './session.ts';
 import { openVoice, type WorkerVoice } from './worker-voice.ts';
 
@@ -29,6 +31,7 @@ const SILENT =
   'The worker fell silent although jobs are ready, even after its queue connection was made again: start it again.';
 
 interface WorkerOptions extends CommonOptions {
+  readonly serve?: boolean;
   readonly jsonLogs?: boolean;
 }
 
@@ -39,6 +42,7 @@ export function addWorker(program: Command): void {
     .description(
       'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 8 s), gives back the rest, and has left within 10 s, also where Redis hangs; a second signal leaves at once. On a terminal it shows what it does; elsewhere it logs lines of JSON on stderr.',
     )
+    .option('--serve', 'serve the HTTP API as well, like certsweep serve in this process')
     .option('--json-logs', 'lines of JSON on a terminal too')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .action(async (options: WorkerOptions) => {
@@ -56,7 +60,7 @@ export function addWorker(program: Command): void {
           onError: (error) => log.warn({ event: 'redis-connection', message: describeRedisError(error) }),
         });
         try {
-          await work({ config, redis: open.redis, gone: open.gone, voice, leave: leave.wait });
+          await work({ config, open, voice, leave: leave.wait, serves: options.serve === true });
         } finally {
           await open.close();
         }
@@ -88,15 +92,16 @@ function endAnyway(voice: WorkerVoice, trouble?: string): void {
 
 interface Surroundings {
   readonly config: Config;
-  readonly redis: Redis;
-  /** Resolves with why the Redis does not come back. */
-  readonly gone: Promise<Error>;
+  readonly open: OpenConnection;
   readonly voice: WorkerVoice;
   readonly leave: Promise<LeaveSignal>;
+  /** Whether HTTP is served as well. */
+  readonly serves: boolean;
 }
 
-async function work({ config, redis, gone, voice, leave }: Surroundings): Promise<void> {
+async function work({ config, open, voice, leave, serves }: Surroundings): Promise<void> {
   const { log } = voice;
+  const { redis, gone } = open;
   await refuseUnsafeRedis(redis, log);
   // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
   const { startWorker } = await import('../queue/worker/worker.ts');
@@ -105,8 +110,10 @@ async function work({ config, redis, gone, voice, leave }: Surroundings): Promis
   });
   voice.follow(worker, redis);
   let health: HealthPort | undefined;
+  let server: HttpServer | undefined;
   try {
     health = await openHealth(config, worker);
+    if (serves) server = await startServing(config, open, log);
     const accounts = config.accounts.map(({ name, qps, endpoint }) => ({ name, qps, endpoint }));
     log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
     const { reason, trouble } = await reasonToLeave(worker, leave, gone);
@@ -117,6 +124,7 @@ async function work({ config, redis, gone, voice, leave }: Surroundings): Promis
       throw new CommandEnd(EXIT.refused, trouble);
     }
   } finally {
+    await server?.close();
     await worker.close(DRAIN_DEADLINE_MS);
     await health?.close();
     log.info({ event: 'worker-stopped' });

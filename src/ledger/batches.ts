@@ -55,6 +55,12 @@ export interface Tombstone extends Motive {
   readonly auditSeq: number;
 }
 
+/** Where a batch stands among all: `score` is the time of its submission, Unix milliseconds. */
+export interface BatchPlace {
+  readonly score: number;
+  readonly id: string;
+}
+
 const changeScript = script<string>(CHANGE_STATE);
 const prioritizeScript = script<string>(CHANGE_PRIORITY);
 const forgetScript = script<Forgotten>(FORGET);
@@ -88,6 +94,30 @@ export class Batches {
     const gone = ids.filter((_, index) => found[index] === undefined);
     if (gone.length > 0) await redis.zrem(keys.batches, ...gone);
     return found.filter((batch) => batch !== undefined);
+  }
+
+  /**
+   * Some batches, the newest first.
+   * @param after - the last one of the page before: its score and its id
+   * @returns those that are there, and the last place that was looked at; undefined where there is nothing behind it
+   */
+  async page(limit: number, after?: BatchPlace): Promise<{ readonly batches: Batch[]; readonly last?: BatchPlace }> {
+    const { redis, keys } = this.#store;
+    const places: BatchPlace[] = [];
+    for (let offset = 0; places.length <= limit; offset += limit + 1) {
+      const from = after === undefined ? '+inf' : String(after.score);
+      const found = await redis.zrevrangebyscore(keys.batches, from, '-inf', 'WITHSCORES', 'LIMIT', offset, limit + 1);
+      for (let at = 0; at + 1 < found.length; at += 2) {
+        const place = { id: found[at] ?? '', score: Number(found[at + 1]) };
+        // Those of one millisecond stand in the order of their ids.
+        if (after === undefined || place.score < after.score || place.id < after.id) places.push(place);
+      }
+      if (found.length < 2 * (limit + 1)) break;
+    }
+    const shown = places.slice(0, limit);
+    const batches = await Promise.all(shown.map(({ id }) => this.find(id)));
+    const last = places.length > limit ? shown.at(-1) : undefined;
+    return { batches: batches.filter((batch) => batch !== undefined), ...(last !== undefined && { last }) };
   }
 
   /** Batches with items pending, in the order in which they are to be fed. */

@@ -86,6 +86,21 @@ export class DeadLetters {
   }
 
   /**
+   * Some of the dead letters of a batch, in no order. A letter that is there all the while is on one page at least.
+   * @param cursor - what the page before returned as `next`; `0` begins
+   * @returns about as many as asked for, and where to go on; undefined at the end
+   */
+  async page(batch: string, cursor: string, about: number): Promise<{ letters: DeadLetterOf[]; next?: string }> {
+    const { redis, keys } = this.#store;
+    const [next, found] = await redis.hscan(keys.of(batch).dead, cursor, 'COUNT', about);
+    const letters: DeadLetterOf[] = [];
+    for (let at = 0; at + 1 < found.length; at += 2) {
+      letters.push({ ...parseLetter(found[at + 1] ?? ''), batch, n: Number(found[at]) });
+    }
+    return { letters, ...(next !== '0' && { next }) };
+  }
+
+  /**
    * Makes dead items of a batch pending again, some hundred in one step: each waits, with its history, and goes on at once. A step is one entry of the
    * audit record.
    * @returns what became of each

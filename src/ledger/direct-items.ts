@@ -20,6 +20,11 @@ export function directBatchOf(account: string): string {
   return `${DIRECT_PREFIX}${account}`;
 }
 
+/** The account whose jobs a direct batch takes in. */
+export function accountOfDirect(batch: string): string {
+  return batch.slice(DIRECT_PREFIX.length);
+}
+
 /** An item of a direct batch. */
 export interface AdoptedItem extends Motive {
   readonly certificate: Certificate;

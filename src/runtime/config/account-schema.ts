@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { describeFault, parseCertificate } from '../../core/certificate.ts';
 import { CLOUD_ACCOUNT_QPS, DEFAULT_ACCOUNT_QPS } from '../../core/pace.ts';
 import { checkDirectInstances, directSchema } from './direct-schema.ts';
+import { isLoopback } from '../loopback.ts';
 import { nearest } from './faults.ts';
 
 /** Where ApsaraMQ for MQTT has an endpoint (the product's endpoint list). */
@@ -142,7 +143,7 @@ export const accountSchema = z
   )
   .superRefine(({ endpoint, endpointIsTrusted }, context) => {
     if (typeof endpoint !== 'string' || !isEndpoint(endpoint)) return;
-    if (endpointIsTrusted === true || isOfCloud(endpoint) || isLoopback(endpoint)) return;
+    if (endpointIsTrusted === true || isOfCloud(endpoint) || isLoopback(new URL(endpoint).hostname)) return;
     context.addIssue({ code: 'custom', path: ['endpoint'], message: UNTRUSTED_REMEDY });
   }, EVEN_WITH_FAULTS)
   .superRefine(checkDirectInstances, EVEN_WITH_FAULTS)
@@ -171,14 +172,9 @@ function isEndpoint(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, hostname, username, password, pathname, search, hash } = new URL(text);
   if (hostname === '' || `${username}${password}${search}${hash}` !== '' || pathname !== '/') return false;
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback(text));
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
 }
 
 function isOfCloud(endpoint: string): boolean {
   return new URL(endpoint).hostname.endsWith('.aliyuncs.com');
-}
-
-function isLoopback(endpoint: string): boolean {
-  const { hostname } = new URL(endpoint);
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }

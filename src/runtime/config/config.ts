@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { BackoffPolicy } from '../../core/backoff.ts';
 import type { BreakerPolicy } from '../../core/batch.ts';
 import type { DirectPolicy } from '../../core/direct-job.ts';
+import type { Role, TokenLimits } from '../../core/role.ts';
 import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import { endpointOf } from './account-schema.ts';
 import type { ConfigDocument, LOG_LEVELS } from './schema.ts';
@@ -34,8 +35,31 @@ export interface Config {
   /** `file` is absolute. */
   readonly audit: { readonly requireReason: boolean; readonly file?: string };
   readonly log: { readonly level: (typeof LOG_LEVELS)[number] };
+  readonly http: HttpConfig;
+  /** Batches of more certificates wait for somebody else's approval; absent: none does. */
+  readonly approvals: { readonly above?: number };
   /** May be empty: producers, status and report need none. */
   readonly accounts: readonly AccountConfig[];
+}
+
+/** The door for programs and browsers. */
+export interface HttpConfig {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Like `/certsweep`; empty where there is none. */
+  readonly basePath: string;
+  /** Scheme and host. */
+  readonly publicUrl?: string;
+  readonly tokens: readonly TokenConfig[];
+}
+
+/** Who may come in, by what role. */
+export interface TokenConfig extends TokenLimits {
+  readonly name: string;
+  /** Of the token, lower-case hex. */
+  readonly sha256: string;
+  readonly role: Role;
 }
 
 /** At most one of `url`, `sentinel` and `cluster`; without any, the data directory has its own Redis. See `redisPlaceOf`. */
@@ -120,6 +144,7 @@ export function resolveConfig(
   environment: Environment,
 ): Config {
   const { redis, dataDir, egress, notFound, retry, breaker, callDeadlineMs, limiter, health, log, accounts } = document;
+  const { http, approvals } = document;
   const { requireReason, file } = document.audit;
   const { raisedLimit: _judged, ...address } = egress;
   return {
@@ -135,6 +160,8 @@ export function resolveConfig(
     health,
     audit: { requireReason, ...(file !== undefined && { file: resolve(folder, file) }) },
     log,
+    http,
+    approvals,
     accounts: Object.entries(accounts).map(([name, account]) => resolveAccount(name, account)),
   };
 }

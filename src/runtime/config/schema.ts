@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { DEFAULT_BREAKER } from '../../core/batch.ts';
 import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS, DEFAULT_LATE_MS } from '../../core/pace.ts';
 import { accountSchema, EVEN_WITH_FAULTS, raisedLimitRemedy } from './account-schema.ts';
+import { approvalsSchema, httpSchema } from './http-schema.ts';
 import { redisSchema } from './redis-schema.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -157,6 +158,10 @@ export const documentSchema = z
         )
         .prefault({})
         .describe('The record of who changed what, and why. It is always in Redis, and in the log of a worker.'),
+      http: httpSchema.prefault({}).describe('The HTTP API and page of `certsweep serve`.'),
+      approvals: approvalsSchema
+        .prefault({})
+        .describe('What somebody else has to agree to. Every process needs the same.'),
       accounts: z
         .record(z.string(), accountSchema, { error: 'write a name below it for each Alibaba Cloud account' })
         .superRefine(checkAccounts, EVEN_WITH_FAULTS)

@@ -4,6 +4,7 @@ import type { Environment } from './config.ts';
 import { looksSecret, nearest, showPath, showUnknown } from './faults.ts';
 import type { ConfigFault, Step } from './faults.ts';
 import { JOB_KEY_VARIABLES } from './job-key.ts';
+import { TOKEN_VARIABLES } from './token.ts';
 import { REDIS_VARIABLES } from './redis-schema.ts';
 
 /** A document before it is checked. */
@@ -44,6 +45,11 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_LATE_MS', steps: ['limiter', 'lateMs'], read: asNumber },
   { name: 'CERTSWEEP_HEALTH_PORT', steps: ['health', 'port'], read: asNumber },
   { name: 'CERTSWEEP_HEALTH_HOST', steps: ['health', 'host'], read: asText },
+  { name: 'CERTSWEEP_HTTP_HOST', steps: ['http', 'host'], read: asText },
+  { name: 'CERTSWEEP_HTTP_PORT', steps: ['http', 'port'], read: asNumber },
+  { name: 'CERTSWEEP_HTTP_BASE_PATH', steps: ['http', 'basePath'], read: asText },
+  { name: 'CERTSWEEP_HTTP_PUBLIC_URL', steps: ['http', 'publicUrl'], read: asText },
+  { name: 'CERTSWEEP_APPROVALS_ABOVE', steps: ['approvals', 'above'], read: asNumber },
   { name: 'CERTSWEEP_LOG_LEVEL', steps: ['log', 'level'], read: asText },
   { name: 'CERTSWEEP_AUDIT_FILE', steps: ['audit', 'file'], read: asPath },
   { name: 'CERTSWEEP_REGION', steps: [...ACCOUNT, 'region'], read: asText },
@@ -111,7 +117,7 @@ export function mergeEnvironment(document: Mapping, environment: Environment, fi
 }
 
 function unknownVariables(document: Mapping, environment: Environment): ConfigFault[] {
-  const known = [FILE_VARIABLE, ...VARIABLES.flatMap(namesOf), ...JOB_KEY_VARIABLES];
+  const known = [FILE_VARIABLE, ...VARIABLES.flatMap(namesOf), ...JOB_KEY_VARIABLES, ...TOKEN_VARIABLES];
   const variables = [...credentialVariables(document)].map(String);
   const referred = new Set([...variables, ...variables.map(fileVariableOf)]);
   return Object.entries(environment).flatMap(([name, value]) => {

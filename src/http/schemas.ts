@@ -1,0 +1,82 @@
+import { z } from '@hono/zod-openapi';
+import { BATCH_STATES } from '../core/batch.ts';
+
+/** What several routes take or answer. */
+
+const WORD = 'give 1 to 128 letters, digits, dots, underscores and hyphens';
+
+export const batchId = z.string().regex(/^[\w.-]{1,128}$/, { error: WORD });
+export const batchParams = z.strictObject({ id: batchId });
+
+/** @param most - on one page */
+export function pageQuery(
+  most: number,
+  usual: number,
+): { limit: z.ZodDefault<z.ZodCoercedNumber>; cursor: z.ZodOptional<z.ZodString> } {
+  const error = `give a whole number from 1 to ${most}`;
+  return {
+    limit: z.coerce.number({ error }).int({ error }).min(1, { error }).max(most, { error }).default(usual),
+    cursor: z.string().max(200).optional().describe('The `next` of the page before.'),
+  };
+}
+
+const counts = {
+  accepted: z.int(),
+  revoked: z.int(),
+  alreadyGone: z.int(),
+  dead: z.int(),
+  cancelled: z.int(),
+  pending: z.int().describe('accepted = revoked + alreadyGone + dead + cancelled + pending, at every moment.'),
+};
+
+export const batchDetail = z
+  .looseObject({
+    batch: z.string(),
+    state: z.enum(BATCH_STATES),
+    ...counts,
+    forgotten: z.int(),
+    ratePerSecond: z.number(),
+    etaSeconds: z.number().nullable(),
+    confirmedByAbsence: z.int(),
+    submittedAt: z.string(),
+    completedAt: z.string().optional(),
+    requestedBy: z.string().optional(),
+    reason: z.string().optional(),
+    pausedBecause: z.string().optional(),
+  })
+  .openapi('Batch');
+
+export const halt = z
+  .looseObject({ account: z.string(), instanceId: z.string().optional(), code: z.string(), message: z.string() })
+  .openapi('Halt');
+
+export const batchLook = batchDetail
+  .extend({
+    condition: z.enum(['fine', 'held', 'some-dead']),
+    isDone: z.boolean(),
+    halts: z.array(halt),
+    unattended: z.array(z.string()).describe('Accounts that no worker works for.'),
+  })
+  .openapi('BatchLook');
+
+export const deadLetter = z
+  .looseObject({
+    batch: z.string(),
+    n: z.int(),
+    instanceId: z.string(),
+    caSn: z.string(),
+    deviceSn: z.string(),
+    code: z.string(),
+    message: z.string(),
+    calls: z.int(),
+    at: z.int().describe('Unix milliseconds.'),
+  })
+  .openapi('DeadLetter');
+
+/** A page of something. */
+export function pageOf(name: string, item: z.ZodType): z.ZodObject {
+  return z.object({
+    [name]: z.array(item),
+    next: z.string().optional().describe('Send it as cursor for the page behind.'),
+  });
+}

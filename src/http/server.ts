@@ -1,0 +1,136 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { getRequestListener } from '@hono/node-server';
+import type { Store } from '../app/store.ts';
+import { DirectSubmitter } from '../app/submit-direct.ts';
+import { isLoopback } from '../runtime/loopback.ts';
+import type { Config } from '../runtime/config/config.ts';
+import type { EventLog } from '../runtime/logger.ts';
+import { createApi } from './create-api.ts';
+import { OPEN_PATHS } from './health.ts';
+import { Problem } from './problem.ts';
+
+export interface HttpServer {
+  readonly port: number;
+  /** Where it is reached from this host, with the base path. */
+  readonly url: string;
+  /** Ends it: what is under way has a moment to end. */
+  close(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** Stays open when the server is closed. */
+  readonly store: Store;
+  readonly log: EventLog;
+  /** Of signed jobs. */
+  readonly jobKey?: string;
+}
+
+/** For the head of a request to come in whole. */
+const HEAD_WITHIN_MS = 10_000;
+/** A connection on which nothing moves is closed after so long: also one whose client reads nothing of a stream. */
+const IDLE_MS = 60_000;
+const MAX_CONNECTIONS = 1_000;
+const MAX_HEADER_BYTES = 16 * 1_024;
+const CLOSE_WITHIN_MS = 3_000;
+
+/** Nothing of other sites, nothing inline, in no frame of anyone. */
+const HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy':
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+
+/**
+ * Answers over HTTP as the configuration says. It holds no state of its own: any number may stand beside each other.
+ * @throws the system's error where it cannot listen
+ */
+export async function openHttpServer({ store, log, jobKey }: ServerOptions): Promise<HttpServer> {
+  const { host, port, basePath } = store.config.http;
+  const direct = new DirectSubmitter(store, jobKey);
+  const api = createApi({ store, direct, log });
+  const listener = getRequestListener(api.fetch, { overrideGlobalObjects: false });
+  const limits = {
+    headersTimeout: HEAD_WITHIN_MS,
+    // Each route bounds its own body: a manifest may take a while.
+    requestTimeout: 0,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: HEAD_WITHIN_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  };
+  const server = createServer(limits, (request, response) => {
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+    const problem = strangeHost(request, store.config.http);
+    if (problem === undefined) void listener(request, response);
+    else problem.send(response);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  server.timeout = IDLE_MS;
+  server.on('clientError', refuseUnreadable);
+  server.listen(port, host);
+  await once(server, 'listening');
+  const address = server.address();
+  const bound = typeof address === 'object' && address !== null ? address.port : port;
+  const shown = host.includes(':') ? `[${host}]` : host;
+  return {
+    port: bound,
+    url: `http://${shown}:${bound}${basePath}/`,
+    async close() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeIdleConnections();
+      const late = setTimeout(() => server.closeAllConnections(), CLOSE_WITHIN_MS);
+      await closed;
+      clearTimeout(late);
+      await direct.close();
+    },
+  };
+}
+
+/** A page of another site whose name was pointed here would be taken for ours by its reader's browser, but for this. */
+function strangeHost({ headers, url = '' }: IncomingMessage, { publicUrl }: Config['http']): Problem | undefined {
+  // A supervisor asks by address.
+  if (OPEN_PATHS.includes(url)) return undefined;
+  const host = hostnameOf(headers.host ?? '');
+  if (host !== undefined && isLoopback(host)) return undefined;
+  if (publicUrl !== undefined && host === new URL(publicUrl).hostname) return undefined;
+  return new Problem({
+    status: 421,
+    code: 'strange-host',
+    title: 'Not the host of this service',
+    detail: `It does not answer as ${JSON.stringify((headers.host ?? '').slice(0, 100))}.`,
+    next: 'Ask for it by the name in http.publicUrl, or as localhost. Where the name is right, set http.publicUrl.',
+  });
+}
+
+function hostnameOf(host: string): string | undefined {
+  return /[\s/@?#\\]/.test(host) || !URL.canParse(`http://${host}`) ? undefined : new URL(`http://${host}`).hostname;
+}
+
+/** What is no HTTP, or has headers without end, never reaches a route. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  const title = error.code === 'HPE_HEADER_OVERFLOW' ? 'The headers are too large' : 'The request is not understood';
+  const detail = 'What came is no whole request of HTTP/1.1, or more of one than is taken.';
+  const next = 'Send it again, whole and with fewer headers.';
+  const document = {
+    type: 'urn:certsweep:problem:bad-request',
+    title,
+    status: Number.parseInt(status, 10),
+    detail,
+    next,
+  };
+  const body = JSON.stringify(document);
+  const head = `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`;
+  socket.end(head + body);
+}

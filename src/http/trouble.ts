@@ -1,0 +1,60 @@
+import { HTTPException } from 'hono/http-exception';
+import { AuditFileUnavailable } from '../app/acting.ts';
+import { ManifestError } from '../manifest/fault.ts';
+import { ScratchUnavailable } from '../manifest/scratch-file.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
+import { Problem } from './problem.ts';
+
+/** How the client of Redis calls what it throws. */
+const OF_REDIS = ['ReplyError', 'MaxRetriesPerRequestError', 'AbortError', 'RedisError', 'ClusterAllFailedError'];
+const BY_MESSAGE = /^(?:Command timed out|Connection is closed|Stream isn't writeable)/;
+const BY_CODE = /^(?:ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/;
+
+/** What a client is told of an error that was thrown on the way. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof ManifestError) return badManifest(error.message);
+  if (error instanceof ScratchUnavailable || error instanceof AuditFileUnavailable) {
+    return unavailable('unavailable', error.message, 'Have the operator of this service do that, then send it again.');
+  }
+  if (error instanceof HTTPException) {
+    const { status, message } = error;
+    const title = 'The request is not understood';
+    return new Problem({ status, code: 'bad-request', title, detail: message, next: 'Correct the request.' });
+  }
+  if (isOfRedis(error)) {
+    const detail = `${describeRedisError(error)}.`;
+    return unavailable('redis-unavailable', detail, 'Send it again in a few seconds.');
+  }
+  return new Problem(
+    {
+      status: 500,
+      code: 'defect',
+      title: 'Something went wrong here',
+      detail: 'This is a defect of the service, not of the request.',
+      next: 'The log of certsweep serve has the error. Look at the state of things before you send it again.',
+    },
+    { cause: error },
+  );
+}
+
+/** Whether nobody is to be told but the client. */
+export function isDefect({ document }: Problem): boolean {
+  return document.status === 500;
+}
+
+function badManifest(detail: string): Problem {
+  const next = 'Correct the manifest and send it again. Nothing was touched.';
+  return new Problem({ status: 422, code: 'bad-manifest', title: 'The manifest cannot be trusted', detail, next });
+}
+
+function unavailable(code: string, detail: string, next: string): Problem {
+  const headers = { 'retry-after': '2' };
+  return new Problem({ status: 503, code, title: 'Not available now', detail, next, headers });
+}
+
+function isOfRedis(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return OF_REDIS.includes(error.name) || BY_MESSAGE.test(error.message) || BY_CODE.test(code);
+}
