@@ -74,11 +74,5 @@ export async function startServing(config: Config, open: OpenConnection, log: Ev
   );
   const { tokens, publicUrl } = config.http;
   log.info({ event: 'serve-started', version: VERSION, url: server.url, publicUrl, tokens: tokens.length });
-  return {
-    ...server,
-    async close() {
-      await server.close();
-      await store.auditFile?.close();
-    },
-  };
+  return server;
 }

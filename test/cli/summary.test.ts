@@ -37,8 +37,17 @@ const ASKED = { action: 'delete', requestedBy: 'eve', reason: REASON, manifestSh
 describe('certsweep report --summary', () => {
   it('says of a batch that has not begun that nothing is settled', async () => {
     expect(await summary()).toMatchObject({
-      ...{ batch, state: 'running', ...ASKED, accepted: 30, pending: 30, codes: [], calls: 0 },
-      ...{ completedAt: null, durationSeconds: null, itemsPerSecond: null, verification: null },
+      batch,
+      state: 'running',
+      ...ASKED,
+      accepted: 30,
+      pending: 30,
+      codes: [],
+      calls: 0,
+      completedAt: null,
+      durationSeconds: null,
+      itemsPerSecond: null,
+      verification: null,
     });
   });
 
@@ -47,7 +56,14 @@ describe('certsweep report --summary', () => {
     await fleet.settled(batch);
     const whole = await summary();
     expect(whole).toMatchObject({
-      ...{ batch, state: 'completed', ...ASKED, accepted: 30, revoked: 27, alreadyGone: 2, dead: 1, pending: 0 },
+      batch,
+      state: 'completed',
+      ...ASKED,
+      accepted: 30,
+      revoked: 27,
+      alreadyGone: 2,
+      dead: 1,
+      pending: 0,
       codes: [
         { outcome: 'revoked', code: 'OK', items: 27 },
         { outcome: 'already-gone', code: 'FindDeviceBySnError', items: 2 },
@@ -62,7 +78,11 @@ describe('certsweep report --summary', () => {
 
     expect((await fleet.run(['verify', batch])).code).toBe(1);
     expect((await summary()).verification).toEqual({
-      ...{ verifiedAt: expect.any(String), checked: 30, remaining: 1, pending: 0, isWhole: true },
+      verifiedAt: expect.any(String),
+      checked: 30,
+      remaining: 1,
+      pending: 0,
+      isWhole: true,
     });
     const audit = await fleet.run(['audit', '--batch', batch, '--json']);
     const last = JSON.parse(audit.stdout.trimEnd().split('\n').at(-1) ?? '') as object;

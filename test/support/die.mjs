@@ -43,10 +43,10 @@ fs.promises.writeFile = (path, text, ...rest) => {
 };
 fs.promises.open = async (path, ...rest) => {
   const handle = await open(path, ...rest);
-  const { write: writeHere } = handle;
+  const writeHere = handle.write.bind(handle);
   handle.write = (bytes, at, length, position) => {
     dieInWrite(path, Buffer.from(bytes), (half) => fs.writeSync(handle.fd, half, 0, half.length, position));
-    return writeHere.call(handle, bytes, at, length, position);
+    return writeHere(bytes, at, length, position);
   };
   return handle;
 };
@@ -57,6 +57,7 @@ fs.promises.rename = async (from, to) => {
 };
 syncBuiltinESMExports();
 
+// eslint-disable-next-line typescript/unbound-method -- called with the socket as `this` below
 const { write: send } = Socket.prototype;
 Socket.prototype.write = function (data, ...rest) {
   const isIt = (moment === 'send' || moment === 'sent') && String(data).includes(what);
