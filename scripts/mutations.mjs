@@ -308,7 +308,7 @@ const MUTATIONS = [
   {
     name: 'a halt does not stop the account',
     file: 'src/limiter/pace/pace-script.ts',
-    from: 'if reply[2] == 1 then',
+    from: 'if halted then',
     to: 'if false then',
     tests: ['test/limiter'],
   },
@@ -548,6 +548,41 @@ const MUTATIONS = [
     to: 'Math.abs(ageMs) > 1_000 * PLAN_GOOD_MS',
     tests: ['test/plan/submit-plan.test.ts'],
     build: true,
+  },
+  {
+    name: 'slots are given although all calls are stopped',
+    file: 'src/limiter/pace/pace-script.ts',
+    from: 'if stopped then wanted = 0 end',
+    to: '',
+    tests: ['test/limiter/halts/stop.test.ts'],
+  },
+  {
+    name: 'a probe that waits is forgotten where all calls are stopped',
+    file: 'src/limiter/limiter.ts',
+    from: 'this.#halts.stop === undefined ? NOT_TO_PROBE : RANKS',
+    to: 'NOT_TO_PROBE',
+    tests: ['test/limiter/halts/stop.test.ts'],
+  },
+  {
+    name: 'an account is paced above its configuration',
+    file: 'src/app/pace.ts',
+    from: 'if (qps >= known.qps)',
+    to: 'if (qps >= 1_000 * known.qps)',
+    tests: ['test/app/controls.test.ts'],
+  },
+  {
+    name: 'a lowered pace is not obeyed',
+    file: 'src/limiter/pace/pace-script.ts',
+    from: '(SECOND + clock.late) / (inForce * factor)',
+    to: '(SECOND + clock.late) / (clock.qps * factor)',
+    tests: ['test/limiter/pace/lowered-pace.test.ts'],
+  },
+  {
+    name: 'a lowered pace has no end',
+    file: 'src/limiter/pace/clock-script.ts',
+    from: 'return lowered and loweredUntil > now and lowered or nil',
+    to: 'return lowered',
+    tests: ['test/limiter/pace/lowered-pace.test.ts'],
   },
 ];
 

@@ -74,7 +74,7 @@ export function addPriority(program: Command): void {
       'Changes the priority of a batch that runs or is paused: urgent goes before bulk, from its next items on. What is in the queues already, ten seconds of work at most, keeps its place there.',
     )
     .argument('<batch>')
-    .addArgument(new Argument('<priority>', 'urgent or bulk').choices(['urgent', 'bulk']));
+    .addArgument(new Argument('<p>', 'urgent or bulk').choices(['urgent', 'bulk']));
   addMotive(command)
     .option('--json', 'print one object: batch, priority, isChanged')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')

@@ -88,7 +88,7 @@ it('the script itself gives no slot, whatever the process knows', async () => {
   expect((await time.reserve(by, 1)).slots).toHaveLength(1);
 });
 
-it('whoever runs the process hears of each stop once, and of its end', async () => {
+it('a process hears of each stop once, and of its end', async () => {
   const heard: (Stop | undefined)[] = [];
   const { limiter } = await fleet.open({ ...pace('one'), onStop: (stop) => heard.push(stop) });
   await slotOf(limiter);
