@@ -1,14 +1,16 @@
-// npm run bench [-- pace|ceiling|submit ...]: prints what docs/benchmarks.md shows, and keeps it in bench/results.
+// npm run bench [-- pace|ceiling|submit|find ...]: prints what docs/benchmarks.md shows, and keeps it in bench/results.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { benchCeiling } from './ceiling.mjs';
 import { medianOfEach } from './median.mjs';
+import { benchFind } from './find.mjs';
 import { benchPace } from './pace.mjs';
 import { benchSubmit } from './submit.mjs';
 
 const BENCHES = {
   ceiling: () => repeat(3, benchCeiling),
   submit: () => repeat(3, benchSubmit),
+  find: () => benchFind(),
   pace: () => benchPace({ only: process.env.BENCH_ONLY }),
 };
 const chosen = process.argv.slice(2);

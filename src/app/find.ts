@@ -3,6 +3,7 @@ import type { Certificate } from '../core/certificate.ts';
 import type { Batch } from '../ledger/batch-record.ts';
 import { devicePlaces } from '../ledger/device-places.ts';
 import { outcomesOfItems } from '../ledger/item-outcomes.ts';
+import { ReportNotWhole } from '../ledger/report.ts';
 import type { Store } from './store.ts';
 
 /** What became of a device in one batch, as `find --json` prints it; other programs depend on its names. */
@@ -32,28 +33,40 @@ export interface DeviceSearch {
   readonly found: readonly FoundDevice[];
   /** Batches that were searched. */
   readonly batches: number;
-  /** Batches of which Redis has lost chunks: they may have had the device. */
-  readonly notWhole: readonly { readonly batch: string; readonly lostChunks: number }[];
+  readonly notWhole: readonly NotWhole[];
   /** Batches that were forgotten, and with them what they held. */
   readonly forgotten: number;
 }
 
+/** A batch of which Redis has lost items, which may have been the device, or how an item that was it ended. */
+export interface NotWhole {
+  readonly batch: string;
+  readonly lost: 'items' | 'outcomes';
+}
+
 /**
  * Searches every batch for a device, direct batches included.
- * @throws ReportNotWhole, and Redis' errors
+ * @throws Redis' errors
  */
 export async function findDevice({ ledger, redis }: Store, deviceSn: string): Promise<DeviceSearch> {
   const found: FoundDevice[] = [];
-  const notWhole: { batch: string; lostChunks: number }[] = [];
+  const notWhole: NotWhole[] = [];
   const batches = await ledger.batches.all();
   for (const batch of batches) {
     const { places, lostChunks } = await devicePlaces(ledger, batch, deviceSn);
     // Forgotten since they were listed.
     const isLost = lostChunks > 0 && (await ledger.batches.find(batch.id)) !== undefined;
-    if (isLost) notWhole.push({ batch: batch.id, lostChunks });
+    if (isLost) notWhole.push({ batch: batch.id, lost: 'items' });
     if (places.length === 0) continue;
     const ordinals = places.map(({ n }) => n);
-    const outcomes = await outcomesOfItems(ledger, batch.id, ordinals);
+    const outcomes = await outcomesOfItems(ledger, batch.id, ordinals).catch((error: unknown) => {
+      if (error instanceof ReportNotWhole) return undefined;
+      throw error;
+    });
+    if (outcomes === undefined) {
+      notWhole.push({ batch: batch.id, lost: 'outcomes' });
+      continue;
+    }
     for (const { n, certificate, ...own } of places) {
       const { outcome = null, code = null, requestId = null, settledAt = null } = outcomes.get(n) ?? {};
       const end = { outcome, code, requestId, settledAt };

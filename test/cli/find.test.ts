@@ -144,8 +144,13 @@ describe('certsweep find', () => {
     expect(lost).toMatchObject({
       code: 3,
       stdout: '[]\n',
-      stderr: expect.stringContaining(`1 chunk of batch ${lossy}`),
+      stderr: expect.stringContaining(`lost items of batch ${lossy}`),
     });
+    const blank = await fleet.submit([of('blank')]);
+    await fleet.settled(blank);
+    await redis.del(KEYS.of(blank).ledger);
+    const endless = await fleet.run(['find', 'blank', '--json']);
+    expect(endless).toMatchObject({ code: 3, stdout: '[]\n', stderr: expect.stringContaining('lost how it ended') });
     const wrong = await fleet.run(['find', ' seen']);
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('white space') });
   }, 90_000);

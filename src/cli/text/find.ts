@@ -58,9 +58,10 @@ export function describeSearch({ found, batches, forgotten }: DeviceSearch, devi
 
 export function describeLost({ notWhole }: DeviceSearch): string {
   return notWhole
-    .map(
-      ({ batch, lostChunks }) =>
-        `Redis has lost ${count(lostChunks, 'chunk')} of batch ${batch}, which may have had the device: look for it in the manifest.`,
+    .map(({ batch, lost }) =>
+      lost === 'items'
+        ? `Redis has lost items of batch ${batch}, which may have had the device: look for it in the manifest.`
+        : `Batch ${batch} has the device, and Redis has lost how it ended: look for it in the log of the workers.`,
     )
     .join('\n');
 }
