@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Motive } from '../audit/note.ts';
 import { parseCertificate, describeFault, type Certificate } from '../core/certificate.ts';
+import { wellFormed } from '../core/printable.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import { chunkOf } from '../ledger/chunk.ts';
 import { isDirectBatch } from '../ledger/direct-items.ts';
@@ -105,7 +106,7 @@ export function parseJob(data: unknown): ParsedJob {
     job: {
       certificate: parsed.certificate,
       ...(isItem && { item: { batch, n: n as number } }),
-      ...(typeof job['key'] === 'string' && { key: job['key'] }),
+      ...(typeof job['key'] === 'string' && { key: wellFormed(job['key']) }),
       motive: motiveOf(job),
       trail: { ...NO_TRAIL, ...told },
       ...(starts !== undefined && { starts }),
