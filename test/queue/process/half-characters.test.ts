@@ -34,6 +34,17 @@ it('in what a job says of itself stop no retry of dead letters, its own included
   expect(reopened.toSorted()).toEqual(['malformed', 'malformed', 'reopened', 'reopened']);
 });
 
+it('in the key that a job claims stop no report of what became of items', async () => {
+  const [claimed, other] = certificates(2) as [Certificate, Certificate];
+  // As the library takes it in, and another program adds a job that names its number.
+  await shop.ledger.direct.adopt(DIRECT, 'ours', claimed);
+  await shop.addJob({ v: 1, ...claimed, batch: DIRECT, n: 0, key: HALF });
+  await shop.addJob({ v: 1, ...other });
+  const { events } = shop.start();
+  expect((await shop.settled(DIRECT, 2)).counts).toMatchObject({ revoked: 2 });
+  expect(events.filter(({ kind }) => kind === 'trouble')).toEqual([]);
+});
+
 it('in a letter of an earlier version stop nothing but its own retry', async () => {
   const [first, second] = certificates(2) as [Certificate, Certificate];
   for (const item of [first, second]) await shop.addJob({ v: 1, ...item, instanceId: 'post-cn-nobody' });

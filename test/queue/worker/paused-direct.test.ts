@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Certificate } from '../../../src/core/certificate.ts';
-import { JOB_NAME } from '../../../src/queue/contract.ts';
 import { certificatesOf } from '../feed/feed-stage.ts';
 import { StepStage } from '../step-stage.ts';
 import { World, type AnswerKind } from '../world.ts';
@@ -34,15 +33,6 @@ it('stays paused when its last call in flight settles: the next job waits until 
   await stage.ledger.batches.change(stage.direct, 'resume');
   await stage.take();
   expect(await stage.batch(stage.direct)).toMatchObject({ state: 'completed', counts: { revoked: 2 } });
-});
-
-it('writes what became of a job whose data has half a character in what it says of itself', async () => {
-  await stage.ledger.direct.adopt(stage.direct, 'first', first);
-  await stage.ledger.batches.change(stage.direct, 'pause');
-  // As a program adds it that knows the number: the script which takes reports down could not read such a key.
-  await stage.queues.direct.add(JOB_NAME, { v: 1, ...first, batch: stage.direct, n: 0, key: 'a\ud800' });
-  await stage.take();
-  expect(await stage.parked(stage.direct)).toEqual([0]);
 });
 
 it('keeps a retried dead letter waiting until it is resumed', async () => {
