@@ -157,6 +157,8 @@ function endOf({ certificate, requestedBy, reason }: Item, disposition: Waiting[
     calls: attempt.calls,
     at: Date.now(),
   };
-  const text = JSON.stringify(letter, (_name, value: unknown) => (typeof value === 'string' ? wellFormed(value) : value));
+  const text = JSON.stringify(letter, (_name, value: unknown) =>
+    typeof value === 'string' ? wellFormed(value) : value,
+  );
   return { kind: 'settle', ...settled, letter: text.slice(0, -1) };
 }
