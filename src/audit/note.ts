@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
+import { wellFormed } from '../core/printable.ts';
 import type { AuditEntry, AuditEvent } from './entry.ts';
 
 /** Who wants a change, and why, in their own words. */
@@ -52,7 +53,7 @@ export function auditNote({ event, batch, ca, requestedBy, reason, manifestSha25
 
 function cut(text: string | undefined): string | null {
   if (text === undefined) return null;
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text;
+  return wellFormed(text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text);
 }
 
 /** The same JSON in printable ASCII: one text in every language and on every terminal. */

@@ -22,6 +22,11 @@ export function printableJson(json: string): string {
   );
 }
 
+/** Text without halves of surrogate pairs: written as JSON, they are escapes that a script of Redis cannot read. */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Cs}/gu, '\u{fffd}');
+}
+
 function escape(character: string): string {
   const point = character.codePointAt(0) ?? 0;
   return `\\u{${point.toString(16)}}`;

@@ -10,7 +10,7 @@ const MAX_DEATHS = 100;
  * to go on at once. Whether a call may have worked is from now on what the letter knows.
  * KEYS record active settled ledger dead superseded attempts history, the audit record's two, chunks, waiting...;
  * ARGV batch rank note letters `direct` (empty for a batch that was submitted). `letters` is JSON: each { n, index of its instance's key from 1, 1 where a call may have worked by the letter's code }.
- * Replies for each 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate.
+ * Replies for each 1, or 0 when it is no dead letter (any more), or -1 when its batch is cancelled, or -2 when it names no certificate, or cannot be read.
  */
 export const REOPEN = `local record, active, settled, ledger, dead, superseded, attempts, history, stream, head, chunks = unpack(KEYS)
 local batch, rank, letters = ARGV[1], ARGV[2], cjson.decode(ARGV[4])
@@ -29,7 +29,8 @@ for at, asked in ipairs(letters) do
   local n, waiting, doubt = asked[1], KEYS[11 + asked[2]], asked[3] == 1
   local value = redis.call('HGET', dead, n)
   local entry, letter = string.match(value or '', '^(%S+) (.*)$')
-  local known = letter and cjson.decode(letter)
+  local isReadable, known = pcall(cjson.decode, letter)
+  if not isReadable then known = letter and { instanceId = '' } end
   replies[at] = 1
   if earlier then
     replies[at] = not known and left > 0 and 1 or 0

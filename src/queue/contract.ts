@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Motive } from '../audit/note.ts';
 import { parseCertificate, describeFault, type Certificate } from '../core/certificate.ts';
+import { wellFormed } from '../core/printable.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import { chunkOf } from '../ledger/chunk.ts';
 import { isDirectBatch } from '../ledger/direct-items.ts';
@@ -91,7 +92,7 @@ export function parseJob(data: unknown): ParsedJob {
   const parsed = parseCertificate({ instanceId, caSn, deviceSn });
   if (!parsed.ok) return bad(describeFault(parsed.fault));
   const { batch, n } = job;
-  const isNumbered = typeof batch === 'string' && batch !== '' && Number.isSafeInteger(n) && (n as number) >= 0;
+  const isNumbered = typeof batch === 'string' && batch !== '' && isOrdinal(n);
   // Ours hold no ":"; one that does would name a key of Redis that is no batch.
   const isItem = isNumbered && !batch.includes(':');
   if (!isNumbered && n !== undefined) return bad(`n is ${show(n)}, it goes with a batch and counts from 0`);
@@ -104,8 +105,8 @@ export function parseJob(data: unknown): ParsedJob {
     ok: true,
     job: {
       certificate: parsed.certificate,
-      ...(isItem && { item: { batch, n: n as number } }),
-      ...(typeof job['key'] === 'string' && { key: job['key'] }),
+      ...(isItem && { item: { batch, n } }),
+      ...(typeof job['key'] === 'string' && { key: wellFormed(job['key']) }),
       motive: motiveOf(job),
       trail: { ...NO_TRAIL, ...told },
       ...(starts !== undefined && { starts }),
@@ -140,9 +141,14 @@ export function parseRefused(data: unknown): RefusedJob | undefined {
   const { refused } = data;
   if (typeof refused !== 'object' || refused === null) return undefined;
   const { n, key, code, message, data: sent } = refused as Readonly<Record<keyof RefusedJob, unknown>>;
-  if (!Number.isSafeInteger(n) || (n as number) < 0) return undefined;
-  if (typeof key !== 'string' || typeof code !== 'string' || typeof message !== 'string') return undefined;
-  return { n: n as number, key, code, message, data: sent };
+  if (!isOrdinal(n) || typeof key !== 'string' || typeof code !== 'string' || typeof message !== 'string')
+    return undefined;
+  return { n, key, code, message, data: sent };
+}
+
+/** What a bit of Redis can have as its offset: it refuses others, and a job with one would be tried for ever. */
+function isOrdinal(n: unknown): n is number {
+  return Number.isSafeInteger(n) && (n as number) >= 0 && (n as number) < 2 ** 32;
 }
 
 /** Of an item: the same each time it is fed, another one each time its dead letter is retried. */

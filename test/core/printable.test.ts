@@ -1,9 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { printable, printableJson, printableLines } from '../../src/core/printable.ts';
+import { printable, printableJson, printableLines, wellFormed } from '../../src/core/printable.ts';
 
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const anyText = fc.string({ unit: 'binary', maxLength: 200 });
+
+it('has no half of a character, where a script is to read it', () => {
+  expect(wellFormed('a\ud83d\ude00b')).toBe('a\ud83d\ude00b');
+  expect(wellFormed('\ude00a\ud83d')).toBe('\ufffda\ufffd');
+});
 
 describe('text for a terminal', () => {
   it.each([

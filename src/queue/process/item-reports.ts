@@ -1,4 +1,5 @@
 import type { Outcome } from '../../core/batch.ts';
+import { wellFormed } from '../../core/printable.ts';
 import type { ItemEnd, ItemReport, Items, Reported } from '../../ledger/items.ts';
 import type { Disposition, Item } from './item.ts';
 
@@ -156,5 +157,8 @@ function endOf({ certificate, requestedBy, reason }: Item, disposition: Waiting[
     calls: attempt.calls,
     at: Date.now(),
   };
-  return { kind: 'settle', ...settled, letter: JSON.stringify(letter).slice(0, -1) };
+  const text = JSON.stringify(letter, (_name, value: unknown) =>
+    typeof value === 'string' ? wellFormed(value) : value,
+  );
+  return { kind: 'settle', ...settled, letter: text.slice(0, -1) };
 }

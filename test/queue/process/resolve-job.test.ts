@@ -109,6 +109,18 @@ describe('the item of a job', () => {
     expect(await resolve(start({ ...again, ...B }, 1, 'liar'))).toMatchObject({ kind: 'unusable' });
   });
 
+  it('can only end dead where the job names a number that no item can have', async () => {
+    const { resolve, direct } = open();
+    await resolve(start({ v: 1, ...A }));
+    for (const n of [2 ** 32, 2 ** 40]) {
+      const refused = { n, key: `far-${n}`, code: 'c', message: 'm', data: {} };
+      for (const data of [{ v: 1, ...A, batch: direct, n }, { refused }]) {
+        const resolved = await resolve(start(data, 1, `far-${n}`));
+        expect(resolved).toMatchObject({ kind: 'unusable', code: 'malformed-job' });
+      }
+    }
+  });
+
   it('of malformed data is kept with the data, cut where it is long', async () => {
     const { resolve, direct } = open();
     const resolved = await resolve(start({ v: 1, text: 'x'.repeat(5_000) }));
