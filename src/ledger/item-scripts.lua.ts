@@ -8,7 +8,8 @@ import { ATTEMPTS, BITS, DRAIN } from './script-parts.lua.ts';
  * job has noted one and the item does not wait, or waits under this run's claim.
  *
  * KEYS record active fingerprints settled ledger dead adopted attempts history waiting...;
- * ARGV batch items, JSON: each has n, run, waiting (index of its instance's key from 1), of a claim its score, and
+ * ARGV batch, and as JSON the names of the runs and the items: each has n, run (index of its name), waiting (index of its instance's key), both from
+ * 1, of a claim its score, and
  * - kind `settle` with outcome code requestId calls absence, and where they apply letter (JSON without its end), key;
  * - kind `wait` with delayMs, and where a call was made failures calls unknown;
  * - kind `release` with failures calls unknown.
@@ -16,7 +17,9 @@ import { ATTEMPTS, BITS, DRAIN } from './script-parts.lua.ts';
  * the batch is `drained`.
  */
 export const REPORT_ITEMS = `local record, active, fingerprints, settled, ledger, dead, adopted, attempts, history = unpack(KEYS)
-local batch, items = ARGV[1], cjson.decode(ARGV[2])
+local batch, report = ARGV[1], cjson.decode(ARGV[2])
+local items = report.items
+for _, item in ipairs(items) do item.run = report.runs[item.run] end
 local function placeOf(item) return KEYS[9 + item.waiting], batch .. ' ' .. item.n end
 ${DRAIN}
 ${ATTEMPTS}

@@ -96,11 +96,14 @@ export class Items {
     const instances = [...new Set(reports.map(({ instanceId }) => instanceId))];
     const of = keys.of(batch);
     const about = [of.record, keys.active, keys.fingerprints, of.settled, of.ledger, of.dead, of.adopted, of.attempts];
-    const rows = reports.map((report) => rowOf(report, instances.indexOf(report.instanceId) + 1));
+    const names = [...new Set(reports.map(({ run }) => runName(run)))];
+    const items = reports.map((report) =>
+      rowOf(report, instances.indexOf(report.instanceId) + 1, names.indexOf(runName(report.run)) + 1),
+    );
     const replies = await reportScript(
       redis,
       [...about, of.history, ...instances.map((instanceId) => keys.waiting(instanceId))],
-      [batch, JSON.stringify(rows)],
+      [batch, JSON.stringify({ runs: names, items })],
     );
     return { replies: replies.slice(0, -1) as Reported[], isDrained: replies.at(-1) === 'drained' };
   }
@@ -120,18 +123,37 @@ export class Items {
   }
 }
 
-function rowOf({ n, run, key, end }: ItemReport, waiting: number): object {
-  const base = { n, run: runName(run), waiting, ...(run.kind === 'claim' && { score: run.score }), kind: end.kind };
+/** Each row in one shape, since thousands are made: what is undefined is not in the JSON. */
+function rowOf({ n, run, key, end }: ItemReport, waiting: number, name: number): object {
+  const score = run.kind === 'claim' ? run.score : undefined;
   switch (end.kind) {
     case 'settle': {
-      const { outcome, code, requestId, attempt, isUncalled, byAbsence, letter } = end;
-      const how = { outcome, code, requestId, calls: attempt.calls, isUncalled, unknown: attempt.effectUnknown };
-      return { ...base, ...how, ...(byAbsence === true && { absence: true }), letter, key };
+      const { kind, outcome, code, requestId, attempt, isUncalled, letter } = end;
+      const { calls, effectUnknown: unknown } = attempt;
+      const absence = end.byAbsence === true ? true : undefined;
+      return {
+        n,
+        run: name,
+        waiting,
+        score,
+        kind,
+        outcome,
+        code,
+        requestId,
+        calls,
+        isUncalled,
+        unknown,
+        absence,
+        letter,
+        key,
+      };
     }
-    case 'wait':
-      return { ...base, delayMs: Math.ceil(end.delayMs), ...attemptRow(end.attempt) };
+    case 'wait': {
+      const { kind, attempt } = end;
+      return { n, run: name, waiting, score, kind, delayMs: Math.ceil(end.delayMs), ...attemptRow(attempt) };
+    }
     case 'release':
-      return { ...base, ...attemptRow(end.attempt) };
+      return { n, run: name, waiting, score, kind: end.kind, ...attemptRow(end.attempt) };
   }
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 
 /** An answer has some hundred bytes, a page of a hundred certificates some hundred thousand. What has more than this, decompressed, is none, and is not kept. */
 export const MAX_ANSWER_BYTES = 1_048_576;
@@ -9,36 +9,42 @@ export class AnswerTooLong extends Error {
   override readonly name = 'AnswerTooLong';
 }
 
+/** What may still come, bytes. */
+const LEFT = Symbol('bytes left');
+/** Ends what has had too much. */
+const END = Symbol('end');
+
+interface Bounded extends Readable {
+  [LEFT]: number;
+  [END]: (() => void) | undefined;
+}
+
 /**
  * Ends an answer, and the connection it comes on, as soon as it has more bytes than an answer may have, as sent or decompressed. The SDK keeps
  * whatever comes, so this counts on the way into the streams that it reads: nothing is copied, and no stream stands between.
  */
 export function boundAnswer(response: IncomingMessage): void {
-  const end = (): void => void response.destroy(new AnswerTooLong());
-  bound(response, end);
+  bound(response);
   if (response.headers['content-encoding'] === undefined) return;
   // What the SDK decompresses with is made when it begins to read.
   const pipe = response.pipe.bind(response);
   response.pipe = (into, options) => {
-    if (isReadable(into)) {
-      bound(into, () => {
-        into.destroy(new AnswerTooLong());
-        end();
-      });
-    }
+    if (isReadable(into)) bound(into, () => response.destroy(new AnswerTooLong()));
     return pipe(into, options);
   };
 }
 
-function bound(stream: Readable, end: () => void): void {
-  const push = stream.push.bind(stream);
-  let left = MAX_ANSWER_BYTES;
-  stream.push = (chunk: Buffer | string | null, encoding?: BufferEncoding) => {
-    left -= chunk?.length ?? 0;
-    if (left >= 0) return push(chunk, encoding);
-    end();
-    return false;
-  };
+/** One function for all streams: with one for each, the answers outlive several garbage collections, and collecting them costs more than the call. */
+function bound(stream: Readable, end?: () => void): void {
+  Object.assign(stream, { [LEFT]: MAX_ANSWER_BYTES, [END]: end, push: pushBounded });
+}
+
+function pushBounded(this: Bounded, chunk: Buffer | string | null, encoding?: BufferEncoding): boolean {
+  this[LEFT] -= chunk?.length ?? 0;
+  if (this[LEFT] >= 0) return Readable.prototype.push.call(this, chunk, encoding);
+  this.destroy(new AnswerTooLong());
+  this[END]?.();
+  return false;
 }
 
 function isReadable(stream: object): stream is Readable {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { Deadlines } from './deadlines.ts';
+import type { Deadline, Deadlines } from './deadlines.ts';
 
 /** Thrown where a call's slot is void: nothing has left, nothing may. */
 export class SlotVoid extends Error {
@@ -23,7 +23,7 @@ export class OutgoingCall {
   /** What it was given to travel on. */
   connection: Duplex | undefined;
   readonly #notAfterMs: number | undefined;
-  readonly #endMs: number;
+  readonly #deadline: Deadline;
   readonly #deadlines: Deadlines;
   readonly #onDeadline = new Set<() => void>();
   #isOver = false;
@@ -38,7 +38,7 @@ export class OutgoingCall {
     this.#deadlines = deadlines;
     this.deadlineMs = deadlines.afterMs;
     this.#notAfterMs = notAfterMs;
-    this.#endMs = deadlines.add(this);
+    this.#deadline = deadlines.add(this);
   }
 
   /** The deadline has passed. */
@@ -73,7 +73,7 @@ export class OutgoingCall {
    */
   mustBeInTime(spareMs: number = WRITE_MS): void {
     const nowMs = performance.now();
-    if (nowMs >= this.#endMs) throw new DeadlinePassed();
+    if (nowMs >= this.#deadline.endMs) throw new DeadlinePassed();
     if (this.#notAfterMs === undefined || nowMs <= this.#notAfterMs - spareMs) return;
     const leftMs = this.#notAfterMs - nowMs;
     throw new SlotVoid(`${leftMs.toFixed(1)} ms of the slot were left, too little to send in, and nothing was sent`);
@@ -117,7 +117,7 @@ export class OutgoingCall {
 
   /** Must be called once the answer is known. */
   end(): void {
-    this.#deadlines.remove(this);
+    this.#deadlines.remove(this.#deadline);
     this.connection = undefined;
   }
 }

@@ -17,6 +17,9 @@ export interface EventLog extends Readonly<Record<LogLevel, (event: LogEvent) =>
   readonly record?: ((event: LogEvent) => void) | undefined;
 }
 
+/** Lines that wait for their write take no more than this, characters: what a pipe takes in one piece on every system. */
+const MOST_GATHERED = 4_096;
+
 /** Structured lines on stderr. Standard output is for data. */
 export function createLogger(level: Config['log']['level']): EventLog {
   const log = pino(
@@ -31,8 +34,29 @@ export function createLogger(level: Config['log']['level']): EventLog {
       hooks: { streamWrite: printableJson },
     },
     // Synchronous, so that the last words of a process that ends are not lost.
-    pino.destination({ fd: 2, sync: true }),
+    gathered(pino.destination({ fd: 2, sync: true })),
   );
   const record = log.child({}, { level: 'info' });
   return Object.assign(log, { record: (event: LogEvent) => record.info(event) });
+}
+
+/**
+ * Lines that are told in one go, such as those of a report's items, are one write: a write costs more than a line. They leave before the process
+ * does anything else, and before it ends.
+ */
+function gathered(destination: { write(text: string): unknown }): { write(line: string): void } {
+  let text = '';
+  const flush = (): void => {
+    const lines = text;
+    text = '';
+    if (lines !== '') destination.write(lines);
+  };
+  process.on('exit', flush);
+  return {
+    write(line) {
+      if (text === '') queueMicrotask(flush);
+      else if (text.length + line.length > MOST_GATHERED) flush();
+      text += line;
+    },
+  };
 }
