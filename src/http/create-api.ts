@@ -12,6 +12,7 @@ import { addControls } from './routes/controls.ts';
 import { addEvents } from './routes/events.ts';
 import { addLetters } from './routes/letters.ts';
 import { addLooks } from './routes/looks.ts';
+import { addPaces } from './routes/paces.ts';
 import { addSessions } from './routes/sessions.ts';
 import { addSingles } from './routes/singles.ts';
 import { addSubmission } from './routes/submit.ts';
@@ -37,6 +38,7 @@ export function createApi(surroundings: Surroundings): Api {
   addLooks(api, surroundings);
   addSubmission(api, surroundings);
   addControls(api, surroundings);
+  addPaces(api, surroundings);
   addLetters(api, surroundings);
   addSingles(api, surroundings);
   addEvents(api, surroundings);

@@ -24,6 +24,11 @@ const ROUTES: readonly (readonly [method: string, path: string, may: readonly Ro
   ['POST', '/v1/batches/{id}/resume', ['operator'], '{}'],
   ['POST', '/v1/batches/{id}/cancel', ['operator'], '{}'],
   ['POST', '/v1/batches/{id}/approve', ['approver'], `{"manifest":"x","action":"delete"}`],
+  ['POST', '/v1/batches/{id}/priority', ['operator'], '{"priority":"bulk"}'],
+  ['GET', '/v1/certificates?deviceSn=00', EVERYBODY],
+  ['PUT', '/v1/accounts/none/pace', ['operator'], '{"qps":1,"forSeconds":1}'],
+  ['POST', '/v1/start', ['operator'], '{}'],
+  ['POST', '/v1/stop', ['operator'], '{}'],
   ['POST', '/v1/dead/retry', ['operator'], '{"all":true}'],
   ['POST', '/v1/dead/discard', ['operator'], '{"all":true}'],
 ];
@@ -63,7 +68,7 @@ it('describes every route of the table, no other, and every reference in it lead
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
   expect(described.toSorted()).toEqual(
-    ROUTES.map(([method, path]) => `${method} ${path.split('?')[0] ?? ''}`).toSorted(),
+    ROUTES.map(([method, path]) => `${method} ${path.split('?')[0]?.replace('none', '{name}') ?? ''}`).toSorted(),
   );
   for (const [path, methods] of Object.entries(paths)) {
     for (const { responses, parameters = [] } of Object.values(methods)) {

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { approveBatch, type ApprovalOutcome } from '../../app/approve.ts';
-import { changeBatch, type Change } from '../../app/control.ts';
+import { changeBatch, changePriority, type Change } from '../../app/control.ts';
 import { batchStatus } from '../../app/overview.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { addRoute, type Api, type Surroundings } from '../api.ts';
@@ -48,6 +48,39 @@ export function addControls(api: Api, { store }: Surroundings): void {
       },
     );
   }
+  addRoute(
+    api,
+    {
+      method: 'post',
+      path: '/v1/batches/{id}/priority',
+      right: 'control',
+      summary: 'Have a batch run before bulk ones, or after urgent ones',
+      params: batchParams,
+      body: z.strictObject({
+        priority: z.enum(['urgent', 'bulk'], { error: 'give urgent or bulk' }),
+        reason: reason.optional(),
+      }),
+      answers: after,
+    },
+    async (asked, { params: { id }, body: { priority, reason: why } }) => {
+      await requireBatch(asked, store, id);
+      const motive = { requestedBy: asked.get('who').name, ...(why !== undefined && { reason: why }) };
+      const result = await changePriority(store, id, priority, motive);
+      switch (result.kind) {
+        case 'changed':
+        case 'same':
+          return { status: 200, body: await batchStatus(store.ledger, id) };
+        case 'no-batch':
+          throw noSuchBatch(id);
+        case 'reason-required':
+          throw reasonRequired();
+        case 'refused':
+          throw inThisState(id, result.state, 'nothing of it is waiting for its turn');
+        case 'direct':
+          throw inThisState(id, 'direct', 'each of its jobs has a priority of its own');
+      }
+    },
+  );
   addRoute(
     api,
     {

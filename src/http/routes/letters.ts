@@ -50,7 +50,10 @@ export function addLetters(api: Api, { store }: Surroundings): void {
       const result = await retryDeadLetters(store, selection, deed);
       if (result.kind !== 'retried') return notDone(result, given);
       const { retried, cancelled, unknown, refused } = result;
-      return { status: 200, body: { isDone: true, letters: retried, cancelled, unknown, refused } };
+      return {
+        status: 200,
+        body: { isDone: given.confirm !== undefined, letters: retried, cancelled, unknown, refused },
+      };
     },
   );
   addRoute(
@@ -67,7 +70,7 @@ export function addLetters(api: Api, { store }: Surroundings): void {
       const { deed, selection } = await asOf(asked, given);
       const result = await discardDeadLetters(store, selection, deed);
       if (result.kind !== 'discarded') return notDone(result, given);
-      return { status: 200, body: { isDone: true, letters: result.discarded } };
+      return { status: 200, body: { isDone: given.confirm !== undefined, letters: result.discarded } };
     },
   );
 

@@ -34,8 +34,10 @@ export function addSingles(api: Api, { store, direct }: Surroundings): void {
       if (owner !== undefined) requireWithin(who, [owner], 1);
       const motive = { requestedBy: who.name, ...(why !== undefined && { reason: why }) };
       const outcome = await direct.submit(rowOfObject(certificate, 1), 'urgent', motive).catch(refused);
-      const { body: taken, headers } = takenReply(outcome, store.config.http.basePath);
-      return { status: 202, body: taken, headers };
+      const { basePath } = store.config.http;
+      const { body: taken } = takenReply(outcome, basePath);
+      const location = `${basePath}/v1/certificates?deviceSn=${encodeURIComponent(certificate.deviceSn)}`;
+      return { status: 202, body: taken, headers: { location } };
     },
   );
 }
