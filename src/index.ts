@@ -158,6 +158,8 @@ function submittedOf(outcome: SubmitOutcome): Submitted {
     case 'running':
     case 'at-work':
       return outcome.submitted;
+    case 'awaits-approval':
+      return { ...outcome.submitted, awaitsApproval: true };
     case 'bad-rows':
     case 'empty':
     case 'unconfirmed': {
@@ -168,8 +170,9 @@ function submittedOf(outcome: SubmitOutcome): Submitted {
       throw new ReasonRequired();
     case 'unknown':
       throw new SubmissionUnknown(outcome.batch, outcome.error);
-    // The library submits no plan files.
+    // The library submits no plan files, and has no idempotency keys.
     case 'used':
+    case 'claim-lost':
     case 'gone':
       throw new Error('Redis lost the submission before it was complete: nothing was accepted, submit it again');
   }

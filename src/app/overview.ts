@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { pendingOf, type BatchState } from '../core/batch.ts';
 import { etaSeconds } from '../core/pace.ts';
+import type { Awaiting } from '../ledger/awaiting.ts';
 import type { Batch, Priority } from '../ledger/batch-record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
@@ -32,6 +33,18 @@ export interface BatchDetail extends BatchStatus {
   readonly requestedBy?: string;
   readonly reason?: string;
   readonly pausedBecause?: string;
+  readonly manifestSha256?: string;
+  /** It runs only once somebody else has approved it. */
+  readonly awaitsApproval?: AwaitedApproval;
+}
+
+/** What an approver approves. */
+export interface AwaitedApproval {
+  readonly certificates: number;
+  /** SHA-256 of the manifest's bytes in hex; of one that has none, what stands for its certificates. */
+  readonly manifest: string;
+  /** The token that submitted it; null where none was used. */
+  readonly submittedBy: string | null;
 }
 
 /** Everything there is to know at a glance. */
@@ -94,7 +107,16 @@ export async function detailOf(ledger: BatchLedger, batch: Batch): Promise<Batch
     ...(batch.requestedBy !== undefined && { requestedBy: batch.requestedBy }),
     ...(batch.reason !== undefined && { reason: batch.reason }),
     ...(batch.pausedBecause !== undefined && { pausedBecause: batch.pausedBecause }),
+    ...(batch.manifestSha256 !== undefined && { manifestSha256: batch.manifestSha256 }),
+    ...(batch.awaiting !== undefined && { awaitsApproval: awaitedOf(batch, batch.awaiting) }),
   };
+}
+
+export function awaitedOf(
+  { manifestSha256 }: Pick<Batch, 'manifestSha256'>,
+  { certificates, fingerprint, by }: Awaiting,
+): AwaitedApproval {
+  return { certificates, manifest: manifestSha256 ?? fingerprint, submittedBy: by?.name ?? null };
 }
 
 function iso(unixMs: number): string {

@@ -51,7 +51,7 @@ export async function checkPlan(
 export async function submitPlan(
   store: Store,
   path: string,
-  { confirm, ...details }: Omit<SubmitRequest, 'skipInvalid' | 'manifestSha256' | 'planId'>,
+  { confirm, ...details }: Omit<SubmitRequest, 'skipInvalid' | 'manifestSha256' | 'planId' | 'claim'>,
 ): Promise<PlanSubmitOutcome> {
   return trusting(async () => {
     const plan = await openPlan(store, path);
@@ -72,6 +72,8 @@ export async function submitPlan(
       case 'empty':
         return refusedFor({ kind: 'edited', why: 'its certificates are not those that were planned' });
       case 'running':
+      case 'awaits-approval':
+      case 'claim-lost':
       case 'at-work':
       case 'unconfirmed':
       case 'reason-required':

@@ -1,3 +1,5 @@
+import type { Submitter } from '../ledger/awaiting.ts';
+import type { Claim } from '../ledger/claims.ts';
 import type { PlanDetails } from '../ledger/plan.ts';
 import type { ManifestRow } from '../manifest/row.ts';
 import type { ManifestSummary, Rejection } from '../queue/submit/manifest-summary.ts';
@@ -24,6 +26,8 @@ export interface Submitted {
   readonly rejected: number;
   /** The first hundred of them; `line` is the position in the input, from 1. */
   readonly rejections: readonly Rejection[];
+  /** They are revoked only once somebody else has approved the batch (`approvals.above`). */
+  readonly awaitsApproval?: true;
 }
 
 /** Whether a manifest may run. `bad-rows`: it has some, and was not to be taken without them. `empty`: there is nothing to revoke. */
@@ -43,11 +47,20 @@ export interface SubmitRequest extends PlanDetails {
   readonly manifestSha256?: () => string;
   /** Of the plan file that the rows come from, which is good once. */
   readonly planId?: string;
+  /** Who submits, where that is known by a token: nobody approves what is their own. */
+  readonly by?: Submitter;
+  /** The claim of an idempotency key, and, once the manifest is read whole, what was sent with it. */
+  readonly claim?: Pick<Claim, 'id' | 'holder'> & { readonly content: () => string };
 }
+
+/** A submission that was taken in. */
+export type TakenIn = Extract<SubmitOutcome, { readonly kind: 'running' | 'at-work' | 'awaits-approval' }>;
 
 /** How a submission ends. Only after `running`, `at-work` and `unknown` may a certificate be revoked. */
 export type SubmitOutcome =
   | { readonly kind: 'running'; readonly submitted: Submitted & { readonly batch: string } }
+  /** It is larger than `approvals.above`, and runs once somebody else has approved it. */
+  | { readonly kind: 'awaits-approval'; readonly submitted: Submitted & { readonly batch: string } }
   /** The same is at work already, as that batch: nothing was added. */
   | { readonly kind: 'at-work'; readonly submitted: Submitted & { readonly batch: string } }
   | { readonly kind: 'bad-rows'; readonly summary: ManifestSummary }
@@ -57,6 +70,8 @@ export type SubmitOutcome =
   | ReasonRequired
   /** The plan file was used before, for that batch. */
   | { readonly kind: 'used'; readonly batch: string }
+  /** Another request has the claim by now. */
+  | { readonly kind: 'claim-lost' }
   /** Redis lost what was stored before it ran, or it waited for more than an hour. */
   | { readonly kind: 'gone' }
   /** Redis did not answer: it may run, now or later. */
@@ -81,7 +96,7 @@ export async function submitManifest(store: Store, rows: Rows, request: SubmitRe
 }
 
 async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Promise<SubmitOutcome> {
-  const { skipInvalid = false, confirm, askReason, manifestSha256, planId, ...details } = request;
+  const { skipInvalid = false, confirm, askReason, manifestSha256, planId, by, claim, ...details } = request;
   const plan = await planManifest(rows, ownerIn(store.config), store, details);
   const { summary } = plan;
   let { reason } = details;
@@ -98,25 +113,24 @@ async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Pro
     if (!mayRun) await plan.discard();
   }
   const sha256 = manifestSha256?.();
+  const { accepted, duplicates, rejected, rejections } = summary;
+  const answer = { accepted, duplicates, rejected, rejections };
+  const { above } = store.config.approvals;
   const activated = await plan.activate({
     ...(reason !== undefined && { reason }),
     ...(sha256 !== undefined && { manifestSha256: sha256 }),
     ...(planId !== undefined && { planId }),
+    ...(above !== undefined && accepted > above && { awaiting: { by: by ?? null } }),
+    ...(claim !== undefined && { claim: { ...claim, content: claim.content(), answer: JSON.stringify(answer) } }),
   });
-  const { accepted, duplicates, rejected, rejections } = summary;
   switch (activated.kind) {
     case 'running':
-      return { kind: 'running', submitted: { batch: activated.batch, accepted, duplicates, rejected, rejections } };
-    case 'duplicate': {
-      const submitted = {
-        batch: activated.batch,
-        accepted: 0,
-        duplicates: duplicates + accepted,
-        rejected,
-        rejections,
-      };
-      return { kind: 'at-work', submitted };
-    }
+    case 'awaits-approval':
+      return takenIn(activated.kind, activated.batch, answer);
+    case 'duplicate':
+      return takenIn('at-work', activated.batch, answer);
+    case 'claim-lost':
+      return { kind: 'claim-lost' };
     case 'unknown':
       return { kind: 'unknown', batch: activated.batch, rejected, error: activated.error };
     case 'used':
@@ -124,6 +138,13 @@ async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Pro
     case 'gone':
       return { kind: 'gone' };
   }
+}
+
+/** How a submission ends that was taken in, from what was counted of it. */
+export function takenIn(kind: TakenIn['kind'], batch: string, counted: Omit<Submitted, 'batch'>): TakenIn {
+  if (kind !== 'at-work') return { kind, submitted: { ...counted, batch } };
+  const { accepted, duplicates } = counted;
+  return { kind, submitted: { ...counted, batch, accepted: 0, duplicates: duplicates + accepted } };
 }
 
 function judge(summary: ManifestSummary, skipInvalid: boolean): ManifestCheck {

@@ -1,6 +1,9 @@
 /** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA. */
 export const AUDIT_EVENTS = [
   'submit',
+  // A large batch waits, and somebody else lets it run.
+  'approval-asked',
+  'approve',
   'pause',
   'resume',
   'cancel',

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { printableLines } from '../core/printable.ts';
 import { VERSION } from '../runtime/version.ts';
+import { addApprove } from './approve.ts';
 import { addAudit } from './audit.ts';
 import { addBatchCommands, addPriority } from './batch.ts';
 import { addCa } from './ca.ts';
@@ -51,6 +52,7 @@ export function createProgram(): Command {
     addPace,
     addPriority,
     addStop,
+    addApprove,
     addAudit,
     addDoctor,
     addSandbox,

@@ -171,11 +171,15 @@ async function execute(
       throw refusal(result, options);
     case 'unconfirmed':
       throw refusal(result, options);
+    case 'awaits-approval':
+      sayAwaits(result.submitted, options);
+      return;
     case 'reason-required':
       throw reasonRequired();
     case 'plan-refused':
       throw planRefusal(options.plan ?? '', result);
     case 'used':
+    case 'claim-lost':
     case 'gone':
       throw new CommandEnd(
         EXIT.refused,
@@ -188,6 +192,8 @@ async function execute(
     }
   }
 }
+
+type TakenIn = Extract<SubmitOutcome, { readonly kind: 'awaits-approval' }>['submitted'];
 
 async function sayTaken(
   { kind, submitted }: Extract<SubmitOutcome, { readonly kind: 'running' | 'at-work' }>,
@@ -202,6 +208,15 @@ async function sayTaken(
   if (options.wait === true) await waitForBatch(store, batch);
   // It runs, whether or not Redis tells who works on it.
   else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));
+}
+
+/** Nobody should wait for what somebody else has to do. */
+function sayAwaits({ batch, accepted, duplicates, rejected }: TakenIn, options: SubmitOptions): void {
+  if (options.json === true) printJson({ batch, accepted, duplicates, rejected, outcome: 'awaits-approval' });
+  say(
+    `Batch ${batch}: ${count(accepted, 'certificate')} stored, and none is called for before somebody else has approved it (approvals.above), within 7 days. certsweep approve ${batch} shows what they need.`,
+  );
+  if (options.wait === true) process.exitCode = EXIT.refused;
 }
 
 function sayPlan(summary: ManifestSummary, config: Config, options: SubmitOptions): void {

@@ -41,6 +41,8 @@ export interface RouteOf<P extends z.ZodObject, Q extends z.ZodObject, B extends
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
+  /** For the document: what the handler reads of the head itself. */
+  readonly headers?: z.ZodObject;
   /** Of a body that the handler reads itself. */
   readonly streams?: readonly string[];
   /** By status: what it says, and its JSON or other content. */
@@ -139,6 +141,7 @@ function documented<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Zo
   params,
   query,
   body,
+  headers,
   streams = [],
   answers,
 }: RouteOf<P, Q, B>): ReturnType<typeof createRoute> {
@@ -154,6 +157,7 @@ function documented<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Zo
     request: {
       ...(params !== undefined && { params }),
       ...(query !== undefined && { query }),
+      ...(headers !== undefined && { headers }),
       ...(Object.keys(content).length > 0 && { body: { content } }),
     },
     responses: {

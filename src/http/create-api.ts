@@ -8,8 +8,14 @@ import { addHealth } from './health.ts';
 import { addPage } from './page/page.ts';
 import { Problem } from './problem.ts';
 import { addBatchReads } from './routes/batch-reads.ts';
+import { addControls } from './routes/controls.ts';
+import { addEvents } from './routes/events.ts';
+import { addLetters } from './routes/letters.ts';
 import { addLooks } from './routes/looks.ts';
+import { addPaces } from './routes/paces.ts';
 import { addSessions } from './routes/sessions.ts';
+import { addSingles } from './routes/singles.ts';
+import { addSubmission } from './routes/submit.ts';
 import { isDefect, problemOf } from './trouble.ts';
 
 /** Everything that is answered, in the order in which it is looked for. */
@@ -30,6 +36,12 @@ export function createApi(surroundings: Surroundings): Api {
   api.use(identifying(store, refusals));
   addBatchReads(api, surroundings);
   addLooks(api, surroundings);
+  addSubmission(api, surroundings);
+  addControls(api, surroundings);
+  addPaces(api, surroundings);
+  addLetters(api, surroundings);
+  addSingles(api, surroundings);
+  addEvents(api, surroundings);
   api.get('/openapi.json', (asked) => asked.json(documentOf(api, basePath)));
   api.notFound((asked) => noRoute(asked.req.method, asked.req.path).toResponse());
   return api;

@@ -8,6 +8,20 @@ const WORD = 'give 1 to 128 letters, digits, dots, underscores and hyphens';
 export const batchId = z.string().regex(/^[\w.-]{1,128}$/, { error: WORD });
 export const batchParams = z.strictObject({ id: batchId });
 
+/** A switch in a query. */
+export const flag = z
+  .enum(['true', 'false'], { error: 'give true or false' })
+  .default('false')
+  .transform((word) => word === 'true');
+
+const WHOLE = 'give a whole number';
+export const wholeNumber = z
+  .string()
+  .regex(/^\d{1,15}$/, { error: WHOLE })
+  .transform(Number);
+
+export const reason = z.string().trim().min(1, { error: 'give a reason' }).max(1_000).describe('Kept on record.');
+
 /** @param most - on one page */
 export function pageQuery(
   most: number,

@@ -1,4 +1,5 @@
 import { BATCH_STATES, OUTCOMES, type BatchState, type Counts, type Outcome } from '../core/batch.ts';
+import { parseAwaiting, type Awaiting } from './awaiting.ts';
 
 export type Priority = 'urgent' | 'bulk';
 
@@ -27,6 +28,8 @@ export interface Batch {
   readonly verified?: Verified;
   /** Why it is paused, for people. */
   readonly pausedBecause?: string;
+  /** Planned, and not to run before somebody else has approved it. */
+  readonly awaiting?: Awaiting;
   /** Items handed to the queue so far: those below the cursors of their lanes. */
   readonly fed: number;
   /** The counts when an operator last resumed it; from then on the breaker counts from zero and there is no ramp. */
@@ -66,6 +69,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
   const number = (field: string): number => Number(hash[field] ?? 0);
   const resumed = hash['resumedAt'];
   const verified = hash['verified'];
+  const awaiting = parseAwaiting(hash['awaiting']);
   return {
     id,
     state,
@@ -91,6 +95,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     ...(verified !== undefined && { verified: JSON.parse(verified) as Verified }),
     ...(hash['pausedBecause'] !== undefined &&
       hash['pausedBecause'] !== '' && { pausedBecause: hash['pausedBecause'] }),
+    ...(awaiting !== undefined && { awaiting }),
     ...(resumed !== undefined && { resumedAt: JSON.parse(resumed) as Counts }),
   };
 }

@@ -1,23 +1,36 @@
 import { AUDIT } from '../audit/record.lua.ts';
 import { CLOCK } from '../runtime/redis/script.ts';
 import { LAYOUT_VERSION } from './layout.ts';
+import { CLAIM_KEPT_MS } from './claims.ts';
+import { AWAITING_MS } from './awaiting.ts';
 import { USED_PLAN_MS } from './plan-use.ts';
 import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
 /**
- * Makes a planned batch run, unless the same manifest is at work already: two submitters, one batch.
- * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, and for a plan file the mark that it was used;
- * ARGV batch fingerprint accepted chunks rank note reason manifestSha256 planId, each empty where there is none.
+ * Makes a planned batch run, unless the same manifest is at work already: two submitters, one batch. Or has it wait for an approval, where
+ * `awaiting` says what of.
+ * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, for a plan file the mark that it was used, and for a claim
+ * its key;
+ * ARGV batch fingerprint accepted chunks rank note reason manifestSha256 planId awaiting holder content answer, each empty where there is none. The last
+ * three are of the claim: who has it, what was sent, and the rest of the answer.
  * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete; `!` and the batch that
- * the plan file was used for.
+ * the plan file was used for; `?` when the claim is no longer the holder's.
  */
-export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head, used = unpack(KEYS)
-local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest, planId = unpack(ARGV)
+export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head = unpack(KEYS)
+local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest, planId, awaiting, holder, content, answer = unpack(ARGV)
+local claim = holder ~= '' and KEYS[#KEYS]
+local used = KEYS[#KEYS - (claim and 1 or 0)]
+if used == head then used = nil end
 ${AUDIT}
 ${STATES}
 ${CLOCK}
 ${FEED_ORDER}
 local function keep() for _, key in ipairs({ record, chunks, lanes }) do redis.call('PERSIST', key) end end
+local function bind(to, became)
+  if not claim then return end
+  redis.call('HSET', claim, 'batch', to, 'became', became, 'content', content, 'answer', answer)
+  redis.call('PEXPIRE', claim, ${CLAIM_KEPT_MS})
+end
 local now = clockMs()
 local after = stateAfter('activate', redis.call('HGET', record, 'state'))
 if not after then
@@ -26,17 +39,35 @@ if not after then
   keep()
   return batch
 end
+-- Sent again.
+if awaiting ~= '' and redis.call('HEXISTS', record, 'awaiting') == 1 then return batch end
 if redis.call('HLEN', chunks) ~= tonumber(chunkCount) then return '' end
+local bound = claim and redis.call('HMGET', claim, 'holder', 'batch')
+if bound and bound[1] ~= holder then return '?' end
+-- Sent again: the answer must not change because the earlier batch has ended meanwhile.
+if bound and bound[2] then return bound[2] end
 local usedFor = used and redis.call('GET', used)
 if usedFor then return '!' .. usedFor end
 local earlier = redis.call('HGET', fingerprints, fingerprint)
-if earlier then return earlier end
+if earlier then
+  bind(earlier, 'at-work')
+  return earlier
+end
 if used then redis.call('SET', used, batch, 'PX', ${USED_PLAN_MS}) end
+bind(batch, awaiting == '' and 'running' or 'awaits-approval')
+for field, value in pairs({ reason = reason, manifestSha256 = manifest, planId = planId }) do
+  if value ~= '' then redis.call('HSET', record, field, value) end
+end
+if awaiting ~= '' then
+  redis.call('HSET', record, 'awaiting', awaiting, 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
+  for _, key in ipairs({ record, chunks, lanes }) do redis.call('PEXPIRE', key, ${AWAITING_MS}) end
+  redis.call('ZADD', batches, now, batch)
+  audit(stream, head, auditNote(note), '{"accepted":' .. accepted .. '}')
+  return batch
+end
+redis.call('HDEL', record, 'awaiting')
 redis.call('HSET', fingerprints, fingerprint, batch)
 redis.call('HSET', record, 'state', after, 'accepted', accepted, 'fingerprint', fingerprint, 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
-if reason ~= '' then redis.call('HSET', record, 'reason', reason) end
-if manifest ~= '' then redis.call('HSET', record, 'manifestSha256', manifest) end
-if planId ~= '' then redis.call('HSET', record, 'planId', planId) end
 keep()
 redis.call('ZADD', batches, now, batch)
 redis.call('ZADD', active, feedOrder(rank, now), batch)

@@ -34,6 +34,10 @@ export interface DeadFilter {
   readonly batch?: string;
   readonly code?: string;
   readonly instanceId?: string;
+  /** Unix milliseconds: died then or later. */
+  readonly fromMs?: number;
+  /** Unix milliseconds: died before. */
+  readonly beforeMs?: number;
 }
 
 /** A code of ours, in lower case: no answer of the API stands behind it. */
@@ -79,6 +83,8 @@ export class DeadLetters {
           const letter = parseLetter(page[index + 1] ?? '');
           if (filter.code !== undefined && letter.code !== filter.code) continue;
           if (filter.instanceId !== undefined && letter.instanceId !== filter.instanceId) continue;
+          if (filter.fromMs !== undefined && letter.at < filter.fromMs) continue;
+          if (filter.beforeMs !== undefined && letter.at >= filter.beforeMs) continue;
           yield { ...letter, batch, n: Number(page[index]) };
         }
       }

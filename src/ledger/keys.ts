@@ -23,6 +23,8 @@ export interface LedgerKeys {
   readonly forgotten: string;
   /** String: the batch that a plan file was used for, kept until the file is stale anyway. */
   usedPlan(id: string): string;
+  /** Hash: an idempotency key of the HTTP API: who works on it, and then what became of it. */
+  claim(id: string): string;
   /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may go on. */
   waiting(instanceId: string): string;
   /** The keys of one batch. */
@@ -74,6 +76,7 @@ export function ledgerKeys(prefix: string): LedgerKeys {
     audit: auditKeys(prefix),
     forgotten: `${prefix}:forgotten`,
     usedPlan: (id) => `${prefix}:plan:${id}`,
+    claim: (id) => `${prefix}:idempotency:${id}`,
     waiting: (instanceId) => `${prefix}:waiting:${encodeURIComponent(instanceId)}`,
     of: (batch) => ({
       record: `${prefix}:batch:${batch}`,

@@ -4,8 +4,10 @@ import { auditNote, type Motive } from '../audit/note.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { fateOf } from '../runtime/redis/fate.ts';
 import { script } from '../runtime/redis/script.ts';
-import { FEED_RANK, type Priority } from './batch-record.ts';
+import type { Awaiting, Submitter } from './awaiting.ts';
+import { FEED_RANK, type Batch, type Priority } from './batch-record.ts';
 import { ACTIVATE, WITHDRAW } from './batch-scripts.lua.ts';
+import type { Claim } from './claims.ts';
 import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
 import type { LedgerKeys, LedgerStore } from './keys.ts';
 
@@ -29,11 +31,27 @@ export interface LateDetails {
   readonly manifestSha256?: string;
   /** Of the plan file that it comes from, which is good once. */
   readonly planId?: string;
+  /** It must not run yet: who submitted it, null where no token was used, while somebody else has to approve it. */
+  readonly awaiting?: { readonly by: Submitter | null };
+  /** Bound to the batch in the same step. */
+  readonly claim?: BoundClaim;
+}
+
+/** What a claim is bound with. */
+export interface BoundClaim extends Pick<Claim, 'id' | 'holder'> {
+  /** What was sent. */
+  readonly content: string;
+  /** What the answer has beside the batch. */
+  readonly answer: string;
 }
 
 export type Activated =
   /** It runs. */
   | { readonly kind: 'running'; readonly batch: string }
+  /** It waits for its approval. */
+  | { readonly kind: 'awaits-approval'; readonly batch: string }
+  /** The claim ran out meanwhile, and may be another's: nothing runs. */
+  | { readonly kind: 'claim-lost' }
   /** The same manifest is at work already, as that batch. */
   | { readonly kind: 'duplicate'; readonly batch: string }
   /** The plan file was used before, for that batch: nothing runs. */
@@ -81,7 +99,7 @@ export class Plan {
    * Makes it run, in one step, when everything has been added. May be called again when its reply was lost.
    * @throws Redis' error when it certainly does not run
    */
-  async activate({ planId, ...late }: LateDetails = {}): Promise<Activated> {
+  async activate({ planId, awaiting, claim, ...late }: LateDetails = {}): Promise<Activated> {
     if (this.#open.length > 0) await this.#writeChunk();
     await this.#landed();
     const of = this.#keys.of(this.batch);
@@ -91,16 +109,22 @@ export class Plan {
       .hset(of.lanes, ...lanes)
       .expire(of.lanes, PLAN_TTL_SECONDS)
       .exec();
-    const { active, fingerprints, batches, signals, audit } = this.#keys;
-    const about = [of.record, active, fingerprints, batches, signals, of.chunks, of.lanes];
-    const keys = [...about, audit.stream, audit.head];
+    const keys = activationKeys(this.#keys, this.batch);
     if (planId !== undefined) keys.push(this.#keys.usedPlan(planId));
+    if (claim !== undefined) keys.push(this.#keys.claim(claim.id));
     const { priority, ...motive } = this.#details;
     const fingerprint = this.#fingerprint.copy().digest('base64url');
-    const note = auditNote({ event: 'submit', batch: this.batch, ...motive, ...late });
+    const rank = FEED_RANK[priority];
+    const event = awaiting === undefined ? 'submit' : 'approval-asked';
+    const note = auditNote({ event, batch: this.batch, ...motive, ...late });
     const { reason = '', manifestSha256 = '' } = late;
-    const counted = [this.batch, fingerprint, this.#accepted, this.#chunks, FEED_RANK[priority]];
-    const args = [...counted, note, reason, manifestSha256, planId ?? ''];
+    const [certificates, chunks] = [this.#accepted, this.#chunks];
+    const waits: Awaiting | undefined = awaiting && { certificates, chunks, fingerprint, by: awaiting.by };
+    const args = [
+      ...[this.batch, fingerprint, certificates, chunks, rank, note, reason, manifestSha256, planId ?? ''],
+      waits === undefined ? '' : JSON.stringify(waits),
+      ...(claim === undefined ? ['', '', ''] : [claim.holder, claim.content, claim.answer]),
+    ];
     const fate = await fateOf(this.#redis, () => activateScript(this.#redis, keys, args));
     if (fate.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: fate.error };
     if (fate.kind === 'refused') {
@@ -108,8 +132,9 @@ export class Plan {
       throw fate.error;
     }
     const winner = fate.reply;
-    if (winner === this.batch) return { kind: 'running', batch: winner };
+    if (winner === this.batch) return { kind: awaiting === undefined ? 'running' : 'awaits-approval', batch: winner };
     await this.discard();
+    if (winner === '?') return { kind: 'claim-lost' };
     if (winner.startsWith('!')) return { kind: 'used', batch: winner.slice(1) };
     return winner === '' ? { kind: 'gone' } : { kind: 'duplicate', batch: winner };
   }
@@ -166,6 +191,34 @@ export class Plan {
     };
     write.hset(this.#keys.of(this.batch).record, record).zadd(this.#keys.batches, Date.now(), this.batch);
   }
+}
+
+/** What becomes of a batch that was approved. */
+export type Approved = Extract<Activated, { readonly kind: 'running' | 'duplicate' | 'gone' | 'unknown' }>;
+
+/**
+ * Makes a batch run that waited for its approval.
+ * @throws Redis' error when it certainly does not run
+ */
+export async function activateAwaiting(
+  { redis, keys }: LedgerStore,
+  { id: batch, priority }: Batch,
+  { fingerprint, certificates, chunks }: Awaiting,
+  motive: Motive,
+): Promise<Approved> {
+  const note = auditNote({ event: 'approve', batch, ...motive });
+  const unchanged = ['', '', '', '', '', '', ''];
+  const args = [batch, fingerprint, certificates, chunks, FEED_RANK[priority], note, ...unchanged];
+  const fate = await fateOf(redis, () => activateScript(redis, activationKeys(keys, batch), args));
+  if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
+  if (fate.kind === 'refused') throw fate.error;
+  if (fate.reply === '') return { kind: 'gone' };
+  return { kind: fate.reply === batch ? 'running' : 'duplicate', batch: fate.reply };
+}
+
+function activationKeys({ active, fingerprints, batches, signals, audit, of }: LedgerKeys, batch: string): string[] {
+  const { record, chunks, lanes } = of(batch);
+  return [record, active, fingerprints, batches, signals, chunks, lanes, audit.stream, audit.head];
 }
 
 /**

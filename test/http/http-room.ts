@@ -113,6 +113,6 @@ function tokenOf(letter: string): string {
   return `cst_${letter.repeat(43)}`;
 }
 
-function sha256Of(text: string): string {
+export function sha256Of(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }

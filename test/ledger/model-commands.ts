@@ -70,7 +70,7 @@ export function submission(manifest: number, times: number): Command {
       const items = manifests[manifest] ?? [];
       const all = await Promise.all(Array.from({ length: times }, () => room.submit(items)));
       const known = model.working.get(manifest);
-      const ids = new Set(all.map((activated) => (activated.kind === 'gone' ? 'gone' : activated.batch)));
+      const ids = new Set(all.map((activated) => ('batch' in activated ? activated.batch : activated.kind)));
       expect(all.filter(({ kind }) => kind === 'running')).toHaveLength(known === undefined ? 1 : 0);
       const [id = ''] = ids;
       expect([...ids]).toEqual([known ?? id]);

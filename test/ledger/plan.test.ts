@@ -140,7 +140,7 @@ describe('a manifest submitted again', () => {
     const plans = await Promise.all([room.plan(items), room.plan(items)]);
     const activated = await Promise.all(plans.map((plan) => plan.activate()));
     expect(activated.map(({ kind }) => kind).toSorted()).toEqual(['duplicate', 'running']);
-    const ids = new Set(activated.flatMap((one) => (one.kind === 'gone' ? [] : [one.batch])));
+    const ids = new Set(activated.flatMap((one) => ('batch' in one ? [one.batch] : [])));
     expect(ids.size).toBe(1);
     const loser = plans.find(({ batch }) => !ids.has(batch));
     expect(await room.keysWith(loser?.batch ?? '?')).toEqual([]);

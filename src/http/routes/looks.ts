@@ -1,21 +1,29 @@
 import { z } from '@hono/zod-openapi';
-import { unattended } from '../../app/accounts.ts';
+import { ownerIn } from '../../app/accounts.ts';
 import { auditPage } from '../../app/audit.ts';
+import { findDevice } from '../../app/find.ts';
 import { haltsNow } from '../../app/status.ts';
 import { addRoute, type Api, type Surroundings } from '../api.ts';
 import { forbidden } from '../rights.ts';
 import { batchId, halt, pageOf, pageQuery } from '../schemas.ts';
 import { notACursor } from './batch-reads.ts';
 
-const account = z
-  .object({
-    name: z.string(),
-    endpoint: z.string(),
-    instances: z.array(z.string()),
-    qps: z.number().describe('Calls a second at most, over all workers.'),
-    isAttended: z.boolean().describe('Whether a worker works for it.'),
+const foundDevice = z
+  .looseObject({
+    batch: z.string(),
+    n: z.int(),
+    outcome: z.string().nullable().describe('Null while it is pending.'),
+    code: z.string().nullable(),
+    settledAt: z.string().nullable(),
+    certificate: z.object({ instanceId: z.string(), caSn: z.string(), deviceSn: z.string() }),
   })
-  .openapi('Account');
+  .openapi('FoundDevice');
+
+const search = z.looseObject({
+  found: z.array(foundDevice),
+  batches: z.int().describe('How many were searched.'),
+  forgotten: z.int().describe('Batches that were forgotten, and what they held with them.'),
+});
 
 const auditEntry = z
   .looseObject({
@@ -51,23 +59,20 @@ export function addLooks(api: Api, { store }: Surroundings): void {
     api,
     {
       method: 'get',
-      path: '/v1/accounts',
+      path: '/v1/certificates',
       right: 'read',
-      summary: 'The accounts, and whether somebody works for them',
-      answers: { 200: { description: 'All accounts.', schema: z.object({ accounts: z.array(account) }) } },
+      summary: 'What became of a device, over all batches',
+      query: z.strictObject({ deviceSn: z.string().min(1, { error: 'give a serial number' }).max(128) }),
+      answers: { 200: { description: 'Each batch that has or had it, the newest first.', schema: search } },
     },
-    async (asked) => {
-      const { accounts: only } = asked.get('who');
-      const shown = store.config.accounts.filter(({ name }) => only === undefined || only.includes(name));
-      const idle = await unattended(store, new Set(shown.map(({ name }) => name)));
-      const accounts = shown.map(({ name, endpoint, instances, qps }) => ({
-        name,
-        endpoint,
-        instances,
-        qps,
-        isAttended: !idle.includes(name),
-      }));
-      return { status: 200, body: { accounts } };
+    async (asked, { query: { deviceSn } }) => {
+      const { accounts } = asked.get('who');
+      const { found, ...more } = await findDevice(store, deviceSn);
+      const ownerOf = ownerIn(store.config);
+      const shown = found.filter(
+        ({ certificate }) => accounts === undefined || accounts.includes(ownerOf(certificate.instanceId) ?? ''),
+      );
+      return { status: 200, body: { found: shown, ...more } };
     },
   );
   addRoute(

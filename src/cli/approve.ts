@@ -1,0 +1,119 @@
+import type { Command } from 'commander';
+import { approveBatch, awaitedApproval, type ApprovalOutcome } from '../app/approve.ts';
+import { identify, type Identity } from '../app/identity.ts';
+import type { Store } from '../app/store.ts';
+import { tokenOf } from '../runtime/config/token.ts';
+import { environment } from '../runtime/environment.ts';
+import { describeRedisError } from '../runtime/redis/describe-error.ts';
+import { CommandEnd, EXIT, noBatch } from './exit.ts';
+import { reasonRequired } from './motive.ts';
+import { withStore, type CommonOptions } from './session.ts';
+import { count, printJson, say } from './text/terminal.ts';
+
+interface ApproveOptions extends CommonOptions {
+  readonly manifest?: string;
+  readonly reason?: string;
+  readonly json?: boolean;
+}
+
+export function addApprove(program: Command): void {
+  program
+    .command('approve')
+    .summary('let a large batch run that somebody else has submitted')
+    .description(
+      'Shows what is to be approved. With --manifest it approves that, by the token in CERTSWEEP_TOKEN, or in the file that CERTSWEEP_TOKEN_FILE names: a token of http.tokens with the role approver, and not the one that submitted the batch.',
+    )
+    .argument('<batch>')
+    .option('--manifest <hash>', 'approve this: what sha256sum prints of the manifest that you have looked at')
+    .option('--reason <text>', 'kept on record')
+    .option('--json', 'print one object')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .addHelpText(
+      'after',
+      '\nExample:\n  CERTSWEEP_TOKEN_FILE=token certsweep approve <batch> --manifest "$(sha256sum < manifest.csv | cut -c1-64)"',
+    )
+    .action((batch: string, options: ApproveOptions) =>
+      withStore(options, (store) =>
+        options.manifest === undefined
+          ? show(store, batch, options)
+          : approve(store, batch, { ...options, manifest: options.manifest }),
+      ),
+    );
+}
+
+async function show(store: Store, batch: string, { json }: ApproveOptions): Promise<void> {
+  const awaited = await awaitedApproval(store, batch);
+  if (awaited === undefined) throw await notAwaiting(store, batch);
+  const { certificates, manifest, submittedBy } = awaited;
+  if (json === true) printJson({ batch, approved: false, ...awaited });
+  else
+    say(
+      `Batch ${batch} would delete ${count(certificates, 'device certificate')}, submitted by ${submittedBy ?? 'somebody without a token'}. To approve it: certsweep approve ${batch} --manifest ${manifest}`,
+    );
+}
+
+async function approve(
+  store: Store,
+  batch: string,
+  { manifest, reason, json }: ApproveOptions & { readonly manifest: string },
+): Promise<void> {
+  const request = { batch, manifest, ...(reason !== undefined && { reason }) };
+  const result = await approveBatch(store, whoIs(store), request);
+  if (result.kind !== 'running') throw await refusal(store, batch, result);
+  if (json === true) printJson({ batch, approved: true });
+  say(`Batch ${batch} is approved and runs. certsweep status ${batch} shows how it goes.`);
+}
+
+function whoIs({ config }: Store): Identity {
+  const token = tokenOf(environment);
+  if (token === undefined) {
+    throw new CommandEnd(
+      EXIT.usage,
+      'Put the token of an approver into CERTSWEEP_TOKEN, or name its file in CERTSWEEP_TOKEN_FILE.',
+    );
+  }
+  const who = identify(config.http.tokens, token);
+  if (who !== undefined) return who;
+  throw new CommandEnd(
+    EXIT.refused,
+    `The token in CERTSWEEP_TOKEN is none of http.tokens in ${config.source}: use another, or add it there.`,
+  );
+}
+
+async function refusal(
+  store: Store,
+  batch: string,
+  result: Exclude<ApprovalOutcome, { readonly kind: 'running' }>,
+): Promise<CommandEnd> {
+  const refused = (why: string): CommandEnd => new CommandEnd(EXIT.refused, `${why} Nothing was touched.`);
+  switch (result.kind) {
+    case 'no-batch':
+    case 'not-awaiting':
+      return notAwaiting(store, batch);
+    case 'reason-required':
+      return reasonRequired();
+    case 'own':
+      return refused('The token that submitted a batch may not approve it: have somebody else do it.');
+    case 'forbidden':
+      return refused(
+        'This token may not approve this batch: it needs the role approver, and the accounts of the batch.',
+      );
+    case 'other-manifest':
+      return refused(`The batch has the manifest ${result.awaited.manifest}: look at what you approve.`);
+    case 'at-work':
+      return refused(`The same manifest is at work already, as batch ${result.batch}.`);
+    case 'gone':
+      return refused('Part of what was stored is lost: have it submitted again.');
+    case 'unknown':
+      return new CommandEnd(
+        EXIT.unknown,
+        `${describeRedisError(result.error)}. The batch may run, now or later: certsweep status ${batch} tells.`,
+      );
+  }
+}
+
+async function notAwaiting(store: Store, batch: string): Promise<CommandEnd> {
+  const found = await store.ledger.batches.find(batch);
+  if (found === undefined) return noBatch(batch, store.where);
+  return new CommandEnd(EXIT.refused, `Batch ${batch} is ${found.state}, and waits for no approval.`);
+}

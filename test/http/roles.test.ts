@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ROLES, type Role } from '../../src/core/role.ts';
+import { certificates, manifestOf } from '../support/fleet.ts';
+import { openHttpRoom, type Answered, type HttpRoom } from './http-room.ts';
+
+const EVERYBODY: readonly Role[] = ROLES;
+const SUBMITTERS: readonly Role[] = ['producer', 'operator'];
+const json = { 'content-type': 'application/json' };
+const NO_BATCH = '20260101-000000-none';
+
+/** Each route with who may; what they are then told is none of this table. */
+const ROUTES: readonly (readonly [method: string, path: string, may: readonly Role[], body?: string])[] = [
+  ['GET', '/v1/batches', EVERYBODY],
+  ['GET', '/v1/batches/{id}', EVERYBODY],
+  ['GET', '/v1/batches/{id}/report', EVERYBODY],
+  ['GET', '/v1/batches/{id}/dead', EVERYBODY],
+  ['GET', '/v1/events?batch={id}', EVERYBODY],
+  ['GET', '/v1/halts', EVERYBODY],
+  ['GET', '/v1/accounts', EVERYBODY],
+  ['GET', '/v1/audit', EVERYBODY],
+  ['POST', '/v1/batches', SUBMITTERS, manifestOf(certificates(2, 1))],
+  ['POST', '/v1/certificates', SUBMITTERS, '{}'],
+  ['POST', '/v1/batches/{id}/pause', ['operator'], '{}'],
+  ['POST', '/v1/batches/{id}/resume', ['operator'], '{}'],
+  ['POST', '/v1/batches/{id}/cancel', ['operator'], '{}'],
+  ['POST', '/v1/batches/{id}/approve', ['approver'], `{"manifest":"x","action":"delete"}`],
+  ['POST', '/v1/batches/{id}/priority', ['operator'], '{"priority":"bulk"}'],
+  ['GET', '/v1/certificates?deviceSn=00', EVERYBODY],
+  ['PUT', '/v1/accounts/none/pace', ['operator'], '{"qps":1,"forSeconds":1}'],
+  ['POST', '/v1/start', ['operator'], '{}'],
+  ['POST', '/v1/stop', ['operator'], '{}'],
+  ['POST', '/v1/dead/retry', ['operator'], '{"all":true}'],
+  ['POST', '/v1/dead/discard', ['operator'], '{"all":true}'],
+];
+
+let room: HttpRoom;
+beforeAll(async () => {
+  room = await openHttpRoom();
+});
+afterAll(() => room.remove());
+
+function ask([method, path, , body]: (typeof ROUTES)[number], as?: Role): Promise<Answered> {
+  const headers = path === '/v1/batches' ? { 'content-type': 'text/csv' } : json;
+  const asking = { method, ...(as !== undefined && { as }), ...(body !== undefined && { body, headers }) };
+  return room.ask(path.replace('{id}', NO_BATCH), asking);
+}
+
+it('lets each role do what is its own, on every route, and nobody without a token', async () => {
+  for (const route of ROUTES) {
+    expect([route[1], (await ask(route)).status]).toEqual([route[1], 401]);
+    for (const role of ROLES) {
+      const { status, json: told } = await ask(route, role);
+      const isRefused = status === 403;
+      expect([...route.slice(0, 2), role, isRefused]).toEqual([...route.slice(0, 2), role, !route[2].includes(role)]);
+      if (isRefused) expect(told).toMatchObject({ next: expect.stringContaining('role') });
+    }
+  }
+});
+
+it('describes every route of the table, no other, and every reference in it leads somewhere', async () => {
+  const { json: document } = await room.ask('/openapi.json', { as: 'viewer' });
+  expect((await room.ask('/openapi.json')).status).toBe(401);
+  const paths = document['paths'] as Record<
+    string,
+    Record<string, { responses: object; parameters?: { in: string; name: string }[] }>
+  >;
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(described.toSorted()).toEqual(
+    ROUTES.map(([method, path]) => `${method} ${path.split('?')[0]?.replace('none', '{name}') ?? ''}`).toSorted(),
+  );
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const { responses, parameters = [] } of Object.values(methods)) {
+      expect(Object.keys(responses)).toContain('default');
+      const inPath = parameters.filter((one) => one.in === 'path').map(({ name }) => `{${name}}`);
+      expect(inPath).toEqual(path.match(/\{\w+\}/g) ?? []);
+    }
+  }
+  const text = JSON.stringify(document);
+  for (const [, ref = ''] of text.matchAll(/"\$ref":"#([^"]+)"/g)) {
+    const found = ref
+      .slice(1)
+      .split('/')
+      .reduce<unknown>((at, step) => Reflect.get(Object(at), step) as unknown, document);
+    expect([ref, typeof found]).toEqual([ref, 'object']);
+  }
+});
