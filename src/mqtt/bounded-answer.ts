@@ -41,6 +41,6 @@ function bound(stream: Readable, end: () => void): void {
   };
 }
 
-function isReadable(stream: object): stream is Readable {
+export function isReadable(stream: object): stream is Readable {
   return 'push' in stream;
 }
