@@ -5,10 +5,13 @@ import type { MqttClient } from '../mqtt/client.ts';
 import { ok, warn, type Check } from './check.ts';
 
 /** Nobody's: that it is not found is an answer that only a caller with the permission gets. */
-const NO_CA = '0';
+const NO_SERIAL = '0';
 
 /** What a check may ask. */
-export type PermissionReads = Pick<MqttClient, 'listDeviceCertificates' | 'listCaCertificates' | 'getCaCertificate'>;
+export type PermissionReads = Pick<
+  MqttClient,
+  'getDeviceCertificate' | 'listDeviceCertificates' | 'listCaCertificates' | 'getCaCertificate'
+>;
 
 interface PermissionRead {
   readonly permission: string;
@@ -25,12 +28,12 @@ const READS: readonly PermissionRead[] = [
     may: 'list by CA',
     neededFor: 'certsweep inventory --ca, verify, and ca show and delete',
     read: (client, instanceId, notAfterMs) =>
-      client.listDeviceCertificates({ instanceId, caSn: NO_CA, pageNo: 1, pageSize: 1 }, notAfterMs),
+      client.listDeviceCertificates({ instanceId, caSn: NO_SERIAL, pageNo: 1, pageSize: 1 }, notAfterMs),
   },
   {
     permission: 'mq:ListCaCertificate',
     may: 'list CAs',
-    neededFor: 'certsweep ca list',
+    neededFor: 'certsweep plan and ca list',
     read: (client, instanceId, notAfterMs) =>
       client.listCaCertificates({ instanceId, pageNo: 1, pageSize: 1 }, notAfterMs),
   },
@@ -38,7 +41,14 @@ const READS: readonly PermissionRead[] = [
     permission: 'mq:GetCaCertificate',
     may: 'read a CA',
     neededFor: 'certsweep ca show, inactivate, activate and delete',
-    read: (client, instanceId, notAfterMs) => client.getCaCertificate(instanceId, NO_CA, notAfterMs),
+    read: (client, instanceId, notAfterMs) => client.getCaCertificate(instanceId, NO_SERIAL, notAfterMs),
+  },
+  {
+    permission: 'mq:GetDeviceCertificate',
+    may: 'read a certificate',
+    neededFor: 'certsweep submit --action inactivate, where its answers are in doubt',
+    read: (client, instanceId, notAfterMs) =>
+      client.getDeviceCertificate({ instanceId, caSn: NO_SERIAL, deviceSn: NO_SERIAL }, notAfterMs),
   },
 ];
 
@@ -72,6 +82,7 @@ export async function tryReads(
 /** What no look can tell: each of them changes something. */
 const UNTRIED = [
   'mq:DeleteDeviceCertificate',
+  'mq:UnregisterDeviceCertificate and mq:ActiveDeviceCertificate (certsweep submit --action)',
   'mq:UnregisterCaCertificate, mq:ActiveCaCertificate and mq:DeleteCaCertificate (certsweep ca)',
 ];
 

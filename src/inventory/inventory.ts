@@ -95,13 +95,13 @@ class InventoryRun {
   }
 
   async run(): Promise<InventoryEnd> {
-    const { instanceId, cas, desk, client, from } = this.#parts;
+    const { instanceId, cas, selectors, desk, client, from } = this.#parts;
     const listings = cas.length === 0 ? [undefined] : cas;
     let start = from?.walk ?? WALK_START;
     for (const caSn of listings.slice(this.#listing)) {
       const end = await walkPages({
         desk,
-        listing: listingOfDevices(client, instanceId, caSn),
+        listing: listingOfDevices(client, instanceId, caSn, selectors.pems === undefined ? 'dropped' : 'kept'),
         from: start,
         take: (pages, state) => this.#take(pages, state),
       });

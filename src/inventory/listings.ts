@@ -11,14 +11,23 @@ export interface Listing<Row> {
   readonly totals: 'rows' | 'pages';
 }
 
-/** The certificates of an instance, or of one of its CAs. */
+/**
+ * The certificates of an instance, or of one of its CAs.
+ * @param texts - `dropped`: where hundreds of pages wait for one, the texts of certificates would be most of what they hold
+ */
 export function listingOfDevices(
   client: Pick<MqttClient, 'listDeviceCertificates'>,
   instanceId: string,
   caSn?: string,
+  texts: 'kept' | 'dropped' = 'dropped',
 ): Listing<RegisteredDevice> {
   return {
-    read: (page, notAfterMs) => client.listDeviceCertificates({ ...page, instanceId, caSn }, notAfterMs),
+    async read(page, notAfterMs) {
+      const answer = await client.listDeviceCertificates({ ...page, instanceId, caSn }, notAfterMs);
+      if (answer.kind !== 'accepted' || texts === 'kept') return answer;
+      const rows = answer.data.rows.map((row) => ({ ...row, content: '' }));
+      return { ...answer, data: { ...answer.data, rows } };
+    },
     keyOf: ({ caSn: ca, deviceSn }) => `${ca}\n${deviceSn}`,
     totals: caSn === undefined ? 'pages' : 'rows',
   };

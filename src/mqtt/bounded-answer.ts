@@ -47,6 +47,6 @@ function pushBounded(this: Bounded, chunk: Buffer | string | null, encoding?: Bu
   return false;
 }
 
-function isReadable(stream: object): stream is Readable {
+export function isReadable(stream: object): stream is Readable {
   return 'push' in stream;
 }

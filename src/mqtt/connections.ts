@@ -3,6 +3,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { boundAnswer } from './bounded-answer.ts';
 import { DeadlinePassed, OutgoingCall } from './outgoing-call.ts';
+import { readAnswer } from './own-reading.ts';
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
@@ -213,7 +214,11 @@ function lookOnceMore(agent: HttpAgent): void {
       }
     });
     // Before the SDK's own listener, which is added when the request has been made.
-    request.once('response', boundAnswer);
+    request.once('response', (response) => {
+      if (outgoing.takeBody !== undefined) readAnswer(response, outgoing.takeBody);
+      // Outside of it, so that it counts what comes in.
+      boundAnswer(response);
+    });
     add(request, target, ...rest);
   };
 }

@@ -20,6 +20,8 @@ const WRITE_MS = 4;
  */
 export class OutgoingCall {
   readonly deadlineMs: number;
+  /** Takes its answer, where the SDK is not to read it. */
+  takeBody: ((body: object) => void) | undefined;
   /** What it was given to travel on. */
   connection: Duplex | undefined;
   readonly #notAfterMs: number | undefined;

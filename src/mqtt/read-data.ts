@@ -72,13 +72,15 @@ function deviceOf(row: unknown): RegisteredDevice | undefined {
   const status = statusOf(row);
   // The instance is known; what is checked is that a manifest could hold the serial numbers.
   if (status === undefined || !parseCertificate({ instanceId: 'i', caSn, deviceSn }).ok) return undefined;
-  const registered = {
+  return {
     caSn: caSn ?? '',
     deviceSn: deviceSn ?? '',
     deviceName: textOf(row, 'DeviceName') ?? '',
     status,
+    validBeginMs: numberOf(row, 'ValidBegin'),
+    validEndMs: numberOf(row, 'ValidEnd'),
+    content: textOf(row, 'DeviceContent') ?? '',
   };
-  return { ...registered, ...validityOf(row), content: textOf(row, 'DeviceContent') ?? '' };
 }
 
 function caOf(row: unknown): RegisteredCa | undefined {
@@ -87,7 +89,14 @@ function caOf(row: unknown): RegisteredCa | undefined {
   if (status === undefined || caSn === undefined || !parseCertificate({ instanceId: 'i', caSn, deviceSn: 'd' }).ok)
     return undefined;
   const content = textOf(row, 'CaContent') ?? '';
-  return { caSn, name: textOf(row, 'CaName') ?? '', status, ...validityOf(row), content };
+  return {
+    caSn,
+    name: textOf(row, 'CaName') ?? '',
+    status,
+    validBeginMs: numberOf(row, 'ValidBegin'),
+    validEndMs: numberOf(row, 'ValidEnd'),
+    content,
+  };
 }
 
 /** "0" or "1"; a number would say the same. */
@@ -100,10 +109,6 @@ function statusOf(row: unknown): 'active' | 'inactive' | undefined {
     default:
       return undefined;
   }
-}
-
-function validityOf(row: unknown): { validBeginMs: number | undefined; validEndMs: number | undefined } {
-  return { validBeginMs: numberOf(row, 'ValidBegin'), validEndMs: numberOf(row, 'ValidEnd') };
 }
 
 function numberOf(value: unknown, name: string): number | undefined {

@@ -4,6 +4,7 @@ import type { Agent } from 'node:http';
 import RpcClient from '@alicloud/pop-core';
 import { hush, type DebugSwitch } from '../core/debug-switch.ts';
 import type { AccessKey } from './access-key.ts';
+import { fieldOf } from './fields.ts';
 import type { OutgoingCall } from './outgoing-call.ts';
 
 const API_VERSION = '2020-04-20';
@@ -38,11 +39,14 @@ export class Sdk {
    * @returns the SDK's `[body, entry]`, whatever the HTTP status
    * @throws whatever the SDK throws, not always an Error; SlotVoid or DeadlinePassed where the bytes would leave too late
    */
-  request(call: SdkCall, key: AccessKey, outgoing: OutgoingCall): Promise<unknown> {
+  async request(call: SdkCall, key: AccessKey, outgoing: OutgoingCall): Promise<unknown> {
     hushHttpx();
+    let body: object | undefined;
+    // Of a read, which may be long.
+    if (call.method === 'GET') outgoing.takeBody = (read) => (body = read);
     const timeoutMs = outgoing.deadlineMs + SDK_GRACE_MS;
     this.#key = key;
-    return this.#rpc.request<unknown>(
+    const reply = await this.#rpc.request<unknown>(
       call.action,
       { ...call.parameters, SignatureNonce: randomUUID() },
       {
@@ -58,6 +62,7 @@ export class Sdk {
         },
       },
     );
+    return body === undefined ? reply : [body, fieldOf(reply, '1')];
   }
 }
 

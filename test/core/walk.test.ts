@@ -75,7 +75,7 @@ const scenario = fc.record({
   newAt: places,
   most: fc.integer({ min: 0, max: 3 }),
   deletes: fc.constantFrom(0, 0.5, 0.9, 1),
-  atOnce: fc.integer({ min: 1, max: 40 }),
+  atOnce: fc.integer({ min: 1, max: 300 }),
   seed: fc.nat(1_000_000),
 });
 

@@ -193,6 +193,8 @@ it('warns of a read that is not granted, and names what it does not try', async 
   const checks = await ask();
   expect(complaints(checks)).toEqual([expect.stringMatching(/^warn permissions: .*list by CA: Forbidden\.RAM$/)]);
   const found = checks.filter(({ name }) => name === 'permissions').map((check) => check.found);
-  expect(found).toContainEqual(expect.stringMatching(/may list CAs, read a CA$/));
-  expect(found).toContainEqual(expect.stringMatching(/since it changes something: .*mq:DeleteCaCertificate/));
+  expect(found).toContainEqual(expect.stringMatching(/may list CAs, read a CA, read a certificate$/));
+  expect(found).toContainEqual(
+    expect.stringMatching(/since it changes something: .*mq:UnregisterDeviceCertificate.*mq:DeleteCaCertificate/),
+  );
 });

@@ -1,7 +1,9 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMqttClient, type MqttClient } from '../../src/mqtt/client.ts';
 import { generateCertificates } from '../../src/sandbox/generate.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { MAX_ANSWER_BYTES } from '../../src/mqtt/bounded-answer.ts';
 import { CERTIFICATE, optionsFor, startTestSandbox, startWire } from './clients.ts';
 
 const { instanceId, caSn } = CERTIFICATE;
@@ -95,3 +97,36 @@ describe('an answer that does not fit', () => {
     expect(answer).toMatchObject({ kind: 'accepted', data: { rows: [{ deviceSn: 'a' }], unreadable: 3 } });
   });
 });
+
+it.each([undefined, 'gzip'])(
+  'a page comes as it was written, packed as %s, and one that is too long does not',
+  async (packed) => {
+    const row = { CaSn: caSn, DeviceSn: 'ä', Status: '1', DeviceName: 'two\nlines', DeviceContent: 'x'.repeat(1_000) };
+    const page = JSON.stringify({ Data: { DeviceCertificateVOS: Array.from({ length: 100 }, () => row) } });
+    let body = '';
+    const wire = await startWire((_request, response) => {
+      if (packed !== undefined) response.setHeader('content-encoding', packed);
+      const bytes = packed === undefined ? Buffer.from(body) : gzipSync(body);
+      // Two pieces, cut within a letter where they are not packed.
+      const cut = bytes.indexOf('ä') + 1;
+      response.write(bytes.subarray(0, cut), () => setImmediate(() => response.end(bytes.subarray(cut))));
+    });
+    const asker = createMqttClient(optionsFor(wire.url));
+    const ask = (text: string): ReturnType<MqttClient['listDeviceCertificates']> => {
+      body = text;
+      return asker.listDeviceCertificates({ instanceId, pageNo: 1, pageSize: 100 });
+    };
+    const read = await ask(page);
+    const last = { deviceSn: 'ä', deviceName: 'two\nlines', content: row.DeviceContent };
+    expect(read).toMatchObject({ kind: 'accepted', data: { rows: { length: 100, 99: last } } });
+    expect(await ask(page.padEnd(MAX_ANSWER_BYTES - 100))).toMatchObject({ kind: 'accepted' });
+    expect(await ask(page.padEnd(MAX_ANSWER_BYTES + 1))).toMatchObject({
+      kind: 'garbled',
+      message: expect.stringContaining(`more than ${MAX_ANSWER_BYTES} bytes`),
+    });
+    expect(await ask('{"Code":"NoPermission","Message":"ä"}')).toMatchObject({ kind: 'refused', code: 'NoPermission' });
+    expect(await ask('{"ä":')).toMatchObject({ kind: 'garbled', message: expect.stringContaining('it is no JSON') });
+    asker.close();
+    await wire.close();
+  },
+);
