@@ -29,7 +29,7 @@ let sandbox: Sandbox;
 let place: Installation;
 const clients: Redis[] = [];
 
-const passwordOf = (role: Role): string => `of-${role}`;
+const passwordOf = (role: Role): string => `of${role}`;
 const urlOf = (role: Role): string => `redis://certsweep-${role}:${passwordOf(role)}@${server.node}`;
 const run = (role: Role, ...args: string[]): Promise<Ended> =>
   place.run(args, { env: { CERTSWEEP_REDIS_URL: urlOf(role) } });
@@ -80,6 +80,17 @@ it('the file as it is shipped loads, and lets nobody in', async () => {
     expect({ user, flags, passwords }).toEqual({ user, flags: [user === 'default' ? 'off' : 'on'], passwords: [] });
   }
   await shipped.stop();
+});
+
+it.each([
+  ['missing', undefined],
+  ['empty', '\n'],
+  ['a rule too', 'x +@all'],
+])('Compose starts no Redis where a password is %s', async (_, password) => {
+  const passwords = new Map<Role, string>(ROLES.map((role) => [role, 'abc']));
+  if (password === undefined) passwords.delete('viewer');
+  else passwords.set('viewer', password);
+  await expect(usersOfCompose(passwords)).rejects.toThrow('the secret redis_viewer must be letters and digits');
 });
 
 it('each role can do its work, from the manifest to forgetting, and needs no other right', async () => {
@@ -278,8 +289,8 @@ async function allowedOf(client: Redis, commands: readonly Words[]): Promise<str
   return (await Promise.all(answers)).flat();
 }
 
-/** The users with their passwords, as the command of the Compose file writes them. */
-async function usersOfCompose(): Promise<string> {
+/** The users with their passwords, as the command of the Compose file writes them. @param passwords - files, by role; those of the test when not given */
+async function usersOfCompose(passwords = new Map<Role, string>(ROLES.map((role) => [role, `${passwordOf(role)}\n`]))) {
   const compose = parse(await readFile(new URL('../../docker-compose.yml', import.meta.url), 'utf8')) as ComposeFile;
   const [, , script = ''] = compose.services.redis.command;
   const here = script
@@ -287,10 +298,12 @@ async function usersOfCompose(): Promise<string> {
     .replaceAll('/tmp/', `${folder}/compose-`)
     .replaceAll('/run/secrets/', `${folder}/`)
     .replaceAll('/etc/certsweep/redis.acl', fileURLToPath(USERS))
-    .replace(/^exec .*$/m, '');
-  for (const role of ROLES) await writeFile(join(folder, `redis_${role}`), `${passwordOf(role)}\n`);
-  const env = { REDIS_MAXMEMORY: '1gb' };
-  await promisify(execFile)('sh', ['-euc', here], { env });
+    .replace(/^exec .*$/m, 'echo would start');
+  for (const role of ROLES) await rm(join(folder, `redis_${role}`), { force: true });
+  for (const [role, password] of passwords) await writeFile(join(folder, `redis_${role}`), password);
+  const env = { REDIS_MAXMEMORY: '1gb', PATH: process.env['PATH'] };
+  const { stdout } = await promisify(execFile)('sh', ['-c', here], { env });
+  expect(stdout).toBe('would start\n');
   expect(await readFile(join(folder, 'compose-local.conf'), 'utf8')).toContain('aclfile');
   return readFile(join(folder, 'compose-redis.acl'), 'utf8');
 }
