@@ -7,8 +7,13 @@ const LONGEST_PAUSE_MS = 1_000;
 const CLOCK_STEP_MS = 100;
 
 /**
- * Pulses while there is something to ask for. Bottleneck keeps them apart. One Bottleneck job is one pulse for many callers: a job costs 0.65 ms of CPU.
+ * So many pulses are one Bottleneck job, which is kept as far from the next one as they take: a job costs 0.6 ms of CPU, more than a pulse, and leaves
+ * 60 kB to be collected.
  */
+const PULSES_A_JOB = 8;
+const JOB_MS = PULSES_A_JOB * PULSE_MS;
+
+/** Pulses while there is something to ask for. It keeps pulses apart, and Bottleneck keeps whole runs of them apart, whatever goes wrong here. */
 export class PulseLoop {
   readonly #isNeeded: () => boolean;
   readonly #pulse: () => Promise<number>;
@@ -16,7 +21,10 @@ export class PulseLoop {
   #gateOffsetMs = wallOffsetMs();
   #isRunning = false;
   #isStopped = false;
+  /** No pulse begins before it, of `performance.now()`. */
+  #nextMs = 0;
   #endPause: (() => void) | undefined;
+  #endIdle: (() => void) | undefined;
   #isWoken = false;
 
   /**
@@ -30,7 +38,9 @@ export class PulseLoop {
 
   /** Begins to pulse, unless it does so already or nothing is needed. */
   start(): void {
-    if (this.#isRunning || this.#isStopped || !this.#isNeeded()) return;
+    if (this.#isStopped || !this.#isNeeded()) return;
+    this.#endIdle?.();
+    if (this.#isRunning) return;
     this.#isRunning = true;
     void this.#run();
   }
@@ -43,25 +53,59 @@ export class PulseLoop {
 
   stop(): void {
     this.#isStopped = true;
+    this.#endIdle?.();
     this.wake();
   }
 
   async #run(): Promise<void> {
-    while (!this.#isStopped && this.#isNeeded()) {
-      this.#isWoken = false;
-      const pauseMs = await this.#freshGate().schedule(this.#pulse);
-      if (pauseMs > 0 && !this.#isStopped && !this.#isWoken) await this.#pause(Math.min(pauseMs, LONGEST_PAUSE_MS));
-    }
+    while (!this.#isStopped && this.#isNeeded()) await this.#freshGate().schedule(() => this.#pulses());
     this.#isRunning = false;
   }
 
+  /** A run of pulses. Where nothing is needed for a moment, the rest of its time is waited for that. */
+  async #pulses(): Promise<void> {
+    const endMs = performance.now() + JOB_MS;
+    for (let count = 0; count < PULSES_A_JOB; count += 1) {
+      const leftMs = endMs - performance.now();
+      if (!this.#isNeeded() && leftMs > 0) await this.#idle(leftMs);
+      if (this.#isStopped || !this.#isNeeded()) return;
+      await this.#apart();
+      if (this.#isStopped) return;
+      this.#isWoken = false;
+      const pauseMs = await this.#pulse();
+      if (pauseMs > 0 && !this.#isStopped && !this.#isWoken) await this.#pause(Math.min(pauseMs, LONGEST_PAUSE_MS));
+    }
+  }
+
+  /** Waits until a pulse may begin. One that begins late does not hold up the next. */
+  async #apart(): Promise<void> {
+    const nowMs = performance.now();
+    const waitMs = Math.max(0, this.#nextMs - nowMs);
+    this.#nextMs = nowMs + waitMs + PULSE_MS;
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+
+  /** As long as asked, and until the next pulse may begin: one timer for both. */
   #pause(ms: number): Promise<void> {
+    const untilNextMs = Math.ceil(this.#nextMs - performance.now());
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
+      const timer = setTimeout(resolve, Math.max(ms, untilNextMs));
       this.#endPause = () => {
         clearTimeout(timer);
         resolve();
       };
+    });
+  }
+
+  #idle(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#endIdle = undefined;
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.#endIdle = end;
     });
   }
 
@@ -74,7 +118,7 @@ export class PulseLoop {
 }
 
 function openGate(): Bottleneck {
-  return new Bottleneck({ maxConcurrent: 1, minTime: PULSE_MS });
+  return new Bottleneck({ maxConcurrent: 1, minTime: JOB_MS });
 }
 
 function wallOffsetMs(): number {

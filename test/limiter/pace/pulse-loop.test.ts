@@ -1,3 +1,4 @@
+import Bottleneck from 'bottleneck';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PULSE_MS } from '../../../src/core/pace.ts';
@@ -35,10 +36,35 @@ describe('PulseLoop', () => {
 
   it('goes on when the wall clock is set back', async () => {
     const realNow = Date.now;
-    const times = await pulses(6, (at) => {
+    // Several jobs of Bottleneck, each of which asks for the wall clock.
+    const times = await pulses(20, (at) => {
       if (at === 3) vi.spyOn(Date, 'now').mockImplementation(() => realNow() - 3_600_000);
     });
-    expect(times).toHaveLength(6);
+    expect(times).toHaveLength(20);
+  });
+
+  it('asks Bottleneck once for eight pulses, also where it is needed for moments only', async () => {
+    const asked = vi.spyOn(Bottleneck.prototype, 'schedule');
+    let isNeeded = true;
+    let count = 0;
+    const startedMs = performance.now();
+    await new Promise<void>((resolve) => {
+      const loop = new PulseLoop(
+        () => isNeeded,
+        async () => {
+          count += 1;
+          isNeeded = count < 20 && count % 2 === 1;
+          if (count < 20 && !isNeeded) setImmediate(() => ((isNeeded = true), loop.start()));
+          if (count === 20) resolve();
+          return 0;
+        },
+      );
+      loop.start();
+    });
+    const tookMs = performance.now() - startedMs;
+    expect(tookMs).toBeGreaterThanOrEqual(19 * PULSE_MS - 5);
+    // On a busy machine the time of a run of pulses may end before its eight pulses.
+    expect(asked.mock.calls.length).toBeLessThanOrEqual(Math.ceil(tookMs / (8 * PULSE_MS)) + 1);
   });
 
   // Unwoken it would take half a minute.
