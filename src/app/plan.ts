@@ -153,8 +153,9 @@ class Planning {
     if (account === undefined) throw new Error(`no account has the instance ${JSON.stringify(instanceId)}`);
     return this.#read(account, async (reader) => {
       const end = await seeInstance(reader, instanceId, (device) => {
-        this.#registered.see(instanceId, device);
-        wanted.see(instanceId, device);
+        const seen = wanted.see(instanceId, device);
+        if (seen === 'first') this.#registered.count(instanceId, device.caSn);
+        else if (seen === 'unwanted') this.#registered.see(instanceId, device);
       });
       if (end.kind !== 'seen') return end;
       this.#isMoved ||= end.isMoved;

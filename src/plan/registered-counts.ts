@@ -8,7 +8,11 @@ export class RegisteredCounts {
 
   /** @throws ScratchUnavailable */
   see(instanceId: string, { caSn, deviceSn }: RegisteredDevice): void {
-    if (!this.#seen.add({ instanceId, caSn, deviceSn })) return;
+    if (this.#seen.add({ instanceId, caSn, deviceSn })) this.count(instanceId, caSn);
+  }
+
+  /** Counts one that is known to be seen for the first time: it takes no memory. */
+  count(instanceId: string, caSn: string): void {
     const key = `${instanceId}\n${caSn}`;
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
   }

@@ -12,10 +12,15 @@ export interface Classified {
   readonly as: CertificateClass;
 }
 
+export type Seen = 'first' | 'again' | 'unwanted';
+
 /** The certificates that are wanted, in the order in which they were named. Must be closed, also after an error. */
 export interface Wanted {
-  /** To be told of each certificate that is registered, as often as it is seen. */
-  see(instanceId: string, device: RegisteredDevice): void;
+  /**
+   * To be told of each certificate that is registered, as often as it is seen.
+   * @returns whether it is wanted, and then whether it was seen before
+   */
+  see(instanceId: string, device: RegisteredDevice): Seen;
   /** Once all have been seen; may be read again. */
   classified(): Iterable<Classified>;
   close(): void;
@@ -25,11 +30,12 @@ const UNSEEN = 0;
 const SEEN: Readonly<Record<RegisteredStatus, number>> = { active: 1, inactive: 2 };
 const STATUSES: readonly (RegisteredStatus | undefined)[] = [undefined, 'active', 'inactive'];
 
-/** Those of a manifest, in memory that grows by some 70 bytes for each. */
+/** Those of a manifest, in memory that grows by 35 to 70 bytes for each. */
 export class WantedManifest implements Wanted {
   readonly #spool = new Spool();
-  readonly #certificates = new DigestMarks();
-  readonly #devices = new DigestMarks();
+  readonly #certificates = new DigestMarks(128);
+  /** Only a hint to a typo comes from them. */
+  readonly #devices = new DigestMarks(64);
 
   /**
    * @returns false where it was named before
@@ -42,10 +48,12 @@ export class WantedManifest implements Wanted {
     return true;
   }
 
-  see(instanceId: string, { caSn, deviceSn, status }: RegisteredDevice): void {
+  see(instanceId: string, { caSn, deviceSn, status }: RegisteredDevice): Seen {
     // One that is seen again may have changed: the last word holds.
-    this.#certificates.mark(certificateKey(instanceId, caSn, deviceSn), SEEN[status]);
+    const before = this.#certificates.mark(certificateKey(instanceId, caSn, deviceSn), SEEN[status]);
     this.#devices.mark(deviceKey(instanceId, deviceSn), SEEN[status]);
+    if (before === undefined) return 'unwanted';
+    return before === UNSEEN ? 'first' : 'again';
   }
 
   *classified(): Generator<Classified, void, undefined> {
@@ -74,8 +82,9 @@ export class WantedSelection implements Wanted {
     },
   };
 
-  see(): void {
+  see(): Seen {
     // What is selected says what it is.
+    return 'unwanted';
   }
 
   *classified(): Generator<Classified, void, undefined> {

@@ -46,7 +46,7 @@ describe('what is wanted of a manifest', () => {
 
 describe('marks', () => {
   it('keep each text its own through every growth', () => {
-    const marks = new DigestMarks();
+    const marks = new DigestMarks(128);
     const count = 20_000;
     for (let n = 0; n < count; n += 1) expect(marks.add(`text ${n}`, n % 3)).toBe(true);
     expect(marks.add('text 7', 2)).toBe(false);
