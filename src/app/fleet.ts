@@ -65,7 +65,7 @@ export interface Plan extends PublishedPlan {
 export class InvalidCertificates extends Error {
   override readonly name = 'InvalidCertificates';
   readonly rejected: number;
-  /** The first thousand. */
+  /** The first hundred. */
   readonly rejections: readonly Rejection[];
 
   constructor(rejected: number, rejections: readonly Rejection[]) {

@@ -8,7 +8,7 @@ import type { OpenStore } from './store.ts';
 
 export type { Inventory, InventoryEnd } from '../inventory/inventory.ts';
 export { wantedIn, type WantedPem } from '../inventory/pem.ts';
-export { headOf, type InventoryFormat } from '../inventory/row.ts';
+export type { InventoryFormat } from '../inventory/row.ts';
 export type { Selectors as InventorySelectors } from '../inventory/selection.ts';
 export { fileSink, NO_SINK, textSink, writtenBefore } from '../inventory/sink.ts';
 

@@ -90,7 +90,6 @@ async function openSink(app: App, { out, json, format }: InventoryOptions, from:
   const write = async (text: string): Promise<void> => {
     if (!process.stdout.write(text)) await once(process.stdout, 'drain');
   };
-  await write(app.headOf(format));
   return app.textSink(format, write);
 }
 

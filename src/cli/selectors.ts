@@ -95,7 +95,8 @@ export async function* readExcept(
   const source = createReadStream(path);
   for await (const rows of readManifest(source, { ...given, ...(format !== undefined && { format }) })) {
     for (const row of rows) {
-      if (!row.ok) throw new CommandEnd(EXIT.usage, `--except ${path}, line ${row.line}: ${row.reason}.`);
+      if (!row.ok)
+        throw new CommandEnd(EXIT.usage, `--except ${path}, line ${row.line}: ${row.reason}. Correct the line.`);
       yield row.certificate;
     }
   }

@@ -27,10 +27,10 @@ export function wantedIn(file: string, text: string): WantedPem[] | string {
         issuer: certificate.issuer,
       });
     } catch {
-      return `${where} is no X.509 certificate`;
+      return `${where} is no X.509 certificate: give it as its authority issued it`;
     }
   }
-  return wanted.length === 0 ? `${file} has no certificate (-----BEGIN CERTIFICATE-----)` : wanted;
+  return wanted.length === 0 ? `${file} has no certificate: give a file with -----BEGIN CERTIFICATE-----` : wanted;
 }
 
 /** What the cloud has of a certificate, to be compared. `content` writes line ends maybe as a backslash and an n. */

@@ -24,9 +24,18 @@ export const NO_SINK: Sink = {
   close: () => Promise.resolve(),
 };
 
-/** Hands them on as lines. */
+/** Hands them on as lines, the first of them when there is something to write: an inventory that is refused writes nothing. */
 export function textSink(format: InventoryFormat, write: (text: string) => Promise<void>): Sink {
-  return { ...NO_SINK, write: (rows) => write(linesOf(rows, format)) };
+  let head = headOf(format);
+  const writeOn = async (text: string): Promise<void> => {
+    await write(head + text);
+    head = '';
+  };
+  return {
+    ...NO_SINK,
+    write: (rows) => writeOn(linesOf(rows, format)),
+    finish: () => (head === '' ? Promise.resolve() : writeOn('')),
+  };
 }
 
 function linesOf(rows: readonly InventoryRow[], format: InventoryFormat): string {

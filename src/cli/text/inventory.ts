@@ -12,6 +12,8 @@ export function describeInventory(inventory: Inventory, instanceId: string, out:
   const lines = [
     `${count(certificates, 'certificate')} of ${instanceId}${where}: ${state}, ${count(calls, 'call')}${steps}.`,
   ];
+  if (certificates === 0 && notFound.length === 0)
+    lines.push('No certificate fits: leave a selector out to see what there is.');
   if (state === 'moved')
     lines.push('The order of the listing changed meanwhile, so some certificates may be missing: take it again.');
   if (unreadable > 0)

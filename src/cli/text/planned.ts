@@ -2,7 +2,9 @@ import { estimate } from '../../app/estimate.ts';
 import type { CaShare, PlanEnd, PlanObstacle, PlanReport } from '../../app/plan.ts';
 import type { PlanFault } from '../../app/submit-plan.ts';
 import type { Config } from '../../runtime/config/config.ts';
-import { count, duration, groupDigits, table } from './terminal.ts';
+import { printable } from '../../core/printable.ts';
+import { describeStop } from './cloud.ts';
+import { count, duration, groupDigits } from './terminal.ts';
 
 /** Of CAs, warnings and obstacles, so many are shown. */
 const MOST_SHOWN = 20;
@@ -11,7 +13,7 @@ const MOST_SHOWN = 20;
 export function describePlan(report: PlanReport, config: Config): string {
   const { certificates, cas, warnings, instances, notFound, ambiguous } = report;
   const parts: string[] = [];
-  if (cas.length > 0) parts.push(tableOf(cas, report, config));
+  if (cas.length > 0) parts.push(sharesOf(cas, report, config));
   if (certificates > 0) {
     const { seconds, qps } = estimate({ accepted: certificates, instances }, config);
     parts.push(
@@ -24,21 +26,20 @@ export function describePlan(report: PlanReport, config: Config): string {
   return parts.join('\n\n');
 }
 
-function tableOf(cas: readonly CaShare[], { instances }: PlanReport, config: Config): string {
-  const rows = cas.slice(0, MOST_SHOWN).map(({ instanceId, caSn, status, classes, covered, surviving }) => {
+/** Two lines for each CA: a table with long serial numbers is wider than a terminal. */
+function sharesOf(cas: readonly CaShare[], { instances }: PlanReport, config: Config): string {
+  const blocks = cas.slice(0, MOST_SHOWN).map(({ instanceId, caSn, status, classes, covered, surviving }) => {
     const account = instances.find((one) => one.instanceId === instanceId)?.account ?? '';
-    const time =
-      covered === 0
-        ? '-'
-        : duration(
-            estimate({ accepted: covered, instances: [{ account, instanceId, items: covered }] }, config).seconds,
-          );
+    const share = { accepted: covered, instances: [{ account, instanceId, items: covered }] };
+    const time = covered === 0 ? '' : `, ${duration(estimate(share, config).seconds)}`;
     const { active, inactive, absent, otherCa } = classes;
-    return [instanceId, caSn, status, active, inactive, absent, otherCa, surviving, covered, time];
+    const found = `${groupDigits(active)} active, ${groupDigits(inactive)} inactive, ${groupDigits(absent)} absent`;
+    const elsewhere = otherCa === 0 ? '' : `, ${groupDigits(otherCa)} under another CA`;
+    const left = `${groupDigits(surviving)} survive${surviving === 1 ? 's' : ''}`;
+    return `CA ${printable(caSn)} of ${instanceId} is ${status}\n  ${found}${elsewhere}; ${count(covered, 'call')}${time}; ${left}`;
   });
-  const head = ['instance', 'CA', 'CA is', 'active', 'inactive', 'absent', 'other CA', 'survive', 'calls', 'time'];
-  const rest = cas.length - rows.length;
-  return `${table(head, rows)}${rest > 0 ? `\nand ${count(rest, 'more CA')}` : ''}`;
+  const rest = cas.length - blocks.length;
+  return [...blocks, ...(rest > 0 ? [`and ${count(rest, 'more CA')}`] : [])].join('\n');
 }
 
 function some(texts: readonly string[]): string[] {
@@ -75,9 +76,12 @@ export function describeStopped(end: Extract<PlanEnd, { kind: 'refused' | 'halte
     case 'no-key':
       return `${end.variable} is not set: account ${end.account} has its key from it.`;
     case 'halted':
-      return `Account ${end.account} is halted (${end.code}: ${end.message}): certsweep status shows it; when it is lifted, plan again.`;
     case 'refused':
-      return `A read of account ${end.account} was refused (${end.code}: ${end.message}): grant mq:ListDeviceCertificate and mq:ListCaCertificate, with --ca mq:ListDeviceCertificateByCaSn, or see what certsweep doctor says; then plan again.`;
+      return describeStop(end, end.account, {
+        what: 'listing',
+        grant: 'mq:ListDeviceCertificate and mq:ListCaCertificate, and for --ca mq:ListDeviceCertificateByCaSn',
+        next: 'plan again',
+      });
   }
 }
 
