@@ -7,7 +7,7 @@ const RECENT_WINDOWS = 24;
 /** A window that was asked for ahead and shares nothing so often is given up: those behind the chain's end are asked for again. */
 const MOST_MISSES = 3;
 /** Windows that wait for one before them, at most: their pages are in memory. At the highest pace, more than a second's. */
-const MOST_AHEAD = 512;
+const MOST_AHEAD = 320;
 /** Windows that are asked for ahead where nobody knows how long the listing is. */
 const BLIND_AHEAD = 2;
 

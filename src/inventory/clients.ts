@@ -3,7 +3,7 @@ import type { CredentialSource } from '../mqtt/credentials.ts';
 import type { Config } from '../runtime/config/config.ts';
 
 /** So many connections as a walk has calls under way, and some that are being closed. */
-const MOST_CONNECTIONS = 272;
+const MOST_CONNECTIONS = 144;
 
 /** A client that cannot change anything. */
 export type ReadingClient = Pick<

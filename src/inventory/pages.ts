@@ -5,8 +5,8 @@ import type { Window } from '../core/window.ts';
 import type { Listing } from './listings.ts';
 import type { ReadDesk, ReadEnd } from './reads.ts';
 
-/** Calls under way at once: the pace of an address at nine tenths of a second each. */
-const AT_ONCE = 256;
+/** Calls under way at once: the pace of an address at nearly half a second each. More would hold more pages in memory. */
+const AT_ONCE = 128;
 
 /** A page of the listing. */
 export interface Page<Row> extends WindowRows {

@@ -55,8 +55,9 @@ const isThere = (path: string): Promise<boolean> =>
   );
 
 it('a walk that is killed in each of its phases, one after the other, has each certificate once in the end', async () => {
-  const all = certificates(3_600);
-  await open(all, 25);
+  const all = certificates(5_400);
+  // Each run that is to save walks for more than a second.
+  await open(all, 20);
   const out = join(fleet.folder, 'inventory.csv');
   const args = ['inventory', INSTANCE, '--out', out, '--resume', '--json'];
   // The start: the first page is asked for.
@@ -91,7 +92,7 @@ it('a walk that is killed in each of its phases, one after the other, has each c
   expect(JSON.parse(stdout)).toMatchObject({ certificates: all.length, state: 'stable' });
   await expectWhole();
   expect((await readdir(fleet.folder)).filter((name) => /part|progress/.test(name))).toEqual([]);
-}, 120_000);
+}, 300_000);
 
 it('a plan that is killed in any phase leaves no file or a whole one, and runs once', async () => {
   const all = certificates(2_500);
@@ -126,4 +127,4 @@ it('a plan that is killed in any phase leaves no file or a whole one, and runs o
   expect(again).toMatchObject({ code: 3, stdout: '' });
   expect(again.stderr).toContain('a plan is good once');
   expect(await batches()).toHaveLength(1);
-}, 120_000);
+}, 300_000);
