@@ -58,7 +58,7 @@ export class Sdk {
         readTimeout: timeoutMs,
         beforeRequest: (options: object) => {
           outgoing.depart();
-          return { ...options, outgoing };
+          return Object.assign(options, { outgoing });
         },
       },
     );

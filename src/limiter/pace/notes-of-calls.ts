@@ -11,7 +11,6 @@ export interface NotesQuestion {
 /** What the notes say of the calls of those who wait, and which calls were noted and certainly not made. */
 export class NotesOfCalls<Call, Verdict, Waiting extends Caller<Call>> {
   readonly #notes: CallNotes<Call, Verdict & { readonly kind: string }>;
-  readonly #verdicts = new WeakMap<Waiting, Verdict>();
   /** Noted and not made: the next pulse takes these notes back. */
   #back: Call[] = [];
 
@@ -29,17 +28,11 @@ export class NotesOfCalls<Call, Verdict, Waiting extends Caller<Call>> {
     };
   }
 
-  /** The caller has a slot, and its call is noted. */
-  noted(caller: Waiting, verdict: string, claimEndMs: number): void {
-    const { call } = caller.request;
-    if (call === undefined) return;
+  /** The caller has a slot, and its call is noted. @returns what its notes say; undefined where nothing is noted of the call */
+  noted({ request: { call } }: Waiting, verdict: string, claimEndMs: number): Verdict | undefined {
+    if (call === undefined) return undefined;
     this.#notes.noted(call, claimEndMs);
-    this.#verdicts.set(caller, this.#notes.read(verdict));
-  }
-
-  /** Undefined where nothing is noted of the call. */
-  verdictOf(caller: Waiting): Verdict | undefined {
-    return this.#verdicts.get(caller);
+    return this.#notes.read(verdict);
   }
 
   /** They had slots and have not called. */

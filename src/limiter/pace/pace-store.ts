@@ -111,6 +111,16 @@ export function openPaceStore(
       losses += 1;
     },
     reserve: ask,
+    /** What the work writes leaves as one packet, and its answers come as one: each packet wakes up Redis, and each answer this process. */
+    together<Result>(work: () => Result): Result {
+      const stream = 'stream' in redis ? redis.stream : undefined;
+      stream?.cork();
+      try {
+        return work();
+      } finally {
+        stream?.uncork();
+      }
+    },
     /** What an answer tells beside slots. To be asked every second, so that a step of Redis' clock is not taken for the drift of long. */
     look: () => ask({ count: 0, probes: 0, notes: notes.request([], []) }),
     async throttled(retryAfterMs: number): Promise<void> {

@@ -15,17 +15,18 @@ const MOST_SPARE_MS = 18;
 /** Weight of what was seen before: a late timer is forgotten after some twenty. */
 const KEPT = 0.9;
 
-/** A caller and the slot that is only for it. */
-export interface Placed<Caller> {
+/** A caller and the slot that is only for it, and what its notes say where it has any. */
+export interface Placed<Caller, Verdict = unknown> {
   readonly caller: Caller;
   readonly slot: Slot;
+  readonly verdict?: Verdict | undefined;
 }
 
 /** The slots that a process has in hand, each for one caller. Where the process stalls past a slot's end, the slot is void. */
-export class SlotBuffer<Caller> {
+export class SlotBuffer<Caller, Verdict = unknown> {
   readonly #onDue: () => void;
   /** By `fromMs`. */
-  #placed: Placed<Caller>[] = [];
+  #placed: Placed<Caller, Verdict>[] = [];
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = 0;
   /** How late timers fire on this machine now. */
@@ -50,30 +51,30 @@ export class SlotBuffer<Caller> {
     return this.#placed.at(-1)?.slot.fromMs;
   }
 
-  put(placed: readonly Placed<Caller>[]): void {
+  put(placed: readonly Placed<Caller, Verdict>[]): void {
     this.#placed.push(...placed);
     // Each answer places its slots by its own round trip, so a quicker one's may come before those in hand.
     this.#placed.sort((a, b) => a.slot.fromMs - b.slot.fromMs);
   }
 
   /** Those whose moment has come and not passed, in its order. */
-  takeDue(nowMs: number): Placed<Caller>[] {
-    const isDue = ({ slot }: Placed<Caller>): boolean =>
+  takeDue(nowMs: number): Placed<Caller, Verdict>[] {
+    const isDue = ({ slot }: Placed<Caller, Verdict>): boolean =>
       slot.fromMs <= nowMs && slot.notAfterMs - nowMs >= SHORTEST_SLOT_MS;
     return this.#take(isDue);
   }
 
   /** Those whose end has passed. */
-  takeVoid(nowMs: number): Placed<Caller>[] {
+  takeVoid(nowMs: number): Placed<Caller, Verdict>[] {
     return this.#take(({ slot }) => slot.notAfterMs - nowMs < SHORTEST_SLOT_MS);
   }
 
-  takeIf(is: (caller: Caller) => boolean): Placed<Caller>[] {
+  takeIf(is: (caller: Caller) => boolean): Placed<Caller, Verdict>[] {
     return this.#take(({ caller }) => is(caller));
   }
 
   /** All. */
-  clear(): Placed<Caller>[] {
+  clear(): Placed<Caller, Verdict>[] {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     return this.#placed.splice(0);
@@ -105,7 +106,7 @@ export class SlotBuffer<Caller> {
     return Math.max(first.slot.fromMs, Math.min(first.slot.fromMs + GATHER_MS, last.slot.fromMs, endMs - spareMs));
   }
 
-  #take(is: (placed: Placed<Caller>) => boolean): Placed<Caller>[] {
+  #take(is: (placed: Placed<Caller, Verdict>) => boolean): Placed<Caller, Verdict>[] {
     const taken = this.#placed.filter(is);
     if (taken.length > 0) this.#placed = this.#placed.filter((placed) => !is(placed));
     return taken;

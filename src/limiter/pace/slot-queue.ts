@@ -38,7 +38,7 @@ const MOST_LOOKED_AT = 2_000;
 export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
   readonly #parts: SlotQueueParts<Call, Verdict, Waiting>;
   readonly #queue = new WaitQueue<Waiting>();
-  readonly #inHand = new SlotBuffer<Waiting>(() => this.#serve());
+  readonly #inHand = new SlotBuffer<Waiting, Verdict>(() => this.#serve());
   readonly #notes: NotesOfCalls<Call, Verdict, Waiting>;
   readonly #pulses: PulseLoop;
   readonly #credit: SlotCredit;
@@ -133,7 +133,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#putBack(ended);
     const due = this.#inHand.takeDue(nowMs);
     this.#appetite.used(due.length);
-    for (const { caller, slot } of due) this.#parts.grant(caller, slot, this.#notes.verdictOf(caller));
+    for (const { caller, slot, verdict } of due) this.#parts.grant(caller, slot, verdict);
     this.#inHand.arm(nowMs);
     this.#pulses.start();
   }
@@ -158,8 +158,11 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     const losses = this.#losses;
     try {
       const probes = callers.filter(({ rank }) => rank === 'probe').length;
-      const asked = pace.reserve({ count: Math.max(0, wanted), probes, notes: question.request });
-      onPulse();
+      const asked = pace.together(() => {
+        const answer = pace.reserve({ count: Math.max(0, wanted), probes, notes: question.request });
+        onPulse();
+        return answer;
+      });
       return await this.#place(callers, await asked, losses);
     } catch (error) {
       question.fail();
@@ -216,14 +219,14 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     callers: readonly Waiting[],
     { slots, verdicts, claimEndMs }: Reservation,
     isVoid: boolean,
-  ): Placed<Waiting>[] {
-    const placed: Placed<Waiting>[] = [];
+  ): Placed<Waiting, Verdict>[] {
+    const placed: Placed<Waiting, Verdict>[] = [];
     const unused: Waiting[] = [];
     for (const { call: at, slot } of slots) {
       const caller = callers[at];
       if (caller === undefined) continue;
-      this.#notes.noted(caller, verdicts[at] ?? '', claimEndMs);
-      if (slot !== undefined && !isVoid) placed.push({ caller, slot });
+      const verdict = this.#notes.noted(caller, verdicts[at] ?? '', claimEndMs);
+      if (slot !== undefined && !isVoid) placed.push({ caller, slot, verdict });
       else unused.push(caller);
     }
     this.#notes.takeBack(unused);

@@ -37,7 +37,7 @@ export class ItemRunner {
   }
 
   async runAll(items: readonly Item[]): Promise<Holding[]> {
-    return Promise.all(items.map(async (item) => this.run(item)));
+    return Promise.all(items.map((item) => this.run(item)));
   }
 
   async runOneByOne(items: readonly Item[]): Promise<Holding[]> {
