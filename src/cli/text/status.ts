@@ -3,6 +3,7 @@ import type { LoweredAccount } from '../../app/pace.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook, type OverviewLook } from '../../app/status.ts';
 import type { Stop } from '../../app/stop.ts';
 import { printable } from '../../core/printable.ts';
+import { endsOf } from './action.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 import { duration, groupDigits } from './terminal.ts';
 
@@ -62,6 +63,7 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
   const { etaSeconds, confirmedByAbsence } = detail;
   const rows: [string, string | number | undefined][] = [
     ['batch', detail.batch],
+    ['action', detail.action],
     ['state', detail.state],
     ['priority', detail.priority === 'bulk' ? undefined : detail.priority],
     ['paused because', detail.pausedBecause],
@@ -70,11 +72,12 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
     ['requested by', detail.requestedBy],
     ['reason', detail.reason],
     ['accepted', detail.accepted],
-    ['revoked', detail.revoked],
-    ['  by absence', confirmedByAbsence === 0 ? undefined : confirmedByAbsence],
-    ['already gone', detail.alreadyGone],
-    ['dead', detail.dead],
-    ['cancelled', detail.cancelled],
+    ...endsOf(detail.action, detail).flatMap(({ outcome, label, items }): [string, number | undefined][] => [
+      [label, items],
+      ...(outcome === 'revoked' && confirmedByAbsence > 0
+        ? [['  by absence', confirmedByAbsence] satisfies [string, number]]
+        : []),
+    ]),
     ['pending', detail.pending],
     ['forgotten', detail.forgotten === 0 ? undefined : detail.forgotten],
     ['rate', moves(detail) ? `${detail.ratePerSecond}/s` : undefined],
@@ -105,15 +108,14 @@ export function describeOverview(
 }
 
 function glance(detail: BatchDetail, columns: number | undefined): string[] {
-  const { batch, state, accepted, pending, revoked, alreadyGone, dead, cancelled, ratePerSecond, etaSeconds } = detail;
+  const { batch, action, state, accepted, pending, ratePerSecond, etaSeconds } = detail;
   const why = detail.pausedBecause === undefined ? '' : `: ${printable(detail.pausedBecause)}`;
-  const head = `${printable(batch)}  ${state}${why}`;
+  const head = `${printable(batch)}  ${action === 'delete' ? '' : `${action}  `}${state}${why}`;
   const figures = [
     `${groupDigits(accepted - pending)} of ${groupDigits(accepted)}`,
-    `revoked ${groupDigits(revoked)}`,
-    `already gone ${groupDigits(alreadyGone)}`,
-    `dead ${groupDigits(dead)}`,
-    ...(cancelled > 0 ? [`cancelled ${groupDigits(cancelled)}`] : []),
+    ...endsOf(action, detail)
+      .filter(({ outcome, items }) => outcome !== 'cancelled' || items > 0)
+      .map(({ label, items }) => `${label} ${groupDigits(items)}`),
     ...(pending > 0 ? [`pending ${groupDigits(pending)}`] : []),
     ...(moves(detail) ? [`${Math.round(ratePerSecond)}/s`] : []),
     ...(moves(detail) && etaSeconds !== null ? [`ETA ${duration(etaSeconds)}`] : []),
