@@ -7,6 +7,7 @@ import { endsOf } from './action.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 import { duration, groupDigits } from './terminal.ts';
 
+/** Of the names of a batch's rows, at least. */
 const NAME_COLUMNS = 16;
 const INDENT = '  ';
 /** Figures are laid out for them where nothing is known of who reads. */
@@ -83,13 +84,13 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
     ['rate', moves(detail) ? `${detail.ratePerSecond}/s` : undefined],
     ['ETA', !moves(detail) ? undefined : etaSeconds === null ? 'nothing moves' : duration(etaSeconds)],
   ];
-  return rows
-    .filter(([, value]) => value !== undefined && value !== '')
-    .flatMap(([name, value]) => {
-      const text = typeof value === 'number' ? groupDigits(value) : printable(value ?? '');
-      const [first = '', ...more] = columns === undefined ? [text] : wrap(text, columns - 1 - NAME_COLUMNS);
-      return [name.padEnd(NAME_COLUMNS) + first, ...more.map((line) => ' '.repeat(NAME_COLUMNS) + line)];
-    });
+  const shown = rows.filter(([, value]) => value !== undefined && value !== '');
+  const nameColumns = Math.max(NAME_COLUMNS, ...shown.map(([name]) => name.length + 2));
+  return shown.flatMap(([name, value]) => {
+    const text = typeof value === 'number' ? groupDigits(value) : printable(value ?? '');
+    const [first = '', ...more] = columns === undefined ? [text] : wrap(text, columns - 1 - nameColumns);
+    return [name.padEnd(nameColumns) + first, ...more.map((line) => ' '.repeat(nameColumns) + line)];
+  });
 }
 
 /** Everything at a glance, each batch with its figures below its name; columns as for `describeLook`. */
