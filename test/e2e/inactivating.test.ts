@@ -18,8 +18,8 @@ const REGISTRY = ITEMS.flatMap((certificate, n) => {
 function registered(): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const line of fleet.sandbox.registryLines()) {
-    const { deviceSn, state = 'active' } = JSON.parse(line) as { deviceSn?: string; state?: string };
-    if (deviceSn !== undefined) counts[state] = (counts[state] ?? 0) + 1;
+    const { deviceSn, status = '' } = JSON.parse(line) as { deviceSn?: string; status?: string };
+    if (deviceSn !== undefined) counts[status] = (counts[status] ?? 0) + 1;
   }
   return counts;
 }
