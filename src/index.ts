@@ -3,6 +3,7 @@ import { batchStatus, statusOf, type BatchStatus } from './app/overview.ts';
 import { openStore } from './app/store.ts';
 import { DirectSubmitter } from './app/submit-direct.ts';
 import { submitManifest, type Priority, type SubmitOutcome, type Submitted } from './app/submit.ts';
+import { DEFAULT_ACTION, type Action } from './core/action.ts';
 import type { Certificate } from './core/certificate.ts';
 import { rowOfObject, rowsOfObjects } from './manifest/objects.ts';
 import { loadConfig } from './runtime/config/load-config.ts';
@@ -11,6 +12,7 @@ import { environment } from './runtime/environment.ts';
 import { describeRedisError } from './runtime/redis/describe-error.ts';
 
 export type { Certificate } from './core/certificate.ts';
+export type { Action } from './core/action.ts';
 export type { BatchState } from './core/batch.ts';
 export type { BatchStatus } from './app/overview.ts';
 export type {
@@ -42,6 +44,8 @@ export interface ProducerOptions {
 }
 
 export interface SubmitOptions {
+  /** What is done with the certificates. Default `delete`. With another action, a single certificate is a batch of its own. */
+  readonly action?: Action;
   /** `urgent` runs before `bulk`. Default `bulk`. */
   readonly priority?: Priority;
   /** Kept on record, and with the batch or the single certificate. */
@@ -86,7 +90,8 @@ export interface Producer {
   /**
    * Submits one certificate, or any number of them as one batch. The input is read once, in memory that hardly grows with it:
    * from some 780,000 certificates on, what finds duplicates is in the folder for temporary files, but for 1.4 bytes of each.
-   * When it resolves, the certificates are in Redis and will be revoked. A single certificate joins the direct batch of its account.
+   * When it resolves, the certificates are in Redis and will be revoked, or what `action` says. A single certificate that is to be deleted joins the
+   * direct batch of its account.
    * @throws RedisUnavailable, or the client's error, when Redis does not take them; ScratchUnavailable, when that folder does not.
    * ReasonRequired, where the configuration wants one; AuditFileUnavailable, when the audit file cannot be appended to.
    * DirectRefused or HourlyLimitReached, when the account does not take a single certificate in, or no more of them for now.
@@ -129,11 +134,16 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
   const direct = new DirectSubmitter(store, jobKey);
   const fleet = new Fleet(store);
   return {
-    async submit(certificates, { priority = 'bulk', requestedBy, reason, skipInvalid = false } = {}) {
+    async submit(
+      certificates,
+      { action = DEFAULT_ACTION, priority = 'bulk', requestedBy, reason, skipInvalid = false } = {},
+    ) {
       const motive = { ...(requestedBy !== undefined && { requestedBy }), ...(reason !== undefined && { reason }) };
-      if (isOne(certificates)) return submittedOf(await direct.submit(rowOfObject(certificates, 1), priority, motive));
-      const request = { priority, skipInvalid, ...motive };
-      return submittedOf(await submitManifest(store, rowsOfObjects(certificates), request));
+      // What belongs to no batch is deleted.
+      if (isOne(certificates) && action === DEFAULT_ACTION)
+        return submittedOf(await direct.submit(rowOfObject(certificates, 1), priority, motive));
+      const rows = rowsOfObjects(isOne(certificates) ? [certificates] : certificates);
+      return submittedOf(await submitManifest(store, rows, { action, priority, skipInvalid, ...motive }));
     },
     async status(batch) {
       const detail = await batchStatus(store.ledger, batch);

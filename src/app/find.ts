@@ -1,3 +1,4 @@
+import type { Action } from '../core/action.ts';
 import type { Outcome } from '../core/batch.ts';
 import type { Certificate } from '../core/certificate.ts';
 import type { Batch } from '../ledger/batch-record.ts';
@@ -10,7 +11,7 @@ import type { Store } from './store.ts';
 export interface FoundItem {
   readonly batch: string;
   readonly n: number;
-  readonly action: 'delete';
+  readonly action: Action;
   /** Null while it is pending, as are the three behind it. */
   readonly outcome: Outcome | null;
   /** The API's code, or one of ours in lower case; empty when there was no call. */
@@ -70,7 +71,7 @@ export async function findDevice({ ledger, redis }: Store, deviceSn: string): Pr
     for (const { n, certificate, ...own } of places) {
       const { outcome = null, code = null, requestId = null, settledAt = null } = outcomes.get(n) ?? {};
       const end = { outcome, code, requestId, settledAt };
-      found.push({ batch: batch.id, n, action: 'delete', ...end, ...motiveOf(batch, own), certificate });
+      found.push({ batch: batch.id, n, action: batch.action, ...end, ...motiveOf(batch, own), certificate });
     }
   }
   const forgotten = await redis.hlen(ledger.keys.forgotten);

@@ -1,3 +1,4 @@
+import type { PlannedAction } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
 import type { RegisteredStatus } from '../core/registered.ts';
 import { wantedIn, type WantedPem } from '../inventory/pem.ts';
@@ -45,6 +46,8 @@ export interface InventoryWalk extends AsyncIterable<InventoryRow> {
 
 /** What a plan may have at most, and where it is written. */
 export interface PlanOptions {
+  /** What is planned. Default `delete`. */
+  readonly action?: PlannedAction;
   readonly maxItems?: number;
   /** Of the certificates of each CA: more than 0, at most 1. */
   readonly maxShareOfCa?: number;
@@ -103,8 +106,8 @@ export class Fleet {
     source: Iterable<Certificate> | AsyncIterable<Certificate> | (InventorySelectors & { readonly instanceId: string }),
     options: PlanOptions = {},
   ): Promise<Plan> {
-    const { out, ...caps } = options;
-    const request = { source: this.#sourceOf(source), caps, ...(out !== undefined && { out }) };
+    const { action = 'delete', out, ...caps } = options;
+    const request = { source: this.#sourceOf(source), action, caps, ...(out !== undefined && { out }) };
     const end = await this.#noted(planOf(this.#store, request, this.#closing.signal));
     switch (end.kind) {
       case 'planned':

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
-import { pendingOf, type BatchState } from '../core/batch.ts';
+import { countsOf, type Action } from '../core/action.ts';
+import { pendingOf, type BatchState, type Counts } from '../core/batch.ts';
 import { etaSeconds } from '../core/pace.ts';
 import type { Awaiting } from '../ledger/awaiting.ts';
 import type { Batch, Priority } from '../ledger/batch-record.ts';
@@ -7,14 +8,11 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
 
 /** A batch as `status --json` prints it; other programs depend on its names. */
-export interface BatchStatus {
+export interface BatchStatus extends Counts {
   readonly batch: string;
+  /** What it does with its certificates. */
+  readonly action: Action;
   readonly state: BatchState;
-  readonly accepted: number;
-  readonly revoked: number;
-  readonly alreadyGone: number;
-  readonly dead: number;
-  readonly cancelled: number;
   readonly pending: number;
   /** Settled items of a direct batch that were forgotten; they stay counted above. */
   readonly forgotten: number;
@@ -72,15 +70,12 @@ export async function overview(redis: Redis, prefix: string, ledger: BatchLedger
 
 /** The part that the JSON of a batch's status consists of, in its order. */
 export function statusOf(detail: BatchDetail): BatchStatus {
-  const { batch, state, accepted, revoked, alreadyGone, dead, cancelled, pending, forgotten, ratePerSecond } = detail;
+  const { batch, action, state, pending, forgotten, ratePerSecond } = detail;
   return {
     batch,
+    action,
     state,
-    accepted,
-    revoked,
-    alreadyGone,
-    dead,
-    cancelled,
+    ...countsOf(action, (field) => detail[field] ?? 0),
     pending,
     forgotten,
     ratePerSecond,
@@ -94,6 +89,7 @@ export async function detailOf(ledger: BatchLedger, batch: Batch): Promise<Batch
   const ratePerSecond = Math.round(rate * 10) / 10;
   return {
     batch: batch.id,
+    action: batch.action,
     state: batch.state,
     ...batch.counts,
     pending,

@@ -1,3 +1,4 @@
+import type { PlannedAction } from '../core/action.ts';
 import type { CaShare, ClassCounts } from '../core/plan.ts';
 import type { InstanceShare } from '../queue/submit/manifest-summary.ts';
 
@@ -5,7 +6,7 @@ import type { InstanceShare } from '../queue/submit/manifest-summary.ts';
 export interface PlanReport {
   /** The id of the plan file; null where none was written. */
   readonly plan: string | null;
-  readonly action: 'delete';
+  readonly action: PlannedAction;
   /** Those in the plan: registered as they were named. */
   readonly certificates: number;
   readonly classes: ClassCounts;

@@ -1,3 +1,4 @@
+import type { PlannedAction } from '../core/action.ts';
 import { describeWarning } from '../core/plan-warning.ts';
 import { obstaclesOf, type PlanCaps, type PlanObstacle } from '../core/plan.ts';
 import type { RegisteredStatus } from '../core/registered.ts';
@@ -36,6 +37,7 @@ export type PlanSource =
 
 export interface PlanRequest {
   readonly source: PlanSource;
+  readonly action: PlannedAction;
   readonly caps: PlanCaps;
   /** Where the plan file is written; without it, none is. */
   readonly out?: string;
@@ -180,15 +182,15 @@ class Planning {
   }
 
   async #conclude(wanted: Wanted, atMs: number, manifestSha256: string | null): Promise<PlanEnd> {
-    const { caps, out } = this.#request;
+    const { action, caps, out } = this.#request;
     const state = this.#isMoved ? 'moved' : 'stable';
     const notes = { state, unreadable: this.#unreadable } as const;
-    const drawing = drawPlan(wanted, this.#registered, this.#caStatuses, notes);
+    const drawing = drawPlan(action, wanted, this.#registered, this.#caStatuses, notes);
     const instances = this.#sharesOf(drawing);
     const { certificates, classes, cas, warnings } = drawing;
     const report = {
       plan: null,
-      action: 'delete',
+      action,
       certificates,
       classes,
       cas,
@@ -203,7 +205,7 @@ class Planning {
     if (out === undefined) return { kind: 'planned', report };
     const header = withId({
       version: 1,
-      action: 'delete',
+      action,
       accounts: this.#accountsOf(instances),
       instances: instances.map(({ instanceId, account, items }) => ({ instanceId, account, certificates: items })),
       certificates,

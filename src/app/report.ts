@@ -1,3 +1,4 @@
+import { DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { Outcome } from '../core/batch.ts';
 import type { Verification } from '../inventory/verification.ts';
 import { REPORT_COLUMNS, reportText, type ReportFormat } from '../ledger/report-text.ts';
@@ -27,19 +28,35 @@ export async function reportOf(
   { ledger }: Store,
   { batch, format, outcome, returned }: ReportRequest,
 ): Promise<ReportOutcome> {
-  if ((await ledger.batches.find(batch)) === undefined) return { kind: 'no-batch' };
-  const rows = reportRows(ledger, batch, outcome);
-  if (returned === undefined) return { kind: 'report', text: reportText(rows, format) };
+  const found = await ledger.batches.find(batch);
+  if (found === undefined) return { kind: 'no-batch' };
+  const { action } = found;
+  // Reports of batches that delete stay as other programs know them.
+  const isOther = action !== DEFAULT_ACTION;
+  const rows = isOther ? named(reportRows(ledger, batch, outcome), action) : reportRows(ledger, batch, outcome);
+  const columns: readonly Column[] = isOther ? [...REPORT_COLUMNS, 'action'] : REPORT_COLUMNS;
+  if (returned === undefined) return { kind: 'report', text: reportText<ReportedRow>(rows, format, columns) };
   if (returned.batch !== batch) return { kind: 'other-batch', batch: returned.batch };
-  return { kind: 'report', text: reportText(joined(rows, returned), format, [...REPORT_COLUMNS, 'remaining']) };
+  return { kind: 'report', text: reportText(joined(rows, returned), format, [...columns, 'remaining']) };
 }
 
-interface JoinedRow extends ReportRow {
+type Column = (typeof REPORT_COLUMNS)[number] | 'action';
+
+/** With what its batch does, where that is not to delete. */
+interface ReportedRow extends ReportRow {
+  readonly action?: Action;
+}
+
+async function* named(rows: AsyncIterable<ReportRow>, action: Action): AsyncGenerator<ReportedRow> {
+  for await (const row of rows) yield { ...row, action };
+}
+
+interface JoinedRow extends ReportedRow {
   /** `active` or `inactive` where the certificate was there; else empty. */
   readonly remaining: string;
 }
 
-async function* joined(rows: AsyncIterable<ReportRow>, { remaining }: Verification): AsyncGenerator<JoinedRow> {
+async function* joined(rows: AsyncIterable<ReportedRow>, { remaining }: Verification): AsyncGenerator<JoinedRow> {
   const keyOf = ({ instanceId, caSn, deviceSn }: Omit<Verification['remaining'][number], 'status'>): string =>
     `${instanceId}\n${caSn}\n${deviceSn}`;
   const statuses = new Map(remaining.map((one) => [keyOf(one), one.status]));

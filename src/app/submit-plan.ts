@@ -1,3 +1,4 @@
+import type { Action } from '../core/action.ts';
 import { planUse, PLAN_GOOD_MS } from '../ledger/plan-use.ts';
 import { PlanFileFault, readPlanBody, readPlanHeader, type PlanHeader } from '../plan/plan-file.ts';
 import { accountOf, type Config } from '../runtime/config/config.ts';
@@ -35,12 +36,12 @@ export type PlanSubmitOutcome = Exclude<SubmitOutcome, { readonly kind: 'bad-row
 export async function checkPlan(
   store: Store,
   path: string,
-): Promise<{ readonly kind: 'acceptable'; readonly summary: ManifestSummary } | PlanRefused> {
+): Promise<{ readonly kind: 'acceptable'; readonly action: Action; readonly summary: ManifestSummary } | PlanRefused> {
   return trusting(async () => {
     const plan = await openPlan(store, path);
     const { summary } = await checkManifest(store.config, readPlanBody(path, plan), true);
     mustBeWhole(summary, plan.header);
-    return { kind: 'acceptable', summary };
+    return { kind: 'acceptable', action: plan.header.action, summary };
   });
 }
 
@@ -51,18 +52,19 @@ export async function checkPlan(
 export async function submitPlan(
   store: Store,
   path: string,
-  { confirm, ...details }: Omit<SubmitRequest, 'skipInvalid' | 'manifestSha256' | 'planId' | 'claim'>,
+  { confirm, ...details }: Omit<SubmitRequest, 'action' | 'skipInvalid' | 'manifestSha256' | 'planId' | 'claim'>,
 ): Promise<PlanSubmitOutcome> {
   return trusting(async () => {
     const plan = await openPlan(store, path);
-    const { id, manifestSha256 } = plan.header;
+    const { id, action, manifestSha256 } = plan.header;
     const outcome = await submitManifest(store, readPlanBody(path, plan), {
       ...details,
+      action,
       planId: id,
       ...(manifestSha256 !== null && { manifestSha256: () => manifestSha256 }),
       confirm: async (summary) => {
         mustBeWhole(summary, plan.header);
-        return confirm === undefined ? summary.accepted : confirm(summary);
+        return confirm === undefined ? summary.accepted : confirm(summary, action);
       },
     });
     switch (outcome.kind) {

@@ -1,5 +1,6 @@
 import type { Submitter } from '../ledger/awaiting.ts';
 import type { Claim } from '../ledger/claims.ts';
+import { DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { PlanDetails } from '../ledger/plan.ts';
 import type { ManifestRow } from '../manifest/row.ts';
 import type { ManifestSummary, Rejection } from '../queue/submit/manifest-summary.ts';
@@ -18,7 +19,7 @@ type Rows = AsyncIterable<readonly ManifestRow[]>;
 export interface Submitted {
   /** Where the certificates are; null when none was accepted. */
   readonly batch: string | null;
-  /** Certificates that will be revoked. */
+  /** Certificates that the action will be done to. */
   readonly accepted: number;
   /** Named twice, or pending already from an earlier submission: not accepted again. */
   readonly duplicates: number;
@@ -37,10 +38,10 @@ export interface SubmitRequest extends PlanDetails {
   /** Leave bad rows out, instead of refusing the manifest for them. */
   readonly skipInvalid?: boolean;
   /**
-   * Asked once the manifest is read whole and acceptable: how many certificates the operator means to revoke. Another number than the manifest's
+   * Asked once the manifest is read whole and acceptable: how many certificates the operator means. Another number than the manifest's
    * refuses it, and so does an error. Without it, nobody is asked.
    */
-  readonly confirm?: (summary: ManifestSummary) => Promise<number>;
+  readonly confirm?: (summary: ManifestSummary, action: Action) => Promise<number>;
   /** Asked for the reason once the number is confirmed, where none is given. */
   readonly askReason?: () => Promise<string | undefined>;
   /** Asked once the manifest is read whole: the SHA-256 of its bytes, in hex. */
@@ -104,7 +105,8 @@ async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Pro
   try {
     const check = judge(summary, skipInvalid);
     if (check.kind !== 'acceptable') return { kind: check.kind, summary };
-    const confirmed = confirm === undefined ? summary.accepted : await confirm(summary);
+    const confirmed =
+      confirm === undefined ? summary.accepted : await confirm(summary, details.action ?? DEFAULT_ACTION);
     if (confirmed !== summary.accepted) return { kind: 'unconfirmed', confirmed, summary };
     reason ??= await askReason?.();
     if (lacksReason(store, { ...(reason !== undefined && { reason }) })) return { kind: 'reason-required' };

@@ -1,3 +1,4 @@
+import type { Action } from '../core/action.ts';
 import { pendingOf, type BatchState, type Counts, type Outcome } from '../core/batch.ts';
 import type { Verified } from '../ledger/batch-record.ts';
 import { settledItems } from '../ledger/report.ts';
@@ -7,7 +8,7 @@ import type { Store } from './store.ts';
 export interface BatchSummary extends Counts {
   readonly batch: string;
   readonly state: BatchState;
-  readonly action: 'delete';
+  readonly action: Action;
   /** Null where nobody said; of a direct batch each item has its own. */
   readonly requestedBy: string | null;
   readonly reason: string | null;
@@ -63,7 +64,7 @@ export async function summaryOf({ ledger }: Store, id: string): Promise<BatchSum
   return {
     batch: id,
     state: batch.state,
-    action: 'delete',
+    action: batch.action,
     requestedBy: batch.requestedBy ?? null,
     reason: batch.reason ?? null,
     submittedAt: iso(submittedAt),

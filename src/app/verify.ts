@@ -1,3 +1,4 @@
+import type { Action } from '../core/action.ts';
 import { pendingOf } from '../core/batch.ts';
 import { openReadingClient } from '../inventory/clients.ts';
 import { findRemaining, type Found, type WantedCa } from '../inventory/remaining.ts';
@@ -15,6 +16,7 @@ export type { Verification } from '../inventory/verification.ts';
 export type VerifyOutcome =
   | {
       readonly kind: 'verified';
+      readonly action: Action;
       readonly verification: Verification;
       /** What the walks noticed. */
       readonly found: Omit<Found, 'remaining'>;
@@ -26,8 +28,9 @@ export type VerifyOutcome =
   | (CloudStop & { readonly account: string });
 
 /**
- * Walks over the CAs of a batch and names every certificate that should be gone and is there: one that came back, or one that the batch could not
- * delete. What was cancelled nobody wants gone any more. That it was done, and what it found, is kept with the batch and on record.
+ * Walks over the CAs of a batch and names every certificate that is not what the batch was to make it: one that came back, or one that the batch
+ * could not change. Of a batch that deletes that is whatever is registered, of the others what has the wrong status. What was cancelled nobody wants
+ * changed any more. That it was done, and what it found, is kept with the batch and on record.
  * @throws ScratchUnavailable, and AuditFileUnavailable before the first call
  */
 export async function verifyBatch(store: OpenStore, batch: string, signal: AbortSignal): Promise<VerifyOutcome> {
@@ -37,6 +40,7 @@ export async function verifyBatch(store: OpenStore, batch: string, signal: Abort
 async function verify(store: OpenStore, batch: string, signal: AbortSignal): Promise<VerifyOutcome> {
   const record = await store.ledger.batches.find(batch);
   if (record === undefined) return { kind: 'no-batch' };
+  const { action } = record;
   const wanted = new DuplicateDetector();
   try {
     const cas = await readWanted(store, batch, wanted);
@@ -46,7 +50,7 @@ async function verify(store: OpenStore, batch: string, signal: AbortSignal): Pro
     let checked = 0;
     for (const { account, cas: ofAccount } of plan.accounts) {
       const end = await withCloud(store, account, { openClient: openReadingClient, signal }, ({ desk, client }) =>
-        findRemaining({ desk, client, wanted, found }, ofAccount),
+        findRemaining({ desk, client, action, wanted, found }, ofAccount),
       );
       if (end !== 'found') return { ...end, account: account.name };
       for (const { certificates } of ofAccount) checked += certificates;
@@ -56,13 +60,13 @@ async function verify(store: OpenStore, batch: string, signal: AbortSignal): Pro
     const pending = pendingOf(record.counts);
     const { isMoved } = noticed;
     await store.ledger.batches.verified(batch, { checked, remaining: remaining.length, pending, isMoved });
-    return { kind: 'verified', verification, found: noticed, pending };
+    return { kind: 'verified', action, verification, found: noticed, pending };
   } finally {
     wanted.close();
   }
 }
 
-/** Adds the certificates that should be gone. @returns their CAs */
+/** Adds the certificates that the batch was for. @returns their CAs */
 async function readWanted({ ledger }: OpenStore, batch: string, wanted: DuplicateDetector): Promise<WantedCa[]> {
   const cas = new Map<string, WantedCa>();
   for await (const { instanceId, caSn, deviceSn, outcome } of reportRows(ledger, batch)) {

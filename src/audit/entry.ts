@@ -1,3 +1,5 @@
+import type { Action } from '../core/action.ts';
+
 /** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA. */
 export const AUDIT_EVENTS = [
   'submit',
@@ -40,6 +42,8 @@ export interface AuditEntry {
   readonly at: number;
   readonly event: AuditEvent;
   readonly batch: string | null;
+  /** Of a submission, what its batch does; absent in those of versions that only deleted. */
+  readonly action?: Action;
   /** Of what is done to a CA. */
   readonly ca?: { readonly instanceId: string; readonly caSn: string };
   /** The account of the operating system, the host and the process that made the change. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname, userInfo } from 'node:os';
+import type { Action } from '../core/action.ts';
 import { wellFormed } from '../core/printable.ts';
 import type { AuditEntry, AuditEvent } from './entry.ts';
 
@@ -13,6 +14,8 @@ export interface Motive {
 export interface Deed extends Motive {
   readonly event: AuditEvent;
   readonly batch?: string;
+  /** Of a submission. */
+  readonly action?: Action;
   readonly ca?: NonNullable<AuditEntry['ca']>;
   readonly manifestSha256?: string;
 }
@@ -38,10 +41,10 @@ export function osUser(): string {
  * An argument for a script that has the part `AUDIT`: the operation's name and the entry's text but for what only Redis knows. To be made once for
  * each change, so that a script that is sent again has the same.
  */
-export function auditNote({ event, batch, ca, requestedBy, reason, manifestSha256 }: Deed): string {
+export function auditNote({ event, batch, action, ca, requestedBy, reason, manifestSha256 }: Deed): string {
   operations += 1;
   const of = ca === undefined ? {} : { ca: { instanceId: ca.instanceId, caSn: ca.caSn } };
-  const head = { event, batch: batch ?? null, ...of, user: osUser(), host: hostname(), pid: process.pid };
+  const head = { event, batch: batch ?? null, action, ...of, user: osUser(), host: hostname(), pid: process.pid };
   const words = { requestedBy: cut(requestedBy), reason: cut(reason) };
   const inner = (part: object): string => ascii(JSON.stringify(part).slice(1, -1));
   return JSON.stringify([

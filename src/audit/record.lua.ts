@@ -1,4 +1,9 @@
+import { COUNTED } from '../core/batch.ts';
 import { NO_PREVIOUS } from './entry.ts';
+
+/** On record also where it is 0; other counts are left out then, which are those of other actions than the batch's. */
+const ALWAYS: ReadonlySet<string> = new Set(['accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled']);
+const FIELDS = COUNTED.map((field) => `'${field}'`).join(', ');
 
 /**
  * Lua: writes an entry of the audit record in the script that makes the change. A script that uses it declares the keys of `auditKeys` and gets an
@@ -23,10 +28,15 @@ local function auditedBefore(stream, note)
   end
   return nil
 end
+local COUNTS_ON_RECORD = { ${FIELDS} }
+local IS_ALWAYS = { ${COUNTED.map((field) => ALWAYS.has(field)).join(', ')} }
 local function auditCounts(record, more)
-  local f = redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled')
-  for at = 1, 5 do f[at] = tonumber(f[at] or 0) end
-  return string.format('{"accepted":%d,"revoked":%d,"alreadyGone":%d,"dead":%d,"cancelled":%d%s}', f[1], f[2], f[3], f[4], f[5], more or '')
+  local parts = {}
+  for at, value in ipairs(redis.call('HMGET', record, unpack(COUNTS_ON_RECORD))) do
+    local count = tonumber(value or 0)
+    if IS_ALWAYS[at] or count > 0 then parts[#parts + 1] = string.format('"%s":%d', COUNTS_ON_RECORD[at], count) end
+  end
+  return '{' .. table.concat(parts, ',') .. (more or '') .. '}'
 end
 local function audit(stream, head, note, counts)
   local time, last = redis.call('TIME'), redis.call('HMGET', head, 'seq', 'hash')

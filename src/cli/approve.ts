@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { approveBatch, awaitedApproval, type ApprovalOutcome } from '../app/approve.ts';
 import { identify, type Identity } from '../app/identity.ts';
+import { batchStatus } from '../app/overview.ts';
+import { DEFAULT_ACTION } from '../core/action.ts';
 import type { Store } from '../app/store.ts';
 import { tokenOf } from '../runtime/config/token.ts';
 import { environment } from '../runtime/environment.ts';
@@ -45,10 +47,11 @@ async function show(store: Store, batch: string, { json }: ApproveOptions): Prom
   const awaited = await awaitedApproval(store, batch);
   if (awaited === undefined) throw await notAwaiting(store, batch);
   const { certificates, manifest, submittedBy } = awaited;
+  const { action = DEFAULT_ACTION } = (await batchStatus(store.ledger, batch)) ?? {};
   if (json === true) printJson({ batch, approved: false, ...awaited });
   else
     say(
-      `Batch ${batch} would delete ${count(certificates, 'device certificate')}, submitted by ${submittedBy ?? 'somebody without a token'}. To approve it: certsweep approve ${batch} --manifest ${manifest}`,
+      `Batch ${batch} would ${action} ${count(certificates, 'device certificate')}, submitted by ${submittedBy ?? 'somebody without a token'}. To approve it: certsweep approve ${batch} --manifest ${manifest}`,
     );
 }
 

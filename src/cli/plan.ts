@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Option, type Command } from 'commander';
+import { PLANNED_ACTIONS, type PlannedAction } from '../core/action.ts';
 import type { PlanEnd, PlanReport, PlanSource } from '../app/plan.ts';
 import { publishedPlan } from '../app/plan-report.ts';
 import type { OpenStore } from '../app/store.ts';
@@ -16,7 +17,7 @@ import { wholeNumber } from './whole-number.ts';
 
 interface PlanOptions extends CommonOptions, SelectorOptions {
   readonly instance?: string;
-  readonly action: 'delete' | 'inactivate';
+  readonly action: PlannedAction;
   readonly maxItems?: number;
   readonly maxShareOfCa?: number;
   readonly out?: string;
@@ -31,12 +32,12 @@ export function addPlan(program: Command): void {
     .command('plan')
     .summary('hold certificates against what the cloud has, and write a plan')
     .description(
-      'Holds a manifest, or the certificates that --instance and its selectors choose, against the live inventory. It shows what would be deleted, what stays and what will last, and writes a plan that submit --plan takes. It changes nothing in the cloud.',
+      'Holds a manifest, or the certificates that --instance and its selectors choose, against the live inventory. It shows what would be deleted or inactivated, what stays and what will last, and writes a plan that submit --plan takes. It changes nothing in the cloud.',
     )
     .argument('[manifest]', 'a .csv or .ndjson file, or - for standard input')
     .option('--instance <id>', 'plan for the certificates of this instance, without a manifest');
   addSelectorOptions(command)
-    .addOption(new Option('--action <a>', 'what to do with them').choices(['delete', 'inactivate']).default('delete'))
+    .addOption(new Option('--action <a>', 'what to do with them').choices([...PLANNED_ACTIONS]).default('delete'))
     .option('--max-items <n>', 'refuse a plan with more certificates', (text: string) =>
       wholeNumber('--max-items', text),
     )
@@ -69,9 +70,7 @@ function share(text: string): number {
 }
 
 function mustBeClear(manifest: string | undefined, options: PlanOptions): void {
-  const { instance, action } = options;
-  if (action === 'inactivate')
-    throw new CommandEnd(EXIT.usage, '--action inactivate cannot be planned yet: batches only delete.');
+  const { instance } = options;
   if ((manifest === undefined) === (instance === undefined))
     throw new CommandEnd(EXIT.usage, 'Give either a manifest, or --instance and what to select of it.');
   const selector = SELECTORS.find((name) => options[name] !== undefined);
@@ -80,7 +79,7 @@ function mustBeClear(manifest: string | undefined, options: PlanOptions): void {
 }
 
 async function plan(store: OpenStore, manifest: string | undefined, options: PlanOptions): Promise<void> {
-  const { maxItems, maxShareOfCa, out } = options;
+  const { action, maxItems, maxShareOfCa, out } = options;
   // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
   const { planOf, wantedIn } = await import('../app/plan.ts');
   const source =
@@ -89,7 +88,7 @@ async function plan(store: OpenStore, manifest: string | undefined, options: Pla
   const ending = new AbortController();
   void leave.wait.then(() => ending.abort());
   const caps = { maxItems, maxShareOfCa };
-  const end = await planOf(store, { source, caps, ...(out !== undefined && { out }) }, ending.signal)
+  const end = await planOf(store, { source, action, caps, ...(out !== undefined && { out }) }, ending.signal)
     .catch((error: unknown) => {
       throw out === undefined || !isFileError(error, out)
         ? error

@@ -67,7 +67,10 @@ export function addSandbox(program: Command): void {
       new Option('--order <o>', 'in which order certificates are listed').choices(LISTING_ORDERS).default('oldest'),
     )
     .option('--devices <n>', 'so many devices reconnect each second; a deleted one registers again under an active CA')
-    .option('--inactive-again <code>', 'refuse to inactivate an inactive certificate, with this code; else accept it')
+    .option(
+      '--inactive-again <code>',
+      'refuse to inactivate an inactive certificate, or activate an active one, with this code; else accept it',
+    )
     .option('--plan <file>', 'faults as JSON, or "demo" for a mixture of all kinds')
     .option('--latency <ms>', 'of every answer: a number, or lognormal:<median>:<p99>')
     .option('--seed <n>', 'the same seed brings the same faults and latencies', '1')

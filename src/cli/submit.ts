@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Option, type Command } from 'commander';
+import { ACTIONS, DEFAULT_ACTION, type Action } from '../core/action.ts';
 import { unattendedOf } from '../app/accounts.ts';
 import type { Store } from '../app/store.ts';
 import { checkPlan, submitPlan, type PlanRefused } from '../app/submit-plan.ts';
@@ -24,6 +25,7 @@ import {
   type MotiveOptions,
 } from './motive.ts';
 import { openManifest } from './open-manifest.ts';
+import { describeEffect, verbOf } from './text/action.ts';
 import { describeSummary, describeUnknown } from './text/plan.ts';
 import { describeFault } from './text/planned.ts';
 import { describeUnattended } from './text/status.ts';
@@ -34,6 +36,7 @@ import { wholeNumber } from './whole-number.ts';
 
 interface SubmitOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
   readonly plan?: string;
+  readonly action?: Action;
   readonly execute?: boolean;
   readonly wait?: boolean;
   readonly priority: Priority;
@@ -47,13 +50,14 @@ interface SubmitOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
 export function addSubmit(program: Command): void {
   const command = program
     .command('submit')
-    .summary('check a manifest, and with --execute revoke what it lists')
+    .summary('check a manifest, and with --execute do what it is for')
     .description(
-      'Reads a manifest of certificates (columns or keys instanceId, caSn, deviceSn) and prints the plan. It is a dry run that touches nothing, unless --execute is given.',
+      'Reads a manifest of certificates (columns or keys instanceId, caSn, deviceSn) and prints what would be done. It is a dry run that touches nothing, unless --execute is given.',
     )
     .argument('[manifest]', 'a .csv or .ndjson file, or - for standard input')
     .option('--plan <file>', 'submit what certsweep plan wrote, and read nothing else')
-    .option('--execute', 'store the batch and have the workers revoke it')
+    .addOption(new Option('--action <a>', 'what to do with them; default: delete').choices([...ACTIONS]))
+    .option('--execute', 'store the batch and have the workers do it')
     .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
     .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
       wholeNumber('--confirm', value),
@@ -78,7 +82,7 @@ async function submit(manifest: string | undefined, options: SubmitOptions): Pro
   if (!isExecution && (options.yes === true || options.confirm !== undefined || options.wait === true)) {
     throw new CommandEnd(
       EXIT.usage,
-      'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to revoke.',
+      'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to have it done.',
     );
   }
   const source = sourceOf(manifest, options);
@@ -96,7 +100,7 @@ async function submit(manifest: string | undefined, options: SubmitOptions): Pro
 }
 
 /** What a manifest needs said is in a plan already. */
-const OF_MANIFESTS = ['instance', 'ca', 'skipInvalid', 'allowUnterminated'] as const;
+const OF_MANIFESTS = ['action', 'instance', 'ca', 'skipInvalid', 'allowUnterminated'] as const;
 
 function sourceOf(
   manifest: string | undefined,
@@ -110,7 +114,7 @@ function sourceOf(
   if (manifest !== undefined || OF_MANIFESTS.some((name) => options[name] !== undefined))
     throw new CommandEnd(
       EXIT.usage,
-      '--plan reads nothing but the plan: leave out the manifest, --instance, --ca, --skip-invalid and --allow-unterminated.',
+      '--plan reads nothing but the plan: leave out the manifest, --action, --instance, --ca, --skip-invalid and --allow-unterminated.',
     );
   return { plan };
 }
@@ -118,22 +122,29 @@ function sourceOf(
 async function rehearse(rows: AsyncIterable<readonly ManifestRow[]>, options: SubmitOptions): Promise<void> {
   const config = await configOf(options);
   const { kind, summary } = await checkManifest(config, rows, options.skipInvalid === true);
-  sayPlan(summary, config, options);
+  const { action = DEFAULT_ACTION } = options;
+  sayPlan(summary, action, config, options);
   if (kind !== 'acceptable') throw refusal({ kind, summary }, options);
-  sayRehearsed(summary, options);
+  sayRehearsed(summary, action, options);
 }
 
 async function rehearsePlan(plan: string, options: SubmitOptions, store: Store): Promise<void> {
   const checked = await checkPlan(store, plan);
   if (checked.kind === 'plan-refused') throw planRefusal(plan, checked);
-  sayPlan(checked.summary, store.config, options);
-  sayRehearsed(checked.summary, options);
+  sayPlan(checked.summary, checked.action, store.config, options);
+  sayRehearsed(checked.summary, checked.action, options);
 }
 
-function sayRehearsed({ accepted, duplicates, rejected }: ManifestSummary, options: SubmitOptions): void {
+function sayRehearsed(
+  { accepted, duplicates, rejected }: ManifestSummary,
+  action: Action,
+  options: SubmitOptions,
+): void {
   if (options.json === true) printJson({ batch: null, accepted, duplicates, rejected });
   else
-    say(`Dry run: nothing was touched. To revoke ${accepted === 1 ? 'it' : 'them'}: the same command with --execute.`);
+    say(
+      `Dry run: nothing was touched. To ${verbOf(action)} ${accepted === 1 ? 'it' : 'them'}: the same command with --execute.`,
+    );
 }
 
 async function execute(
@@ -141,15 +152,15 @@ async function execute(
   options: SubmitOptions,
   store: Store,
 ): Promise<void> {
-  const { priority, skipInvalid = false } = options;
+  const { priority, action = DEFAULT_ACTION, skipInvalid = false } = options;
   const request = {
     priority,
     ...motiveOf(options),
     ...reasonAsker(options),
-    confirm(summary: ManifestSummary) {
-      sayPlan(summary, store.config, options);
+    confirm(summary: ManifestSummary, what: Action) {
+      sayPlan(summary, what, store.config, options);
       const { accepted } = summary;
-      return confirmedNumber(accepted, `This deletes ${count(accepted, 'device certificate')} for good.`, options);
+      return confirmedNumber(accepted, describeEffect(what, accepted), options);
     },
   };
   const result =
@@ -157,6 +168,7 @@ async function execute(
       ? await submitPlan(store, source.plan, request)
       : await submitManifest(store, source.rows, {
           ...request,
+          action,
           skipInvalid,
           manifestSha256: () => source.hash.digest('hex'),
         });
@@ -167,7 +179,7 @@ async function execute(
       return;
     case 'bad-rows':
     case 'empty':
-      sayPlan(result.summary, store.config, options);
+      sayPlan(result.summary, action, store.config, options);
       throw refusal(result, options);
     case 'unconfirmed':
       throw refusal(result, options);
@@ -204,7 +216,7 @@ async function sayTaken(
   if (options.json === true) printJson({ batch, accepted, duplicates, rejected });
   if (kind === 'running')
     say(`Batch ${batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${batch} shows how it goes.`);
-  else say(`This manifest is at work already, as batch ${batch}: nothing was added.`);
+  else say(`This manifest is at work already with the same action, as batch ${batch}: nothing was added.`);
   if (options.wait === true) await waitForBatch(store, batch);
   // It runs, whether or not Redis tells who works on it.
   else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));
@@ -219,8 +231,8 @@ function sayAwaits({ batch, accepted, duplicates, rejected }: TakenIn, options: 
   if (options.wait === true) process.exitCode = EXIT.refused;
 }
 
-function sayPlan(summary: ManifestSummary, config: Config, options: SubmitOptions): void {
-  if (options.json !== true || summary.rejected > 0) say(describeSummary(summary, config));
+function sayPlan(summary: ManifestSummary, action: Action, config: Config, options: SubmitOptions): void {
+  if (options.json !== true || summary.rejected > 0) say(describeSummary(summary, config, action));
 }
 
 function planRefusal(plan: string, { fault }: PlanRefused): CommandEnd {
@@ -241,7 +253,7 @@ function refusal(
       );
     }
     case 'empty':
-      return new CommandEnd(EXIT.usage, 'The manifest has no certificate to revoke. Nothing was touched.');
+      return new CommandEnd(EXIT.usage, 'The manifest has no certificate. Nothing was touched.');
     case 'unconfirmed':
       return unconfirmed(accepted, 'certificates', options);
   }

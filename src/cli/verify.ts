@@ -15,9 +15,9 @@ interface VerifyOptions extends CommonOptions {
 export function addVerify(program: Command): void {
   program
     .command('verify')
-    .summary('which certificates of a batch are registered all the same')
+    .summary('which certificates of a batch are there all the same')
     .description(
-      'Walks over the CAs of a batch and names every certificate that should be gone and is there: one that came back, or one that could not be deleted. It changes nothing; what it found is kept with the batch, and on record. Its calls keep the pace as those of inventory do.',
+      'Walks over the CAs of a batch and names every certificate that is registered and should not be, or that has another status than the batch was to give it: one that came back, or one that could not be changed. It changes nothing; what it found is kept with the batch, and on record. Its calls keep the pace as those of inventory do.',
     )
     .argument('<batch>')
     .option('--out <file>', 'write what --json prints to a file, for certsweep report --returned')
@@ -41,11 +41,11 @@ async function verify(store: OpenStore, batch: string, { json = false, out }: Ve
   const end = await untilLeave((signal) => verifyBatch(store, batch, signal));
   switch (end.kind) {
     case 'verified': {
-      const { verification, found, pending } = end;
+      const { action, verification, found, pending } = end;
       if (out !== undefined) await writeWhole(out, 'The result', [`${JSON.stringify(verification)}\n`]);
       if (json) printJson(verification);
       else if (out === undefined) for (const one of verification.remaining) print(describeRemaining(one));
-      say(describeVerification(verification, found, pending, out));
+      say(describeVerification(action, verification, found, pending, out));
       if (verification.remaining.length > 0) process.exitCode = EXIT.someDead;
       else if (found.isMoved) process.exitCode = EXIT.refused;
       return;

@@ -5,6 +5,7 @@ import type { Store } from '../app/store.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT } from './exit.ts';
+import { describeEnds } from './text/action.ts';
 import { Progress } from './text/progress.ts';
 import { describeHalt, describeStopped, describeUnattended } from './text/status.ts';
 import { count, say } from './text/terminal.ts';
@@ -74,8 +75,8 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
 }
 
 function endOf(detail: BatchDetail): BatchDetail {
-  const { batch, revoked, alreadyGone, dead, cancelled, state } = detail;
-  const summary = `Batch ${batch} ${state}: ${revoked} revoked, ${alreadyGone} already gone, ${dead} dead, ${cancelled} cancelled.`;
+  const { batch, action, dead, state } = detail;
+  const summary = `Batch ${batch} ${state}: ${describeEnds(action, detail)}.`;
   if (dead > 0)
     throw new CommandEnd(
       EXIT.someDead,

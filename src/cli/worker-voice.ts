@@ -113,10 +113,7 @@ class WorkerScreen implements WorkerVoice {
       rate: rates.calls.perSecond(calls, nowMs),
       isThrottled: rates.throttled.perSecond(tally?.calls.throttled ?? 0, nowMs) > 0,
       inHand: tally?.inHand ?? 0,
-      revoked: tally?.settled.revoked ?? 0,
-      alreadyGone: tally?.settled['already-gone'] ?? 0,
-      dead: tally?.settled.dead ?? 0,
-      cancelled: tally?.settled.cancelled ?? 0,
+      settled: tally?.settled ?? {},
     };
   }
 }

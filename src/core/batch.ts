@@ -1,6 +1,16 @@
-/** An item's end. */
-export const OUTCOMES = ['revoked', 'already-gone', 'dead', 'cancelled'] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+/** An item's end, and the field of the record, and of the JSON of `status`, that counts it. */
+export const COUNT_FIELD = {
+  revoked: 'revoked',
+  'already-gone': 'alreadyGone',
+  inactivated: 'inactivated',
+  'already-inactive': 'alreadyInactive',
+  activated: 'activated',
+  'already-active': 'alreadyActive',
+  dead: 'dead',
+  cancelled: 'cancelled',
+} as const;
+export type Outcome = keyof typeof COUNT_FIELD;
+export const OUTCOMES = Object.keys(COUNT_FIELD) as readonly Outcome[] as readonly [Outcome, ...Outcome[]];
 
 export const BATCH_STATES = ['planned', 'running', 'paused', 'completed', 'cancelled'] as const;
 export type BatchState = (typeof BATCH_STATES)[number];
@@ -23,19 +33,20 @@ export function transition(state: BatchState, event: BatchEvent): BatchState | u
   return TRANSITIONS[state][event];
 }
 
-export interface Counts {
-  readonly accepted: number;
-  readonly revoked: number;
-  readonly alreadyGone: number;
-  readonly dead: number;
-  readonly cancelled: number;
-}
+type CountField = 'accepted' | (typeof COUNT_FIELD)[Outcome];
+/** Counted of every batch, whatever it does. */
+type AlwaysCounted = 'accepted' | 'revoked' | 'alreadyGone' | 'dead' | 'cancelled';
+/** How many items were accepted, and how many ended in each way. Those of other actions than the batch's are absent. */
+export type Counts = Readonly<Record<AlwaysCounted, number> & Partial<Record<CountField, number>>>;
+
+/** The names of all counts. */
+export const COUNTED: readonly CountField[] = ['accepted', ...OUTCOMES.map((outcome) => COUNT_FIELD[outcome])];
 
 export function settledOf(counts: Counts): number {
-  return counts.revoked + counts.alreadyGone + counts.dead + counts.cancelled;
+  return OUTCOMES.reduce((sum, outcome) => sum + (counts[COUNT_FIELD[outcome]] ?? 0), 0);
 }
 
-/** `accepted = revoked + already-gone + dead + cancelled + pending`, at every moment; negative would be an invention. */
+/** `accepted` is the sum of all outcomes and of what is pending, at every moment; negative would be an invention. */
 export function pendingOf(counts: Counts): number {
   return counts.accepted - settledOf(counts);
 }

@@ -1,3 +1,4 @@
+import { DEFAULT_ACTION, ENDS, type Action, type GoodEnd } from './action.ts';
 import { codeOf, effectUnknown, type Answer, type Refused } from './answer.ts';
 import { blameOf } from './code-table.ts';
 
@@ -14,7 +15,7 @@ export interface Attempt {
 export interface DecidePolicy {
   /** Tries before an item is dead, the first included. */
   readonly attempts: number;
-  /** What a certificate that was never registered counts as. */
+  /** What a certificate that was never registered counts as where it was to be deleted. */
   readonly notFound: 'already-gone' | 'dead';
 }
 
@@ -30,7 +31,9 @@ export type HaltScope = 'account' | 'instance';
 type TokenRetry = 'fresh-credentials' | 'later';
 
 export type Verdict =
-  | { readonly kind: 'done'; readonly outcome: 'revoked' | 'already-gone'; readonly confirmedBy: 'answer' | 'absence' }
+  | { readonly kind: 'done'; readonly outcome: GoodEnd; readonly confirmedBy: 'answer' | 'absence' | 'look' }
+  /** The code does not tell: a read of the certificate does. */
+  | { readonly kind: 'look'; readonly code: string; readonly message: string }
   | { readonly kind: 'retry'; readonly again: 'backoff' | 'at-once' | TokenRetry; readonly code: string }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number; readonly code: string }
   | { readonly kind: 'dead'; readonly code: string; readonly message: string }
@@ -44,13 +47,20 @@ export const MAX_CALLS = 200;
 /**
  * What an answer means for its item. Pure: the same arguments give the same verdict.
  * @param trust - in the credentials that the call was signed with
+ * @param action - what the call was to do
  */
-export function decide(answer: Answer, attempt: Attempt, policy: DecidePolicy, trust: KeyTrust = 'untried'): Verdict {
+export function decide(
+  answer: Answer,
+  attempt: Attempt,
+  policy: DecidePolicy,
+  trust: KeyTrust = 'untried',
+  action: Action = DEFAULT_ACTION,
+): Verdict {
   switch (answer.kind) {
     case 'accepted':
-      return { kind: 'done', outcome: 'revoked', confirmedBy: 'answer' };
+      return { kind: 'done', outcome: ENDS[action].done, confirmedBy: 'answer' };
     case 'refused':
-      return decideRefused(answer, attempt, policy, trust);
+      return decideRefused(answer, attempt, policy, trust, action);
     case 'garbled':
     case 'network':
       return retryOrDead(answer, attempt, policy.attempts);
@@ -70,11 +80,19 @@ export function provesAccess(answer: Answer): boolean {
   return blame === 'item' || blame === 'not-found';
 }
 
-function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy, trust: KeyTrust): Verdict {
+function decideRefused(
+  answer: Refused,
+  attempt: Attempt,
+  policy: DecidePolicy,
+  trust: KeyTrust,
+  action: Action,
+): Verdict {
   const { code, message } = answer;
   const blame = blameOf(code);
   switch (blame) {
     case 'not-found':
+      // What is not there is neither inactive nor active, whatever was called before.
+      if (action !== 'delete') return { kind: 'dead', code, message };
       if (attempt.effectUnknown) return { kind: 'done', outcome: 'revoked', confirmedBy: 'absence' };
       if (policy.notFound === 'already-gone') return { kind: 'done', outcome: 'already-gone', confirmedBy: 'answer' };
       return { kind: 'dead', code, message };
@@ -101,8 +119,15 @@ function decideRefused(answer: Refused, attempt: Attempt, policy: DecidePolicy, 
     case 'service':
       return retryOrDead(answer, attempt, policy.attempts);
     case 'unknown':
-      return retryOrDead(answer, attempt, Math.min(UNKNOWN_CODE_TRIES, policy.attempts));
+      // It may say that the certificate was so before: that is not documented, and a deletion has a code for it.
+      if (action !== 'delete') return { kind: 'look', code, message };
+      return retryUnknown(answer, attempt, policy);
   }
+}
+
+/** Where nobody knows what a code means: a few tries. */
+export function retryUnknown(answer: Refused, attempt: Attempt, { attempts }: DecidePolicy): Verdict {
+  return retryOrDead(answer, attempt, Math.min(UNKNOWN_CODE_TRIES, attempts));
 }
 
 /** The record does not count the call whose answer is being judged. */

@@ -1,9 +1,14 @@
+import type { PlannedAction } from './action.ts';
 import type { CaShare, ClassCounts } from './plan.ts';
 
 /** What a person should know before a plan is run. */
 export type PlanWarning =
   /** A deleted certificate may register again. */
   | { readonly kind: 'ca-active'; readonly caSn: string; readonly inactive: number }
+  /** They are called for all the same. */
+  | { readonly kind: 'inactive-already'; readonly certificates: number }
+  /** What has no record cannot be marked inactive, and a device that has the key can register. */
+  | { readonly kind: 'absent-may-register'; readonly caSn: string; readonly certificates: number }
   | { readonly kind: 'ca-whole'; readonly caSn: string; readonly covered: number }
   | { readonly kind: 'ca-absent'; readonly caSn: string; readonly named: number }
   | { readonly kind: 'absent'; readonly certificates: number }
@@ -17,14 +22,26 @@ export interface InventoryNotes {
   readonly unreadable: number;
 }
 
-export function warningsOf(cas: readonly CaShare[], classes: ClassCounts, notes: InventoryNotes): PlanWarning[] {
+export function warningsOf(
+  action: PlannedAction,
+  cas: readonly CaShare[],
+  classes: ClassCounts,
+  notes: InventoryNotes,
+): PlanWarning[] {
   const warnings: PlanWarning[] = [];
   for (const { caSn, status, covered, surviving, classes: of } of cas) {
     if (status === 'absent') warnings.push({ kind: 'ca-absent', caSn, named: covered + of.absent + of.otherCa });
+    if (action === 'inactivate') {
+      if (status === 'active' && of.absent > 0)
+        warnings.push({ kind: 'absent-may-register', caSn, certificates: of.absent });
+      continue;
+    }
     if (covered === 0) continue;
     if (status === 'active') warnings.push({ kind: 'ca-active', caSn, inactive: of.inactive });
     if (surviving === 0) warnings.push({ kind: 'ca-whole', caSn, covered });
   }
+  if (action === 'inactivate' && classes.inactive > 0)
+    warnings.push({ kind: 'inactive-already', certificates: classes.inactive });
   if (classes.absent > 0) warnings.push({ kind: 'absent', certificates: classes.absent });
   if (classes.otherCa > 0) warnings.push({ kind: 'other-ca', certificates: classes.otherCa });
   if (notes.state === 'moved') warnings.push({ kind: 'moved' });
@@ -40,8 +57,12 @@ export function describeWarning(warning: PlanWarning): string {
         warning.inactive === 0
           ? ''
           : ` Deleting its ${warning.inactive} inactive ${plural(warning.inactive, 'certificate')} removes the mark that keeps these devices out.`;
-      return `CA ${warning.caSn} is active: a device that holds its key can register again. Inactivate the CA first (certsweep ca inactivate).${marks}`;
+      return `CA ${warning.caSn} is active: a device that holds its key can register again. Inactivate the CA (certsweep ca inactivate), or use --action inactivate.${marks}`;
     }
+    case 'inactive-already':
+      return `${warning.certificates} ${plural(warning.certificates, 'certificate')} ${are(warning.certificates)} inactive already: called for all the same, which changes nothing.`;
+    case 'absent-may-register':
+      return `CA ${warning.caSn} is active, and ${warning.certificates} ${plural(warning.certificates, 'certificate')} of it ${are(warning.certificates)} not registered: a device that holds such a key can register. Inactivate the CA (certsweep ca inactivate).`;
     case 'ca-whole':
       return `The plan covers CA ${warning.caSn} wholly: one call, certsweep ca delete, does this, in place of ${warning.covered}.`;
     case 'ca-absent':

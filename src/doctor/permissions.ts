@@ -21,7 +21,7 @@ interface PermissionRead {
   readonly read: (client: PermissionReads, instanceId: string, notAfterMs: number) => Promise<Answer>;
 }
 
-/** A worker does without them. */
+/** A worker that deletes does without them. */
 const READS: readonly PermissionRead[] = [
   {
     permission: 'mq:ListDeviceCertificateByCaSn',
@@ -46,7 +46,7 @@ const READS: readonly PermissionRead[] = [
   {
     permission: 'mq:GetDeviceCertificate',
     may: 'read a certificate',
-    neededFor: 'certsweep submit --action inactivate, where its answers are in doubt',
+    neededFor: 'batches with --action inactivate or activate, where an answer is in doubt',
     read: (client, instanceId, notAfterMs) =>
       client.getDeviceCertificate({ instanceId, caSn: NO_SERIAL, deviceSn: NO_SERIAL }, notAfterMs),
   },

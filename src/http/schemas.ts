@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { ACTIONS } from '../core/action.ts';
 import { BATCH_STATES } from '../core/batch.ts';
 
 /** What several routes take or answer. */
@@ -38,14 +39,19 @@ const counts = {
   accepted: z.int(),
   revoked: z.int(),
   alreadyGone: z.int(),
+  inactivated: z.int().optional().describe('Of a batch that inactivates, as is alreadyInactive.'),
+  alreadyInactive: z.int().optional(),
+  activated: z.int().optional().describe('Of a batch that activates, as is alreadyActive.'),
+  alreadyActive: z.int().optional(),
   dead: z.int(),
   cancelled: z.int(),
-  pending: z.int().describe('accepted = revoked + alreadyGone + dead + cancelled + pending, at every moment.'),
+  pending: z.int().describe('accepted is the sum of all other counts, this one included, at every moment.'),
 };
 
 export const batchDetail = z
   .looseObject({
     batch: z.string(),
+    action: z.enum(ACTIONS),
     state: z.enum(BATCH_STATES),
     ...counts,
     forgotten: z.int(),

@@ -1,3 +1,4 @@
+import { isAmiss, type Action } from '../core/action.ts';
 import { blameOf } from '../core/code-table.ts';
 import type { RegisteredDevice } from '../core/registered.ts';
 import { WALK_START } from '../core/walk.ts';
@@ -12,7 +13,7 @@ import type { RemainingCertificate } from './verification.ts';
 export interface WantedCa {
   readonly instanceId: string;
   readonly caSn: string;
-  /** Certificates of it that should be gone. */
+  /** Certificates of it that are looked for. */
   certificates: number;
   /** The API has confirmed one of them, so it knows the CA's number. */
   isKnown: boolean;
@@ -31,17 +32,19 @@ export interface Found {
 export interface LookParts {
   readonly desk: ReadDesk;
   readonly client: Pick<MqttClient, 'listDeviceCertificates'>;
-  /** Has every certificate that should be gone. */
+  /** What was done with the certificates. */
+  readonly action: Action;
+  /** Has each of them. */
   readonly wanted: DuplicateDetector;
   readonly found: Found;
 }
 
 /**
- * Walks over CAs, one after the other, and adds to `found` what should be gone and is there.
+ * Walks over CAs, one after the other, and adds to `found` what is registered and not as the action should have left it.
  * @throws ScratchUnavailable
  */
 export async function findRemaining(
-  { desk, client, wanted, found }: LookParts,
+  { desk, client, action, wanted, found }: LookParts,
   cas: Iterable<WantedCa>,
 ): Promise<'found' | Exclude<ReadEnd<never>, { kind: 'read' }>> {
   // Windows overlap, so a certificate comes more than once.
@@ -53,7 +56,8 @@ export async function findRemaining(
           found.unreadable += page.unreadable;
           for (const { deviceSn, status } of page.found) {
             const certificate = { instanceId, caSn, deviceSn };
-            if (wanted.has(certificate) && seen.add(certificate)) found.remaining.push({ ...certificate, status });
+            if (isAmiss(action, status) && wanted.has(certificate) && seen.add(certificate))
+              found.remaining.push({ ...certificate, status });
           }
         }
       };

@@ -55,6 +55,7 @@ export async function callInSlots<Heard extends Answer | ReadAnswer<unknown>>({
     attempt = recordAttempt(attempt, answer, verdict);
     switch (verdict.kind) {
       case 'done':
+      case 'look':
       case 'dead':
       case 'halt':
         return { kind: 'heard', answer: heard, verdict };

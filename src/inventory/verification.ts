@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Certificate } from '../core/certificate.ts';
 import { REGISTERED_STATUSES, type RegisteredStatus } from '../core/registered.ts';
 
-/** A certificate that is registered although a batch wanted it gone. */
+/** A certificate that is registered, and not as its batch was to leave it. */
 export interface RemainingCertificate extends Certificate {
   readonly status: RegisteredStatus;
 }
@@ -10,7 +10,7 @@ export interface RemainingCertificate extends Certificate {
 /** What `certsweep verify` found, as it prints and writes it; other programs depend on its names. */
 export interface Verification {
   readonly batch: string;
-  /** Certificates that the batch wanted gone, and that were looked for. */
+  /** Certificates of the batch that were looked for. */
   readonly checked: number;
   readonly remaining: readonly RemainingCertificate[];
 }

@@ -52,11 +52,10 @@ if known and not isSame(redis.call('HGET', chunks, known)) then
   known = redis.call('HGET', adopted, key)
 end
 if known then return { tonumber(known), 0, key } end
-local f = countsOf(record, 'state', 'taken')
-local state = f[6]
-if state == 'cancelled' and pendingOf(f) > 0 then return { -1, 0 } end
+local _, pending, state, taken = pendingOf(record, 'state', 'taken')
+if state == 'cancelled' and pending > 0 then return { -1, 0 } end
 local now = clockMs()
-local count, minutes = takenWithin(f[7], now)
+local count, minutes = takenWithin(taken, now)
 local opened = state and stateAfter('reopen', state) or 'running'
 if state and not isRefused and count >= tonumber(maxPerHour) then
   if state == 'paused' then return { -2, 0 } end

@@ -1,3 +1,4 @@
+import { actionNamed, countsOf, DEFAULT_ACTION, type Action } from '../core/action.ts';
 import { BATCH_STATES, OUTCOMES, type BatchState, type Counts, type Outcome } from '../core/batch.ts';
 import { parseAwaiting, type Awaiting } from './awaiting.ts';
 
@@ -9,6 +10,8 @@ export const FEED_RANK: Readonly<Record<Priority, number>> = { urgent: 0, bulk: 
 /** What is known of a batch besides its items. Times are Unix milliseconds. */
 export interface Batch {
   readonly id: string;
+  /** What it does with its certificates. */
+  readonly action: Action;
   readonly state: BatchState;
   readonly counts: Counts;
   /** Of `revoked`: those whose deletion was confirmed by absence after a lost answer. */
@@ -54,32 +57,23 @@ export interface Verified {
   readonly isMoved: boolean;
 }
 
-/** The field of the record, and of the JSON of `status`, that counts an outcome. */
-export const COUNT_FIELD: Readonly<Record<Outcome, keyof Counts>> = {
-  revoked: 'revoked',
-  'already-gone': 'alreadyGone',
-  dead: 'dead',
-  cancelled: 'cancelled',
-};
-
-/** Reads the record's hash; undefined when there is none (never there, expired, or removed). */
+/**
+ * Reads the record's hash; undefined when there is none (never there, expired, or removed), and where it has an action that this version does not
+ * know: whatever that is, it must not be taken for another.
+ */
 export function parseBatch(id: string, hash: Readonly<Record<string, string>>): Batch | undefined {
   const state = BATCH_STATES.find((known) => known === hash['state']);
-  if (state === undefined) return undefined;
+  const action = actionNamed(hash['action'] ?? DEFAULT_ACTION);
+  if (state === undefined || action === undefined) return undefined;
   const number = (field: string): number => Number(hash[field] ?? 0);
   const resumed = hash['resumedAt'];
   const verified = hash['verified'];
   const awaiting = parseAwaiting(hash['awaiting']);
   return {
     id,
+    action,
     state,
-    counts: {
-      accepted: number('accepted'),
-      revoked: number('revoked'),
-      alreadyGone: number('alreadyGone'),
-      dead: number('dead'),
-      cancelled: number('cancelled'),
-    },
+    counts: countsOf(action, number),
     confirmedByAbsence: number('confirmedByAbsence'),
     forgotten: number('forgotten'),
     priority: hash['priority'] === 'urgent' ? 'urgent' : 'bulk',
@@ -96,20 +90,19 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     ...(hash['pausedBecause'] !== undefined &&
       hash['pausedBecause'] !== '' && { pausedBecause: hash['pausedBecause'] }),
     ...(awaiting !== undefined && { awaiting }),
-    ...(resumed !== undefined && { resumedAt: JSON.parse(resumed) as Counts }),
+    ...(resumed !== undefined && { resumedAt: resumedCounts(action, resumed) }),
   };
 }
 
+function resumedCounts(action: Action, text: string): Counts {
+  const counts = JSON.parse(text) as Counts;
+  return countsOf(action, (field) => counts[field] ?? 0);
+}
+
 /** What has happened since an operator resumed the batch, or since it began. */
-export function countsSinceResume({ counts, resumedAt }: Batch): Counts {
+export function countsSinceResume({ action, counts, resumedAt }: Batch): Counts {
   if (resumedAt === undefined) return counts;
-  return {
-    accepted: counts.accepted,
-    revoked: counts.revoked - resumedAt.revoked,
-    alreadyGone: counts.alreadyGone - resumedAt.alreadyGone,
-    dead: counts.dead - resumedAt.dead,
-    cancelled: counts.cancelled - resumedAt.cancelled,
-  };
+  return countsOf(action, (field) => (counts[field] ?? 0) - (field === 'accepted' ? 0 : (resumedAt[field] ?? 0)));
 }
 
 export function outcomeNamed(name: string): Outcome | undefined {

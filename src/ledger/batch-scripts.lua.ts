@@ -1,26 +1,26 @@
 import { AUDIT } from '../audit/record.lua.ts';
 import { CLOCK } from '../runtime/redis/script.ts';
-import { LAYOUT_VERSION } from './layout.ts';
+import { ACTIONS_SINCE, LAYOUT_VERSION } from './layout.ts';
 import { CLAIM_KEPT_MS } from './claims.ts';
 import { AWAITING_MS } from './awaiting.ts';
 import { USED_PLAN_MS } from './plan-use.ts';
 import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
 /**
- * Makes a planned batch run, unless the same manifest is at work already: two submitters, one batch. Or has it wait for an approval, where
- * `awaiting` says what of.
- * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, for a plan file the mark that it was used, and for a claim
+ * Makes a planned batch run, unless the same manifest is at work already with the same action: two submitters, one batch. Or has it wait for an
+ * approval, where `awaiting` says what of. Where it does not delete, workers of versions that would are to leave, and no more of them may begin.
+ * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, layout, for a plan file the mark that it was used, and for a claim
  * its key;
  * ARGV batch fingerprint accepted chunks rank note reason manifestSha256 planId awaiting holder content answer, each empty where there is none. The last
  * three are of the claim: who has it, what was sent, and the rest of the answer.
  * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete; `!` and the batch that
  * the plan file was used for; `?` when the claim is no longer the holder's.
  */
-export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head = unpack(KEYS)
+export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head, layout = unpack(KEYS)
 local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest, planId, awaiting, holder, content, answer = unpack(ARGV)
 local claim = holder ~= '' and KEYS[#KEYS]
 local used = KEYS[#KEYS - (claim and 1 or 0)]
-if used == head then used = nil end
+if used == layout then used = nil end
 ${AUDIT}
 ${STATES}
 ${CLOCK}
@@ -68,6 +68,9 @@ end
 redis.call('HDEL', record, 'awaiting')
 redis.call('HSET', fingerprints, fingerprint, batch)
 redis.call('HSET', record, 'state', after, 'accepted', accepted, 'fingerprint', fingerprint, 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
+if redis.call('HEXISTS', record, 'action') == 1 and tonumber(redis.call('GET', layout) or 0) < ${ACTIONS_SINCE} then
+  redis.call('SET', layout, ${ACTIONS_SINCE})
+end
 keep()
 redis.call('ZADD', batches, now, batch)
 redis.call('ZADD', active, feedOrder(rank, now), batch)
@@ -114,9 +117,9 @@ if event == 'resume' then
   redis.call('HINCRBY', record, 'resumes', 1)
   -- A direct batch begins a new hour.
   redis.call('HDEL', record, 'taken')
-  local f = countsOf(record)
-  redis.call('HSET', record, 'resumedAt', cjson.encode({ accepted = tonumber(f[1] or 0), revoked = tonumber(f[2] or 0),
-    alreadyGone = tonumber(f[3] or 0), dead = tonumber(f[4] or 0), cancelled = tonumber(f[5] or 0) }))
+  local counts = {}
+  for at, value in ipairs(redis.call('HMGET', record, unpack(COUNTED))) do counts[COUNTED[at]] = tonumber(value or 0) end
+  redis.call('HSET', record, 'resumedAt', cjson.encode(counts))
 end
 -- A cancelled manifest may be submitted again at once, whatever of it is still to be settled.
 local print = event == 'cancel' and redis.call('HGET', record, 'fingerprint')
@@ -175,18 +178,18 @@ ${AUDIT}
 ${COUNTS}
 local note = auditNote(ARGV[2])
 if auditedBefore(stream, note) then return 'forgotten' end
-local f = countsOf(record, 'state')
-if not f[6] then return 'no-batch' end
-if pendingOf(f) > 0 or (f[6] ~= 'completed' and f[6] ~= 'cancelled') then return 'refused' end
+local _, pending, state = pendingOf(record, 'state')
+if not state then return 'no-batch' end
+if pending > 0 or (state ~= 'completed' and state ~= 'cancelled') then return 'refused' end
 if redis.call('HLEN', dead) > 0 then return 'has-letters' end
 local last = redis.call('XREVRANGE', ledger, '+', '-', 'COUNT', 1)[1]
 if lastEntry ~= '' and (not last or last[1] ~= lastEntry) then return 'changed' end
 local counts = auditCounts(record)
-local left = { forgottenAt = redis.call('TIME')[1] * 1000, state = f[6], counts = cjson.decode(counts), auditSeq = audit(stream, head, note, counts) }
+local left = { forgottenAt = redis.call('TIME')[1] * 1000, state = state, counts = cjson.decode(counts), auditSeq = audit(stream, head, note, counts) }
 if reportSha256 ~= '' then left.reportSha256 = reportSha256 end
-local fields = { 'requestedBy', 'reason', 'manifestSha256', 'submittedAt', 'completedAt' }
+local fields = { 'requestedBy', 'reason', 'manifestSha256', 'submittedAt', 'completedAt', 'action' }
 for at, value in ipairs(redis.call('HMGET', record, unpack(fields))) do
-  if value then left[fields[at]] = at > 3 and tonumber(value) or value end
+  if value then left[fields[at]] = (at == 4 or at == 5) and tonumber(value) or value end
 end
 redis.call('HSET', forgotten, batch, cjson.encode(left))
 redis.call('ZREM', batches, batch)

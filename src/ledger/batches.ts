@@ -1,5 +1,6 @@
 import type { AuditEvent } from '../audit/entry.ts';
 import { auditNote, type Motive } from '../audit/note.ts';
+import { actionNamed, DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { BatchEvent, BatchState, Counts } from '../core/batch.ts';
 import { CLOCK, script } from '../runtime/redis/script.ts';
 import { FEED_RANK, parseBatch, type Batch, type Priority, type Verified } from './batch-record.ts';
@@ -43,6 +44,7 @@ export interface LastReport {
 /** What is left of a batch that was forgotten. Times are Unix milliseconds. */
 export interface Tombstone extends Motive {
   readonly batch: string;
+  readonly action: Action;
   readonly forgottenAt: number;
   readonly state: BatchState;
   readonly counts: Counts;
@@ -59,6 +61,11 @@ export interface Tombstone extends Motive {
 export interface BatchPlace {
   readonly score: number;
   readonly id: string;
+}
+
+/** As it is written; an older version knew no actions. */
+interface LeftOfBatch extends Omit<Tombstone, 'batch' | 'action'> {
+  readonly action?: string;
 }
 
 const changeScript = script<string>(CHANGE_STATE);
@@ -188,7 +195,8 @@ export class Batches {
     const { redis, keys } = this.#store;
     const text = await redis.hget(keys.forgotten, batch);
     if (text === null) return undefined;
-    return { batch, ...(JSON.parse(text) as Omit<Tombstone, 'batch'>) };
+    const { action, ...left } = JSON.parse(text) as LeftOfBatch;
+    return { batch, ...left, action: actionNamed(action ?? '') ?? DEFAULT_ACTION };
   }
 
   /**

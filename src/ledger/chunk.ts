@@ -1,4 +1,5 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
 
 /** Items in a chunk. Ordinals are implied: item n is at position n % CHUNK_ITEMS of chunk floor(n / CHUNK_ITEMS). */
@@ -7,20 +8,30 @@ export const CHUNK_ITEMS = 1_000;
 /** Neighbours that share instance and CA are one run: a manifest is mostly long runs. */
 type Run = readonly [instanceId: string, caSn: string, deviceSns: readonly string[]];
 
-/** Packs certificates in the order of their ordinals; some 20 bytes each for random serial numbers of 16 bytes in hex. */
-export function packChunk(certificates: readonly Certificate[]): Buffer {
+/** As it is written where the batch does not delete. */
+interface ActingChunk {
+  readonly action: Action;
+  readonly runs: readonly Run[];
+}
+
+/**
+ * Packs certificates in the order of their ordinals; some 20 bytes each for random serial numbers of 16 bytes in hex.
+ * A version before layout 4 takes every batch for one that deletes: it cannot read the chunks of one that does not, so it calls for none of them.
+ */
+export function packChunk(certificates: readonly Certificate[], action: Action = DEFAULT_ACTION): Buffer {
   const runs: [string, string, string[]][] = [];
   for (const { instanceId, caSn, deviceSn } of certificates) {
     const last = runs.at(-1);
     if (last?.[0] === instanceId && last[1] === caSn) last[2].push(deviceSn);
     else runs.push([instanceId, caSn, [deviceSn]]);
   }
-  return deflateRawSync(JSON.stringify(runs));
+  return deflateRawSync(JSON.stringify(action === DEFAULT_ACTION ? runs : ({ action, runs } satisfies ActingChunk)));
 }
 
 /** @throws when the bytes are no chunk: Redis holds something that we did not write */
 export function unpackChunk(packed: Buffer): Certificate[] {
-  const runs = JSON.parse(inflateRawSync(packed).toString('utf8')) as readonly Run[];
+  const chunk = JSON.parse(inflateRawSync(packed).toString('utf8')) as readonly Run[] | ActingChunk;
+  const runs = 'runs' in chunk ? chunk.runs : chunk;
   return runs.flatMap(([instanceId, caSn, deviceSns]) => deviceSns.map((deviceSn) => ({ instanceId, caSn, deviceSn })));
 }
 

@@ -1,3 +1,5 @@
+import { DONE_OUTCOMES } from '../core/action.ts';
+import { COUNT_FIELD } from '../core/batch.ts';
 import { ATTEMPTS, BITS, DRAIN } from './script-parts.lua.ts';
 
 /**
@@ -25,8 +27,9 @@ ${DRAIN}
 ${ATTEMPTS}
 ${BITS}
 local now = clockMs()
-local FIELD = { revoked = 'revoked', ['already-gone'] = 'alreadyGone', dead = 'dead', cancelled = 'cancelled' }
-local f = countsOf(record, 'completedAt')
+local FIELD = { ${luaTable(COUNT_FIELD)} }
+local IS_DONE = { ${luaTable(Object.fromEntries(DONE_OUTCOMES.map((outcome) => [outcome, true])))} }
+local accepted, pendingBefore, completedAt = pendingOf(record, 'completedAt')
 local ordinals = {}
 for at, item in ipairs(items) do ordinals[at] = item.n end
 local bits = bitsOf(settled, ordinals)
@@ -98,13 +101,13 @@ end
 for at, item in ipairs(items) do
   local attempt = known[item.n]
   local isOwn = attempt.run == item.run
-  if item.n >= tonumber(f[1] or 0) then
+  if item.n >= accepted then
     replies[at] = 'unknown'
   elseif isSettled[item.n] then
     replies[at] = item.kind == 'settle' and isOurs(item) and 'settled' or 'already'
     isTold = isTold or replies[at] == 'settled'
     if item.score then redis.call('ZREM', placeOf(item)) end
-  elseif item.kind == 'settle' and item.outcome == 'revoked' then
+  elseif item.kind == 'settle' and IS_DONE[item.outcome] then
     settle(item, attempt)
     replies[at] = 'settled'
   elseif not isOwn and not (item.isUncalled and isFree(item, attempt)) then
@@ -151,8 +154,8 @@ if ended > 0 then redis.call('BITFIELD', settled, unpack(bitsToSet)) end
 for outcome, list in pairs(rows) do redis.call('XADD', ledger, '*', outcome, cjson.encode(list)) end
 for outcome, count in pairs(counts) do redis.call('HINCRBY', record, FIELD[outcome], count) end
 if absences > 0 then redis.call('HINCRBY', record, 'confirmedByAbsence', absences) end
-local pending = pendingOf(f) - ended
-local drained = isTold and f[6] and 'drained' or ''
+local pending = pendingBefore - ended
+local drained = isTold and completedAt and 'drained' or ''
 replies[#replies + 1] = ended > 0 and pending <= 0 and drain(record, active, fingerprints, batch) or drained
 return replies`;
 
@@ -204,3 +207,9 @@ redis.call('XADD', ledger, '*', 'cancelled', cjson.encode(rows), 'op', op)
 redis.call('HINCRBY', record, 'cancelled', #rows)
 drain(record, active, fingerprints, batch)
 return ordinalsOf(rows)`;
+
+function luaTable(of: Readonly<Record<string, string | true>>): string {
+  return Object.entries(of)
+    .map(([name, value]) => `['${name}'] = ${value === true ? 'true' : `'${value}'`}`)
+    .join(', ');
+}

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { auditKeys, type AuditKeys } from '../audit/entry.ts';
+import { layoutKey } from './layout.ts';
 
 /** What every part of the ledger works on. */
 export interface LedgerStore {
@@ -17,6 +18,8 @@ export interface LedgerKeys {
   readonly fingerprints: string;
   /** Counter: goes up when halts or batch states change, so that every process looks again. */
   readonly signals: string;
+  /** String: the layout, the version of this table. */
+  readonly layout: string;
   /** The record of who changed what. */
   readonly audit: AuditKeys;
   /** Hash: a forgotten batch to what is left of it. */
@@ -73,6 +76,7 @@ export function ledgerKeys(prefix: string): LedgerKeys {
     active: `${prefix}:active`,
     fingerprints: `${prefix}:fingerprints`,
     signals: `${prefix}:signals`,
+    layout: layoutKey(prefix),
     audit: auditKeys(prefix),
     forgotten: `${prefix}:forgotten`,
     usedPlan: (id) => `${prefix}:plan:${id}`,

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, type Hash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { auditNote, type Motive } from '../audit/note.ts';
+import { DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { fateOf } from '../runtime/redis/fate.ts';
 import { script } from '../runtime/redis/script.ts';
@@ -21,6 +22,8 @@ const withdrawScript = script<null>(WITHDRAW);
 
 export interface PlanDetails extends Motive {
   readonly priority: Priority;
+  /** What the batch does with its certificates; it deletes when not given. */
+  readonly action?: Action;
 }
 
 /** What is known of a manifest only once it is read. */
@@ -52,7 +55,7 @@ export type Activated =
   | { readonly kind: 'awaits-approval'; readonly batch: string }
   /** The claim ran out meanwhile, and may be another's: nothing runs. */
   | { readonly kind: 'claim-lost' }
-  /** The same manifest is at work already, as that batch. */
+  /** The same manifest is at work already with the same action, as that batch. */
   | { readonly kind: 'duplicate'; readonly batch: string }
   /** The plan file was used before, for that batch: nothing runs. */
   | { readonly kind: 'used'; readonly batch: string }
@@ -70,6 +73,7 @@ export class Plan {
   readonly #redis: Redis;
   readonly #keys: LedgerKeys;
   readonly #details: PlanDetails;
+  readonly #action: Action;
   readonly #fingerprint: Hash = createHash('sha256');
   readonly #lanes = new Map<string, ChunkRanges>();
   #open: Certificate[] = [];
@@ -82,6 +86,9 @@ export class Plan {
     this.#redis = redis;
     this.#keys = keys;
     this.#details = details;
+    this.#action = details.action ?? DEFAULT_ACTION;
+    // No certificate has an empty field, so with another action no manifest has the same text.
+    if (this.#action !== DEFAULT_ACTION) this.#fingerprint.update(`${this.#action}\0\0`);
     this.batch = batchId(nowMs);
   }
 
@@ -112,11 +119,11 @@ export class Plan {
     const keys = activationKeys(this.#keys, this.batch);
     if (planId !== undefined) keys.push(this.#keys.usedPlan(planId));
     if (claim !== undefined) keys.push(this.#keys.claim(claim.id));
-    const { priority, ...motive } = this.#details;
+    const { priority, action: _, ...motive } = this.#details;
     const fingerprint = this.#fingerprint.copy().digest('base64url');
     const rank = FEED_RANK[priority];
     const event = awaiting === undefined ? 'submit' : 'approval-asked';
-    const note = auditNote({ event, batch: this.batch, ...motive, ...late });
+    const note = auditNote({ event, batch: this.batch, action: this.#action, ...motive, ...late });
     const { reason = '', manifestSha256 = '' } = late;
     const [certificates, chunks] = [this.#accepted, this.#chunks];
     const waits: Awaiting | undefined = awaiting && { certificates, chunks, fingerprint, by: awaiting.by };
@@ -160,7 +167,7 @@ export class Plan {
     const of = this.#keys.of(this.batch);
     const write = this.#redis.multi();
     if (chunk === 0) this.#writeRecord(write);
-    const packed = packChunk(items);
+    const packed = packChunk(items, this.#action);
     write
       .hset(of.chunks, String(chunk), packed)
       .expire(of.chunks, PLAN_TTL_SECONDS)
@@ -186,6 +193,7 @@ export class Plan {
     const record = {
       state: 'planned',
       priority,
+      ...(this.#action !== DEFAULT_ACTION && { action: this.#action }),
       ...(requestedBy !== undefined && { requestedBy }),
       ...(reason !== undefined && { reason }),
     };
@@ -202,11 +210,11 @@ export type Approved = Extract<Activated, { readonly kind: 'running' | 'duplicat
  */
 export async function activateAwaiting(
   { redis, keys }: LedgerStore,
-  { id: batch, priority }: Batch,
+  { id: batch, action, priority }: Batch,
   { fingerprint, certificates, chunks }: Awaiting,
   motive: Motive,
 ): Promise<Approved> {
-  const note = auditNote({ event: 'approve', batch, ...motive });
+  const note = auditNote({ event: 'approve', batch, action, ...motive });
   const unchanged = ['', '', '', '', '', '', ''];
   const args = [batch, fingerprint, certificates, chunks, FEED_RANK[priority], note, ...unchanged];
   const fate = await fateOf(redis, () => activateScript(redis, activationKeys(keys, batch), args));
@@ -216,9 +224,12 @@ export async function activateAwaiting(
   return { kind: fate.reply === batch ? 'running' : 'duplicate', batch: fate.reply };
 }
 
-function activationKeys({ active, fingerprints, batches, signals, audit, of }: LedgerKeys, batch: string): string[] {
+function activationKeys(
+  { active, fingerprints, batches, signals, audit, layout, of }: LedgerKeys,
+  batch: string,
+): string[] {
   const { record, chunks, lanes } = of(batch);
-  return [record, active, fingerprints, batches, signals, chunks, lanes, audit.stream, audit.head];
+  return [record, active, fingerprints, batches, signals, chunks, lanes, audit.stream, audit.head, layout];
 }
 
 /**

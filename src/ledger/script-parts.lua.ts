@@ -1,9 +1,9 @@
-import { TRANSITIONS, type BatchEvent } from '../core/batch.ts';
+import { COUNTED, TRANSITIONS, type BatchEvent } from '../core/batch.ts';
 import { CLOCK } from '../runtime/redis/script.ts';
 
 /*
  * The ledger's scripts are each one atomic step on the keys of one batch; between two of them the identity
- * `accepted = revoked + already-gone + dead + cancelled + pending` holds. They read the clock of Redis only. What several of them do stands here.
+ * `accepted` is the sum of all outcomes and of what is pending. They read the clock of Redis only. What several of them do stands here.
  */
 
 /** Lua: `stateAfter(event, state)`, or nil where the event has no place. Written from core's table, so that there is one table. */
@@ -11,12 +11,16 @@ export const STATES = `local function stateAfter(event, state)
   return cjson.decode('${JSON.stringify(movesByEvent())}')[event][state or '']
 end`;
 
-/** Lua: `countsOf(record, ...)` reads a batch's counts, and the fields that are named, behind those; `pendingOf` counts what is left of them. */
-export const COUNTS = `local function countsOf(record, ...)
-  return redis.call('HMGET', record, 'accepted', 'revoked', 'alreadyGone', 'dead', 'cancelled', ...)
-end
-local function pendingOf(counts)
-  return (counts[1] or 0) - (counts[2] or 0) - (counts[3] or 0) - (counts[4] or 0) - (counts[5] or 0)
+/**
+ * Lua: `pendingOf(record, ...)` reads how many items were accepted, how many of them pend, and the fields that are named. `COUNTED` names all counts,
+ * `accepted` the first.
+ */
+export const COUNTS = `local COUNTED = { ${COUNTED.map((field) => `'${field}'`).join(', ')} }
+local function pendingOf(record, ...)
+  local found = redis.call('HMGET', record, ${COUNTED.map((field) => `'${field}'`).join(', ')}, ...)
+  local pending = found[1] or 0
+  for at = 2, #COUNTED do pending = pending - (found[at] or 0) end
+  return tonumber(found[1] or 0), pending, unpack(found, #COUNTED + 1, #COUNTED + select('#', ...))
 end`;
 
 /**
@@ -27,12 +31,12 @@ export const DRAIN = `${STATES}
 ${COUNTS}
 ${CLOCK}
 local function drain(record, active, fingerprints, batch)
-  local f = countsOf(record, 'state', 'fingerprint')
-  if pendingOf(f) > 0 then return 'settled' end
+  local _, pending, state, print = pendingOf(record, 'state', 'fingerprint')
+  if pending > 0 then return 'settled' end
   redis.call('ZREM', active, batch)
-  if f[6] == 'paused' and not f[7] then return 'settled' end
-  redis.call('HSET', record, 'state', stateAfter('drain', f[6]) or f[6], 'completedAt', clockMs())
-  if f[7] and redis.call('HGET', fingerprints, f[7]) == batch then redis.call('HDEL', fingerprints, f[7]) end
+  if state == 'paused' and not print then return 'settled' end
+  redis.call('HSET', record, 'state', stateAfter('drain', state) or state, 'completedAt', clockMs())
+  if print and redis.call('HGET', fingerprints, print) == batch then redis.call('HDEL', fingerprints, print) end
   return 'drained'
 end`;
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { PlannedAction } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { CaTally, coveredBy, isPlanned, type CaShare, type ClassCounts } from '../core/plan.ts';
 import { warningsOf, type InventoryNotes, type PlanWarning } from '../core/plan-warning.ts';
@@ -22,6 +23,7 @@ export interface Drawing {
 
 /** Holds what is wanted against what is registered. */
 export function drawPlan(
+  action: PlannedAction,
   wanted: Wanted,
   registered: RegisteredCounts,
   caStatuses: ReadonlyMap<string, ReadonlyMap<string, RegisteredStatus>>,
@@ -46,7 +48,7 @@ export function drawPlan(
     classes,
     cas,
     byInstance,
-    warnings: warningsOf(cas, classes, notes),
+    warnings: warningsOf(action, cas, classes, notes),
     sha256: hash.digest('hex'),
   };
 }

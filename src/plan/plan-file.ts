@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import type { Certificate } from '../core/certificate.ts';
+import { PLANNED_ACTIONS } from '../core/action.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { readManifest } from '../manifest/read-manifest.ts';
 import type { ManifestRow } from '../manifest/row.ts';
@@ -16,7 +17,7 @@ const headerSchema = z.strictObject({
   version: z.literal(1),
   /** Of everything else in the header: a header that was edited has another. */
   id: z.string().regex(/^[0-9a-f]{32}$/),
-  action: z.literal('delete'),
+  action: z.enum(PLANNED_ACTIONS),
   accounts: z.array(z.strictObject({ name: z.string(), endpoint: z.string() })),
   instances: z.array(z.strictObject({ instanceId: z.string(), account: z.string(), certificates: count })),
   /** Lines that follow. */

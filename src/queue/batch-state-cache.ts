@@ -1,9 +1,11 @@
+import type { Action } from '../core/action.ts';
 import type { BatchState } from '../core/batch.ts';
 import type { Priority } from '../ledger/batch-record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** What a processor must know of a batch before each call. */
 export interface BatchGate {
+  readonly action: Action;
   readonly state: BatchState;
   readonly accepted: number;
   readonly priority: Priority;

@@ -24,7 +24,7 @@ type Parameters = ReadonlyMap<string, string>;
 export interface Cloud {
   readonly accounts: Accounts;
   readonly registry: Registry;
-  /** With which code inactivating an inactive certificate is refused; undefined: it is accepted. Which is true is not documented. */
+  /** With which code inactivating an inactive certificate is refused, or activating an active one; undefined: it is accepted. Which is true is not documented. */
   readonly inactiveAgainCode: string | undefined;
 }
 
@@ -113,8 +113,8 @@ function planChange(parameters: Parameters, to: Registration, cloud: Cloud): Pla
     act() {
       const state = registry.stateOf(certificate);
       if (state === 'absent') return refuse('FindDeviceBySnError');
-      if (to === 'inactive' && state === 'inactive' && inactiveAgainCode !== undefined)
-        return refuse(inactiveAgainCode, 'The device certificate is inactive already.');
+      if (to === state && inactiveAgainCode !== undefined)
+        return refuse(inactiveAgainCode, `The device certificate is ${state} already.`);
       registry.change(certificate, to);
       return echoAnswer('DeviceSn', deviceSn);
     },

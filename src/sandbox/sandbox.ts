@@ -23,7 +23,7 @@ export interface SandboxOptions extends PopulationOptions {
   /** PEM texts; with them the sandbox speaks https only. */
   readonly tls?: { readonly key: string; readonly cert: string };
   readonly accounts: readonly SandboxAccount[];
-  /** With which code inactivating an inactive certificate is refused. Default: it is accepted. */
+  /** With which code inactivating an inactive certificate, or activating an active one, is refused. Default: it is accepted. */
   readonly inactiveAgainCode?: string;
   /** Default none. */
   readonly latency?: Latency;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   BATCH_STATES,
   breakerVerdict,
+  COUNTED,
   DEFAULT_BREAKER,
   OUTCOMES,
   pendingOf,
@@ -35,7 +36,8 @@ describe('transition', () => {
 
   it('knows every state, and none but these', () => {
     expect(Object.keys(TRANSITIONS)).toEqual([...BATCH_STATES]);
-    expect(OUTCOMES).toEqual(['revoked', 'already-gone', 'dead', 'cancelled']);
+    const good = ['revoked', 'already-gone', 'inactivated', 'already-inactive', 'activated', 'already-active'];
+    expect(OUTCOMES).toEqual([...good, 'dead', 'cancelled']);
   });
 
   it('never leaves cancelled, never runs what was not activated, and stops for cancel until the end', () => {
@@ -58,17 +60,18 @@ describe('transition', () => {
 });
 
 describe('counts', () => {
-  it('add up: accepted = revoked + already-gone + dead + cancelled + pending, while items settle one by one', () => {
-    const kinds = ['revoked', 'alreadyGone', 'dead', 'cancelled'] as const;
+  it('add up: accepted is the sum of all ends and of what is pending, while items settle one by one', () => {
+    const kinds = COUNTED.filter((field) => field !== 'accepted');
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...kinds)), fc.nat(100), (ends, left) => {
         const accepted = ends.length + left;
-        const now = { accepted, revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0 };
+        const others = { inactivated: 0, alreadyInactive: 0, activated: 0, alreadyActive: 0 };
+        const now = { accepted, revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0, ...others };
         for (const [done, end] of ends.entries()) {
           expect([settledOf(now), pendingOf(now)]).toEqual([done, accepted - done]);
           now[end] += 1;
         }
-        expect(now.revoked + now.alreadyGone + now.dead + now.cancelled + pendingOf(now)).toBe(accepted);
+        expect(kinds.reduce((sum, kind) => sum + now[kind], pendingOf(now))).toBe(accepted);
         expect(pendingOf(now)).toBe(left);
       }),
     );

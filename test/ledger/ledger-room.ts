@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { Action } from '../../src/core/action.ts';
 import type { Outcome } from '../../src/core/batch.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { FIRST_ATTEMPT } from '../../src/core/decide.ts';
@@ -70,19 +71,19 @@ export class LedgerRoom {
   readonly redis = this.keys.client;
   readonly ledger = new Ledger(this.redis, this.keys.prefix);
 
-  async plan(items: readonly Certificate[], priority: Priority = 'bulk'): Promise<Plan> {
-    const plan = new Plan(this.ledger, { priority }, Date.now());
+  async plan(items: readonly Certificate[], priority: Priority = 'bulk', action: Action = 'delete'): Promise<Plan> {
+    const plan = new Plan(this.ledger, { priority, action }, Date.now());
     for (const item of items) await plan.add(item);
     return plan;
   }
 
-  async submit(items: readonly Certificate[], priority: Priority = 'bulk'): Promise<Activated> {
-    return (await this.plan(items, priority)).activate();
+  async submit(items: readonly Certificate[], priority: Priority = 'bulk', action?: Action): Promise<Activated> {
+    return (await this.plan(items, priority, action)).activate();
   }
 
   /** @returns the batch that runs */
-  async batchOf(items: readonly Certificate[], priority: Priority = 'bulk'): Promise<string> {
-    const activated = await this.submit(items, priority);
+  async batchOf(items: readonly Certificate[], priority: Priority = 'bulk', action?: Action): Promise<string> {
+    const activated = await this.submit(items, priority, action);
     if (activated.kind !== 'running') throw new Error(`the plan is ${activated.kind}`);
     return activated.batch;
   }

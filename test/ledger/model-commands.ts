@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import type { Action } from '../../src/core/action.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { CancelledItem } from '../../src/ledger/items.ts';
 import type { LedgerRoom } from './ledger-room.ts';
@@ -10,6 +11,8 @@ import type { Model, ModelBatch } from './model.ts';
 export interface Real {
   readonly room: LedgerRoom;
   readonly manifests: readonly (readonly Certificate[])[];
+  /** Of each manifest; the same certificates with another action are another manifest. All delete when not given. */
+  readonly actions?: readonly Action[];
 }
 
 export type Command = fc.AsyncCommand<Model, Real>;
@@ -66,9 +69,9 @@ export async function readMeanwhile<T>(
 export function submission(manifest: number, times: number): Command {
   return {
     check: () => true,
-    async run(model, { room, manifests }) {
+    async run(model, { room, manifests, actions = [] }) {
       const items = manifests[manifest] ?? [];
-      const all = await Promise.all(Array.from({ length: times }, () => room.submit(items)));
+      const all = await Promise.all(Array.from({ length: times }, () => room.submit(items, 'bulk', actions[manifest])));
       const known = model.working.get(manifest);
       const ids = new Set(all.map((activated) => ('batch' in activated ? activated.batch : activated.kind)));
       expect(all.filter(({ kind }) => kind === 'running')).toHaveLength(known === undefined ? 1 : 0);
@@ -117,7 +120,7 @@ export function control(at: number, event: 'pause' | 'resume' | 'cancel', count 
 }
 
 /** What submitters and operators do. */
-export function requests(): Record<'submit' | 'change' | 'reopen' | 'discard', fc.Arbitrary<Command>> {
+export function requests(manifests = 2): Record<'submit' | 'change' | 'reopen' | 'discard', fc.Arbitrary<Command>> {
   const reopen = onLetter(
     'reopen',
     async ({ room }, { id }, n) => (await room.ledger.deadLetters.reopen(id, [n]))[0],
@@ -130,7 +133,7 @@ export function requests(): Record<'submit' | 'change' | 'reopen' | 'discard', f
   );
   const events = fc.constantFrom('pause' as const, 'resume' as const, 'cancel' as const);
   const change = fc.tuple(index, events, times).map(([at, event, count]) => control(at, event, count));
-  const submit = fc.tuple(fc.nat(1), times).map(([manifest, count]) => submission(manifest, count));
+  const submit = fc.tuple(fc.nat(manifests - 1), times).map(([manifest, count]) => submission(manifest, count));
   return { submit, change, reopen, discard };
 }
 

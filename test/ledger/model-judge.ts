@@ -57,7 +57,7 @@ async function expectBatchAs(batch: ModelBatch, room: LedgerRoom): Promise<void>
     numbers(of.dead),
     ledger.direct.jobs(batch.id),
   ]);
-  const { state, counts, confirmedByAbsence, completedAt } = record;
+  const { action, state, counts, confirmedByAbsence, completedAt } = record;
   const tally = (outcome: string): number => batch.items.filter((item) => item === outcome).length;
   expect({ state, counts, confirmedByAbsence }).toEqual({
     state: batch.state,
@@ -66,6 +66,11 @@ async function expectBatchAs(batch: ModelBatch, room: LedgerRoom): Promise<void>
       accepted: batch.items.length,
       revoked: tally('revoked'),
       alreadyGone: tally('already-gone'),
+      ...(action === 'inactivate' && {
+        inactivated: tally('inactivated'),
+        alreadyInactive: tally('already-inactive'),
+      }),
+      ...(action === 'activate' && { activated: tally('activated'), alreadyActive: tally('already-active') }),
       dead: tally('dead'),
       cancelled: tally('cancelled'),
     },

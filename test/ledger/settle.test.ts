@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { OUTCOMES } from '../../src/core/batch.ts';
-import { COUNT_FIELD } from '../../src/ledger/batch-record.ts';
+import { ACTIONS, ENDS, outcomesOfAction } from '../../src/core/action.ts';
+import { COUNT_FIELD, OUTCOMES } from '../../src/core/batch.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
 
 const room = new LedgerRoom();
@@ -10,13 +10,16 @@ const itemsOf = (...ordinals: number[]): { n: number }[] => ordinals.map((n) => 
 
 describe('settling an item', () => {
   it.each(OUTCOMES)('counts %s once, however often it is said, and whatever is said later', async (outcome) => {
-    const batch = await room.batchOf(certificatesOf(2));
+    const action = ACTIONS.find((known) => outcomesOfAction(known).includes(outcome)) ?? 'delete';
+    const batch = await room.batchOf(certificatesOf(2), 'bulk', action);
     expect(await room.settle(batch, 1, outcome)).toBe('settled');
     expect(await room.settle(batch, 1, outcome, { requestId: 'R-other' })).toBe('already');
     expect(await room.settle(batch, 1, 'revoked', { byAbsence: true, requestId: 'R-third' })).toBe('already');
     const { counts, confirmedByAbsence } = await room.batch(batch);
     const none = { accepted: 2, revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0 };
-    expect(counts).toEqual({ ...none, [COUNT_FIELD[outcome]]: 1 });
+    const { done, already } = ENDS[action];
+    const others = { [COUNT_FIELD[done]]: 0, [COUNT_FIELD[already]]: 0 };
+    expect(counts).toEqual({ ...none, ...others, [COUNT_FIELD[outcome]]: 1 });
     expect(confirmedByAbsence).toBe(0);
     expect(await room.redis.xlen(room.ledger.keys.of(batch).ledger)).toBe(1);
     // Nobody calls for it again.

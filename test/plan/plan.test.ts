@@ -31,7 +31,7 @@ describe('a plan of a manifest', () => {
       ],
       calls: 3,
       warnings: [
-        'CA CA01 is active: a device that holds its key can register again. Inactivate the CA first (certsweep ca inactivate). Deleting its 1 inactive certificate removes the mark that keeps these devices out.',
+        'CA CA01 is active: a device that holds its key can register again. Inactivate the CA (certsweep ca inactivate), or use --action inactivate. Deleting its 1 inactive certificate removes the mark that keeps these devices out.',
         'The plan covers CA CA02 wholly: one call, certsweep ca delete, does this, in place of 1.',
         '1 certificate is not registered: left out.',
         '1 certificate is registered under another CA than the one named, likely a typo: left out.',
@@ -92,11 +92,11 @@ describe('a plan of a manifest', () => {
     await expectNoFile();
   });
 
-  it('is refused with inactivate, with unclear input, and with no share', async () => {
+  it('is refused with another action, with unclear input, and with no share', async () => {
     place = await openPlanning();
     const manifest = await place.file('m.csv', NAMED);
     for (const { flags, words } of [
-      { flags: [manifest, '--action', 'inactivate'], words: '--action inactivate cannot be planned yet' },
+      { flags: [manifest, '--action', 'activate'], words: 'Allowed choices are delete, inactivate' },
       { flags: [manifest, '--instance', INSTANCE], words: 'Give either a manifest, or --instance' },
       { flags: [], words: 'Give either a manifest, or --instance' },
       { flags: [manifest, '--status', 'active'], words: 'selectors need --instance' },

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Job as BullJob } from 'bullmq';
+import type { Action } from '../../src/core/action.ts';
 import type { Run } from '../../src/ledger/call-notes.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
 import type { Claim } from '../../src/ledger/waiting.ts';
@@ -7,7 +8,8 @@ import { BatchStateCache } from '../../src/queue/batch-state-cache.ts';
 import { ItemReports } from '../../src/queue/process/item-reports.ts';
 import { ItemRunner } from '../../src/queue/process/item-runner.ts';
 import type { Item } from '../../src/queue/process/item.ts';
-import { createProcessor, type ProcessorParts, type RevocationClient } from '../../src/queue/process/processor.ts';
+import type { RevocationClient } from '../../src/queue/process/item-calls.ts';
+import { createProcessor, type ProcessorParts } from '../../src/queue/process/processor.ts';
 import { resolveClaim } from '../../src/queue/process/resolve-claim.ts';
 import { JobResolver } from '../../src/queue/process/resolve-job.ts';
 import { JobRunner } from '../../src/queue/worker/job-runner.ts';
@@ -39,6 +41,7 @@ export const HEALTHY: ProcessorParts['host'] = {
   isHalted: false,
   admit: () => 'go',
   hear: () => undefined,
+  hearRead: () => undefined,
   mayEndDead: () => Promise.resolve(true),
   keeps: () => false,
 };
@@ -177,15 +180,25 @@ export class Hand {
   }
 
   #client(inHand: () => InHand): RevocationClient {
+    const call = async <A>(arrive: (item: Item, kind: AnswerKind) => A): Promise<A> => {
+      const found = inHand();
+      const { item, answers } = found;
+      await this.#stops.reach('sent', found);
+      const answer = arrive(item, answers.shift() ?? 'honest');
+      await this.#stops.reach('answered', found);
+      return answer;
+    };
+    const change = (action: Action) => () =>
+      call((item, kind) => {
+        // The world does what the item's batch is for: another call must not pass for it.
+        if (item.action !== action) throw new Error(`${action} was called to ${item.action}`);
+        return this.#world.call(item, kind);
+      });
     return {
-      deleteDeviceCertificate: async () => {
-        const found = inHand();
-        const { item, answers } = found;
-        await this.#stops.reach('sent', found);
-        const answer = this.#world.call(item, answers.shift() ?? 'honest');
-        await this.#stops.reach('answered', found);
-        return answer;
-      },
+      deleteDeviceCertificate: change('delete'),
+      inactivateDeviceCertificate: change('inactivate'),
+      activateDeviceCertificate: change('activate'),
+      getDeviceCertificate: () => call((item, kind) => this.#world.read(item, kind)),
     };
   }
 

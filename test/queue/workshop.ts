@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { JobsOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { expect, vi } from 'vitest';
+import type { Action } from '../../src/core/action.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { pendingOf } from '../../src/core/batch.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
@@ -104,8 +105,8 @@ export class Workshop {
     return { worker, events };
   }
 
-  async submit(items: readonly Certificate[], priority: Priority = 'bulk'): Promise<string> {
-    const plan = new Plan(this.ledger, { priority }, Date.now());
+  async submit(items: readonly Certificate[], priority: Priority = 'bulk', action: Action = 'delete'): Promise<string> {
+    const plan = new Plan(this.ledger, { priority, action }, Date.now());
     for (const item of items) await plan.add(item);
     const activated = await plan.activate();
     if (activated.kind !== 'running') throw new Error(`the plan is ${activated.kind}`);

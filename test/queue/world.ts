@@ -1,10 +1,11 @@
+import type { Action } from '../../src/core/action.ts';
 import type { Answer } from '../../src/core/answer.ts';
-import type { Certificate } from '../../src/core/certificate.ts';
+import type { ReadAnswer } from '../../src/core/registered.ts';
 import type { CallVerdict } from '../../src/ledger/call-notes.ts';
 import type { Reported } from '../../src/ledger/items.ts';
 import type { Disposition, Item } from '../../src/queue/process/item.ts';
 
-/** How a call ends; `honest` is by the registry alone: deleted, or not found. */
+/** How a call ends; `honest` is by the registry alone: done, or not found, or of a read what is there. */
 export const ANSWERS = [
   'honest',
   'busy',
@@ -21,6 +22,17 @@ export const ANSWERS = [
 ] as const;
 export type AnswerKind = (typeof ANSWERS)[number];
 
+/** What a call found, and what it did; a read does nothing. */
+export interface CallEffect {
+  readonly isRead: boolean;
+  readonly found: 'active' | 'inactive' | 'absent';
+  /** It has made the certificate what its batch is for. */
+  readonly isDone: boolean;
+}
+
+/** With which an action is refused that finds its work done. No row of the code table knows it. */
+const SAME_STATE = 'DeviceStateConflict';
+
 /** What a process does with an item, as it happens. */
 export type HandEvent =
   | { readonly kind: 'begun'; readonly item: Item }
@@ -30,7 +42,7 @@ export type HandEvent =
   | { readonly kind: 'back'; readonly item: Item }
   /** It gets no slot: its worker leaves, or the account is halted. */
   | { readonly kind: 'sent-away'; readonly item: Item; readonly why: 'closed' | 'halted' }
-  | { readonly kind: 'called'; readonly item: Item; readonly answer: AnswerKind; readonly isDeleted: boolean }
+  | { readonly kind: 'called'; readonly item: Item; readonly answer: AnswerKind; readonly how: CallEffect }
   | {
       readonly kind: 'reported';
       readonly item: Item;
@@ -45,6 +57,10 @@ export const LONG_MS = 600_000;
 export class World {
   /** Serial numbers. */
   readonly registered: Set<string>;
+  /** Those of them that are marked inactive. */
+  readonly inactive = new Set<string>();
+  /** Inactivating what is inactive, or activating what is active, is refused. */
+  readonly refusesSameState: boolean;
   /** Serial numbers called for since the last look. */
   readonly calls: string[] = [];
   readonly defects: string[] = [];
@@ -54,7 +70,8 @@ export class World {
   #hears: (event: HandEvent) => void = () => undefined;
   #requests = 0;
 
-  constructor(registered: Iterable<string>) {
+  constructor(registered: Iterable<string>, refusesSameState = false) {
+    this.refusesSameState = refusesSameState;
     this.registered = new Set(registered);
   }
 
@@ -75,28 +92,59 @@ export class World {
 
   /** The call arrives; what it does is done when this returns. */
   call(item: Item, kind: AnswerKind): Answer {
-    const answer = this.#answer(item.certificate, kind);
-    const isThere = this.registered.has(item.certificate.deviceSn);
-    const isDeleted = isThere && (kind === 'honest' || kind === 'lost-after' || kind === 'garbled-after');
-    if (isDeleted) this.registered.delete(item.certificate.deviceSn);
-    this.tell({ kind: 'called', item, answer: kind, isDeleted });
+    const { action, certificate } = item;
+    const { deviceSn } = certificate;
+    const found = this.#stateOf(deviceSn);
+    const isRefused = found === 'absent' || (this.refusesSameState && found === STATE_AFTER[action]);
+    const answer = this.#answer(
+      deviceSn,
+      kind,
+      found === 'absent' ? 'FindDeviceBySnError' : isRefused ? SAME_STATE : '',
+    );
+    const isDone = !isRefused && (kind === 'honest' || kind === 'lost-after' || kind === 'garbled-after');
+    if (isDone) this.#set(deviceSn, action);
+    this.tell({ kind: 'called', item, answer: kind, how: { isRead: false, found, isDone } });
     return answer;
   }
 
-  #answer({ deviceSn }: Certificate, kind: AnswerKind): Answer {
+  /** A read of the item's certificate. */
+  read(item: Item, kind: AnswerKind): ReadAnswer<{ readonly status: 'active' | 'inactive' }> {
+    const { deviceSn } = item.certificate;
+    const found = this.#stateOf(deviceSn);
+    const answer = this.#answer(deviceSn, kind, found === 'absent' ? 'FindDeviceBySnError' : '');
+    this.tell({ kind: 'called', item, answer: kind, how: { isRead: true, found, isDone: false } });
+    return answer.kind !== 'accepted' || found === 'absent'
+      ? (answer as Exclude<Answer, { kind: 'accepted' }>)
+      : { ...answer, data: { status: found } };
+  }
+
+  #stateOf(deviceSn: string): CallEffect['found'] {
+    if (!this.registered.has(deviceSn)) return 'absent';
+    return this.inactive.has(deviceSn) ? 'inactive' : 'active';
+  }
+
+  #set(deviceSn: string, action: Action): void {
+    if (action === 'delete') this.registered.delete(deviceSn);
+    if (action === 'inactivate') this.inactive.add(deviceSn);
+    else this.inactive.delete(deviceSn);
+  }
+
+  /** @param code - of an honest answer; empty where it is none */
+  #answer(deviceSn: string, kind: AnswerKind, code: string): Answer {
     if (kind === 'void') return { kind: 'not-sent', reason: 'slot-void', message: 'late' };
     this.calls.push(deviceSn);
     // The API's name for a call: no two have the same.
     this.#requests += 1;
     const requestId = `R-${this.#requests}`;
     if (kind === 'honest') {
-      if (this.registered.has(deviceSn)) return { kind: 'accepted', requestId };
-      return { ...refusal('FindDeviceBySnError'), requestId };
+      return code === '' ? { kind: 'accepted', requestId } : { ...refusal(code), requestId };
     }
     const answer = ANSWER[kind];
     return answer.kind === 'refused' ? { ...answer, requestId } : answer;
   }
 }
+
+const STATE_AFTER = { delete: 'absent', inactivate: 'inactive', activate: 'active' } as const;
 
 const ANSWER: Readonly<Record<Exclude<AnswerKind, 'honest' | 'void'>, Answer>> = {
   busy: refusal('ServiceUnavailable'),

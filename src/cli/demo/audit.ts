@@ -1,4 +1,5 @@
-import { OUTCOMES, type Outcome } from '../../core/batch.ts';
+import { outcomesOfAction } from '../../core/action.ts';
+import { COUNT_FIELD } from '../../core/batch.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS } from '../../core/pace.ts';
 import type { REPORT_COLUMNS } from '../../ledger/report-text.ts';
@@ -29,8 +30,8 @@ export function auditDemo(
     const submitted = certificates[Number(ordinal)];
     return submitted?.deviceSn === deviceSn && submitted.caSn === caSn && submitted.instanceId === instanceId;
   });
-  const counted: Readonly<Record<Outcome, number>> = { revoked, 'already-gone': alreadyGone, dead, cancelled };
-  const reported = OUTCOMES.map((outcome) => rows.filter((row) => row.outcome === outcome).length);
+  const outcomes = outcomesOfAction(detail.action);
+  const reported = outcomes.map((outcome) => rows.filter((row) => row.outcome === outcome).length);
   const n = groupDigits;
   return [
     {
@@ -42,8 +43,8 @@ export function auditDemo(
       says: `the report has ${count(rows.length, 'row')} for ${n(ordinals.size)} different certificates, ${isTheirOwn ? 'all' : 'not all'} as submitted`,
     },
     {
-      holds: OUTCOMES.every((outcome, index) => counted[outcome] === reported[index]),
-      says: `its rows by outcome are ${OUTCOMES.map((outcome, index) => `${n(reported[index] ?? 0)} ${outcome}`).join(', ')}`,
+      holds: outcomes.every((outcome, index) => detail[COUNT_FIELD[outcome]] === reported[index]),
+      says: `its rows by outcome are ${outcomes.map((outcome, index) => `${n(reported[index] ?? 0)} ${outcome}`).join(', ')}`,
     },
     {
       holds: seen.deletions === revoked,

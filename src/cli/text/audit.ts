@@ -1,16 +1,18 @@
 import type { AuditEntry, ChainVerdict } from '../../app/audit.ts';
 import type { ForgottenBatch } from '../../app/control.ts';
 import { printable } from '../../core/printable.ts';
+import { describeEnds } from './action.ts';
 import { count, groupDigits } from './terminal.ts';
 
 /** An entry for a person: what, of which batch, by whom, why. */
 export function describeEntry(entry: AuditEntry): string {
-  const { seq, at, event, batch, ca, user, host, pid, requestedBy, reason, counts, manifestSha256 } = entry;
+  const { seq, at, event, batch, action, ca, user, host, pid, requestedBy, reason, counts, manifestSha256 } = entry;
   const head = [
     `#${seq}`,
     isoOf(at),
     event,
     ...(batch === null ? [] : [batch]),
+    ...(action === undefined ? [] : [action]),
     ...(ca === undefined ? [] : [`${ca.instanceId} ${ca.caSn}`]),
   ].join('  ');
   const process = `${user}@${host}, process ${pid}`;
@@ -30,11 +32,11 @@ export function describeChain(verdict: ChainVerdict): string {
 }
 
 /** What is left of a batch that was forgotten. */
-export function describeForgotten({ batch, forgottenAt, counts, ...rest }: ForgottenBatch): string {
+export function describeForgotten({ batch, action, forgottenAt, counts, ...rest }: ForgottenBatch): string {
   const { requestedBy, reason, manifestSha256, reportSha256, auditSeq } = rest;
-  const { accepted, revoked, alreadyGone, dead, cancelled } = counts;
+  const accepted = `${count(counts.accepted, 'certificate')} accepted${action === 'delete' ? '' : ` to ${action}`}`;
   const lines = [
-    `Batch ${batch} was forgotten at ${isoOf(forgottenAt)} (entry ${auditSeq} of certsweep audit): ${count(accepted, 'certificate')} accepted, ${groupDigits(revoked)} revoked, ${groupDigits(alreadyGone)} already gone, ${groupDigits(dead)} dead, ${groupDigits(cancelled)} cancelled.`,
+    `Batch ${batch} was forgotten at ${isoOf(forgottenAt)} (entry ${auditSeq} of certsweep audit): ${accepted}, ${describeEnds(action, counts)}.`,
     ...(requestedBy === undefined ? [] : [`Requested by ${requestedBy}.`]),
     ...(reason === undefined ? [] : [`Reason: ${reason}`]),
     ...(manifestSha256 === undefined ? [] : [`SHA-256 of its manifest: ${manifestSha256}`]),

@@ -1,14 +1,8 @@
 import type { LiveStatus } from '../../app/find-live.ts';
 import type { DeviceSearch, FoundDevice } from '../../app/find.ts';
 import { printable } from '../../core/printable.ts';
+import { labelOf } from './action.ts';
 import { count } from './terminal.ts';
-
-const OUTCOME_WORDS: Readonly<Record<NonNullable<FoundDevice['outcome']>, string>> = {
-  revoked: 'revoked',
-  'already-gone': 'already gone',
-  dead: 'dead',
-  cancelled: 'cancelled',
-};
 
 const LIVE_WORDS: Readonly<Record<LiveStatus, string>> = {
   active: 'registered, active',
@@ -22,7 +16,7 @@ const LIVE_WORDS: Readonly<Record<LiveStatus, string>> = {
  */
 export function describeFound(found: FoundDevice, live?: LiveStatus | null): string {
   const { batch, n, action, outcome, code, requestId, settledAt, requestedBy, reason, certificate } = found;
-  const end = outcome === null ? 'pending' : OUTCOME_WORDS[outcome];
+  const end = outcome === null ? 'pending' : labelOf(outcome);
   const head = [batch, `item ${n}`, action, end, ...(settledAt === null ? [] : [settledAt])].join('  ');
   const answer = [
     ...(code === null || code === '' ? [] : [`code ${code}`]),

@@ -1,4 +1,5 @@
 import { estimate } from '../../app/estimate.ts';
+import { DEFAULT_ACTION, type Action } from '../../core/action.ts';
 import type { ManifestSummary } from '../../app/submit.ts';
 import type { Config } from '../../runtime/config/config.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
@@ -9,10 +10,10 @@ import { count, duration, groupDigits, table } from './terminal.ts';
 const SHOWN = 20;
 
 /** The plan of a manifest, for a person: what is in it, what it costs, what is wrong with it. */
-export function describeSummary(summary: ManifestSummary, config: Config): string {
+export function describeSummary(summary: ManifestSummary, config: Config, action: Action = DEFAULT_ACTION): string {
   const { accepted, duplicates, rejected, instances } = summary;
   const parts = [
-    `${count(accepted, 'certificate')} accepted, ${count(duplicates, 'duplicate')} (each done once), ${groupDigits(rejected)} rejected.`,
+    `${count(accepted, 'certificate')} accepted${action === DEFAULT_ACTION ? '' : ` to ${action}`}, ${count(duplicates, 'duplicate')} (each done once), ${groupDigits(rejected)} rejected.`,
   ];
   if (instances.some(({ items }) => items > 0)) {
     parts.push(

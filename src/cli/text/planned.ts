@@ -17,7 +17,7 @@ export function describePlan(report: PlanReport, config: Config): string {
   if (certificates > 0) {
     const { seconds, qps } = estimate({ accepted: certificates, instances }, config);
     parts.push(
-      `${count(certificates, 'certificate')} to delete: at least ${count(report.calls, 'call')}, about ${duration(seconds)} at ${qps} a second.`,
+      `${count(certificates, 'certificate')} to ${report.action}: at least ${count(report.calls, 'call')}, about ${duration(seconds)} at ${qps} a second.`,
     );
   }
   parts.push(...some(warnings).map((warning) => `Note: ${warning}`));

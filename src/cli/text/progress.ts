@@ -1,4 +1,5 @@
 import type { BatchDetail } from '../../app/overview.ts';
+import { endsOf } from './action.ts';
 import { cut } from './fit.ts';
 import { duration, groupDigits, say } from './terminal.ts';
 
@@ -45,15 +46,14 @@ function barFor({ accepted, pending }: BatchDetail, space: number): string {
 
 /** `3,120 of 5,000  271/s of 280  revoked 3,020  already gone 41  dead 59  ETA 7 s`. */
 function progressLine(detail: BatchDetail, paceQps: number | undefined): string {
-  const { accepted, pending, state, ratePerSecond, revoked, alreadyGone, dead, cancelled, etaSeconds } = detail;
+  const { action, accepted, pending, state, ratePerSecond, etaSeconds } = detail;
   const rate = `${Math.round(ratePerSecond)}/s${paceQps === undefined ? '' : ` of ${paceQps}`}`;
   const parts = [
     `${groupDigits(accepted - pending)} of ${groupDigits(accepted)}`,
     state === 'running' ? rate : state,
-    `revoked ${groupDigits(revoked)}`,
-    `already gone ${groupDigits(alreadyGone)}`,
-    `dead ${groupDigits(dead)}`,
-    ...(cancelled > 0 ? [`cancelled ${groupDigits(cancelled)}`] : []),
+    ...endsOf(action, detail)
+      .filter(({ outcome, items }) => outcome !== 'cancelled' || items > 0)
+      .map(({ label, items }) => `${label} ${groupDigits(items)}`),
     ...(pending > 0 ? [`ETA ${etaSeconds === null ? '-' : duration(etaSeconds)}`] : []),
   ];
   return parts.join('  ');

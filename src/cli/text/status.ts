@@ -3,9 +3,11 @@ import type { LoweredAccount } from '../../app/pace.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook, type OverviewLook } from '../../app/status.ts';
 import type { Stop } from '../../app/stop.ts';
 import { printable } from '../../core/printable.ts';
+import { endsOf } from './action.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 import { duration, groupDigits } from './terminal.ts';
 
+/** Of the names of a batch's rows, at least. */
 const NAME_COLUMNS = 16;
 const INDENT = '  ';
 /** Figures are laid out for them where nothing is known of who reads. */
@@ -62,6 +64,7 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
   const { etaSeconds, confirmedByAbsence } = detail;
   const rows: [string, string | number | undefined][] = [
     ['batch', detail.batch],
+    ['action', detail.action],
     ['state', detail.state],
     ['priority', detail.priority === 'bulk' ? undefined : detail.priority],
     ['paused because', detail.pausedBecause],
@@ -70,23 +73,24 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
     ['requested by', detail.requestedBy],
     ['reason', detail.reason],
     ['accepted', detail.accepted],
-    ['revoked', detail.revoked],
-    ['  by absence', confirmedByAbsence === 0 ? undefined : confirmedByAbsence],
-    ['already gone', detail.alreadyGone],
-    ['dead', detail.dead],
-    ['cancelled', detail.cancelled],
+    ...endsOf(detail.action, detail).flatMap(({ outcome, label, items }): [string, number | undefined][] => [
+      [label, items],
+      ...(outcome === 'revoked' && confirmedByAbsence > 0
+        ? [['  by absence', confirmedByAbsence] satisfies [string, number]]
+        : []),
+    ]),
     ['pending', detail.pending],
     ['forgotten', detail.forgotten === 0 ? undefined : detail.forgotten],
     ['rate', moves(detail) ? `${detail.ratePerSecond}/s` : undefined],
     ['ETA', !moves(detail) ? undefined : etaSeconds === null ? 'nothing moves' : duration(etaSeconds)],
   ];
-  return rows
-    .filter(([, value]) => value !== undefined && value !== '')
-    .flatMap(([name, value]) => {
-      const text = typeof value === 'number' ? groupDigits(value) : printable(value ?? '');
-      const [first = '', ...more] = columns === undefined ? [text] : wrap(text, columns - 1 - NAME_COLUMNS);
-      return [name.padEnd(NAME_COLUMNS) + first, ...more.map((line) => ' '.repeat(NAME_COLUMNS) + line)];
-    });
+  const shown = rows.filter(([, value]) => value !== undefined && value !== '');
+  const nameColumns = Math.max(NAME_COLUMNS, ...shown.map(([name]) => name.length + 2));
+  return shown.flatMap(([name, value]) => {
+    const text = typeof value === 'number' ? groupDigits(value) : printable(value ?? '');
+    const [first = '', ...more] = columns === undefined ? [text] : wrap(text, columns - 1 - nameColumns);
+    return [name.padEnd(nameColumns) + first, ...more.map((line) => ' '.repeat(nameColumns) + line)];
+  });
 }
 
 /** Everything at a glance, each batch with its figures below its name; columns as for `describeLook`. */
@@ -105,15 +109,14 @@ export function describeOverview(
 }
 
 function glance(detail: BatchDetail, columns: number | undefined): string[] {
-  const { batch, state, accepted, pending, revoked, alreadyGone, dead, cancelled, ratePerSecond, etaSeconds } = detail;
+  const { batch, action, state, accepted, pending, ratePerSecond, etaSeconds } = detail;
   const why = detail.pausedBecause === undefined ? '' : `: ${printable(detail.pausedBecause)}`;
-  const head = `${printable(batch)}  ${state}${why}`;
+  const head = `${printable(batch)}  ${action === 'delete' ? '' : `${action}  `}${state}${why}`;
   const figures = [
     `${groupDigits(accepted - pending)} of ${groupDigits(accepted)}`,
-    `revoked ${groupDigits(revoked)}`,
-    `already gone ${groupDigits(alreadyGone)}`,
-    `dead ${groupDigits(dead)}`,
-    ...(cancelled > 0 ? [`cancelled ${groupDigits(cancelled)}`] : []),
+    ...endsOf(action, detail)
+      .filter(({ outcome, items }) => outcome !== 'cancelled' || items > 0)
+      .map(({ label, items }) => `${label} ${groupDigits(items)}`),
     ...(pending > 0 ? [`pending ${groupDigits(pending)}`] : []),
     ...(moves(detail) ? [`${Math.round(ratePerSecond)}/s`] : []),
     ...(moves(detail) && etaSeconds !== null ? [`ETA ${duration(etaSeconds)}`] : []),

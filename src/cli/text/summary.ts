@@ -1,5 +1,7 @@
-import type { BatchSummary, CodeCount, SummaryVerification } from '../../app/summary.ts';
+import type { BatchSummary, CodeCount } from '../../app/summary.ts';
 import { printable } from '../../core/printable.ts';
+import { endsOf } from './action.ts';
+import { AMISS } from './verify.ts';
 import { count, duration, groupDigits } from './terminal.ts';
 
 /** What Markdown, or HTML within it, would take for more than a letter. */
@@ -7,7 +9,7 @@ const SPECIAL = /[\\`*_~[\]<>|#&]/g;
 
 /** A summary in Markdown. What was written by others has neither control characters nor any meaning for Markdown. */
 export function summaryPage(summary: BatchSummary): string {
-  const { batch, codes, verification, durationSeconds, itemsPerSecond, forgotten, confirmedByAbsence } = summary;
+  const { batch, codes, durationSeconds, itemsPerSecond, forgotten, confirmedByAbsence } = summary;
   const about: [string, string | null][] = [
     ['action', summary.action],
     ['state', summary.state],
@@ -24,10 +26,7 @@ export function summaryPage(summary: BatchSummary): string {
   ];
   const counts: [string, number][] = [
     ['accepted', summary.accepted],
-    ['revoked', summary.revoked],
-    ['already gone', summary.alreadyGone],
-    ['dead', summary.dead],
-    ['cancelled', summary.cancelled],
+    ...endsOf(summary.action, summary).map(({ label, items }): [string, number] => [label, items]),
     ['pending', summary.pending],
   ];
   const notes = [
@@ -53,7 +52,7 @@ export function summaryPage(summary: BatchSummary): string {
     '## Codes',
     ...markdownTable(['outcome', 'code', 'items'], codes.map(codeCells)),
     '## Verification',
-    describeVerified(batch, verification),
+    describeVerified(summary),
     '',
   ]
     .flatMap((line) => (line.startsWith('#') ? [line, ''] : [line]))
@@ -64,11 +63,11 @@ function codeCells({ outcome, code, items }: CodeCount): readonly string[] {
   return [outcome, code === '' ? 'no call' : literal(code), groupDigits(items)];
 }
 
-function describeVerified(batch: string, verification: SummaryVerification | null): string {
+function describeVerified({ batch, action, verification }: BatchSummary): string {
   if (verification === null) return `None was made. \`certsweep verify ${printable(batch)}\` makes one.`;
   const { verifiedAt, checked, remaining, pending, isWhole } = verification;
   return [
-    `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} registered all the same.`,
+    `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} ${AMISS[action].found} all the same.`,
     ...(pending === 0 ? [] : [`${count(pending, 'item')} had no outcome then, and were not looked for.`]),
     ...(isWhole ? [] : ['The order of the listing changed meanwhile, so some may have been missed.']),
   ].join(' ');

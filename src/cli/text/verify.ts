@@ -1,3 +1,4 @@
+import type { Action } from '../../core/action.ts';
 import type { Verification, VerifyOutcome } from '../../app/verify.ts';
 import { printable } from '../../core/printable.ts';
 import { count } from './terminal.ts';
@@ -8,19 +9,32 @@ export function describeRemaining({ instanceId, caSn, deviceSn, status }: Verifi
   return printable(`${instanceId} ${caSn} ${deviceSn}  ${status}`);
 }
 
+/** What is looked for, and what is amiss with those that are named, for one and for several. */
+export const AMISS: Readonly<
+  Record<Action, { readonly none: string; readonly should: string; readonly found: string }>
+> = {
+  delete: { none: 'registered', should: 'gone', found: 'registered' },
+  inactivate: { none: 'active', should: 'inactive', found: 'active' },
+  activate: { none: 'inactive', should: 'active', found: 'inactive' },
+};
+
 export function describeVerification(
+  action: Action,
   { batch, checked, remaining }: Verification,
   { isMoved, unreadable, calls }: Found,
   pending: number,
   out: string | undefined,
 ): string {
+  const { none, should, found } = AMISS[action];
   const written = out === undefined ? '' : `, written to ${out}`;
   const lines = [
     remaining.length === 0
-      ? `None of ${count(checked, 'certificate')} of ${batch} is registered${written} (${count(calls, 'call')}).`
-      : `${count(remaining.length, 'certificate')} of ${batch} should be gone, and ${remaining.length === 1 ? 'is' : 'are'} registered, of ${count(checked, 'certificate')} looked for${written} (${count(calls, 'call')}).`,
+      ? `None of ${count(checked, 'certificate')} of ${batch} is ${none}${written} (${count(calls, 'call')}).`
+      : `${count(remaining.length, 'certificate')} of ${batch} should be ${should}, and ${remaining.length === 1 ? 'is' : 'are'} ${found}, of ${count(checked, 'certificate')} looked for${written} (${count(calls, 'call')}).`,
   ];
-  if (remaining.length > 0)
+  if (remaining.length > 0 && action !== 'delete')
+    lines.push('Submit them again with the same --action; certsweep dead list shows those that could not be changed.');
+  else if (remaining.length > 0)
     lines.push(
       'While its CA is active, a device that holds its key can register again: certsweep ca inactivate <instance> <sn> keeps it out. Then submit them again; certsweep dead list shows those that could not be deleted.',
     );

@@ -1,5 +1,7 @@
 import type { AnyHalt } from '../../app/status.ts';
 import type { PausedBatch, WorkLook } from '../../app/work.ts';
+import { OUTCOMES, type Outcome } from '../../core/batch.ts';
+import { labelOf } from './action.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 import { clock, type Line, type Size } from './frame.ts';
 import { printable } from '../../core/printable.ts';
@@ -14,10 +16,8 @@ export interface AccountNow {
   /** Calls a second at most, over all workers. */
   readonly paceQps: number;
   readonly inHand: number;
-  readonly revoked: number;
-  readonly alreadyGone: number;
-  readonly dead: number;
-  readonly cancelled: number;
+  /** Items, by outcome; none where nothing is said. */
+  readonly settled: Readonly<Partial<Record<Outcome, number>>>;
   /** The cloud has throttled calls in the last seconds. */
   readonly isThrottled: boolean;
 }
@@ -67,16 +67,15 @@ function accountLines(now: WorkerNow, width: number, most: number): Line[] {
   // Where there is not room for all, those that are in trouble come first.
   const ordered = rows.length <= most ? rows : rows.toSorted((a, b) => Number(b.state.isLoud) - Number(a.state.isLoud));
   const shown = ordered.slice(0, most);
-  const anyCancelled = shown.some(({ account }) => account.cancelled > 0);
-  const head = ['state', 'calls/s', 'in hand', 'revoked', 'gone', 'dead', ...(anyCancelled ? ['cancelled'] : [])];
+  const outcomes = OUTCOMES.filter(
+    (outcome) => USUAL.has(outcome) || shown.some(({ account }) => (account.settled[outcome] ?? 0) > 0),
+  );
+  const head = ['state', 'calls/s', 'in hand', ...outcomes.map(headOfOutcome)];
   const cells = shown.map(({ account: a, state }) => [
     state.word,
     `${Math.round(a.rate)} of ${a.paceQps}`,
     a.inHand,
-    a.revoked,
-    a.alreadyGone,
-    a.dead,
-    ...(anyCancelled ? [a.cancelled] : []),
+    ...outcomes.map((outcome) => a.settled[outcome] ?? 0),
   ]);
   const lines = table(head, cells).split('\n');
   const widest = Math.max(...lines.map(({ length }) => length));
@@ -91,6 +90,13 @@ function accountLines(now: WorkerNow, width: number, most: number): Line[] {
   });
   const more = rows.length - shown.length;
   return more === 0 ? drawn : [...drawn, { text: `… and ${count(more, 'more account')}` }];
+}
+
+/** A column for each, also where nothing ended so. */
+const USUAL: ReadonlySet<Outcome> = new Set(['revoked', 'already-gone', 'dead']);
+
+function headOfOutcome(outcome: Outcome): string {
+  return outcome === 'already-gone' ? 'gone' : labelOf(outcome);
 }
 
 interface State {

@@ -1,10 +1,11 @@
 import { z } from '@hono/zod-openapi';
+import { ACTIONS } from '../../core/action.ts';
 import { approveBatch, type ApprovalOutcome } from '../../app/approve.ts';
 import { changeBatch, changePriority, type Change } from '../../app/control.ts';
 import { batchStatus } from '../../app/overview.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { addRoute, type Api, type Surroundings } from '../api.ts';
-import { noSuchBatch, Problem, reasonRequired } from '../problem.ts';
+import { badRequest, noSuchBatch, Problem, reasonRequired } from '../problem.ts';
 import { forbidden } from '../rights.ts';
 import { batchDetail, batchParams, reason } from '../schemas.ts';
 import { requireBatch } from './batch-reads.ts';
@@ -91,13 +92,16 @@ export function addControls(api: Api, { store }: Surroundings): void {
       params: batchParams,
       body: z.strictObject({
         manifest: z.string().min(1).max(128).describe('As awaitsApproval.manifest of the batch has it.'),
-        action: z.enum(['delete'], { error: 'give delete' }),
+        action: z.enum(ACTIONS, { error: `give one of ${ACTIONS.join(', ')}` }).describe("The batch's own."),
         reason: reason.optional(),
       }),
       answers: after,
     },
-    async (asked, { params: { id }, body: { manifest, reason: why } }) => {
+    async (asked, { params: { id }, body: { manifest, action, reason: why } }) => {
       await requireBatch(asked, store, id);
+      const is = (await batchStatus(store.ledger, id))?.action;
+      if (is !== undefined && is !== action)
+        throw badRequest(`The batch would ${is}, not ${action}. Nothing was touched.`, `Approve it with action ${is}.`);
       const request = { batch: id, manifest, ...(why !== undefined && { reason: why }) };
       const result = await approveBatch(store, asked.get('who'), request);
       if (result.kind !== 'running') throw notApproved(id, result);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { z } from '@hono/zod-openapi';
+import { ACTIONS, DEFAULT_ACTION } from '../../core/action.ts';
 import { answerAgain, claimIdempotencyKey, contentOf, endClaim, type Claimed } from '../../app/idempotent.ts';
 import { estimate } from '../../app/estimate.ts';
 import { checkManifest, submitManifest, type ManifestSummary, type SubmitOutcome } from '../../app/submit.ts';
@@ -22,9 +23,12 @@ const FORMATS: Readonly<Record<string, ManifestFormat>> = {
 const UPLOADS_AT_ONCE = 4;
 
 const query = z.strictObject({
-  execute: flag.describe('Have it revoked. Without it, it is a dry run that touches nothing.'),
+  execute: flag.describe('Have it done. Without it, it is a dry run that touches nothing.'),
   confirm: wholeNumber.optional().describe('With execute: the number of certificates that you mean.'),
-  action: z.enum(['delete'], { error: 'give delete' }).default('delete'),
+  action: z
+    .enum(ACTIONS, { error: `give one of ${ACTIONS.join(', ')}` })
+    .default(DEFAULT_ACTION)
+    .describe('What is done with the certificates.'),
   priority: z.enum(['urgent', 'bulk'], { error: 'give urgent or bulk' }).default('bulk'),
   skipInvalid: flag.describe('Leave bad rows out instead of refusing the manifest.'),
   allowUnterminated: flag.describe('Take the last row of a CSV without a line end.'),
@@ -56,7 +60,7 @@ export function addSubmission(api: Api, surroundings: Surroundings): void {
       method: 'post',
       path: '/v1/batches',
       right: 'submit',
-      summary: 'Check a manifest, and with execute revoke what it lists',
+      summary: 'Check a manifest, and with execute do what it is for',
       query,
       headers: z.object({
         'idempotency-key': z
@@ -115,6 +119,7 @@ async function execute(asked: Asked, given: Query, surroundings: Surroundings): 
   let outcome: SubmitOutcome | undefined;
   try {
     outcome = await submitManifest(store, rowsOf(asked, given, hash), {
+      action: given.action,
       priority: given.priority,
       skipInvalid: given.skipInvalid,
       requestedBy: who.name,

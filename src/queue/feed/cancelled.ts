@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Action } from '../../core/action.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Batch } from '../../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
@@ -19,6 +20,7 @@ export interface ItemCancelled {
   readonly kind: 'item-cancelled';
   readonly batch: string;
   readonly n: number;
+  readonly action: Action;
   /** Absent where Redis has lost it. */
   readonly certificate?: Certificate;
 }
@@ -111,7 +113,13 @@ export class CancelledBatches {
     const ended = await ledger.items.cancel(batch.id, items, evenIfCalled);
     for (const [at, n] of ended.entries()) {
       const certificate = await chunks.certificate(batch.id, n).catch(() => undefined);
-      tell({ kind: 'item-cancelled', batch: batch.id, n, ...(certificate !== undefined && { certificate }) });
+      tell({
+        kind: 'item-cancelled',
+        batch: batch.id,
+        n,
+        action: batch.action,
+        ...(certificate !== undefined && { certificate }),
+      });
       if ((at + 1) % TOLD_AT_ONCE === 0) await turn();
     }
   }

@@ -97,7 +97,12 @@ export class HostWatch {
     return 'probe';
   }
 
-  /** Takes note of a deletion's answer. */
+  /** Takes note of a read's answer: it says whether the endpoint judges calls, and nothing of the permission for others. */
+  hearRead(answer: Answer): void {
+    this.#judge(answer);
+  }
+
+  /** Takes note of the answer to a call that was to change something. */
   hear(answer: Answer, sentMs: number): void {
     if (provesAccess(answer)) {
       this.#provedMs = Math.max(sentMs, this.#provedMs ?? sentMs);

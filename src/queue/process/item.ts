@@ -1,3 +1,4 @@
+import type { Action } from '../../core/action.ts';
 import type { Motive } from '../../audit/note.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Outcome } from '../../core/batch.ts';
@@ -8,6 +9,8 @@ import type { Run } from '../../ledger/call-notes.ts';
 export interface Item extends Motive {
   readonly batch: string;
   readonly n: number;
+  /** Of its batch: what is to be done with the certificate. */
+  readonly action: Action;
   readonly certificate: Certificate;
   readonly isUrgent: boolean;
   /** On whose account this process has it. */

@@ -1,8 +1,7 @@
 import { codeOf, requestIdOf, type Answer } from '../../core/answer.ts';
 import { backoffMs, type BackoffPolicy } from '../../core/backoff.ts';
-import type { Certificate } from '../../core/certificate.ts';
+import type { Puzzle } from '../../core/decide-look.ts';
 import {
-  decide,
   FIRST_ATTEMPT,
   provesAccess,
   recordAttempt,
@@ -14,15 +13,12 @@ import {
 import type { CallToNote, CallVerdict } from '../../ledger/call-notes.ts';
 import type { CallReport, Limiter, SlotGrant } from '../../limiter/contract.ts';
 import type { HostWatch } from './host-watch.ts';
+import { ItemCalls, type RevocationClient } from './item-calls.ts';
 import type { Disposition, Item } from './item.ts';
 import { KeyRenewal } from './key-renewal.ts';
 
 /** The part of the limiter that the processor uses. */
 export type Pacer = Pick<Limiter<CallToNote, CallVerdict>, 'take'>;
-
-export interface RevocationClient {
-  deleteDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
-}
 
 /** Everything the processor tells, one event each. */
 export type ProcessorEvent =
@@ -46,7 +42,7 @@ export type ProcessorEvent =
 
 export interface ProcessorParts {
   readonly pacer: Pacer;
-  readonly host: Pick<HostWatch, 'admit' | 'isHalted' | 'hear' | 'mayEndDead' | 'keeps'>;
+  readonly host: Pick<HostWatch, 'admit' | 'isHalted' | 'hear' | 'hearRead' | 'mayEndDead' | 'keeps'>;
   readonly client: RevocationClient;
   /** Calls that begin after it are signed with fresh credentials. */
   readonly refreshCredentials: () => void;
@@ -66,17 +62,21 @@ const UNJUDGED_MS = 2_000;
 /** The least time before a throttled item is tried again. */
 const THROTTLED_MS = 500;
 
-/** What lies behind an item and what comes next, while the process has it. `attempt` only after a call of this run. */
+/**
+ * What lies behind an item and what comes next, while the process has it. `attempt` only after a call of this run. `puzzle`: the code of the last
+ * call told nothing, so the next one reads the certificate; another run repeats the call instead, which does no harm.
+ */
 interface Course {
   attempt?: Attempt;
+  puzzle?: Puzzle | undefined;
 }
 
 /**
  * What a worker does with an item. It reads as the list in the design: admit, slot, call, decide, and then a disposition as data. It throws nothing.
  */
 export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<Disposition> {
-  const { pacer, host, client, policy, random, tell } = parts;
-  const renewal = new KeyRenewal(parts.refreshCredentials);
+  const { pacer, host, policy, random, tell } = parts;
+  const calls = new ItemCalls({ ...parts, renewal: new KeyRenewal(parts.refreshCredentials) });
 
   return async (item) => {
     const course: Course = {};
@@ -116,14 +116,15 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
     const { instanceId } = item.certificate;
     const noted = grant.verdict?.kind === 'go' ? grant.verdict.attempt : FIRST_ATTEMPT;
     const before = course.attempt ?? noted;
-    const sentMs = performance.now();
     course.attempt = { ...before, effectUnknown: true };
-    const answer = await client.deleteDeviceCertificate(item.certificate, grant.notAfterMs);
-    const answeredMs = performance.now();
-    const verdict = decide(answer, before, policy, renewal.hear(answer, sentMs, answeredMs));
+    // A read is no probe, since it needs another permission.
+    if (grant.isProbe) course.puzzle = undefined;
+    const { puzzle } = course;
+    const { answer, verdict, kept, sentMs, answeredMs } = await (puzzle === undefined
+      ? calls.change(item, before, grant.notAfterMs)
+      : calls.look(item, puzzle, before, grant.notAfterMs));
     const attempt = recordAttempt(before, answer, verdict);
     course.attempt = attempt;
-    host.hear(answer, sentMs);
     if (answer.kind !== 'not-sent')
       tell({ kind: 'answer', item, attempt, answer, verdict, tookMs: answeredMs - sentMs });
     const isOurs = verdict.kind === 'halt' && verdict.scope === 'account' && host.keeps(answer, instanceId);
@@ -137,16 +138,19 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
         return {
           kind: 'settled',
           outcome: verdict.outcome,
-          code: codeOf(answer),
+          code: codeOf(kept),
           message: '',
-          requestId: requestIdOf(answer),
+          requestId: requestIdOf(kept),
           attempt,
           isUncalled: false,
           byAbsence: verdict.confirmedBy === 'absence',
         };
       case 'dead':
         if (!(await host.mayEndDead(answer))) return snoozed(course, UNJUDGED_MS);
-        return dead(attempt, verdict, requestIdOf(answer), false);
+        return dead(attempt, verdict, requestIdOf(kept), false);
+      case 'look':
+        if (answer.kind === 'refused') course.puzzle = { answer, mayBeOurs: before.effectUnknown };
+        return 'again';
       case 'throttled':
         return snoozed(course, Math.max(verdict.retryAfterMs, THROTTLED_MS));
       case 'halt':
@@ -236,6 +240,7 @@ function reportOf(answer: Answer, verdict: Verdict, isOurs: boolean): CallReport
       return { kind: verdict.again === 'backoff' || verdict.again === 'later' ? 'nothing' : 'void' };
     case 'done':
     case 'dead':
+    case 'look':
       return { kind: 'nothing' };
   }
 }

@@ -37,12 +37,13 @@ export async function resolveBlock(
   if (state === undefined) return { kind: 'no-batch' };
   if (certificates === undefined) return { kind: 'lost', what: `chunk ${chunk} of batch ${batch}` };
   if (cursor < to) return { kind: 'not-yet' };
+  const { action } = state;
   const isUrgent = state.priority === 'urgent';
   const items: Item[] = [];
   for (let n = from; n < to; n += 1) {
     const certificate = certificates[n % CHUNK_ITEMS];
     if (certificate?.instanceId !== instanceId || isSettled(n % CHUNK_ITEMS)) continue;
-    items.push({ batch, n, certificate, isUrgent, run });
+    items.push({ batch, n, action, certificate, isUrgent, run });
   }
   // An older version may have made jobs for them too, and called, before its feeder died.
   const ordinals = items.map(({ n }) => n);

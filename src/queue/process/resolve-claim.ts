@@ -13,11 +13,12 @@ export async function resolveClaim(
   const { ledger, chunks, states } = parts;
   const { batch, n, score } = claim;
   const [item, state] = await Promise.all([chunks.item(batch, n), states.of(batch)]);
-  if (item === undefined) {
-    // Else it would be taken again and again.
-    if (state === undefined) await ledger.waiting.drop(claim);
+  // Without its batch nobody knows what is to be done with it; left where it is, it would be taken again and again.
+  if (state === undefined) {
+    await ledger.waiting.drop(claim);
     return undefined;
   }
-  const isUrgent = state?.priority === 'urgent';
-  return { ...item, batch, n, isUrgent, run: { kind: 'claim', name: randomUUID(), score } };
+  if (item === undefined) return undefined;
+  const isUrgent = state.priority === 'urgent';
+  return { ...item, batch, n, action: state.action, isUrgent, run: { kind: 'claim', name: randomUUID(), score } };
 }

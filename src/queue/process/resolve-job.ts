@@ -1,4 +1,5 @@
 import type { Motive } from '../../audit/note.ts';
+import { DEFAULT_ACTION } from '../../core/action.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import { DEFAULT_DIRECT, judgeDirectJob, type DirectRules, type DirectVerdict } from '../../core/direct-job.ts';
 import type { Run } from '../../ledger/call-notes.ts';
@@ -6,7 +7,7 @@ import type { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
 import { UNNAMED_RUN } from '../../ledger/former-layouts.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import type { BatchStateCache } from '../batch-state-cache.ts';
+import type { BatchGate, BatchStateCache } from '../batch-state-cache.ts';
 import {
   motiveOf,
   parseJob,
@@ -40,7 +41,8 @@ export interface StartedJob {
   readonly attemptsStarted: number;
 }
 
-type Place = Pick<Item, 'batch' | 'n' | 'key' | 'requestedBy' | 'reason'>;
+/** A single certificate that belongs to no batch is deleted. */
+type Place = Pick<Item, 'batch' | 'n' | 'key' | 'requestedBy' | 'reason'> & Partial<Pick<Item, 'action'>>;
 type JobLedger = Pick<Ledger, 'direct' | 'former'>;
 
 /** Finds the item that a job of contract version 1 stands for; one that belongs to no batch gets its place in the account's direct batch. */
@@ -77,7 +79,8 @@ export class JobResolver {
     const { job } = parsed;
     const { item } = job;
     const retries = item && retriesOfJob(started.id ?? '', item.batch, item.n);
-    if (item === undefined || (await this.#isNoItem(item))) {
+    const gate = item && (await this.#gateOf(item));
+    if (item === undefined || gate === undefined) {
       if (item === undefined || retries === undefined) {
         // What is in the ledger was judged when it came in.
         const verdict = this.#judge(started, job);
@@ -110,7 +113,11 @@ export class JobResolver {
     }
     return {
       kind: 'item',
-      item: itemOf(started, job.certificate, { ...item, ...(key !== undefined && { key, ...job.motive }) }),
+      item: itemOf(started, job.certificate, {
+        ...item,
+        action: gate.action,
+        ...(key !== undefined && { key, ...job.motive }),
+      }),
     };
   }
 
@@ -127,13 +134,13 @@ export class JobResolver {
     return this.#ledger.former.takeOver(batch, n, { ...attempt, effectUnknown }, told, deaths);
   }
 
-  /** Its producer named a batch of its own, or one that is no longer in Redis. */
-  async #isNoItem({ batch, n }: NonNullable<Job['item']>): Promise<boolean> {
+  /** Of the item's batch; undefined where its producer named a batch of its own, or one that is no longer in Redis. */
+  async #gateOf({ batch, n }: NonNullable<Job['item']>): Promise<BatchGate | undefined> {
     // Another account's: its own worker has the item's job.
-    if (isDirectBatch(batch) && batch !== this.#directBatch) return true;
+    if (isDirectBatch(batch) && batch !== this.#directBatch) return undefined;
     const gate = await this.#states.of(batch);
     // A direct batch grows all the time; its own count decides, not what we remember of it.
-    return gate === undefined || (n >= gate.accepted && !isDirectBatch(batch));
+    return gate !== undefined && n >= gate.accepted && !isDirectBatch(batch) ? undefined : gate;
   }
 
   async #isSame({ batch, n }: NonNullable<Job['item']>, named: Certificate): Promise<boolean> {
@@ -186,7 +193,7 @@ export class JobResolver {
 const ADOPTED_AGAIN = /#[0-9a-f]{40}$/;
 
 function itemOf({ run, isUrgent }: StartedJob, certificate: Certificate, place: Place): Item {
-  return { ...place, certificate, run, isUrgent };
+  return { action: DEFAULT_ACTION, ...place, certificate, run, isUrgent };
 }
 
 /** The data of a job with the place that its item was adopted into; undefined where it is there already, or where the job needs none. */

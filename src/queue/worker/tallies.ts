@@ -1,4 +1,4 @@
-import type { Outcome } from '../../core/batch.ts';
+import { OUTCOMES, type Outcome } from '../../core/batch.ts';
 import type { Verdict } from '../../core/decide.ts';
 import { Metrics } from '../../runtime/metrics.ts';
 import type { WorkerEvent } from './account-worker.ts';
@@ -33,17 +33,13 @@ export function tallyOf(metrics: Metrics, account: string, inHand: number): Acco
     inHand,
     calls: {
       done: calls('done'),
+      look: calls('look'),
       retry: calls('retry'),
       throttled: calls('throttled'),
       dead: calls('dead'),
       halt: calls('halt'),
     },
-    settled: {
-      revoked: settled('revoked'),
-      'already-gone': settled('already-gone'),
-      dead: settled('dead'),
-      cancelled: settled('cancelled'),
-    },
+    settled: Object.fromEntries(OUTCOMES.map((outcome) => [outcome, settled(outcome)])) as AccountTally['settled'],
   };
 }
 

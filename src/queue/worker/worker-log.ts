@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { DEFAULT_ACTION } from '../../core/action.ts';
 import { codeOf } from '../../core/answer.ts';
 import { describeStop } from '../../limiter/halts/stop.ts';
 import type { EventLog, LogEvent } from '../../runtime/logger.ts';
@@ -13,11 +14,12 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
       // The way of a call that worked is in its settled line.
       if (event.verdict.kind === 'done') return;
       const { attempt } = event;
-      const { batch, n } = event.item;
+      const { batch, n, action } = event.item;
       const fields = {
         account,
         batch,
         n,
+        ...(action !== DEFAULT_ACTION && { action }),
         attempts: attempt.calls,
         code: codeOf(event.answer),
         verdict: event.verdict.kind,
@@ -27,13 +29,14 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
     }
     case 'settled': {
       const { outcome, code, requestId, calls, byAbsence } = event;
-      const { batch, n, certificate } = event.item;
+      const { batch, n, action, certificate } = event.item;
       // Undefined but for direct items, and then left out.
       const { requestedBy, reason } = event.item;
       const fields = {
         account,
         batch,
         n,
+        ...(action !== DEFAULT_ACTION && { action }),
         ...certificate,
         outcome,
         code,
@@ -51,8 +54,19 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
       return;
     }
     case 'item-cancelled': {
-      const { batch, n, certificate } = event;
-      const fields = { account, batch, n, ...certificate, outcome: 'cancelled', code: '', requestId: '', attempts: 0 };
+      const { batch, n, action, certificate } = event;
+      const of = action === DEFAULT_ACTION ? {} : { action };
+      const fields = {
+        account,
+        batch,
+        n,
+        ...of,
+        ...certificate,
+        outcome: 'cancelled',
+        code: '',
+        requestId: '',
+        attempts: 0,
+      };
       record({ event: 'settled', ...fields });
       return;
     }

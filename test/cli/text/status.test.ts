@@ -5,6 +5,7 @@ import { describeLook, describeOverview } from '../../../src/cli/text/status.ts'
 
 const PAUSED: BatchDetail = {
   batch: '20261127-115359-7sgnaps596phq5jl4mcbq4hdgs',
+  action: 'delete',
   state: 'paused',
   accepted: 12_000_000,
   revoked: 1_632_000,

@@ -9,10 +9,7 @@ const PROD: AccountNow = {
   rate: 271.4,
   paceQps: 280,
   inHand: 31,
-  revoked: 1_234_567,
-  alreadyGone: 41,
-  dead: 59,
-  cancelled: 0,
+  settled: { revoked: 1_234_567, 'already-gone': 41, dead: 59 },
   isThrottled: false,
 };
 const NOW: WorkerNow = {

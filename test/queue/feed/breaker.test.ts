@@ -7,6 +7,7 @@ const NONE: Counts = { accepted: 1_000, revoked: 0, alreadyGone: 0, dead: 0, can
 
 function batch(id: string, counts: Counts, resumedAt?: Counts): Batch {
   const known = {
+    action: 'delete',
     state: 'running',
     confirmedByAbsence: 0,
     forgotten: 0,

@@ -144,9 +144,12 @@ export function forget(at: number): Command {
   });
 }
 
+/** As `openStage` makes them. */
+const MANIFESTS = 4;
+
 /** Any command, in proportions that keep items on their way for a while. */
 export function commands(): fc.Arbitrary<Command> {
-  const { submit, change, reopen, discard } = requests();
+  const { submit, change, reopen, discard } = requests(MANIFESTS);
   const plan: fc.Arbitrary<RunPlan> = fc.record(
     {
       answers: fc.array(fc.constantFrom(...ANSWERS), { minLength: 1, maxLength: 5 }),

@@ -75,14 +75,18 @@ function idsOf(model: QueueModel, place: JobPlace): string[] {
   return [...model.jobs.values()].flatMap((job) => (job.place === place ? [job.id] : [])).toSorted();
 }
 
-/** Counted as revoked is what our calls deleted, and nothing that they may have deleted hides under another name. */
+/** Counted as done is what our calls did, and nothing that they may have done hides under another name. */
 function expectTruth(batch: ModelBatch, n: number, { ours, unsure }: ModelItem): void {
   const told = { batch: batch.id, n, outcome: batch.items[n], ours, unsure };
   switch (told.outcome) {
     case 'revoked':
+    case 'inactivated':
+    case 'activated':
       expect(told).toEqual({ ...told, ...(!unsure && { ours: true }) });
       break;
     case 'already-gone':
+    case 'already-inactive':
+    case 'already-active':
       expect(told).toEqual({ ...told, ours: false });
       break;
     case 'dead':

@@ -56,7 +56,7 @@ const SCRIPTS: Readonly<Record<string, readonly Command[]>> = {
 };
 
 it.each(Object.entries(SCRIPTS))('%s', async (_, script) => {
-  const { model, real } = await openStage(5, 8);
+  const { model, real } = await openStage([0, 1], false, 5, 8);
   try {
     for (const step of script) await step.run(model, real);
     await expectDrained(model, real);

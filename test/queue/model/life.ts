@@ -1,11 +1,12 @@
+import type { Outcome } from '../../../src/core/batch.ts';
 import { runName } from '../../../src/ledger/call-notes.ts';
 import type { Reported } from '../../../src/ledger/items.ts';
 import type { Disposition, Item } from '../../../src/queue/process/item.ts';
 import type { AnswerKind } from '../hand.ts';
-import type { HandEvent } from '../world.ts';
+import type { CallEffect, HandEvent } from '../world.ts';
 import { expectSame } from './judge.ts';
 import { isPending, type ModelItem, type ModelRun, type QueueModel } from './model.ts';
-import { knownAfter, nextOf, type Known, type Next } from './next.ts';
+import { afterCall, afterRead, DONE, type Known, type Next, type Puzzle } from './next.ts';
 
 /** An item in the hands of a process. */
 export interface Life {
@@ -14,6 +15,8 @@ export interface Life {
   next: Next;
   /** What the run knows, once it has called. */
   known?: Known;
+  /** The code of its last call told nothing: the certificate is to be read. */
+  puzzle?: Puzzle;
   /** What its note says lies behind the item. */
   noted?: Known;
   /** At which step it noted its call; none before, and none when it has told how that ended. */
@@ -21,6 +24,8 @@ export interface Life {
   /** Whether it still needs its job, at its end. */
   stays?: boolean;
 }
+
+const DONE_OUTCOMES = new Set<Outcome>(Object.values(DONE));
 
 /** Hears all that processes do with items, and says of each thing whether it may be, as a person would tell it. */
 export class Lives {
@@ -70,7 +75,7 @@ export class Lives {
         life.next = { kind: event.why === 'closed' ? 'release' : 'wait' };
         return;
       case 'called':
-        return this.#called(life, event.answer, event.isDeleted);
+        return this.#called(life, event.answer, event.how);
       case 'reported':
         return this.#reported(life, event.disposition, event.reply);
     }
@@ -132,7 +137,7 @@ export class Lives {
     );
   }
 
-  #called(life: Life, kind: AnswerKind, isDeleted: boolean): void {
+  #called(life: Life, kind: AnswerKind, how: CallEffect): void {
     const { item, run, noted } = life;
     expectSame(life.next.kind, 'call');
     if (noted === undefined) throw new Error('a call was not noted');
@@ -151,10 +156,15 @@ export class Lives {
         },
       );
     }
-    item.ours ||= isDeleted;
+    item.ours ||= how.isDone;
     const before = life.known ?? noted;
-    life.known = knownAfter(before, kind);
-    life.next = nextOf(kind, isDeleted, before, life.known);
+    if (how.isRead) {
+      if (life.puzzle === undefined) throw new Error('a certificate was read without need');
+      Object.assign(life, afterRead(kind, how, item.action, life.puzzle, before));
+      return;
+    }
+    delete life.puzzle;
+    Object.assign(life, afterCall(kind, how, item.action, before));
   }
 
   #reported(life: Life, disposition: Disposition, reply: Reported | 'closed'): void {
@@ -193,7 +203,7 @@ export class Lives {
     const isUntold = note !== undefined && note !== run;
     const unknown = record.unknown || isUntold;
     // What the API has said of a call of ours stays true, whatever others did.
-    if (!(isSettled && disposition.outcome === 'revoked') && note !== run) {
+    if (!(isSettled && DONE_OUTCOMES.has(disposition.outcome)) && note !== run) {
       const isLive = note?.jobId !== undefined && note.holds;
       const isElsewhere = isClaim ? item.claim !== run : item.waits;
       if (known !== undefined || isLive || isElsewhere) return 'overtaken';

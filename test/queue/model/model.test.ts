@@ -4,7 +4,7 @@ import { OUTCOMES } from '../../../src/core/batch.ts';
 import type { FeederDeath } from '../hand-stage.ts';
 import { commands } from './commands.ts';
 import { expectDrained } from './drain.ts';
-import { openStage } from './open-stage.ts';
+import { OPENINGS, openStage } from './open-stage.ts';
 
 const { MODEL_RUNS = '20', MODEL_SEED, MODEL_PATH, MODEL_REPLAY, MODEL_SHRINK, MODEL_LANES = '4' } = process.env;
 const RUNS = Number(MODEL_RUNS);
@@ -32,17 +32,25 @@ it(
     const stalls = fc.constantFrom(1, 5);
     const lowWater = fc.constantFrom(3, 8, 20);
     const scripts = fc.commands([commands()], { maxCommands: 40, size: 'max', ...REPLAY.script });
-    const property = fc.asyncProperty(firstDeaths, stalls, lowWater, scripts, async (death, most, mark, script) => {
-      const { model, real } = await openStage(most, mark, death);
-      try {
-        await fc.asyncModelRun(() => ({ model, real }), script);
-        await expectDrained(model, real);
-        for (const { items } of model.batches) for (const item of items) ends.add(item);
-        ran += 1;
-      } finally {
-        await real.room.close();
-      }
-    });
+    const cloud = fc.tuple(fc.constantFrom(...OPENINGS), fc.boolean());
+    const property = fc.asyncProperty(
+      cloud,
+      firstDeaths,
+      stalls,
+      lowWater,
+      scripts,
+      async (of, death, most, mark, script) => {
+        const { model, real } = await openStage(...of, most, mark, death);
+        try {
+          await fc.asyncModelRun(() => ({ model, real }), script);
+          await expectDrained(model, real);
+          for (const { items } of model.batches) for (const item of items) ends.add(item);
+          ran += 1;
+        } finally {
+          await real.room.close();
+        }
+      },
+    );
     const seed = MODEL_SEED === undefined ? Math.floor(Math.random() * 1e9) : Number(MODEL_SEED);
     const lanes = Array.from({ length: LANES }, async (_, lane) =>
       fc.assert(property, {

@@ -1,3 +1,4 @@
+import type { Action } from '../../../src/core/action.ts';
 import type { Outcome } from '../../../src/core/batch.ts';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { Block } from '../../../src/queue/contract.ts';
@@ -15,14 +16,15 @@ export interface ModelRecord {
   note?: ModelRun;
 }
 
-/** A certificate that is to be revoked, and what is true of it, whatever the code makes of it. */
+/** A certificate with which something is to be done, and what is true of it, whatever the code makes of it. */
 export interface ModelItem {
+  readonly action: Action;
   readonly certificate: Certificate;
   /** None before a job of no batch is adopted. */
   at?: { readonly batch: ModelBatch; readonly n: number };
   /** How often its dead letter was retried. */
   life: number;
-  /** One of its calls deleted the certificate. */
+  /** One of its calls did it. */
   ours: boolean;
   record: ModelRecord;
   /** When it was last settled: one of its calls had ended without our knowing how. */
@@ -60,13 +62,16 @@ export interface ModelRun {
 /** The ledger's model, and on top of it the queues, the items' lives, and where they wait. */
 export class QueueModel extends Model {
   readonly manifests: readonly (readonly Certificate[])[];
+  readonly actions: readonly Action[];
   /** Of each batch, by ordinal; also of those that are forgotten. */
   readonly certificates = new Map<string, ModelItem[]>();
   readonly jobs = new Map<string, ModelJob>();
 
-  constructor(manifests: readonly (readonly Certificate[])[]) {
+  /** @param actions - of each manifest */
+  constructor(manifests: readonly (readonly Certificate[])[], actions: readonly Action[]) {
     super();
     this.manifests = manifests;
+    this.actions = actions;
   }
 
   itemAt(batch: string, n: number): ModelItem {
@@ -82,9 +87,10 @@ export class QueueModel extends Model {
   override submit(manifest: number, id: string, items: number): ModelBatch {
     const batch = super.submit(manifest, id, items);
     const certificates = this.manifests[manifest] ?? [];
+    const action = this.actions[manifest] ?? 'delete';
     this.certificates.set(
       id,
-      certificates.map((certificate, n) => ({ ...newItem(certificate), at: { batch, n } })),
+      certificates.map((certificate, n) => ({ ...newItem(certificate, action), at: { batch, n } })),
     );
     return batch;
   }
@@ -124,7 +130,7 @@ export class QueueModel extends Model {
     const items = this.certificates.get(direct) ?? [];
     this.certificates.set(direct, items);
     // Its first job was lost, perhaps after a call, and it was added again under its name.
-    const item = (items[adopted.n] ??= { ...newItem(job.certificate), at: { batch, n: adopted.n } });
+    const item = (items[adopted.n] ??= { ...newItem(job.certificate, 'delete'), at: { batch, n: adopted.n } });
     job.item = Object.assign(item, { lost: false });
     return true;
   }
@@ -213,6 +219,6 @@ export function isPending({ at }: ModelItem): boolean {
 
 export const FRESH: Readonly<ModelRecord> = { failures: 0, calls: 0, unknown: false, crashes: 0 };
 
-function newItem(certificate: Certificate): ModelItem {
-  return { certificate, life: 0, ours: false, record: { ...FRESH }, unsure: false, waits: false, lost: false };
+function newItem(certificate: Certificate, action: Action): ModelItem {
+  return { action, certificate, life: 0, ours: false, record: { ...FRESH }, unsure: false, waits: false, lost: false };
 }

@@ -1,5 +1,7 @@
+import type { Action } from '../../../src/core/action.ts';
 import type { Outcome } from '../../../src/core/batch.ts';
 import { ATTEMPTS, type AnswerKind } from '../hand.ts';
+import type { CallEffect } from '../world.ts';
 import type { ModelRecord } from './model.ts';
 
 export type Known = Pick<ModelRecord, 'failures' | 'calls' | 'unknown'>;
@@ -7,23 +9,72 @@ export type Known = Pick<ModelRecord, 'failures' | 'calls' | 'unknown'>;
 export type Next =
   | { readonly kind: 'ask' | 'call' | 'wait' | 'release' | 'abandon' | 'ask-or-wait' | 'nothing' }
   | { readonly kind: 'settled'; readonly outcome: Outcome; readonly byAbsence: boolean };
+/** A call whose code told nothing; `mayBeOurs`: one before it may have worked. */
+export interface Puzzle {
+  readonly mayBeOurs: boolean;
+}
+interface After {
+  readonly known: Known;
+  readonly next: Next;
+  readonly puzzle?: Puzzle;
+}
+
+export const DONE = { delete: 'revoked', inactivate: 'inactivated', activate: 'activated' } as const;
+const ALREADY = { delete: 'already-gone', inactivate: 'already-inactive', activate: 'already-active' } as const;
+const STATUS = { delete: 'absent', inactivate: 'inactive', activate: 'active' } as const;
 
 /** After these nobody can say whether the call has worked. */
 const UNCERTAIN = new Set<AnswerKind>(['busy', 'lost-before', 'lost-after', 'garbled-after', 'nonce']);
 /** These count as tries. */
 const FAILURES = new Set<AnswerKind>([...UNCERTAIN, 'unreachable']);
 
-/** What must come of an item by an answer. */
-export function nextOf(kind: AnswerKind, isDeleted: boolean, before: Known, after: Known): Next {
+const DEAD = { kind: 'settled', outcome: 'dead', byAbsence: false } as const;
+
+/** What a run knows of its item after the call that its batch is for, and what must come of it. */
+export function afterCall(kind: AnswerKind, { found, isDone }: CallEffect, action: Action, before: Known): After {
+  const known = knownAfter(before, kind);
+  if (kind !== 'honest') return { known, next: afterTrouble(kind, known) };
+  if (isDone) return { known, next: { kind: 'settled', outcome: DONE[action], byAbsence: false } };
+  if (found !== 'absent') {
+    // It was refused with a code that says nothing.
+    return {
+      known: { ...known, unknown: true },
+      next: { kind: 'ask' },
+      puzzle: { mayBeOurs: before.unknown },
+    };
+  }
+  if (action !== 'delete') return { known, next: DEAD };
+  // It was there when it was submitted; if one of our calls may have taken it away, it did.
+  const outcome = before.unknown ? DONE.delete : ALREADY.delete;
+  return { known, next: { kind: 'settled', outcome, byAbsence: before.unknown } };
+}
+
+/** The same after a read of the certificate. */
+export function afterRead(
+  kind: AnswerKind,
+  { found }: CallEffect,
+  action: Action,
+  { mayBeOurs }: Puzzle,
+  before: Known,
+): After {
+  const known = knownAfter(before, kind);
+  if (kind === 'honest' && found === 'absent') return { known, next: DEAD };
+  if (kind === 'honest' && found === STATUS[action]) {
+    const outcome = mayBeOurs ? DONE[action] : ALREADY[action];
+    return { known, next: { kind: 'settled', outcome, byAbsence: false } };
+  }
+  // It has not worked, or nobody may know whether it has: the call is made again, a few times.
+  if (kind === 'honest' || kind === 'forbidden') {
+    const failed = { ...known, failures: known.failures + 1 };
+    return { known: failed, next: failed.failures >= ATTEMPTS ? DEAD : { kind: 'wait' } };
+  }
+  return { known, next: afterTrouble(kind, known) };
+}
+
+function afterTrouble(kind: Exclude<AnswerKind, 'honest'>, after: Known): Next {
   switch (kind) {
-    case 'honest':
-      if (isDeleted) return { kind: 'settled', outcome: 'revoked', byAbsence: false };
-      // It was there when it was submitted; if one of our calls may have taken it away, it did.
-      return before.unknown
-        ? { kind: 'settled', outcome: 'revoked', byAbsence: true }
-        : { kind: 'settled', outcome: 'already-gone', byAbsence: false };
     case 'refused':
-      return { kind: 'settled', outcome: 'dead', byAbsence: false };
+      return DEAD;
     case 'throttled':
       return { kind: 'wait' };
     case 'void':
@@ -37,13 +88,12 @@ export function nextOf(kind: AnswerKind, isDeleted: boolean, before: Known, afte
     case 'nonce':
     case 'busy':
     case 'unreachable':
-      if (after.failures >= ATTEMPTS) return { kind: 'settled', outcome: 'dead', byAbsence: false };
+      if (after.failures >= ATTEMPTS) return DEAD;
       return { kind: kind === 'nonce' ? 'ask' : 'wait' };
   }
 }
 
-/** What a run knows of its item after an answer. */
-export function knownAfter({ failures, calls, unknown }: Known, kind: AnswerKind): Known {
+function knownAfter({ failures, calls, unknown }: Known, kind: AnswerKind): Known {
   return {
     failures: failures + (FAILURES.has(kind) ? 1 : 0),
     calls: calls + (kind === 'void' ? 0 : 1),

@@ -7,17 +7,31 @@ import { Lives } from './life.ts';
 import { QueueModel } from './model.ts';
 import type { Real } from './real.ts';
 
-/** Two fleets that share certificates, some of which nobody ever registered; more than the first step of the ramp; both are submitted, and a feeder has been there. */
+const ACTIONS = ['delete', 'delete', 'inactivate', 'activate'] as const;
+
+/** What is submitted first, by manifest. */
+export const OPENINGS: readonly (readonly number[])[] = [[0, 1], [2, 1], [2, 3], [2], [3, 1]];
+
+/**
+ * Manifests that share certificates, of which some were never registered and some are inactive; more than the first step of the ramp; some are
+ * submitted, and a feeder has been there.
+ * @param opening - the manifests that are submitted
+ * @param refusesSameState - of the cloud: it does not take a call whose work is done already
+ */
 export async function openStage(
+  opening: readonly number[],
+  refusesSameState: boolean,
   maxStalled: number,
   lowWater: number,
   death?: FeederDeath,
 ): Promise<{ model: QueueModel; real: Real }> {
   const fleet = certificatesOf(16, INSTANCES);
-  const manifests = [fleet.slice(0, 12), fleet.slice(9, 15)];
+  const manifests = [fleet.slice(0, 12), fleet.slice(9, 15), fleet.slice(0, 11), fleet.slice(3, 14)];
   const registered = fleet.filter((_, n) => n % 5 !== 4).map(({ deviceSn }) => deviceSn);
-  const room = new HandStage(new World(registered), { maxStalled, lowWater });
-  const model = new QueueModel(manifests);
+  const world = new World(registered, refusesSameState);
+  for (const [n, { deviceSn }] of fleet.entries()) if (n % 2 === 1) world.inactive.add(deviceSn);
+  const room = new HandStage(world, { maxStalled, lowWater });
+  const model = new QueueModel(manifests, ACTIONS);
   const lives = new Lives(model);
   const failures: unknown[] = [];
   room.world.watch(
@@ -30,12 +44,13 @@ export async function openStage(
     lives,
     maxStalled,
     manifests,
+    actions: ACTIONS,
     direct: room.direct,
     others: fleet.slice(13),
     hands: [],
     failures,
     cursor: ({ batch, instanceId }) => room.ledger.lanes.cursor(batch, instanceId),
   };
-  for (const step of [submission(0, 1), submission(1, 1), feed(1, false, death)]) await step.run(model, real);
+  for (const step of [...opening.map((at) => submission(at, 1)), feed(1, false, death)]) await step.run(model, real);
   return { model, real };
 }

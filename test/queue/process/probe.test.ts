@@ -20,6 +20,13 @@ const QPS = 1_000;
 const PROBE_INTERVAL_MS = 60_000;
 const WITHIN = { timeout: 20_000, interval: 10 };
 
+const notMade = (): Promise<never> => Promise.reject(new Error('no such call is expected'));
+const NO_OTHER_CALLS = {
+  inactivateDeviceCertificate: notMade,
+  activateDeviceCertificate: notMade,
+  getDeviceCertificate: notMade,
+};
+
 let stage: FeedStage;
 let limiter: Limiter<CallToNote, CallVerdict>;
 let item: Item;
@@ -28,7 +35,7 @@ beforeEach(async () => {
   const [certificate] = certificatesOf(1);
   if (certificate === undefined) throw new Error('there is no certificate');
   const batch = await stage.batchOf([certificate]);
-  item = { batch, n: 0, certificate, isUrgent: false, run: await liveRun(stage.ledger) };
+  item = { batch, n: 0, action: 'delete', certificate, isUrgent: false, run: await liveRun(stage.ledger) };
   const options = { redis: stage.connection, prefix: stage.keys.prefix, lateMs: 200 };
   limiter = openLimiter(
     {
@@ -71,6 +78,7 @@ function process(
     pacer,
     host: HEALTHY,
     client: {
+      ...NO_OTHER_CALLS,
       deleteDeviceCertificate: () => {
         calls += 1;
         return Promise.resolve(answers[calls - 1] ?? ACCEPTED);
@@ -126,7 +134,7 @@ it('is given back where this host has stopped while it waited for its slot', asy
         return isHalted;
       },
     },
-    client: { deleteDeviceCertificate: () => Promise.reject(new Error('called')) },
+    client: { ...NO_OTHER_CALLS, deleteDeviceCertificate: () => Promise.reject(new Error('called')) },
     refreshCredentials: () => undefined,
     policy: { attempts: 3, notFound: 'already-gone', baseMs: 1, capMs: 5 },
     random: () => 0.5,

@@ -1,0 +1,45 @@
+import { ENDS, statusAfter, type Action } from './action.ts';
+import type { Refused } from './answer.ts';
+import { blameOf } from './code-table.ts';
+import { decide, retryUnknown, type Attempt, type DecidePolicy, type KeyTrust, type Verdict } from './decide.ts';
+import type { ReadAnswer, RegisteredDevice } from './registered.ts';
+
+/** A call whose code told nothing, and that a read of its certificate decides. */
+export interface Puzzle {
+  /** Its answer. */
+  readonly answer: Refused;
+  /** An earlier call of the item may have worked. */
+  readonly mayBeOurs: boolean;
+}
+
+/**
+ * What a read of an item's certificate means for it, after a call whose code told nothing. Pure.
+ * @param attempt - with the call that was not understood, without the read
+ */
+export function decideLook(
+  read: ReadAnswer<Pick<RegisteredDevice, 'status'>>,
+  { answer, mayBeOurs }: Puzzle,
+  attempt: Attempt,
+  policy: DecidePolicy,
+  action: Action,
+  trust: KeyTrust = 'untried',
+): Verdict {
+  if (read.kind === 'accepted') {
+    const { done, already } = ENDS[action];
+    return read.data.status === statusAfter(action)
+      ? { kind: 'done', outcome: mayBeOurs ? done : already, confirmedBy: 'look' }
+      : retryUnknown(answer, attempt, policy);
+  }
+  if (read.kind === 'refused' && isOfRead(read)) {
+    const message = `${answer.message} (What became of it could not be read: ${read.code}: ${read.message})`;
+    return retryUnknown({ ...answer, message }, attempt, policy);
+  }
+  const verdict = decide(read, attempt, policy, trust, action);
+  return verdict.kind === 'look' && read.kind === 'refused' ? retryUnknown(read, attempt, policy) : verdict;
+}
+
+/** A read needs a permission of its own, so such a refusal says nothing of other calls: what is wrong with those, the next one hears. */
+function isOfRead({ code }: Refused): boolean {
+  const blame = blameOf(code);
+  return blame === 'credential' || blame === 'instance' || blame === 'our-request';
+}

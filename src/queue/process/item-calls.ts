@@ -1,0 +1,85 @@
+import type { Action } from '../../core/action.ts';
+import type { Answer } from '../../core/answer.ts';
+import type { Certificate } from '../../core/certificate.ts';
+import { decideLook, type Puzzle } from '../../core/decide-look.ts';
+import { decide, type Attempt, type DecidePolicy, type Verdict } from '../../core/decide.ts';
+import type { ReadAnswer, RegisteredDevice } from '../../core/registered.ts';
+import type { HostWatch } from './host-watch.ts';
+import type { Item } from './item.ts';
+import type { KeyRenewal } from './key-renewal.ts';
+
+/** The calls that a worker makes for items. */
+export interface RevocationClient {
+  deleteDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
+  inactivateDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
+  activateDeviceCertificate(certificate: Certificate, notAfterMs: number): Promise<Answer>;
+  getDeviceCertificate(
+    certificate: Certificate,
+    notAfterMs: number,
+  ): Promise<ReadAnswer<Pick<RegisteredDevice, 'status'>>>;
+}
+
+/** How one call of an item ended, and what that leads to. */
+export interface Heard {
+  readonly answer: Answer;
+  readonly verdict: Verdict;
+  /** The answer that is kept with the item: a read only says what became of the call before it. */
+  readonly kept: Answer;
+  readonly sentMs: number;
+  readonly answeredMs: number;
+}
+
+export interface ItemCallsParts {
+  readonly client: RevocationClient;
+  readonly host: Pick<HostWatch, 'hear' | 'hearRead'>;
+  readonly renewal: KeyRenewal;
+  readonly policy: DecidePolicy;
+}
+
+/** Makes the calls of items, each in the slot that it was given. */
+export class ItemCalls {
+  readonly #parts: ItemCallsParts;
+
+  constructor(parts: ItemCallsParts) {
+    this.#parts = parts;
+  }
+
+  /** The call that the item's batch is for. @param before - what lies behind the item */
+  async change({ action, certificate }: Item, before: Attempt, notAfterMs: number): Promise<Heard> {
+    const { client, host, renewal, policy } = this.#parts;
+    const sentMs = performance.now();
+    const answer = await callFor(client, action, certificate, notAfterMs);
+    const answeredMs = performance.now();
+    const verdict = decide(answer, before, policy, renewal.hear(answer, sentMs, answeredMs), action);
+    host.hear(answer, sentMs);
+    return { answer, verdict, kept: answer, sentMs, answeredMs };
+  }
+
+  /** Reads the certificate, after a call whose code told nothing. */
+  async look({ action, certificate }: Item, puzzle: Puzzle, before: Attempt, notAfterMs: number): Promise<Heard> {
+    const { client, host, renewal, policy } = this.#parts;
+    const sentMs = performance.now();
+    const answer = await client.getDeviceCertificate(certificate, notAfterMs);
+    const answeredMs = performance.now();
+    const verdict = decideLook(answer, puzzle, before, policy, action, renewal.hear(answer, sentMs, answeredMs));
+    host.hearRead(answer);
+    const isOfCall = verdict.kind === 'done' || ('code' in verdict && verdict.code === puzzle.answer.code);
+    return { answer, verdict, kept: isOfCall ? puzzle.answer : answer, sentMs, answeredMs };
+  }
+}
+
+function callFor(
+  client: RevocationClient,
+  action: Action,
+  certificate: Certificate,
+  notAfterMs: number,
+): Promise<Answer> {
+  switch (action) {
+    case 'delete':
+      return client.deleteDeviceCertificate(certificate, notAfterMs);
+    case 'inactivate':
+      return client.inactivateDeviceCertificate(certificate, notAfterMs);
+    case 'activate':
+      return client.activateDeviceCertificate(certificate, notAfterMs);
+  }
+}
