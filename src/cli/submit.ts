@@ -75,6 +75,7 @@ export function addSubmit(program: Command): void {
     )
     .option('--json', 'print one object: batch, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .addHelpText('after', '\nExample:\n  certsweep submit manifest.csv --action inactivate --execute --confirm 1234')
     .action((manifest: string | undefined, options: SubmitOptions) => submit(manifest, options));
 }
 
@@ -234,7 +235,10 @@ function refusal(
       );
     }
     case 'empty':
-      return new CommandEnd(EXIT.usage, 'The manifest has no certificate. Nothing was touched.');
+      return new CommandEnd(
+        EXIT.usage,
+        `The manifest has no certificate to ${verbOf(options.action ?? DEFAULT_ACTION)}. Nothing was touched.`,
+      );
     case 'unconfirmed':
       return unconfirmed(accepted, 'certificates', options);
   }
