@@ -25,6 +25,7 @@ import {
   type MotiveOptions,
 } from './motive.ts';
 import { openManifest } from './open-manifest.ts';
+import { sourceOf } from './submit-source.ts';
 import { describeEffect, verbOf } from './text/action.ts';
 import { describeSummary, describeUnknown } from './text/plan.ts';
 import { describeFault } from './text/planned.ts';
@@ -74,6 +75,7 @@ export function addSubmit(program: Command): void {
     )
     .option('--json', 'print one object: batch, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .addHelpText('after', '\nExample:\n  certsweep submit manifest.csv --action inactivate --execute --confirm 1234')
     .action((manifest: string | undefined, options: SubmitOptions) => submit(manifest, options));
 }
 
@@ -97,26 +99,6 @@ async function submit(manifest: string | undefined, options: SubmitOptions): Pro
   const rows = await openManifest(source.manifest, options, hash);
   if (isExecution) await withStore(options, (store) => execute({ rows, hash }, options, store));
   else await rehearse(rows, options);
-}
-
-/** What a manifest needs said is in a plan already. */
-const OF_MANIFESTS = ['action', 'instance', 'ca', 'skipInvalid', 'allowUnterminated'] as const;
-
-function sourceOf(
-  manifest: string | undefined,
-  options: SubmitOptions,
-): { readonly plan: string } | { readonly manifest: string } {
-  const { plan } = options;
-  if (plan === undefined) {
-    if (manifest !== undefined) return { manifest };
-    throw new CommandEnd(EXIT.usage, 'Give a manifest, or --plan <file>.');
-  }
-  if (manifest !== undefined || OF_MANIFESTS.some((name) => options[name] !== undefined))
-    throw new CommandEnd(
-      EXIT.usage,
-      '--plan reads nothing but the plan: leave out the manifest, --action, --instance, --ca, --skip-invalid and --allow-unterminated.',
-    );
-  return { plan };
 }
 
 async function rehearse(rows: AsyncIterable<readonly ManifestRow[]>, options: SubmitOptions): Promise<void> {
@@ -253,7 +235,10 @@ function refusal(
       );
     }
     case 'empty':
-      return new CommandEnd(EXIT.usage, 'The manifest has no certificate. Nothing was touched.');
+      return new CommandEnd(
+        EXIT.usage,
+        `The manifest has no certificate to ${verbOf(options.action ?? DEFAULT_ACTION)}. Nothing was touched.`,
+      );
     case 'unconfirmed':
       return unconfirmed(accepted, 'certificates', options);
   }
