@@ -1,10 +1,11 @@
-// Compiles src/ to dist/. Removes the old output first, so that a file deleted from src/ cannot linger in a package.
+// Compiles src/ to dist/, and copies what the page needs as it is. Removes the old output first, so that a file deleted from src/ cannot linger in a package.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));
 rmSync('dist', { recursive: true, force: true });
 execFileSync(process.execPath, [join(typescript, 'bin', 'tsc')], { stdio: 'inherit' });
+cpSync('src/http/page/static', 'dist/http/page/static', { recursive: true });
 chmodSync('dist/cli/main.js', 0o755);

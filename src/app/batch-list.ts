@@ -1,3 +1,4 @@
+import type { Batch } from '../ledger/batch-record.ts';
 import { accountsOfBatch } from './accounts.ts';
 import { detailOf, type BatchDetail } from './overview.ts';
 import type { Store } from './store.ts';
@@ -25,6 +26,20 @@ export async function batchPage(
   const after = cursor === undefined ? undefined : placeOf(cursor);
   if (cursor !== undefined && after === undefined) return undefined;
   const { batches, last } = await store.ledger.batches.page(limit, after);
+  const details = await detailsOf(store, batches, accounts);
+  return { batches: details, ...(last !== undefined && { next: `${last.score}.${last.id}` }) };
+}
+
+/** Batches with items pending, however old. @param accounts - only batches that touch nothing but these */
+export async function activeBatches(store: Store, accounts?: readonly string[]): Promise<readonly BatchDetail[]> {
+  return detailsOf(store, await store.ledger.batches.active(), accounts);
+}
+
+async function detailsOf(
+  store: Store,
+  batches: readonly Batch[],
+  accounts: readonly string[] | undefined,
+): Promise<readonly BatchDetail[]> {
   const isShown = await Promise.all(
     batches.map(async ({ id }) => {
       if (accounts === undefined) return true;
@@ -33,8 +48,7 @@ export async function batchPage(
     }),
   );
   const shown = batches.filter((_, at) => isShown[at]);
-  const details = await Promise.all(shown.map((batch) => detailOf(store.ledger, batch)));
-  return { batches: details, ...(last !== undefined && { next: `${last.score}.${last.id}` }) };
+  return Promise.all(shown.map((batch) => detailOf(store.ledger, batch)));
 }
 
 function placeOf(cursor: string): { readonly score: number; readonly id: string } | undefined {

@@ -5,7 +5,7 @@ import { VERSION } from '../runtime/version.ts';
 import { identifying, Refusals } from './access.ts';
 import type { Api, HttpEnv, Surroundings } from './api.ts';
 import { addHealth } from './health.ts';
-import { addPage } from './page/page.ts';
+import { addPage, toldPerson } from './page/page.ts';
 import { Problem } from './problem.ts';
 import { addBatchReads } from './routes/batch-reads.ts';
 import { addControls } from './routes/controls.ts';
@@ -24,16 +24,17 @@ export function createApi(surroundings: Surroundings): Api {
   const { basePath } = store.config.http;
   const api = new OpenAPIHono<HttpEnv>({ getPath: (request) => withoutBase(getPath(request), basePath) });
   const refusals = new Refusals(store);
-  api.onError((error, asked) => {
+  api.onError(async (error, asked) => {
     const problem = problemOf(error);
     if (isDefect(problem))
       log.error({ event: 'http-defect', path: asked.req.path, message: describeRedisError(error) });
-    return problem.toResponse();
+    return (await toldPerson(asked, surroundings, problem)) ?? problem.toResponse();
   });
   addHealth(api, store);
   addSessions(api, surroundings, refusals);
-  addPage(api, surroundings);
-  api.use(identifying(store, refusals));
+  const identify = identifying(store, refusals);
+  addPage(api, surroundings, identify);
+  api.use(identify);
   addBatchReads(api, surroundings);
   addLooks(api, surroundings);
   addSubmission(api, surroundings);
@@ -43,7 +44,10 @@ export function createApi(surroundings: Surroundings): Api {
   addSingles(api, surroundings);
   addEvents(api, surroundings);
   api.get('/openapi.json', (asked) => asked.json(documentOf(api, basePath)));
-  api.notFound((asked) => noRoute(asked.req.method, asked.req.path).toResponse());
+  api.notFound(async (asked) => {
+    const problem = noRoute(asked.req.method, asked.req.path);
+    return (await toldPerson(asked, surroundings, problem)) ?? problem.toResponse();
+  });
   return api;
 }
 

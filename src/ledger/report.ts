@@ -75,6 +75,37 @@ export async function* settledItems(
   }
 }
 
+/**
+ * Outcomes behind a place in the ledger, for one who comes again: each with its time, Unix milliseconds.
+ * @param most - entries that are read at most
+ */
+export async function outcomesAfter(
+  { redis, keys }: LedgerStore,
+  batch: string,
+  after: string | undefined,
+  most: number,
+): Promise<{
+  readonly outcomes: readonly (readonly [atMs: number, entry: OutcomeEntry])[];
+  /** The place of the last entry that was read, or where it began. */
+  readonly last: string | undefined;
+  readonly isEnd: boolean;
+}> {
+  const of = keys.of(batch);
+  const outcomes: (readonly [number, OutcomeEntry])[] = [];
+  let last = after;
+  for (let read = 0; read < most; read += PAGE) {
+    const entries = await redis.xrange(of.ledger, last === undefined ? '-' : `(${last}`, '+', 'COUNT', PAGE);
+    const superseded = await supersededOf(redis, of.superseded, entries);
+    for (const [id, fields] of entries) {
+      if (superseded.has(id)) continue;
+      for (const entry of outcomesOf(fields)) outcomes.push([Number.parseInt(id, 10), entry]);
+    }
+    last = entries.at(-1)?.[0] ?? last;
+    if (entries.length < PAGE) return { outcomes, last, isEnd: true };
+  }
+  return { outcomes, last, isEnd: false };
+}
+
 /** The settled items of a direct batch may be forgotten while they are read, and their entries with them. */
 async function isForgotten({ redis, keys }: LedgerStore, batch: string, entry: string): Promise<boolean> {
   return isDirectBatch(batch) && (await redis.xrange(keys.of(batch).ledger, entry, entry)).length === 0;

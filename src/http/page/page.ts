@@ -1,7 +1,162 @@
-import type { Api, Surroundings } from '../api.ts';
+import type { MiddlewareHandler } from 'hono';
+import { auditPage } from '../../app/audit.ts';
+import { deadGroups } from '../../app/dead-groups.ts';
+import { findDevice } from '../../app/find.ts';
+import { ownerIn } from '../../app/accounts.ts';
+import { OutcomeHistories } from '../../app/outcome-history.ts';
+import { lookAtBatch } from '../../app/status.ts';
+import type { Api, Asked, HttpEnv, Surroundings } from '../api.ts';
+import { noSuchBatch, Problem } from '../problem.ts';
+import { forbidden } from '../rights.ts';
+import { notACursor, requireBatch } from '../routes/batch-reads.ts';
+import { addAssets } from './assets.ts';
+import { batchPageOf } from './batch.ts';
+import { outcomeCharts, paceCharts, paceFigures, paceHistories } from './charts.ts';
+import { deadPageOf, LETTERS_SHOWN, type LetterFilter } from './dead.ts';
+import type { Markup } from './markup.ts';
+import { look, overviewPage, type Sight } from './overview.ts';
+import { auditPageOf, findPageOf } from './records.ts';
+import { frameOf, pageOf, type Content } from './shell.ts';
+import { loginPage, problemPage } from './told.ts';
 
-/** What a browser asks for. Everything else is for programs. */
-export function addPage(api: Api, { store }: Surroundings): void {
+/** A look serves all who have the overview open. */
+const LOOK_GOOD_MS = 1_000;
+const ENTRIES = 200;
+const WORD = /^[\w.-]{1,128}$/;
+
+/** What a browser asks for. @param identify - finds out who asks */
+export function addPage(api: Api, surroundings: Surroundings, identify: MiddlewareHandler<HttpEnv>): void {
+  const { store } = surroundings;
   const { basePath } = store.config.http;
-  api.get('/', (asked) => asked.redirect(`${basePath}/openapi.json`, 302));
+  const histories = new OutcomeHistories(store);
+  const sights = new Sights(surroundings);
+  const show = async (asked: Asked, content: Content): Promise<Response> =>
+    answer(pageOf(await frameOf(asked, surroundings), content), 200);
+
+  addAssets(api);
+  api.get('/login', () => answer(loginPage(basePath), 200));
+  api.get('/', identify, async (asked) => {
+    const only = asked.get('who').accounts;
+    const { cursor } = asked.req.query();
+    const [sight, samples] = await Promise.all([sights.at(asked, only, cursor), paceHistories(store, only)]);
+    return show(asked, overviewPage(basePath, sight, paceFigures(basePath, samples)));
+  });
+  api.get('/charts/pace', identify, async (asked) =>
+    asked.json(paceCharts(await paceHistories(store, asked.get('who').accounts))),
+  );
+  api.get('/batches/:id', identify, async (asked) => {
+    const id = batchOf(asked);
+    await requireBatch(asked, store, id);
+    const [seen, history, frame] = await Promise.all([
+      lookAtBatch(store, id),
+      histories.look(id),
+      frameOf(asked, surroundings),
+    ]);
+    if (seen === undefined) throw noSuchBatch(id);
+    return answer(pageOf(frame, batchPageOf(frame, seen, history)), 200);
+  });
+  api.get('/charts/batches/:id', identify, async (asked) => {
+    const id = batchOf(asked);
+    await requireBatch(asked, store, id);
+    return asked.json(outcomeCharts(await histories.look(id)));
+  });
+  api.get('/dead', identify, async (asked) => {
+    const filter = filterOf(asked);
+    if (filter.batch !== undefined) await requireBatch(asked, store, filter.batch);
+    const [found, frame] = await Promise.all([
+      deadGroups(store, filter, LETTERS_SHOWN, asked.get('who').accounts),
+      frameOf(asked, surroundings),
+    ]);
+    if (found.kind === 'no-batch') throw noSuchBatch(found.batch);
+    return answer(pageOf(frame, deadPageOf(frame, filter, found)), 200);
+  });
+  api.get('/find', identify, async (asked) => {
+    const deviceSn = (asked.req.query('deviceSn') ?? '').trim().slice(0, 128);
+    if (deviceSn === '') return show(asked, findPageOf(basePath, ''));
+    const { accounts } = asked.get('who');
+    const ownerOf = ownerIn(store.config);
+    const search = await findDevice(store, deviceSn);
+    const found = search.found.filter(
+      ({ certificate }) => accounts === undefined || accounts.includes(ownerOf(certificate.instanceId) ?? ''),
+    );
+    return show(asked, findPageOf(basePath, deviceSn, { ...search, found }));
+  });
+  api.get('/audit', identify, async (asked) => {
+    const { accounts, name } = asked.get('who');
+    if (accounts !== undefined)
+      throw forbidden(`Token ${name} is for some accounts, and the record is of all.`, 'Use a token without accounts.');
+    const { batch = '', since = '', cursor } = asked.req.query();
+    if (cursor !== undefined && !/^\d{1,15}-\d{1,15}$/.test(cursor)) throw notACursor(cursor);
+    const day = /^\d{4}-\d\d-\d\d$/.test(since) ? Date.parse(since) : Number.NaN;
+    const page = await auditPage(
+      store,
+      { ...(batch !== '' && { batch }), ...(!Number.isNaN(day) && { since: day }) },
+      ENTRIES,
+      cursor,
+    );
+    const filter = { ...(batch !== '' && { batch }), ...(!Number.isNaN(day) && { since }) };
+    return show(asked, auditPageOf(basePath, filter, page));
+  });
+}
+
+/** What a person is shown who asked for a page, or sent the form for logging in. Undefined where a program asked. */
+export async function toldPerson(
+  asked: Asked,
+  surroundings: Surroundings,
+  problem: Problem,
+): Promise<Response | undefined> {
+  if (!(asked.req.header('accept') ?? '').includes('text/html')) return undefined;
+  const { basePath } = surroundings.store.config.http;
+  const { document, status, headers } = problem;
+  if (asked.req.path === '/login') return answer(loginPage(basePath, document), status);
+  if (status === 401) return asked.redirect(`${basePath}/login`, 303);
+  const isKnown = (asked.get('who') as unknown) !== undefined;
+  // Without Redis there is no frame, but there is something to say.
+  const bare = { basePath, needsReason: false };
+  const frame = isKnown ? await frameOf(asked, surroundings).catch(() => bare) : bare;
+  return answer(problemPage(frame, document), status, headers);
+}
+
+/** Ten open pages ask Redis no more than one does. */
+class Sights {
+  readonly #surroundings: Surroundings;
+  readonly #known = new Map<string, { readonly sight: Promise<Sight | undefined>; readonly untilMs: number }>();
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+  }
+
+  /** A person who reloads the page, or has just done something, wants to see what is. */
+  async at(asked: Asked, only: readonly string[] | undefined, cursor: string | undefined): Promise<Sight> {
+    const key = JSON.stringify([only, cursor]);
+    const nowMs = performance.now();
+    for (const [name, { untilMs }] of this.#known) if (untilMs < nowMs) this.#known.delete(name);
+    const isFresh = /no-cache|max-age=0/.test(asked.req.header('cache-control') ?? '');
+    const known = isFresh ? undefined : this.#known.get(key);
+    const sight = known?.sight ?? look(this.#surroundings.store, only, cursor);
+    if (known === undefined) this.#known.set(key, { sight, untilMs: nowMs + LOOK_GOOD_MS });
+    const found = await sight;
+    if (found === undefined) throw notACursor(cursor);
+    return found;
+  }
+}
+
+function batchOf(asked: Asked): string {
+  const id = asked.req.param('id') ?? '';
+  if (!WORD.test(id)) throw noSuchBatch(id.slice(0, 128));
+  return id;
+}
+
+function filterOf(asked: Asked): LetterFilter {
+  const { batch = '', code = '', instanceId = '' } = asked.req.query();
+  if (batch !== '' && !WORD.test(batch)) throw noSuchBatch(batch.slice(0, 128));
+  return {
+    ...(batch !== '' && { batch }),
+    ...(code !== '' && { code: code.slice(0, 200) }),
+    ...(instanceId !== '' && { instanceId: instanceId.slice(0, 128) }),
+  };
+}
+
+function answer(page: Markup, status: number, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(page.toString(), { status, headers: { 'content-type': 'text/html; charset=utf-8', ...headers } });
 }

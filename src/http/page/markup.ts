@@ -1,0 +1,71 @@
+import { html } from 'hono/html';
+import type { HtmlEscapedString } from 'hono/utils/html';
+import { printable } from '../../core/printable.ts';
+
+/** Text that a browser may take for HTML: made by `markup` alone. */
+export type Markup = HtmlEscapedString;
+
+/** What may stand in a template. Text is escaped, and what is hidden in it becomes visible; of true, false and undefined nothing is shown. */
+export type Shown = string | number | boolean | undefined | Markup | readonly Shown[];
+
+/** HTML, safe by construction: whatever is put in is text, but for other markup. Attributes stand in double quotes. */
+export function markup(parts: TemplateStringsArray, ...values: readonly Shown[]): Markup {
+  // A promise would come only of one that was put in.
+  return html(parts, ...values.map(visible)) as Markup;
+}
+
+function visible(value: Shown): unknown {
+  if (typeof value === 'string') return printable(value);
+  return Array.isArray(value) ? (value as readonly Shown[]).map(visible) : value;
+}
+
+/** Nothing of it is told to anybody. */
+export const NOTHING: Markup = markup``;
+
+export function number(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** One of something, several of it. */
+export function count(value: number, noun: string, nouns = `${noun}s`): string {
+  return `${number(value)} ${value === 1 ? noun : nouns}`;
+}
+
+/** In UTC, as logs and the record have it: who looks may sit elsewhere than who wrote. @param at - Unix milliseconds, or ISO 8601 */
+export function time(at: number | string): Markup {
+  const iso = new Date(at).toISOString();
+  const shown = `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
+  return markup`<time datetime="${iso}">${shown}</time>`;
+}
+
+/** 4,321 seconds as "1 h 12 min". */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const rest = minutes % 60;
+  return rest === 0 ? `${minutes / 60} h` : `${Math.floor(minutes / 60)} h ${rest} min`;
+}
+
+export interface Column<T> {
+  readonly head: string;
+  readonly cell: (row: T) => Shown;
+  /** Stands to the right. */
+  readonly isNumber?: boolean;
+}
+
+/** A table that becomes a list of cards where it is narrow. @param name - for who hears it */
+export function table<T>(name: string, columns: readonly Column<T>[], rows: readonly T[]): Markup {
+  const head = columns.map(
+    ({ head: text, isNumber }) =>
+      markup`<th scope="col" role="columnheader" class="${isNumber === true ? 'number' : 'text'}">${text}</th>`,
+  );
+  const body = rows.map((row) => {
+    const cells = columns.map(
+      ({ head: text, cell, isNumber }) =>
+        markup`<td role="cell" data-label="${text}" class="${isNumber === true ? 'number' : 'text'}"><div>${cell(row)}</div></td>`,
+    );
+    return markup`<tr role="row">${cells}</tr>`;
+  });
+  return markup`<table role="table" aria-label="${name}"><thead role="rowgroup"><tr role="row">${head}</tr></thead><tbody role="rowgroup">${body}</tbody></table>`;
+}

@@ -1,0 +1,26 @@
+import type { ProblemDocument } from '../problem.ts';
+import { markup, type Markup } from './markup.ts';
+import { pageOf, type Content, type Frame } from './shell.ts';
+
+/** Nobody is logged in. @param problem - of the last try */
+export function loginPage(basePath: string, problem?: ProblemDocument): Markup {
+  const body = markup`<section class="login panel stack" aria-labelledby="login-head">
+<h1 id="login-head">Log in</h1>
+${problem !== undefined && markup`<p class="banner halted" role="alert"><span><b>${problem.title}</b> ${problem.status === 401 ? 'Nobody has this token.' : `${problem.detail} ${problem.next}`}</span></p>`}
+<form method="post" action="${basePath}/login">
+<label>Token<input type="password" name="token" autocomplete="current-password" required maxlength="200" spellcheck="false"></label>
+<button class="primary">Log in</button>
+</form>
+<p class="faint">certsweep token makes one. A session lasts 12 hours, and ends at once when its token is removed.</p>
+</section>`;
+  return pageOf({ basePath, needsReason: false }, { title: 'Log in', body });
+}
+
+/** What went wrong, for people. */
+export function problemPage(frame: Frame, { title, detail, next, status }: ProblemDocument): Markup {
+  const content: Content = {
+    title,
+    body: markup`<section class="told panel stack"><p class="faint">${status}</p><h1>${title}</h1><p>${detail}</p><p>${next}</p><p class="more"><a href="${frame.basePath}/">Back to the overview</a></p></section>`,
+  };
+  return pageOf(frame, content);
+}
