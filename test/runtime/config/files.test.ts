@@ -88,6 +88,7 @@ describe('built-in defaults', () => {
       audit: { requireReason: false },
       log: { level: 'info' },
       accounts: [],
+      schedules: [],
     });
   });
 
