@@ -89,6 +89,8 @@ describe('built-in defaults', () => {
       log: { level: 'info' },
       accounts: [],
       schedules: [],
+      approvals: {},
+      http: { basePath: '', host: '127.0.0.1', port: 9480, tokens: [] },
     });
   });
 
