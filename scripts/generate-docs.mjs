@@ -30,8 +30,10 @@ function configuration() {
   const sections = [];
   const general = [];
   for (const [name, schema] of Object.entries(configJsonSchema().properties)) {
-    const path = name === 'accounts' ? ['accounts', '<name>'] : [name];
-    const inner = name === 'accounts' ? schema.additionalProperties : schema;
+    // Accounts and schedules are many, each with a name.
+    const isNamed = schema.additionalProperties?.properties !== undefined;
+    const path = isNamed ? [name, '<name>'] : [name];
+    const inner = isNamed ? schema.additionalProperties : schema;
     if (inner.properties === undefined) general.push(...keys(path, inner, variables));
     else sections.push({ title: code(path.join('.')), about: schema.description, rows: keys(path, inner, variables) });
   }
@@ -51,12 +53,16 @@ function keys(path, schema, variables) {
   return [[code(path.join('.')), valuesOf(schema), code(schema.default), code(variable), schema.description ?? '']];
 }
 
-function valuesOf({ type, enum: words, minimum, maximum, anyOf, items }) {
+function valuesOf({ type, enum: words, minimum, exclusiveMinimum, maximum, anyOf, items }) {
   if (words !== undefined) return code(words.join(' | '));
   if (type === 'boolean') return code('true | false');
   if (type === 'integer') return `${minimum} to ${maximum}`;
-  if (type === 'number') return `a number from ${minimum} to ${maximum}`;
+  if (type === 'number')
+    return minimum === undefined
+      ? `a number above ${exclusiveMinimum}, at most ${maximum}`
+      : `a number from ${minimum} to ${maximum}`;
   if (type === 'array') return items.type === 'object' ? 'a list of entries' : 'a list of text';
+  if (anyOf?.some(({ type: one }) => one === 'array')) return 'text, or a list of text';
   return anyOf === undefined ? 'text' : 'an IP address';
 }
 

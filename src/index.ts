@@ -180,8 +180,9 @@ function submittedOf(outcome: SubmitOutcome): Submitted {
       throw new ReasonRequired();
     case 'unknown':
       throw new SubmissionUnknown(outcome.batch, outcome.error);
-    // The library submits no plan files, and has no idempotency keys.
+    // The library submits no plan files and no occurrences of schedules, and has no idempotency keys.
     case 'used':
+    case 'overtaken':
     case 'claim-lost':
     case 'gone':
       throw new Error('Redis lost the submission before it was complete: nothing was accepted, submit it again');

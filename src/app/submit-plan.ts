@@ -79,6 +79,7 @@ export async function submitPlan(
       case 'at-work':
       case 'unconfirmed':
       case 'reason-required':
+      case 'overtaken':
       case 'gone':
       case 'unknown':
         return outcome;

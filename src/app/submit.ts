@@ -1,6 +1,7 @@
 import type { Submitter } from '../ledger/awaiting.ts';
 import type { Claim } from '../ledger/claims.ts';
 import { DEFAULT_ACTION, type Action } from '../core/action.ts';
+import type { OccurrenceClaim } from '../ledger/occurrence-claim.ts';
 import type { PlanDetails } from '../ledger/plan.ts';
 import type { ManifestRow } from '../manifest/row.ts';
 import type { ManifestSummary, Rejection } from '../queue/submit/manifest-summary.ts';
@@ -52,6 +53,8 @@ export interface SubmitRequest extends PlanDetails {
   readonly by?: Submitter;
   /** The claim of an idempotency key, and, once the manifest is read whole, what was sent with it. */
   readonly claim?: Pick<Claim, 'id' | 'holder'> & { readonly content: () => string };
+  /** Of a schedule, which ends with it. */
+  readonly occurrence?: OccurrenceClaim;
 }
 
 /** A submission that was taken in. */
@@ -73,6 +76,8 @@ export type SubmitOutcome =
   | { readonly kind: 'used'; readonly batch: string }
   /** Another request has the claim by now. */
   | { readonly kind: 'claim-lost' }
+  /** The occurrence has ended already, or another process is at it. */
+  | { readonly kind: 'overtaken' }
   /** Redis lost what was stored before it ran, or it waited for more than an hour. */
   | { readonly kind: 'gone' }
   /** Redis did not answer: it may run, now or later. */
@@ -97,7 +102,17 @@ export async function submitManifest(store: Store, rows: Rows, request: SubmitRe
 }
 
 async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Promise<SubmitOutcome> {
-  const { skipInvalid = false, confirm, askReason, manifestSha256, planId, by, claim, ...details } = request;
+  const {
+    skipInvalid = false,
+    confirm,
+    askReason,
+    manifestSha256,
+    planId,
+    by,
+    claim,
+    occurrence,
+    ...details
+  } = request;
   const plan = await planManifest(rows, ownerIn(store.config), store, details);
   const { summary } = plan;
   let { reason } = details;
@@ -124,6 +139,7 @@ async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Pro
     ...(planId !== undefined && { planId }),
     ...(above !== undefined && accepted > above && { awaiting: { by: by ?? null } }),
     ...(claim !== undefined && { claim: { ...claim, content: claim.content(), answer: JSON.stringify(answer) } }),
+    ...(occurrence !== undefined && { occurrence }),
   });
   switch (activated.kind) {
     case 'running':
@@ -137,8 +153,9 @@ async function readAndRun(store: Store, rows: Rows, request: SubmitRequest): Pro
       return { kind: 'unknown', batch: activated.batch, rejected, error: activated.error };
     case 'used':
       return { kind: 'used', batch: activated.batch };
+    case 'overtaken':
     case 'gone':
-      return { kind: 'gone' };
+      return { kind: activated.kind };
   }
 }
 

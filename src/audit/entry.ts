@@ -1,6 +1,6 @@
 import type { Action } from '../core/action.ts';
 
-/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA. */
+/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA or a schedule. */
 export const AUDIT_EVENTS = [
   'submit',
   // A large batch waits, and somebody else lets it run.
@@ -18,6 +18,10 @@ export const AUDIT_EVENTS = [
   'lift',
   'breaker-pause',
   'limit-pause',
+  'window-pause',
+  'window-resume',
+  'schedule-pause',
+  'schedule-resume',
   'pace',
   // The kill switch, over all accounts.
   'stop',
@@ -46,6 +50,8 @@ export interface AuditEntry {
   readonly action?: Action;
   /** Of what is done to a CA. */
   readonly ca?: { readonly instanceId: string; readonly caSn: string };
+  /** What is paused or resumed by itself. */
+  readonly schedule?: string;
   /** The account of the operating system, the host and the process that made the change. */
   readonly user: string;
   readonly host: string;

@@ -17,6 +17,7 @@ export interface Deed extends Motive {
   /** Of a submission. */
   readonly action?: Action;
   readonly ca?: NonNullable<AuditEntry['ca']>;
+  readonly schedule?: string;
   readonly manifestSha256?: string;
 }
 
@@ -41,9 +42,12 @@ export function osUser(): string {
  * An argument for a script that has the part `AUDIT`: the operation's name and the entry's text but for what only Redis knows. To be made once for
  * each change, so that a script that is sent again has the same.
  */
-export function auditNote({ event, batch, action, ca, requestedBy, reason, manifestSha256 }: Deed): string {
+export function auditNote({ event, batch, action, ca, schedule, requestedBy, reason, manifestSha256 }: Deed): string {
   operations += 1;
-  const of = ca === undefined ? {} : { ca: { instanceId: ca.instanceId, caSn: ca.caSn } };
+  const of = {
+    ...(ca !== undefined && { ca: { instanceId: ca.instanceId, caSn: ca.caSn } }),
+    ...(schedule !== undefined && { schedule }),
+  };
   const head = { event, batch: batch ?? null, action, ...of, user: osUser(), host: hostname(), pid: process.pid };
   const words = { requestedBy: cut(requestedBy), reason: cut(reason) };
   const inner = (part: object): string => ascii(JSON.stringify(part).slice(1, -1));

@@ -14,6 +14,7 @@ import { addPace } from './pace.ts';
 import { addPlan } from './plan.ts';
 import { addReport } from './report.ts';
 import { addSandbox } from './sandbox.ts';
+import { addSchedule } from './schedule.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 import { addStop } from './stop.ts';
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     addPlan,
     addCa,
     addVerify,
+    addSchedule,
     addBatchCommands,
     addPace,
     addPriority,

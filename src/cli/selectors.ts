@@ -3,9 +3,9 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import type { InventorySelectors, WantedPem } from '../app/inventory.ts';
+import { exceptedIn, namesIn, SelectorFileFault } from '../app/selector-files.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { REGISTERED_STATUSES, type RegisteredStatus } from '../core/registered.ts';
-import { formatOf, readManifest } from '../manifest/read-manifest.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { timeSpanMs } from './time-span.ts';
 
@@ -62,8 +62,7 @@ function duration(option: string, text: string | undefined): number | undefined 
 }
 
 async function readNames(path: string): Promise<string[]> {
-  const lines = (await readText('--names', path)).replace(/^\uFEFF/, '').split(/\r?\n/);
-  const names = [...new Set(lines.filter((line) => line !== ''))];
+  const names = namesIn(await readText('--names', path));
   if (names.length === 0) throw new CommandEnd(EXIT.usage, `--names ${path} has no name: write one a line.`);
   return names;
 }
@@ -89,16 +88,12 @@ export async function* readExcept(
   cas: readonly string[],
 ): AsyncGenerator<Certificate, void, undefined> {
   if (path === undefined) return;
-  const format = formatOf(path);
-  const [only, another] = cas;
-  const given = { instanceId, ...(only !== undefined && another === undefined && { caSn: only }) };
-  const source = createReadStream(path);
-  for await (const rows of readManifest(source, { ...given, ...(format !== undefined && { format }) })) {
-    for (const row of rows) {
-      if (!row.ok)
-        throw new CommandEnd(EXIT.usage, `--except ${path}, line ${row.line}: ${row.reason}. Correct the line.`);
-      yield row.certificate;
-    }
+  try {
+    yield* exceptedIn(path, instanceId, cas);
+  } catch (error) {
+    throw error instanceof SelectorFileFault
+      ? new CommandEnd(EXIT.usage, `--except ${path}, ${error.message}. Correct the line.`)
+      : error;
   }
 }
 

@@ -174,6 +174,7 @@ async function execute(
       throw planRefusal(options.plan ?? '', result);
     case 'used':
     case 'claim-lost':
+    case 'overtaken':
     case 'gone':
       throw new CommandEnd(
         EXIT.refused,

@@ -18,6 +18,7 @@ import type { Redis } from 'ioredis';
 import type { HttpServer } from '../http/server.ts';
 import { cannotListen, CommandEnd, EXIT } from './exit.ts';
 import { say } from './text/terminal.ts';
+import { startSchedules, type RunningSchedules } from './schedules-of-worker.ts';
 import { startServing } from './serve.ts';
 import { configOf, type CommonOptions } from './session.ts';
 import { openVoice, type WorkerVoice } from './worker-voice.ts';
@@ -111,11 +112,13 @@ async function work({ config, open, voice, leave, serves }: Surroundings): Promi
   voice.follow(worker, redis);
   let health: HealthPort | undefined;
   let server: HttpServer | undefined;
+  let schedules: RunningSchedules | undefined;
   try {
     health = await openHealth(config, worker);
     if (serves) server = await startServing(config, open, log);
     const accounts = config.accounts.map(({ name, qps, endpoint }) => ({ name, qps, endpoint }));
     log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
+    schedules = await startSchedules(config, open, log);
     const { reason, trouble } = await reasonToLeave(worker, leave, gone);
     log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
     if (trouble !== undefined) {
@@ -125,7 +128,7 @@ async function work({ config, open, voice, leave, serves }: Surroundings): Promi
     }
   } finally {
     await server?.close();
-    await worker.close(DRAIN_DEADLINE_MS);
+    await Promise.all([schedules?.close(), worker.close(DRAIN_DEADLINE_MS)]);
     await health?.close();
     log.info({ event: 'worker-stopped' });
   }

@@ -1,4 +1,5 @@
 import type { Certificate } from '../core/certificate.ts';
+import { isCutShort } from '../core/listed.ts';
 import type { RegisteredDevice } from '../core/registered.ts';
 import { WALK_START, type WalkState } from '../core/walk.ts';
 import { DuplicateDetector } from '../manifest/duplicate-detector.ts';
@@ -40,6 +41,10 @@ export interface Inventory {
   readonly calls: number;
   /** Rows of the listing that no manifest can hold. */
   readonly unreadable: number;
+  /** Rows that the listings had, selected or not: the place where each ended. Of an inventory that went on from a checkpoint, its own listings only. */
+  readonly listed: number;
+  /** A listing ended before its own total says so. */
+  readonly isCutShort: boolean;
   /** Names and PEMs that no certificate has, and PEMs whose number several have. */
   readonly notFound: readonly string[];
   readonly ambiguous: readonly string[];
@@ -80,6 +85,9 @@ class InventoryRun {
   /** Of the listings before this one. */
   #before: Pick<WalkState, 'stepsBack' | 'isMoved'>;
   #keptMs = performance.now();
+  #listed = 0;
+  #isCutShort = false;
+  #lastPage: Pick<Page<RegisteredDevice>, 'total' | 'pageSize'> | undefined;
 
   constructor(parts: InventoryParts, seen: DuplicateDetector) {
     const { from, selectors, nowMs } = parts;
@@ -108,6 +116,8 @@ class InventoryRun {
       if (end.kind !== 'walked') return end;
       const { stepsBack, isMoved } = this.#before;
       this.#before = { stepsBack: stepsBack + end.state.stepsBack, isMoved: isMoved || end.state.isMoved };
+      this.#listed += end.state.end;
+      this.#isCutShort ||= isCutShort(end.state.end, this.#lastPage);
       this.#listing += 1;
       start = WALK_START;
     }
@@ -119,6 +129,7 @@ class InventoryRun {
     const rows: InventoryRow[] = [];
     for (const page of pages) {
       this.#unreadable += page.unreadable;
+      this.#lastPage = page;
       for (const device of page.found) {
         watch?.(device);
         const selected = this.#selection.judge(device);
@@ -187,6 +198,8 @@ class InventoryRun {
       stepsBack: this.#before.stepsBack,
       calls: (from?.calls ?? 0) + desk.calls,
       unreadable: this.#unreadable,
+      listed: this.#listed,
+      isCutShort: this.#isCutShort,
       notFound,
       ambiguous,
     };

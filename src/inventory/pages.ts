@@ -12,6 +12,9 @@ const AT_ONCE = 128;
 export interface Page<Row> extends WindowRows {
   readonly found: readonly Row[];
   readonly unreadable: number;
+  /** What the API says of the whole listing, and how many rows were asked for. */
+  readonly total: number | undefined;
+  readonly pageSize: number;
 }
 
 export interface WalkParts<Row> {
@@ -76,6 +79,6 @@ async function readPage<Row>(
   const expected = total === undefined || totals === 'rows' ? total : total * pageSize;
   return {
     kind: 'read',
-    data: { keys: rows.map(keyOf), rows: rows.length + unreadable, expected, found: rows, unreadable },
+    data: { keys: rows.map(keyOf), rows: rows.length + unreadable, expected, found: rows, unreadable, total, pageSize },
   };
 }

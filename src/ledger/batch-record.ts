@@ -33,6 +33,8 @@ export interface Batch {
   readonly pausedBecause?: string;
   /** Planned, and not to run before somebody else has approved it. */
   readonly awaiting?: Awaiting;
+  /** The window of its schedule has paused it, and nobody else. */
+  readonly isOutsideWindow?: true;
   /** Items handed to the queue so far: those below the cursors of their lanes. */
   readonly fed: number;
   /** The counts when an operator last resumed it; from then on the breaker counts from zero and there is no ramp. */
@@ -81,6 +83,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
     fed: number('fed'),
     resumes: number('resumes'),
     layout: Number(hash['layout'] ?? 1),
+    ...(hash['pausedBy'] === 'window' && { isOutsideWindow: true }),
     ...(hash['completedAt'] !== undefined && { completedAt: number('completedAt') }),
     ...(hash['requestedBy'] !== undefined && { requestedBy: hash['requestedBy'] }),
     ...(hash['reason'] !== undefined && { reason: hash['reason'] }),

@@ -3,6 +3,7 @@ import { CLOCK } from '../runtime/redis/script.ts';
 import { ACTIONS_SINCE, LAYOUT_VERSION } from './layout.ts';
 import { CLAIM_KEPT_MS } from './claims.ts';
 import { AWAITING_MS } from './awaiting.ts';
+import { OCCURRENCE_END } from './occurrence-end.lua.ts';
 import { USED_PLAN_MS } from './plan-use.ts';
 import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
@@ -10,20 +11,24 @@ import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
  * Makes a planned batch run, unless the same manifest is at work already with the same action: two submitters, one batch. Or has it wait for an
  * approval, where `awaiting` says what of. Where it does not delete, workers of versions that would are to leave, and no more of them may begin.
  * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, layout, for a plan file the mark that it was used, and for a claim
- * its key;
- * ARGV batch fingerprint accepted chunks rank note reason manifestSha256 planId awaiting holder content answer, each empty where there is none. The last
- * three are of the claim: who has it, what was sent, and the rest of the answer.
+ * its key, or for an occurrence of a schedule its four;
+ * ARGV batch fingerprint accepted chunks rank note reason manifestSha256 planId awaiting holder content answer occurrence, each empty where there is none.
+ * Holder, content and answer are of the claim: who has it, what was sent, and the rest of the answer.
  * Replies the batch that works on the manifest: this one, or the earlier one; empty when the plan is gone or incomplete; `!` and the batch that
- * the plan file was used for; `?` when the claim is no longer the holder's.
+ * the plan file was used for; `?` when the claim is no longer the holder's, or the occurrence has ended.
  */
 export const ACTIVATE = `local record, active, fingerprints, batches, signals, chunks, lanes, stream, head, layout = unpack(KEYS)
 local batch, fingerprint, accepted, chunkCount, rank, note, reason, manifest, planId, awaiting, holder, content, answer = unpack(ARGV)
 local claim = holder ~= '' and KEYS[#KEYS]
-local used = KEYS[#KEYS - (claim and 1 or 0)]
+local occurrence = (ARGV[14] or '') ~= '' and cjson.decode(ARGV[14])
+local schedule, scheduleClaim, ends, order
+if occurrence then schedule, scheduleClaim, ends, order = unpack(KEYS, #KEYS - 3) end
+local used = KEYS[#KEYS - (claim and 1 or 0) - (occurrence and 4 or 0)]
 if used == layout then used = nil end
 ${AUDIT}
 ${STATES}
 ${CLOCK}
+${OCCURRENCE_END}
 ${FEED_ORDER}
 local function keep() for _, key in ipairs({ record, chunks, lanes }) do redis.call('PERSIST', key) end end
 local function bind(to, became)
@@ -46,6 +51,7 @@ local bound = claim and redis.call('HMGET', claim, 'holder', 'batch')
 if bound and bound[1] ~= holder then return '?' end
 -- Sent again: the answer must not change because the earlier batch has ended meanwhile.
 if bound and bound[2] then return bound[2] end
+if occurrence and not mayEnd(scheduleClaim, ends, occurrence.id, occurrence.holder) then return '?' end
 local usedFor = used and redis.call('GET', used)
 if usedFor then return '!' .. usedFor end
 local earlier = redis.call('HGET', fingerprints, fingerprint)
@@ -54,6 +60,7 @@ if earlier then
   return earlier
 end
 if used then redis.call('SET', used, batch, 'PX', ${USED_PLAN_MS}) end
+if occurrence then endOccurrence(schedule, ends, order, occurrence) end
 bind(batch, awaiting == '' and 'running' or 'awaits-approval')
 for field, value in pairs({ reason = reason, manifestSha256 = manifest, planId = planId }) do
   if value ~= '' then redis.call('HSET', record, field, value) end
@@ -71,6 +78,8 @@ redis.call('HSET', record, 'state', after, 'accepted', accepted, 'fingerprint', 
 if redis.call('HEXISTS', record, 'action') == 1 and tonumber(redis.call('GET', layout) or 0) < ${ACTIONS_SINCE} then
   redis.call('SET', layout, ${ACTIONS_SINCE})
 end
+local waits = occurrence and occurrence.waitsBecause
+if waits then redis.call('HSET', record, 'state', stateAfter('pause', after), 'pausedBecause', waits, 'pausedBy', 'window') end
 keep()
 redis.call('ZADD', batches, now, batch)
 redis.call('ZADD', active, feedOrder(rank, now), batch)
@@ -91,11 +100,13 @@ redis.call('ZREM', batches, batch)`;
 /**
  * An operator's or the breaker's change of state. The breaker says how often the batch it judged had been resumed: of one that was resumed since,
  * it knows nothing.
- * KEYS record signals fingerprints active, the audit record's two; ARGV event reason batch resumes note.
+ * A schedule's window resumes only what it has paused itself, and nobody has looked at the batch then. Who pauses what the window has paused, has it
+ * stay so.
+ * KEYS record signals fingerprints active, the audit record's two; ARGV event reason batch resumes note by: `window`, or empty.
  * Replies the state after it; `!` and the present state when the event has no place there; empty when there is no batch.
  */
 export const CHANGE_STATE = `local record, signals, fingerprints, active, stream, head = unpack(KEYS)
-local event, reason, batch, resumes = unpack(ARGV)
+local event, reason, batch, resumes, _, by = unpack(ARGV)
 ${AUDIT}
 ${DRAIN}
 local note = auditNote(ARGV[5])
@@ -106,14 +117,19 @@ local after = stateAfter(event, state)
 -- A direct batch that has come to its end for now can be paused: its next job would open it again.
 local isDirect = not redis.call('HGET', record, 'fingerprint')
 if event == 'pause' and isDirect and not after then after = stateAfter('pause', stateAfter('reopen', state)) end
+local isWindow, isOfWindow = by == 'window', redis.call('HGET', record, 'pausedBy') == 'window'
+if isWindow and event == 'resume' and not isOfWindow then after = nil end
+if not isWindow and event == 'pause' and isOfWindow and state == 'paused' then after = state end
 if resumes ~= '' and resumes ~= (redis.call('HGET', record, 'resumes') or '0') then after = nil end
 if not after then return '!' .. state end
 redis.call('HSET', record, 'state', after)
+redis.call('HDEL', record, 'pausedBy')
 if event == 'pause' then
+  if isWindow then redis.call('HSET', record, 'pausedBy', 'window') end
   redis.call('HSET', record, 'pausedBecause', reason)
   redis.call('HDEL', record, 'completedAt')
 else redis.call('HDEL', record, 'pausedBecause') end
-if event == 'resume' then
+if event == 'resume' and not isWindow then
   redis.call('HINCRBY', record, 'resumes', 1)
   -- A direct batch begins a new hour.
   redis.call('HDEL', record, 'taken')

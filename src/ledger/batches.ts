@@ -27,7 +27,7 @@ export type Forgotten = 'forgotten' | 'refused' | 'has-letters' | 'no-batch' | '
 /** What an operator, or a worker, does to a batch, and what the record says of it. */
 export interface BatchDeed extends Motive {
   /** Where it is not the operator's own. */
-  readonly event?: Extract<AuditEvent, 'breaker-pause' | 'limit-pause'>;
+  readonly event?: Extract<AuditEvent, 'breaker-pause' | 'limit-pause' | 'window-pause' | 'window-resume'>;
   /** Of a pause, for people: why, where no operator paused it. */
   readonly pausedBecause?: string;
   /** Refused where the batch has been resumed another number of times: what was judged is no longer so. */
@@ -148,7 +148,8 @@ export class Batches {
     const about = [keys.of(batch).record, keys.signals, keys.fingerprints, keys.active, stream, head];
     const why = pausedBecause === undefined ? {} : { reason: pausedBecause };
     const note = auditNote({ event: named ?? event, batch, ...why, ...motive });
-    const state = await changeScript(redis, about, [event, pausedBecause ?? '', batch, resumes ?? '', note]);
+    const by = named === 'window-pause' || named === 'window-resume' ? 'window' : '';
+    const state = await changeScript(redis, about, [event, pausedBecause ?? '', batch, resumes ?? '', note, by]);
     if (state === '') return { kind: 'no-batch' };
     return state.startsWith('!')
       ? { kind: 'refused', state: state.slice(1) as BatchState }

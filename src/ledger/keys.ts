@@ -28,10 +28,23 @@ export interface LedgerKeys {
   usedPlan(id: string): string;
   /** Hash: an idempotency key of the HTTP API: who works on it, and then what became of it. */
   claim(id: string): string;
+  /** The keys of one schedule. */
+  schedule(name: string): ScheduleKeys;
   /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may go on. */
   waiting(instanceId: string): string;
   /** The keys of one batch. */
   of(batch: string): BatchKeys;
+}
+
+export interface ScheduleKeys {
+  /** Hash: how far it has come, its last batch, and whether it is paused. */
+  readonly state: string;
+  /** String: the process that is at it now. */
+  readonly claim: string;
+  /** Hash: an occurrence to how it ended. */
+  readonly ends: string;
+  /** List: the occurrences that have ended, the last one first. */
+  readonly order: string;
 }
 
 export interface BatchKeys {
@@ -81,6 +94,12 @@ export function ledgerKeys(prefix: string): LedgerKeys {
     forgotten: `${prefix}:forgotten`,
     usedPlan: (id) => `${prefix}:plan:${id}`,
     claim: (id) => `${prefix}:idempotency:${id}`,
+    schedule: (name) => ({
+      state: `${prefix}:schedule:${name}`,
+      claim: `${prefix}:schedule:${name}:claim`,
+      ends: `${prefix}:schedule:${name}:ends`,
+      order: `${prefix}:schedule:${name}:order`,
+    }),
     waiting: (instanceId) => `${prefix}:waiting:${encodeURIComponent(instanceId)}`,
     of: (batch) => ({
       record: `${prefix}:batch:${batch}`,

@@ -11,6 +11,7 @@ import { ACTIVATE, WITHDRAW } from './batch-scripts.lua.ts';
 import type { Claim } from './claims.ts';
 import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
 import type { LedgerKeys, LedgerStore } from './keys.ts';
+import { occurrenceArgument, occurrenceKeys, type OccurrenceClaim } from './occurrence-claim.ts';
 
 /** How long a plan that nobody activates is kept after its last write. */
 const PLAN_TTL_SECONDS = 3_600;
@@ -26,7 +27,7 @@ export interface PlanDetails extends Motive {
   readonly action?: Action;
 }
 
-/** What is known of a manifest only once it is read. */
+/** What is known of a manifest only once it is read. Only the batch of a plan file may be that of an occurrence. */
 export interface LateDetails {
   /** In place of the one that the plan was made with. */
   readonly reason?: string;
@@ -38,6 +39,8 @@ export interface LateDetails {
   readonly awaiting?: { readonly by: Submitter | null };
   /** Bound to the batch in the same step. */
   readonly claim?: BoundClaim;
+  /** Of a schedule, which it ends. */
+  readonly occurrence?: OccurrenceClaim;
 }
 
 /** What a claim is bound with. */
@@ -59,6 +62,8 @@ export type Activated =
   | { readonly kind: 'duplicate'; readonly batch: string }
   /** The plan file was used before, for that batch: nothing runs. */
   | { readonly kind: 'used'; readonly batch: string }
+  /** The occurrence has ended already, or another process is at it: nothing runs. */
+  | { readonly kind: 'overtaken' }
   /** The plan is no longer whole (it waited too long, or Redis lost it): nothing runs. */
   | { readonly kind: 'gone' }
   /** Redis did not answer: it may run already, or begin to when what was sent arrives. */
@@ -106,7 +111,7 @@ export class Plan {
    * Makes it run, in one step, when everything has been added. May be called again when its reply was lost.
    * @throws Redis' error when it certainly does not run
    */
-  async activate({ planId, awaiting, claim, ...late }: LateDetails = {}): Promise<Activated> {
+  async activate({ planId, awaiting, claim, occurrence, ...late }: LateDetails = {}): Promise<Activated> {
     if (this.#open.length > 0) await this.#writeChunk();
     await this.#landed();
     const of = this.#keys.of(this.batch);
@@ -119,6 +124,7 @@ export class Plan {
     const keys = activationKeys(this.#keys, this.batch);
     if (planId !== undefined) keys.push(this.#keys.usedPlan(planId));
     if (claim !== undefined) keys.push(this.#keys.claim(claim.id));
+    if (occurrence !== undefined) keys.push(...occurrenceKeys(this.#keys, occurrence.schedule));
     const { priority, action: _, ...motive } = this.#details;
     const fingerprint = this.#fingerprint.copy().digest('base64url');
     const rank = FEED_RANK[priority];
@@ -131,6 +137,13 @@ export class Plan {
       ...[this.batch, fingerprint, certificates, chunks, rank, note, reason, manifestSha256, planId ?? ''],
       waits === undefined ? '' : JSON.stringify(waits),
       ...(claim === undefined ? ['', '', ''] : [claim.holder, claim.content, claim.answer]),
+      occurrence === undefined
+        ? ''
+        : occurrenceArgument(occurrence, {
+            batch: this.batch,
+            accepted: certificates,
+            isAwaiting: awaiting !== undefined,
+          }),
     ];
     const fate = await fateOf(this.#redis, () => activateScript(this.#redis, keys, args));
     if (fate.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: fate.error };
@@ -141,7 +154,7 @@ export class Plan {
     const winner = fate.reply;
     if (winner === this.batch) return { kind: awaiting === undefined ? 'running' : 'awaits-approval', batch: winner };
     await this.discard();
-    if (winner === '?') return { kind: 'claim-lost' };
+    if (winner === '?') return { kind: occurrence === undefined ? 'claim-lost' : 'overtaken' };
     if (winner.startsWith('!')) return { kind: 'used', batch: winner.slice(1) };
     return winner === '' ? { kind: 'gone' } : { kind: 'duplicate', batch: winner };
   }

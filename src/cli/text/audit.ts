@@ -6,13 +6,15 @@ import { count, groupDigits } from './terminal.ts';
 
 /** An entry for a person: what, of which batch, by whom, why. */
 export function describeEntry(entry: AuditEntry): string {
-  const { seq, at, event, batch, action, ca, user, host, pid, requestedBy, reason, counts, manifestSha256 } = entry;
+  const { seq, at, event, batch, action, ca, schedule, user, host, pid, requestedBy, reason, counts, manifestSha256 } =
+    entry;
   const head = [
     `#${seq}`,
     isoOf(at),
     event,
     ...(batch === null ? [] : [batch]),
     ...(action === undefined ? [] : [action]),
+    ...(schedule === undefined ? [] : [schedule]),
     ...(ca === undefined ? [] : [`${ca.instanceId} ${ca.caSn}`]),
   ].join('  ');
   const process = `${user}@${host}, process ${pid}`;

@@ -26,6 +26,7 @@ export function takenReply(outcome: SubmitOutcome, basePath: string): TakenReply
     case 'claim-lost':
       throw keyInUse();
     case 'used':
+    case 'overtaken':
     case 'gone':
       throw new Problem({
         status: 503,

@@ -1,9 +1,13 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { PlannedAction } from '../../core/action.ts';
 import type { BackoffPolicy } from '../../core/backoff.ts';
 import type { BreakerPolicy } from '../../core/batch.ts';
+import { parseDailyWindow, type DailyWindow } from '../../core/daily-window.ts';
 import type { DirectPolicy } from '../../core/direct-job.ts';
+import type { RegisteredStatus } from '../../core/registered.ts';
 import type { Role, TokenLimits } from '../../core/role.ts';
+import { timeSpanMs } from '../../core/time-span.ts';
 import { fileVariableOf, readSecret, SecretUnreadable } from '../secret.ts';
 import { endpointOf } from './account-schema.ts';
 import type { ConfigDocument, LOG_LEVELS } from './schema.ts';
@@ -40,6 +44,7 @@ export interface Config {
   readonly approvals: { readonly above?: number };
   /** May be empty: producers, status and report need none. */
   readonly accounts: readonly AccountConfig[];
+  readonly schedules: readonly ScheduleConfig[];
 }
 
 /** The door for programs and browsers. */
@@ -95,6 +100,35 @@ export interface AccountConfig {
     readonly accessKeySecretEnv: string;
     readonly securityTokenEnv?: string;
   };
+}
+
+/** What is done to some certificates again and again. */
+export interface ScheduleConfig {
+  readonly name: string;
+  /** Five fields. */
+  readonly cron: string;
+  /** Of the IANA data. */
+  readonly timezone: string;
+  /** Each in some account. */
+  readonly instances: readonly string[];
+  /** Those that fit every one that is given; `names` is a file, absolute, and `returnedFrom` a batch that stands alone. */
+  readonly select: {
+    readonly expiredForMs?: number;
+    readonly status?: RegisteredStatus;
+    readonly cas: readonly string[];
+    readonly names?: string;
+    readonly returnedFrom?: string;
+  };
+  /** A manifest of certificates to leave alone, absolute. */
+  readonly except?: string;
+  readonly action: PlannedAction;
+  /** Certificates at most, and at most this part of any CA. */
+  readonly maxItems: number;
+  readonly maxShareOfCa: number;
+  readonly catchUpForMs: number;
+  /** In the schedule's time zone. */
+  readonly window?: DailyWindow;
+  readonly execute: boolean;
 }
 
 /** The account that an instance belongs to; no instance belongs to two. */
@@ -163,6 +197,7 @@ export function resolveConfig(
     http,
     approvals,
     accounts: Object.entries(accounts).map(([name, account]) => resolveAccount(name, account)),
+    schedules: Object.entries(document.schedules).map(([name, schedule]) => resolveSchedule(name, schedule, folder)),
   };
 }
 
@@ -170,6 +205,29 @@ function resolveAccount(name: string, account: ConfigDocument['accounts'][string
   const { limits, endpoint, endpointIsTrusted: _judged, region = '', ...given } = account;
   const at = endpoint === undefined ? endpointOf(region) : new URL(endpoint).origin;
   return { name, ...given, ...(region === '' ? {} : { region }), endpoint: at, qps: limits.qps };
+}
+
+function resolveSchedule(
+  name: string,
+  { select, except, catchUpFor, window, ...given }: ConfigDocument['schedules'][string],
+  folder: string,
+): ScheduleConfig {
+  const { expiredFor, ca = [], names, ...as } = select;
+  const expiredForMs = expiredFor === undefined ? undefined : timeSpanMs(expiredFor);
+  const hours = window === undefined ? undefined : parseDailyWindow(window);
+  return {
+    name,
+    ...given,
+    select: {
+      ...as,
+      cas: typeof ca === 'string' ? [ca] : ca,
+      ...(expiredForMs !== undefined && { expiredForMs }),
+      ...(names !== undefined && { names: resolve(folder, names) }),
+    },
+    ...(except !== undefined && { except: resolve(folder, except) }),
+    catchUpForMs: timeSpanMs(catchUpFor) ?? 0,
+    ...(hours !== undefined && { window: hours }),
+  };
 }
 
 /** State, not cache: batches and outcomes are nowhere else. The XDG specification has a relative path ignored. */

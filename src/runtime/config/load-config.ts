@@ -6,6 +6,7 @@ import { resolveConfig } from './config.ts';
 import type { Config, Environment } from './config.ts';
 import { ConfigError, looksSecret, nearest, showPath, showUnknown, showValue } from './faults.ts';
 import type { ConfigFault, Step } from './faults.ts';
+import { isCron } from './schedule-schema.ts';
 import { configJsonSchema, documentSchema } from './schema.ts';
 import { FILE_VARIABLE, isMapping, mergeEnvironment } from './variables.ts';
 import type { Mapping, Merged } from './variables.ts';
@@ -38,8 +39,22 @@ export async function loadConfig(place: ConfigPlace): Promise<Config> {
       if (!faults.some(({ path, value }) => path === fault.path && value === fault.value)) faults.push(fault);
     }
   }
+  faults.push(...(await cronFaults(document)));
   if (!checked.success || faults.length > 0) throw new ConfigError(source, faults);
   return resolveConfig(checked.data, source, file === undefined ? '.' : dirname(file), environment);
+}
+
+/** What the schema cannot see without the parser. Loaded here: only who has schedules pays for it. */
+async function cronFaults({ schedules }: Mapping): Promise<ConfigFault[]> {
+  if (!isMapping(schedules) || Object.keys(schedules).length === 0) return [];
+  const { cronFault } = await import('./check-crons.ts');
+  return Object.keys(schedules).flatMap((name) => {
+    const cron = valueAt(schedules, [name, 'cron']);
+    const why = isCron(cron) ? cronFault(cron) : undefined;
+    if (why === undefined) return [];
+    const path = ['schedules', name, 'cron'];
+    return [{ path: showPath(path), value: showValue(cron, path), remedy: `give one that comes round (${why})` }];
+  });
 }
 
 /** Names that every object has, like `constructor`. Zod passes over `__proto__` without a word, and its account would have no worker. */

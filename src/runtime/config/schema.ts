@@ -4,6 +4,7 @@ import { CLOUD_ACCOUNT_QPS, CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS, DEFAULT_LATE_M
 import { accountSchema, EVEN_WITH_FAULTS, raisedLimitRemedy } from './account-schema.ts';
 import { approvalsSchema, httpSchema } from './http-schema.ts';
 import { redisSchema } from './redis-schema.ts';
+import { checkSchedules, SCHEDULE_NAME, scheduleSchema } from './schedule-schema.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -168,9 +169,15 @@ export const documentSchema = z
         .default({})
         .meta({ propertyNames: { pattern: ACCOUNT_NAME.source } })
         .describe('The Alibaba Cloud accounts by name: lower-case letters, digits and hyphens.'),
+      schedules: z
+        .record(z.string(), scheduleSchema, { error: 'write a name below it for each schedule' })
+        .default({})
+        .meta({ propertyNames: { pattern: SCHEDULE_NAME.source } })
+        .describe('What is done again and again, by name: lower-case letters, digits and hyphens.'),
     },
     { error: 'write keys below each other, like "notFound: dead"' },
   )
+  .superRefine(checkSchedules, EVEN_WITH_FAULTS)
   .describe('Configuration of certsweep. Every key is optional; secrets belong in the environment.');
 
 /** What the schema makes of a document: defaults filled in. */

@@ -88,6 +88,9 @@ describe('built-in defaults', () => {
       audit: { requireReason: false },
       log: { level: 'info' },
       accounts: [],
+      schedules: [],
+      approvals: {},
+      http: { basePath: '', host: '127.0.0.1', port: 9480, tokens: [] },
     });
   });
 

@@ -5,6 +5,18 @@ import { loadConfig } from '../../../src/runtime/config/load-config.ts';
 import { errorOf, faultsIn, faultsOf, loadYaml } from './load.ts';
 
 const account = (more: string) => `accounts:\n  eu:\n    region: eu-central-1\n    instances: [post-1]\n    ${more}\n`;
+/** A schedule that is well but for one line. */
+const scheduled = (line: string): string => {
+  const lines = new Map([
+    ['cron', '"0 3 * * 1"'],
+    ['instances', '[post-1]'],
+    ['select', '{status: active}'],
+  ]);
+  const [, key = '', value = ''] = /^(\w+): (.*)$/.exec(line) ?? [];
+  lines.set(key, value);
+  const rule = [...lines].map(([name, text]) => `    ${name}: ${text}\n`).join('');
+  return `${account('')}schedules:\n  weekly:\n${rule}`;
+};
 const long = 'é'.repeat(65);
 
 /** A file, and the one fault it must be refused with: path, value, a part of the remedy. */
@@ -45,6 +57,19 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
   ['log: {level: verbose}', 'log.level', '"verbose"', 'trace, debug, info, warn, error, fatal, silent'],
   ['log:', 'log', 'empty', 'write level below it'],
   ['accounts: [eu]', 'accounts', 'a list of 1', 'a name below it'],
+  ['schedules: [weekly]', 'schedules', 'a list of 1', 'a name below it'],
+  [scheduled('cron: 0 3 * *'), 'schedules.weekly.cron', '"0 3 * *"', 'five fields'],
+  [scheduled('cron: "H 3 * * 1"'), 'schedules.weekly.cron', '"H 3 * * 1"', 'five fields'],
+  [scheduled('cron: "0 3 30 2 *"'), 'schedules.weekly.cron', '"0 3 30 2 *"', 'one that comes round'],
+  [scheduled('timezone: Mars/Base'), 'schedules.weekly.timezone', '"Mars/Base"', 'IANA'],
+  [scheduled('instances: [post-2]'), 'schedules.weekly.instances[0]', '"post-2"', 'under accounts'],
+  [scheduled('select: {}'), 'schedules.weekly.select', 'a mapping of 0', 'all of an instance is no schedule'],
+  [scheduled('select: {returnedFrom: b, status: active}'), 'schedules.weekly.select', 'a mapping of 2', 'alone'],
+  [scheduled('select: {ca: 7}'), 'schedules.weekly.select.ca', '7', 'in quotes'],
+  [scheduled('maxShareOfCa: 0'), 'schedules.weekly.maxShareOfCa', '0', 'more than 0 and at most 1'],
+  [scheduled('catchUpFor: 1w'), 'schedules.weekly.catchUpFor', '"1w"', 'like 30d, 12h or 90m'],
+  [scheduled('window: "02:00-02:00"'), 'schedules.weekly.window', '"02:00-02:00"', 'two different times'],
+  [scheduled('action: retire'), 'schedules.weekly.action', '"retire"', 'inactivate'],
   ['accounts: {EU: {region: eu-central-1, instances: [a]}}', 'accounts.EU', 'a mapping of 2', '1 to 32 lower-case'],
   ['accounts: {eu: }', 'accounts.eu', 'empty', 'write region and instances below it'],
   ['accounts: {eu: {instances: [a]}}', 'accounts.eu.region', 'missing', 'like cn-hangzhou, or an endpoint'],

@@ -1,0 +1,31 @@
+import type { OccurrenceEnd, ScheduleLine } from '../../app/schedules.ts';
+import { printable } from '../../core/printable.ts';
+import { table } from './terminal.ts';
+
+/** All schedules, a line each, and below them why one is paused. */
+export function describeSchedules(lines: readonly ScheduleLine[]): string {
+  const rows = lines.map(({ schedule, cron, timezone, next, state }) => [schedule, cron, timezone, next, state]);
+  const reasons = lines.flatMap(({ schedule, reason }) =>
+    reason === null ? [] : [printable(`${schedule} is paused: ${reason}`)],
+  );
+  return [table(['schedule', 'cron', 'time zone', 'next', 'state'], rows), ...reasons].join('\n');
+}
+
+export function describeUpcoming(upcoming: readonly { readonly occurrence: string; readonly at: string }[]): string {
+  return table(
+    ['occurrence', 'at'],
+    upcoming.map(({ occurrence, at }) => [occurrence, at]),
+  );
+}
+
+/** How runs ended, a line each. */
+export function describeHistory(
+  ends: readonly Pick<OccurrenceEnd, 'occurrence' | 'batch' | 'state' | 'reason'>[],
+): string {
+  return ends
+    .map(({ occurrence, batch, state, reason }) => {
+      const why = reason === '' ? '' : `: ${reason}`;
+      return printable(`${occurrence}  ${state}${batch === null ? '' : `  batch ${batch}`}${why}`);
+    })
+    .join('\n');
+}
