@@ -434,6 +434,7 @@ const MUTATIONS = [
     from: 'return RIGHTS[role].includes(right);',
     to: 'return RIGHTS[role].length > 0 && right.length > 0;',
     tests: ['test/http/roles.test.ts'],
+    build: true,
   },
   {
     name: 'a token approves what it has submitted itself',
@@ -441,6 +442,7 @@ const MUTATIONS = [
     from: "if (who.name === awaiting.by?.name || who.sha256 === awaiting.by?.sha256) return { kind: 'own' };",
     to: "if (who.name === awaiting.by?.name && who.sha256 === '') return { kind: 'own' };",
     tests: ['test/http/approval.test.ts'],
+    build: true,
   },
   {
     name: 'a large batch runs without an approval',
@@ -448,6 +450,7 @@ const MUTATIONS = [
     from: 'above !== undefined && accepted > above &&',
     to: 'above !== undefined && accepted > above + 1_000_000 &&',
     tests: ['test/http/approval.test.ts'],
+    build: true,
   },
   {
     name: 'an idempotency key is not bound where the batch begins',
@@ -455,6 +458,7 @@ const MUTATIONS = [
     from: "bind(batch, awaiting == '' and 'running' or 'awaits-approval')",
     to: '',
     tests: ['test/http/submit.test.ts'],
+    build: true,
   },
   {
     name: 'a batch runs on a claim that is another process',
@@ -462,6 +466,7 @@ const MUTATIONS = [
     from: "if bound and bound[1] ~= holder then return '?' end",
     to: '',
     tests: ['test/http/submit.test.ts'],
+    build: true,
   },
   {
     name: 'HTTP answers under the name of any host',
@@ -469,6 +474,7 @@ const MUTATIONS = [
     from: 'if (host !== undefined && isLoopback(host)) return undefined;',
     to: 'if (host !== undefined) return undefined;',
     tests: ['test/http/identity.test.ts'],
+    build: true,
   },
   {
     name: 'a page of another site may have a browser change something',
@@ -476,6 +482,7 @@ const MUTATIONS = [
     from: 'if (isOwnSite && isOwnOrigin && (isSaid || !byCookie)) return;',
     to: 'if (isOwnSite || isOwnOrigin || isSaid || byCookie) return;',
     tests: ['test/http/identity.test.ts'],
+    build: true,
   },
   {
     name: 'a plan file may be used again',
