@@ -45,6 +45,8 @@ describe('docker-compose.yml', () => {
     expect(services['worker']?.secrets).toContain('access_key_secret');
     // Each as a user of Redis of its own.
     expect(services['worker']?.secrets).toContainEqual({ source: 'worker_url', target: 'redis_url' });
+    expect(services['serve']).toMatchObject({ ports: ['127.0.0.1:9480:9480'] });
+    expect(JSON.stringify(services['serve']?.secrets)).not.toContain('access_key');
     const secretsOfCli = [{ source: 'operator_url', target: 'redis_url' }];
     expect(services['cli']).toMatchObject({ secrets: secretsOfCli, networks: ['store'] });
   });

@@ -133,8 +133,13 @@ export class Plan {
     const { reason = '', manifestSha256 = '' } = late;
     const [certificates, chunks] = [this.#accepted, this.#chunks];
     const waits: Awaiting | undefined = awaiting && { certificates, chunks, fingerprint, by: awaiting.by };
+    const counted = [this.batch, fingerprint, certificates, chunks, rank];
     const args = [
-      ...[this.batch, fingerprint, certificates, chunks, rank, note, reason, manifestSha256, planId ?? ''],
+      ...counted,
+      note,
+      reason,
+      manifestSha256,
+      planId ?? '',
       waits === undefined ? '' : JSON.stringify(waits),
       ...(claim === undefined ? ['', '', ''] : [claim.holder, claim.content, claim.answer]),
       occurrence === undefined
@@ -237,11 +242,9 @@ export async function activateAwaiting(
   return { kind: fate.reply === batch ? 'running' : 'duplicate', batch: fate.reply };
 }
 
-function activationKeys(
-  { active, fingerprints, batches, signals, audit, layout, of }: LedgerKeys,
-  batch: string,
-): string[] {
-  const { record, chunks, lanes } = of(batch);
+function activationKeys(keys: LedgerKeys, batch: string): string[] {
+  const { active, fingerprints, batches, signals, audit, layout } = keys;
+  const { record, chunks, lanes } = keys.of(batch);
   return [record, active, fingerprints, batches, signals, chunks, lanes, audit.stream, audit.head, layout];
 }
 

@@ -51,11 +51,14 @@ export interface HttpRoom extends Installation {
   audit(): Promise<AuditEntry[]>;
 }
 
-/** @param http - over the tokens and a free port */
-export async function openHttpRoom(http: object = {}, more: object = {}): Promise<HttpRoom> {
+/**
+ * @param http - over the tokens and a free port
+ * @param redisUrl - of another Redis than its own
+ */
+export async function openHttpRoom(http: object = {}, more: object = {}, redisUrl?: string): Promise<HttpRoom> {
   const settings = settingsOf(undefined, { http: { port: 0, tokens: TOKEN_ENTRIES, ...http }, ...more });
-  const place = await openInstallation(settings);
-  await place.holdRedis();
+  const place = await openInstallation(settings, redisUrl === undefined ? {} : { CERTSWEEP_REDIS_URL: redisUrl });
+  if (redisUrl === undefined) await place.holdRedis();
   const serve = async (file = 'certsweep.yaml'): Promise<{ url: string; server: RunningCommand }> => {
     const server = place.start(['serve', '--config', `${place.folder}/${file}`]);
     await server.says('"event":"serve-started"');

@@ -136,3 +136,48 @@ it('certsweep token makes one that the configuration takes', async () => {
   const headers = { authorization: `Bearer ${made.stdout.trim()}` };
   expect(await askFor(`${url}/v1/halts`, { headers })).toMatchObject({ status: 200 });
 });
+
+it('a session changes something only from our own page, and a token is held to its accounts', async () => {
+  const cookie = await logIn();
+  const stop = (headers: Readonly<Record<string, string>>): ReturnType<HttpRoom['ask']> =>
+    room.ask('/v1/stop', { method: 'POST', headers: { cookie, ...headers } });
+  const own = `http://${new URL(room.url).host}`;
+  for (const headers of [
+    {},
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { origin: 'https://evil.example.com' },
+    { origin: 'null' },
+    { origin: own, 'sec-fetch-site': 'cross-site' },
+    { origin: `${own}.evil.example.com`, 'sec-fetch-site': 'same-origin' },
+  ])
+    expect([headers, (await stop({ ...headers } as Record<string, string>)).status]).toEqual([headers, 403]);
+  expect(await stop({ origin: own, 'sec-fetch-site': 'same-origin' })).toMatchObject({
+    status: 200,
+    json: { isNew: true },
+  });
+  expect(await room.ask('/v1/accounts', { as: 'viewer' })).toMatchObject({
+    json: { stopped: { requestedBy: 'operator' } },
+  });
+  expect(await room.ask('/v1/start', { method: 'POST', headers: { cookie, origin: own } })).toMatchObject({
+    status: 200,
+  });
+  const pace = (as: 'operator' | 'narrow', qps: number | null): ReturnType<HttpRoom['ask']> =>
+    room.ask('/v1/accounts/fleet/pace', {
+      as,
+      method: 'PUT',
+      body: JSON.stringify({ qps, ...(qps !== null && { forSeconds: 60 }) }),
+      headers: { 'content-type': 'application/json' },
+    });
+  expect(await pace('operator', 100)).toMatchObject({ status: 200, json: { lowered: { qps: 100 } } });
+  expect(await pace('operator', 9_999)).toMatchObject({ status: 422 });
+  expect(await pace('operator', 0.5)).toMatchObject({ status: 400 });
+  expect(await pace('narrow', 100)).toMatchObject({ status: 403 });
+  expect(await pace('operator', null)).toMatchObject({ status: 200, json: { lowered: null } });
+  for (const path of ['/v1/stop', '/v1/start'])
+    expect(await room.ask(path, { as: 'narrow', method: 'POST' })).toMatchObject({ status: 403 });
+  expect(await room.ask('/v1/audit', { as: 'narrow' })).toMatchObject({ status: 403 });
+  expect(await room.ask('/v1/accounts', { as: 'narrow' })).toMatchObject({ status: 200, json: { accounts: [] } });
+  const events = (await room.audit()).map(({ event, requestedBy }) => `${event} ${requestedBy ?? ''}`);
+  expect(events.filter((line) => line.endsWith(' operator'))).toHaveLength(4);
+});

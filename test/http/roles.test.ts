@@ -52,7 +52,8 @@ it('lets each role do what is its own, on every route, and nobody without a toke
       const { status, json: told } = await ask(route, role);
       const isRefused = status === 403;
       expect([...route.slice(0, 2), role, isRefused]).toEqual([...route.slice(0, 2), role, !route[2].includes(role)]);
-      if (isRefused) expect(told).toMatchObject({ next: expect.stringContaining('role') });
+      const tellsRole = String(told['next']).includes('role');
+      expect([...route.slice(0, 2), role, tellsRole]).toEqual([...route.slice(0, 2), role, isRefused]);
     }
   }
 });

@@ -51,7 +51,7 @@ export function addBatchReads(api: Api, { store }: Surroundings): void {
     async (asked, { params: { id } }) => {
       const look = await lookAtBatch(store, id);
       if (look === undefined) throw await gone(store, id);
-      await requireBatch(asked, store, id);
+      await requireAccountsOf(asked, store, id);
       const { detail, ...more } = look;
       return { status: 200, body: { ...detail, ...more } };
     },
@@ -108,6 +108,10 @@ export function addBatchReads(api: Api, { store }: Surroundings): void {
  */
 export async function requireBatch(asked: Asked, store: Store, batch: string): Promise<void> {
   if ((await store.ledger.batches.find(batch)) === undefined) throw await gone(store, batch);
+  await requireAccountsOf(asked, store, batch);
+}
+
+async function requireAccountsOf(asked: Asked, store: Store, batch: string): Promise<void> {
   const who = asked.get('who');
   if (who.accounts !== undefined) requireWithin(who, await accountsOfBatch(store, batch));
 }

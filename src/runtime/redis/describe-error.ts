@@ -124,8 +124,10 @@ export function withoutCommand(error: Error): Error {
   return error;
 }
 
-function textOf(error: unknown): string {
+function textOf(error: unknown, above: readonly unknown[] = []): string {
   if (!(error instanceof Error)) return String(error);
+  // A connection that is lost in a MULTI gives all of it one error, which then is one of those before itself.
+  if (above.includes(error)) return '';
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   // EXECABORT hides the reason in the replies before it; a connection tried over IPv6 and IPv4 fails with both.
   const inner =
@@ -135,7 +137,12 @@ function textOf(error: unknown): string {
         ? error.errors
         : [];
   const last = 'lastNodeError' in error ? error.lastNodeError : undefined;
-  return [error.message, code, ...inner.map(textOf), last === undefined ? '' : textOf(last)]
+  return [
+    error.message,
+    code,
+    ...inner.map((one) => textOf(one, [...above, error])),
+    last === undefined ? '' : textOf(last),
+  ]
     .filter((part) => part !== '')
     .join(' ');
 }

@@ -161,8 +161,14 @@ describe('what cannot be reached becomes a sentence with the place', () => {
       Object.assign(new Error('ERR something new\nsecond line'), { name: 'ReplyError' }),
       'Redis failed: ERR something new',
     ],
+    [beforeItself(new Error('Connection is closed.')), 'broke before it answered'],
     ['a text', 'a text'],
   ])('%s', (reason, sentence) => {
     expect(describeRedisError(reason)).toContain(sentence);
   });
 });
+
+/** As ioredis makes of one that ends each command of a MULTI. */
+function beforeItself(error: Error): Error {
+  return Object.assign(error, { previousErrors: [error] });
+}
