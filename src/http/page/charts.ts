@@ -39,7 +39,7 @@ export function paceCharts(histories: readonly PaceHistory[]): Charts {
   );
 }
 
-/** Where the charts of pace stand; the script draws them, and whoever sees none hears the last figures. */
+/** Where the charts of pace stand; the script draws them, and anyone who sees none hears the last figures. */
 export function paceFigures(basePath: string, histories: readonly PaceHistory[]): Markup {
   if (histories.length === 0)
     return markup`<p id="charts" class="panel empty" data-charts="${basePath}/charts/pace">No worker has run within the last hour.</p>`;
