@@ -73,13 +73,13 @@ export function statusOf(detail: BatchDetail): BatchStatus {
   const { batch, action, state, pending, forgotten, ratePerSecond } = detail;
   return {
     batch,
-    action,
     state,
     ...countsOf(action, (field) => detail[field] ?? 0),
     pending,
     forgotten,
     ratePerSecond,
     etaSeconds: detail.etaSeconds,
+    action,
   };
 }
 

@@ -199,7 +199,7 @@ async function sayTaken(
   if (options.json === true) printJson({ batch, accepted, duplicates, rejected });
   if (kind === 'running')
     say(`Batch ${batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${batch} shows how it goes.`);
-  else say(`This manifest is at work already with the same action, as batch ${batch}: nothing was added.`);
+  else say(`This manifest is at work already, as batch ${batch}: nothing was added.`);
   if (options.wait === true) await waitForBatch(store, batch);
   // It runs, whether or not Redis tells who works on it.
   else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));

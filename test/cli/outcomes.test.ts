@@ -54,7 +54,15 @@ describe('status', () => {
   it('prints one object for a batch, with the names in this order, and ends with 1', async () => {
     const { code, stdout, stderr } = await fleet.run(['status', batch, '--json']);
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
-    const status = { batch, state: 'completed', ...counts, forgotten: 0, ratePerSecond: 0, etaSeconds: 0 };
+    const status = {
+      batch,
+      state: 'completed',
+      ...counts,
+      forgotten: 0,
+      ratePerSecond: 0,
+      etaSeconds: 0,
+      action: 'delete',
+    };
     expect(stdout).toBe(`${JSON.stringify(status)}\n`);
   });
 
