@@ -54,7 +54,7 @@ describe('submit --execute', () => {
       pending: 3,
       forgotten: 0,
     };
-    expect(await batches()).toEqual([{ ...running, ratePerSecond: 0, etaSeconds: null }]);
+    expect(await batches()).toEqual([{ ...running, ratePerSecond: 0, etaSeconds: null, action: 'delete' }]);
     const shown = await place.run(['status', batch]);
     expect(shown.stdout).toContain('requested by    ops\nreason          key leak\n');
   });

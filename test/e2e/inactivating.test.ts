@@ -1,5 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import type { BatchStatus } from '../../src/app/overview.ts';
+import type { Certificate } from '../../src/core/certificate.ts';
 import { certificates, manifestOf, openFleet, type Fleet } from '../support/fleet.ts';
 import { INSTANCE } from '../support/installation.ts';
 
@@ -72,7 +73,7 @@ it('a killed worker leaves an inactivation to the next: each item once, none del
 
   // What comes back is found, and what is inactive is not.
   expect(await fleet.run(['verify', batch])).toMatchObject({ code: 0, stdout: '' });
-  const { instanceId = '', caSn = '', deviceSn = '' } = ITEMS[0] ?? {};
+  const [{ instanceId, caSn, deviceSn }] = ITEMS as [Certificate];
   fleet.sandbox.register({ instanceId, caSn, deviceSn, state: 'active' });
   const verified = await fleet.run(['verify', batch, '--json']);
   expect(verified.code).toBe(1);

@@ -167,6 +167,7 @@ it(
       forgotten: 0,
       ratePerSecond: 0,
       etaSeconds: null,
+      action: 'delete',
     };
     const { batch } = told.many;
     expect(told.status).toEqual({ ...nothing, batch, state: 'running', accepted: 1_200, pending: 1_200 });
