@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { certificatesOf } from '../ledger/ledger-room.ts';
 import { HOUR_MS, MINUTE_MS, RULE, Ticking, windowOf } from './ticking.ts';
 
 let room: Ticking;
@@ -246,6 +247,18 @@ describe('a schedule', () => {
     await room.redis.del(claim);
     await host.tick();
     expect(await room.ends()).toEqual(['2026-03-02T03:00 activated']);
+  });
+
+  it('gives an occurrence no second batch, even where the same process asks', async () => {
+    const occurrence = { schedule: RULE.name, id: 'tidy@2026-03-02T03:00[UTC]', holder: 'me', isDue: true, nowMs: 1 };
+    expect(await room.schedules.claim(RULE.name, occurrence.id, 'me', 1)).toBe('claimed');
+    const [first, second] = [await room.plan(certificatesOf(1)), await room.plan(certificatesOf(1))];
+    expect(await first.activate({ occurrence })).toMatchObject({ kind: 'running' });
+    // A reply that was lost, and a second attempt.
+    expect(await first.activate({ occurrence })).toMatchObject({ kind: 'running', batch: first.batch });
+    expect(await second.activate({ occurrence })).toEqual({ kind: 'overtaken' });
+    expect(await room.ledger.batches.all()).toHaveLength(1);
+    expect((await room.last()).batch).toBe(first.batch);
   });
 
   it('is late by a tick at most, and on time however short catchUpFor is', async () => {
