@@ -1,4 +1,5 @@
 import { mayDo, limitFault } from '../core/role.ts';
+import type { Action } from '../core/action.ts';
 import type { BatchState } from '../core/batch.ts';
 import { activateAwaiting } from '../ledger/plan.ts';
 import { accountsOfBatch } from './accounts.ts';
@@ -12,6 +13,7 @@ export interface ApprovalRequest {
   readonly batch: string;
   /** As `AwaitedApproval` has it. */
   readonly manifest: string;
+  readonly action: Action;
   readonly reason?: string;
 }
 
@@ -27,6 +29,7 @@ export type ApprovalOutcome =
   | { readonly kind: 'own' }
   /** The token is not an approver's, or not for what the batch touches. */
   | { readonly kind: 'forbidden' }
+  | { readonly kind: 'other-action'; readonly action: Action }
   | { readonly kind: 'other-manifest'; readonly awaited: AwaitedApproval }
   | ReasonRequired
   /** Redis has lost part of what was stored. */
@@ -44,7 +47,7 @@ export async function awaitedApproval({ ledger }: Store, batch: string): Promise
 export async function approveBatch(
   store: Store,
   who: Identity,
-  { batch, manifest, reason }: ApprovalRequest,
+  { batch, manifest, action, reason }: ApprovalRequest,
 ): Promise<ApprovalOutcome> {
   const motive = { requestedBy: who.name, ...(reason !== undefined && { reason }) };
   if (!mayDo(who.role, 'approve')) return { kind: 'forbidden' };
@@ -57,6 +60,7 @@ export async function approveBatch(
   if (who.name === awaiting.by?.name || who.sha256 === awaiting.by?.sha256) return { kind: 'own' };
   if (limitFault(who, await accountsOfBatch(store, batch), awaiting.certificates) !== undefined)
     return { kind: 'forbidden' };
+  if (action !== found.action) return { kind: 'other-action', action: found.action };
   const awaited = awaitedOf(found, awaiting);
   if (manifest !== awaited.manifest) return { kind: 'other-manifest', awaited };
   const result = await acting(store, () => activateAwaiting(store.ledger, found, awaiting, motive));

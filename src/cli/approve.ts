@@ -1,8 +1,8 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { approveBatch, awaitedApproval, type ApprovalOutcome } from '../app/approve.ts';
 import { identify, type Identity } from '../app/identity.ts';
 import { batchStatus } from '../app/overview.ts';
-import { DEFAULT_ACTION } from '../core/action.ts';
+import { ACTIONS, DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { Store } from '../app/store.ts';
 import { tokenOf } from '../runtime/config/token.ts';
 import { environment } from '../runtime/environment.ts';
@@ -14,6 +14,7 @@ import { count, printJson, say } from './text/terminal.ts';
 
 interface ApproveOptions extends CommonOptions {
   readonly manifest?: string;
+  readonly action: Action;
   readonly reason?: string;
   readonly json?: boolean;
 }
@@ -27,6 +28,7 @@ export function addApprove(program: Command): void {
     )
     .argument('<batch>')
     .option('--manifest <hash>', 'approve this: what sha256sum prints of the manifest that you have looked at')
+    .addOption(new Option('--action <action>', 'approve this being done').choices(ACTIONS).default(DEFAULT_ACTION))
     .option('--reason <text>', 'kept on record')
     .option('--json', 'print one object')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
@@ -51,16 +53,16 @@ async function show(store: Store, batch: string, { json }: ApproveOptions): Prom
   if (json === true) printJson({ batch, approved: false, ...awaited });
   else
     say(
-      `Batch ${batch} would ${action} ${count(certificates, 'device certificate')}, submitted by ${submittedBy ?? 'somebody without a token'}. To approve it: certsweep approve ${batch} --manifest ${manifest}`,
+      `Batch ${batch} would ${action} ${count(certificates, 'device certificate')}, submitted by ${submittedBy ?? 'somebody without a token'}. To approve it: certsweep approve ${batch} --manifest ${manifest}${action === DEFAULT_ACTION ? '' : ` --action ${action}`}`,
     );
 }
 
 async function approve(
   store: Store,
   batch: string,
-  { manifest, reason, json }: ApproveOptions & { readonly manifest: string },
+  { manifest, action, reason, json }: ApproveOptions & { readonly manifest: string },
 ): Promise<void> {
-  const request = { batch, manifest, ...(reason !== undefined && { reason }) };
+  const request = { batch, manifest, action, ...(reason !== undefined && { reason }) };
   const result = await approveBatch(store, whoIs(store), request);
   if (result.kind !== 'running') throw await refusal(store, batch, result);
   if (json === true) printJson({ batch, approved: true });
@@ -101,6 +103,8 @@ async function refusal(
       return refused(
         'This token may not approve this batch: it needs the role approver, and the accounts of the batch.',
       );
+    case 'other-action':
+      return refused(`The batch would ${result.action}: where you mean that, add --action ${result.action}.`);
     case 'other-manifest':
       return refused(`The batch has the manifest ${result.awaited.manifest}: look at what you approve.`);
     case 'at-work':

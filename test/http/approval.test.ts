@@ -73,7 +73,7 @@ it('a larger one waits, for seven days, until an approver approves exactly what 
   expect(await redis.zrange('{certsweep}:active', '0', '-1')).not.toContain(id);
   expect(await approve(id, 'operator', sha256)).toMatchObject({ status: 403 });
   expect(await approve(id, 'approver', '0'.repeat(64))).toMatchObject({ status: 409 });
-  expect(await approve(id, 'approver', sha256, 'activate')).toMatchObject({ status: 400 });
+  expect(await approve(id, 'approver', sha256, 'activate')).toMatchObject({ status: 409, json: { action: 'delete' } });
   expect(await stateOf(id)).toMatchObject({ state: 'planned' });
   expect(await approve(id, 'approver', sha256)).toMatchObject({
     status: 200,

@@ -5,7 +5,7 @@ import { changeBatch, changePriority, type Change } from '../../app/control.ts';
 import { batchStatus } from '../../app/overview.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { addRoute, type Api, type Surroundings } from '../api.ts';
-import { badRequest, noSuchBatch, Problem, reasonRequired } from '../problem.ts';
+import { noSuchBatch, Problem, reasonRequired } from '../problem.ts';
 import { forbidden } from '../rights.ts';
 import { batchDetail, batchParams, reason } from '../schemas.ts';
 import { requireBatch } from './batch-reads.ts';
@@ -99,10 +99,7 @@ export function addControls(api: Api, { store }: Surroundings): void {
     },
     async (asked, { params: { id }, body: { manifest, action, reason: why } }) => {
       await requireBatch(asked, store, id);
-      const is = (await batchStatus(store.ledger, id))?.action;
-      if (is !== undefined && is !== action)
-        throw badRequest(`The batch would ${is}, not ${action}. Nothing was touched.`, `Approve it with action ${is}.`);
-      const request = { batch: id, manifest, ...(why !== undefined && { reason: why }) };
+      const request = { batch: id, manifest, action, ...(why !== undefined && { reason: why }) };
       const result = await approveBatch(store, asked.get('who'), request);
       if (result.kind !== 'running') throw notApproved(id, result);
       return { status: 200, body: await batchStatus(store.ledger, id) };
@@ -122,6 +119,15 @@ function notApproved(batch: string, result: Exclude<ApprovalOutcome, { readonly 
       return forbidden('The token that submitted a batch may not approve it.', 'Have somebody else approve it.');
     case 'forbidden':
       return forbidden('This token may not approve this batch.', 'Have another approver do it.');
+    case 'other-action':
+      return new Problem({
+        status: 409,
+        code: 'other-action',
+        title: 'That is not what would run',
+        detail: `The batch would ${result.action} certificates. Nothing was touched.`,
+        next: `Where that is what you mean, approve it with action ${result.action}.`,
+        more: { action: result.action },
+      });
     case 'other-manifest':
       return new Problem({
         status: 409,
