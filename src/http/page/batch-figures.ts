@@ -1,13 +1,12 @@
 import type { AwaitedApproval, BatchDetail } from '../../app/overview.ts';
+import { DONE_OUTCOMES, outcomesOfAction, type Action } from '../../core/action.ts';
+import { COUNT_FIELD, type Outcome } from '../../core/batch.ts';
 import { duration, markup, number, time, type Markup } from './markup.ts';
 
-/** The parts of a batch that have an outcome, in the order in which a bar shows them. */
-const PARTS = [
-  { field: 'revoked', name: 'revoked' },
-  { field: 'alreadyGone', name: 'already gone' },
-  { field: 'dead', name: 'dead' },
-  { field: 'cancelled', name: 'cancelled' },
-] as const;
+/** What an outcome is, whatever the batch does: each has a colour. */
+export type OutcomeKind = 'done' | 'already' | 'dead' | 'cancelled';
+
+const WORDS: Readonly<Record<Action, string>> = { delete: 'deleted', inactivate: 'inactivated', activate: 'activated' };
 
 const BAR = 1_000;
 
@@ -21,13 +20,14 @@ export function badge({ state, awaitsApproval }: Pick<BatchDetail, 'state' | 'aw
 export function bar(detail: BatchDetail): Markup {
   const { accepted } = detail;
   let x = 0;
-  const parts = PARTS.map(({ field }) => {
-    const width = accepted === 0 ? 0 : (detail[field] / accepted) * BAR;
+  const ends = endsOf(detail);
+  const parts = ends.map(({ kind, items }) => {
+    const width = accepted === 0 ? 0 : (items / accepted) * BAR;
     const from = x;
     x += width;
-    return width > 0 && markup`<rect class="${field}" x="${from}" y="0" width="${width}" height="10"/>`;
+    return width > 0 && markup`<rect class="${kind}" x="${from}" y="0" width="${width}" height="10"/>`;
   });
-  const told = PARTS.map(({ field, name }) => `${number(detail[field])} ${name}`).join(', ');
+  const told = ends.map(({ name, items }) => `${number(items)} ${name}`).join(', ');
   return markup`<svg class="bar" viewBox="0 0 ${BAR} 10" preserveAspectRatio="none" role="img" aria-label="${percent(detail)} settled: ${told}, ${number(detail.pending)} pending">${parts}</svg>`;
 }
 
@@ -38,11 +38,41 @@ export function percent({ accepted, pending }: Pick<BatchDetail, 'accepted' | 'p
 
 /** The counts, with their colours. */
 export function legend(detail: BatchDetail): Markup {
-  const shown = [...PARTS, { field: 'pending', name: 'pending' } as const];
-  return markup`<dl class="figures">${shown.map(
-    ({ field, name }) =>
-      markup`<div class="${field}"><dt>${name}</dt><dd>${number(detail[field])}${field === 'revoked' && detail.confirmedByAbsence > 0 && markup` <small>${number(detail.confirmedByAbsence)} by absence</small>`}</dd></div>`,
-  )}</dl>`;
+  const { confirmedByAbsence, pending } = detail;
+  const shown = [...endsOf(detail), { kind: 'pending', name: 'pending', items: pending } as const];
+  return markup`<dl class="figures">${shown.map(({ kind, name, items }) => {
+    const beside =
+      kind === 'done' && confirmedByAbsence > 0 && markup` <small>${number(confirmedByAbsence)} by absence</small>`;
+    return markup`<div class="${kind}"><dt>${name}</dt><dd>${number(items)}${beside}</dd></div>`;
+  })}</dl>`;
+}
+
+/** An outcome in a word and a colour; of what is pending the word is that. */
+export function outcomeBadge(outcome: Outcome | null): Markup {
+  if (outcome === null) return markup`<span class="badge running">pending</span>`;
+  return markup`<span class="badge ${kindOf(outcome)}">${nameOf(outcome)}</span>`;
+}
+
+export function nameOf(outcome: Outcome): string {
+  return outcome.replace('-', ' ');
+}
+
+export function kindOf(outcome: Outcome): OutcomeKind {
+  if (outcome === 'dead' || outcome === 'cancelled') return outcome;
+  return DONE_OUTCOMES.includes(outcome) ? 'done' : 'already';
+}
+
+function endsOf(
+  detail: BatchDetail,
+): readonly { readonly kind: OutcomeKind; readonly name: string; readonly items: number }[] {
+  return outcomesOfAction(detail.action).map((outcome) => {
+    return { kind: kindOf(outcome), name: nameOf(outcome), items: detail[COUNT_FIELD[outcome]] ?? 0 };
+  });
+}
+
+/** What becomes of its certificates. */
+export function fate({ action }: Pick<BatchDetail, 'action'>): string {
+  return WORDS[action];
 }
 
 /** How fast it goes, and when it is done. */

@@ -5,7 +5,7 @@ import type { BatchLook } from '../../app/status.ts';
 import { transition } from '../../core/batch.ts';
 import { mayDo } from '../../core/role.ts';
 import { dialog, opener } from './actions.ts';
-import { badge, bar, legend, pacing, percent, submitter } from './batch-figures.ts';
+import { badge, bar, fate, legend, outcomeBadge, pacing, percent, submitter } from './batch-figures.ts';
 import { outcomeFigure } from './charts.ts';
 import { markup, NOTHING, number, table, time, type Markup, type Shown } from './markup.ts';
 import { haltBanner } from './overview.ts';
@@ -25,7 +25,7 @@ export function batchPageOf(frame: Frame, look: BatchLook, history: OutcomeHisto
   const body = markup`<div class="head"><h1><small>Batch</small> ${batch}</h1><div id="controls" class="controls" data-live>${controls(frame, detail)}</div></div>
 <div id="trouble" data-live aria-live="polite">${troubles(look)}</div>
 <section id="progress" class="panel stack" data-live aria-label="Progress"><p class="line">${badge(detail)}<b>${percent(detail)}</b> settled of ${number(detail.accepted)}<span class="push">${pacing(detail)}</span></p>${bar(detail)}${legend(detail)}</section>
-<div class="columns"><section aria-labelledby="over-time"><h2 id="over-time">Outcomes over time <small>a second</small></h2>${outcomeFigure(`${basePath}/charts/batches/${encodeURIComponent(batch)}`)}</section>
+<div class="columns"><section aria-labelledby="over-time"><h2 id="over-time">Outcomes over time <small>a second</small></h2>${outcomeFigure(detail.action, `${basePath}/charts/batches/${encodeURIComponent(batch)}`)}</section>
 <section aria-labelledby="about"><h2 id="about">Who and why</h2><div id="facts" class="panel" data-live>${facts(basePath, detail)}</div></section></div>
 <section aria-labelledby="codes-head"><h2 id="codes-head">Codes</h2><div id="codes" class="panel" data-live>${codes(basePath, batch, history)}</div></section>
 <p class="more"><a href="${basePath}/v1/batches/${encodeURIComponent(batch)}/report" download>Download the report (CSV)</a><a href="${basePath}/audit?batch=${encodeURIComponent(batch)}">Its audit record</a></p>`;
@@ -62,12 +62,12 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
           dialog({
             id: 'approve',
             title: `Approve ${number(awaitsApproval.certificates)} certificates?`,
-            explain: markup`Submitted ${submitter(awaitsApproval)}. They are deleted at once. Compare the manifest’s SHA-256 with what you have checked: <code class="hash">${awaitsApproval.manifest}</code>`,
+            explain: markup`Submitted ${submitter(awaitsApproval)}. They are ${fate(detail)} at once. Compare the manifest’s SHA-256 with what you have checked: <code class="hash">${awaitsApproval.manifest}</code>`,
             path: `${path}/approve`,
             button: 'Approve',
             isDanger: true,
             reason,
-            fixed: { manifest: awaitsApproval.manifest, action: 'delete' },
+            fixed: { manifest: awaitsApproval.manifest, action: detail.action },
             done: 'The batch is approved and runs.',
           }),
         ]
@@ -98,7 +98,7 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
     dialog({
       id: 'cancel',
       title: 'Cancel this batch for good?',
-      explain: markup`What is left of it is given up, and cannot be taken up again. What was revoked stays revoked.`,
+      explain: markup`What is left of it is given up, and cannot be taken up again. What was done stays done.`,
       path: `${path}/cancel`,
       button: 'Cancel the batch',
       isDanger: true,
@@ -119,12 +119,14 @@ ${state === 'planned' && awaitsApproval !== undefined && markup`<p class="banner
 }
 
 function facts(basePath: string, detail: BatchDetail): Markup {
-  const { submittedAt, completedAt, requestedBy, reason, manifestSha256, priority, dead, batch, forgotten } = detail;
+  const { submittedAt, completedAt, requestedBy, reason, manifestSha256, action, priority, dead, batch, forgotten } =
+    detail;
   const rows: readonly (readonly [string, Shown])[] = [
     ['Requested by', requestedBy ?? 'nobody said'],
     ['Reason', reason ?? 'nobody said'],
     ['Submitted', time(submittedAt)],
     ['Completed', completedAt === undefined ? undefined : time(completedAt)],
+    ['Action', action],
     ['Priority', priority],
     ['Forgotten', forgotten === 0 ? undefined : number(forgotten)],
     [
@@ -144,10 +146,7 @@ function codes(basePath: string, batch: string, { codes: found, isWhole }: Outco
   const rows = table(
     'Codes',
     [
-      {
-        head: 'Outcome',
-        cell: ({ outcome }) => markup`<span class="badge ${outcome}">${outcome.replace('-', ' ')}</span>`,
-      },
+      { head: 'Outcome', cell: ({ outcome }) => outcomeBadge(outcome) },
       {
         head: 'Code',
         cell: ({ outcome, code }) => {

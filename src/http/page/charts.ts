@@ -1,7 +1,8 @@
 import type { OutcomeHistory } from '../../app/outcome-history.ts';
 import { paceHistory, type PaceHistory } from '../../app/pace-history.ts';
 import type { Store } from '../../app/store.ts';
-import { OUTCOMES } from '../../core/batch.ts';
+import { outcomesOfAction, type Action } from '../../core/action.ts';
+import { kindOf, nameOf } from './batch-figures.ts';
 import { markup, NOTHING, type Markup } from './markup.ts';
 
 /** Columns for the script: times in Unix seconds, then one list for each line. */
@@ -51,18 +52,18 @@ export function paceFigures(basePath: string, histories: readonly PaceHistory[])
   })}</div>`;
 }
 
-export function outcomeCharts({ spans, spanMs }: OutcomeHistory): Charts {
+export function outcomeCharts(action: Action, { spans, spanMs }: OutcomeHistory): Charts {
   const perSecond = spanMs / 1_000;
   return {
     outcomes: [
       spans.map(({ at }) => (at + spanMs / 2) / 1_000),
-      ...OUTCOMES.map((outcome) => spans.map(({ counts }) => counts[outcome] / perSecond)),
+      ...outcomesOfAction(action).map((outcome) => spans.map(({ counts }) => counts[outcome] / perSecond)),
     ],
   };
 }
 
-export function outcomeFigure(source: string): Markup {
-  const legend = OUTCOMES.map((name) => ({ kind: name, name: name.replace('-', ' ') }));
+export function outcomeFigure(action: Action, source: string): Markup {
+  const legend = outcomesOfAction(action).map((outcome) => ({ kind: kindOf(outcome), name: nameOf(outcome) }));
   return markup`<div class="charts one" data-charts="${source}"><figure class="panel" data-chart="outcomes" data-kind="outcomes"><figcaption>${legendOf(legend, [])}</figcaption><div class="plot" role="img" aria-label="Outcomes a second since the batch began. The figures of the batch stand above."></div></figure></div>`;
 }
 

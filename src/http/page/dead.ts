@@ -19,7 +19,7 @@ const FIELDS = [
 ] as const;
 
 /** Letters that are shown one by one. */
-export const LETTERS_SHOWN = 50;
+export const LETTERS_SHOWN = 20;
 
 /** Dead letters by code. */
 export function deadPageOf(frame: Frame, filter: LetterFilter, found: DeadGroups): Content {
@@ -49,7 +49,7 @@ function dialogs({ basePath, needsReason }: Frame, filter: LetterFilter): readon
     dialog({
       id: 'retry',
       title: 'Retry dead letters?',
-      explain: markup`This calls again for ${which}: the certificates are deleted where they can be.`,
+      explain: markup`This calls again for ${which}, at once. What a retry does cannot be taken back.`,
       path: `${basePath}/v1/dead/retry`,
       button: 'Retry',
       isDanger: true,

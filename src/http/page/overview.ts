@@ -4,7 +4,7 @@ import { accountsOverview, type AccountsOverview } from '../../app/paces.ts';
 import { haltsNow, type AnyHalt } from '../../app/status.ts';
 import type { Store } from '../../app/store.ts';
 import { listWorkers, type WorkerSeen } from '../../app/workers.ts';
-import { badge, bar, pacing, percent, submitter } from './batch-figures.ts';
+import { badge, bar, fate, pacing, percent, submitter } from './batch-figures.ts';
 import { count, markup, number, table, time, type Markup } from './markup.ts';
 import type { Content } from './shell.ts';
 
@@ -117,7 +117,7 @@ export function haltBanner(halt: AnyHalt): Markup {
 }
 
 export function linkTo(basePath: string, batch: string): Markup {
-  return markup`<a href="${basePath}/batches/${encodeURIComponent(batch)}">${batch}</a>`;
+  return markup`<a class="id" href="${basePath}/batches/${encodeURIComponent(batch)}">${batch}</a>`;
 }
 
 function batchTable(basePath: string, { batches, next }: Sight): Markup {
@@ -128,9 +128,13 @@ function batchTable(basePath: string, { batches, next }: Sight): Markup {
       {
         head: 'Batch',
         cell: ({ batch, requestedBy, reason }) =>
-          markup`<span class="name">${linkTo(basePath, batch)}</span>${(requestedBy ?? reason) !== undefined && markup`<small>${[requestedBy, reason].filter((word) => word !== undefined).join(': ')}</small>`}`,
+          markup`${linkTo(basePath, batch)}${(requestedBy ?? reason) !== undefined && markup`<small>${[requestedBy, reason].filter((word) => word !== undefined).join(': ')}</small>`}`,
       },
-      { head: 'State', cell: badge },
+      {
+        head: 'State',
+        cell: (detail) =>
+          markup`${badge(detail)}${detail.action !== 'delete' && markup`<small>to be ${fate(detail)}</small>`}`,
+      },
       {
         head: 'Settled',
         cell: (detail) =>

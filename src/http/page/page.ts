@@ -4,20 +4,20 @@ import { deadGroups } from '../../app/dead-groups.ts';
 import { findDevice } from '../../app/find.ts';
 import { ownerIn } from '../../app/accounts.ts';
 import { OutcomeHistories } from '../../app/outcome-history.ts';
+import { batchStatus } from '../../app/overview.ts';
 import { lookAtBatch } from '../../app/status.ts';
 import type { Api, Asked, HttpEnv, Surroundings } from '../api.ts';
-import { noSuchBatch, Problem } from '../problem.ts';
+import { noSuchBatch } from '../problem.ts';
 import { forbidden } from '../rights.ts';
 import { notACursor, requireBatch } from '../routes/batch-reads.ts';
 import { addAssets } from './assets.ts';
 import { batchPageOf } from './batch.ts';
 import { outcomeCharts, paceCharts, paceFigures, paceHistories } from './charts.ts';
 import { deadPageOf, LETTERS_SHOWN, type LetterFilter } from './dead.ts';
-import type { Markup } from './markup.ts';
 import { look, overviewPage, type Sight } from './overview.ts';
 import { auditPageOf, findPageOf } from './records.ts';
 import { frameOf, pageOf, type Content } from './shell.ts';
-import { loginPage, problemPage } from './told.ts';
+import { answer, loginPage } from './told.ts';
 
 /** A look serves all who have the overview open. */
 const LOOK_GOOD_MS = 1_000;
@@ -58,7 +58,9 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
   api.get('/charts/batches/:id', identify, async (asked) => {
     const id = batchOf(asked);
     await requireBatch(asked, store, id);
-    return asked.json(outcomeCharts(await histories.look(id)));
+    const [detail, history] = await Promise.all([batchStatus(store.ledger, id), histories.look(id)]);
+    if (detail === undefined) throw noSuchBatch(id);
+    return asked.json(outcomeCharts(detail.action, history));
   });
   api.get('/dead', identify, async (asked) => {
     const filter = filterOf(asked);
@@ -99,24 +101,6 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
   });
 }
 
-/** What a person is shown who asked for a page, or sent the form for logging in. Undefined where a program asked. */
-export async function toldPerson(
-  asked: Asked,
-  surroundings: Surroundings,
-  problem: Problem,
-): Promise<Response | undefined> {
-  if (!(asked.req.header('accept') ?? '').includes('text/html')) return undefined;
-  const { basePath } = surroundings.store.config.http;
-  const { document, status, headers } = problem;
-  if (asked.req.path === '/login') return answer(loginPage(basePath, document), status);
-  if (status === 401) return asked.redirect(`${basePath}/login`, 303);
-  const isKnown = (asked.get('who') as unknown) !== undefined;
-  // Without Redis there is no frame, but there is something to say.
-  const bare = { basePath, needsReason: false };
-  const frame = isKnown ? await frameOf(asked, surroundings).catch(() => bare) : bare;
-  return answer(problemPage(frame, document), status, headers);
-}
-
 /** Ten open pages ask Redis no more than one does. */
 class Sights {
   readonly #surroundings: Surroundings;
@@ -155,8 +139,4 @@ function filterOf(asked: Asked): LetterFilter {
     ...(code !== '' && { code: code.slice(0, 200) }),
     ...(instanceId !== '' && { instanceId: instanceId.slice(0, 128) }),
   };
-}
-
-function answer(page: Markup, status: number, headers: Readonly<Record<string, string>> = {}): Response {
-  return new Response(page.toString(), { status, headers: { 'content-type': 'text/html; charset=utf-8', ...headers } });
 }

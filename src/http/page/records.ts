@@ -1,5 +1,6 @@
 import type { AuditEntry, AuditPage } from '../../app/audit.ts';
 import type { DeviceSearch, FoundDevice } from '../../app/find.ts';
+import { outcomeBadge } from './batch-figures.ts';
 import { count, markup, number, table, time, type Markup } from './markup.ts';
 import { linkTo } from './overview.ts';
 import type { Content } from './shell.ts';
@@ -31,8 +32,7 @@ function result(basePath: string, deviceSn: string, { found, batches, notWhole, 
             },
             {
               head: 'Outcome',
-              cell: ({ outcome }) =>
-                markup`<span class="badge ${outcome ?? 'running'}">${outcome?.replace('-', ' ') ?? 'pending'}</span>`,
+              cell: ({ outcome }) => outcomeBadge(outcome),
             },
             { head: 'Code', cell: ({ code }) => (code === null || code === '' ? '–' : markup`<code>${code}</code>`) },
             {

@@ -117,7 +117,7 @@ function stopDialogs(frame: Frame): readonly Markup[] {
     dialog({
       id: 'start-all',
       title: 'Let calls be made again?',
-      explain: markup`Batches that run go on where they were: certificates are deleted again, at once.`,
+      explain: markup`Batches that run go on where they were, at once.`,
       path: `${basePath}/v1/start`,
       button: 'Let calls go on',
       isDanger: true,

@@ -1,6 +1,7 @@
-import type { ProblemDocument } from '../problem.ts';
+import type { Asked, Surroundings } from '../api.ts';
+import type { Problem, ProblemDocument } from '../problem.ts';
 import { markup, type Markup } from './markup.ts';
-import { pageOf, type Content, type Frame } from './shell.ts';
+import { frameOf, pageOf, type Content, type Frame } from './shell.ts';
 
 /** Nobody is logged in. @param problem - of the last try */
 export function loginPage(basePath: string, problem?: ProblemDocument): Markup {
@@ -17,10 +18,32 @@ ${problem !== undefined && markup`<p class="banner halted" role="alert"><span><b
 }
 
 /** What went wrong, for people. */
-export function problemPage(frame: Frame, { title, detail, next, status }: ProblemDocument): Markup {
+function problemPage(frame: Frame, { title, detail, next, status }: ProblemDocument): Markup {
   const content: Content = {
     title,
     body: markup`<section class="told panel stack"><p class="faint">${status}</p><h1>${title}</h1><p>${detail}</p><p>${next}</p><p class="more"><a href="${frame.basePath}/">Back to the overview</a></p></section>`,
   };
   return pageOf(frame, content);
+}
+
+/** What a person is shown who asked for a page, or sent the form for logging in. Undefined where a program asked. */
+export async function toldPerson(
+  asked: Asked,
+  surroundings: Surroundings,
+  problem: Problem,
+): Promise<Response | undefined> {
+  if (!(asked.req.header('accept') ?? '').includes('text/html')) return undefined;
+  const { basePath } = surroundings.store.config.http;
+  const { document, status, headers } = problem;
+  if (asked.req.path === '/login') return answer(loginPage(basePath, document), status);
+  if (status === 401) return asked.redirect(`${basePath}/login`, 303);
+  const isKnown = (asked.get('who') as unknown) !== undefined;
+  // Without Redis there is no frame, but there is something to say.
+  const bare = { basePath, needsReason: false };
+  const frame = isKnown ? await frameOf(asked, surroundings).catch(() => bare) : bare;
+  return answer(problemPage(frame, document), status, headers);
+}
+
+export function answer(page: Markup, status: number, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(page.toString(), { status, headers: { 'content-type': 'text/html; charset=utf-8', ...headers } });
 }

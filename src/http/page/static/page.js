@@ -147,7 +147,7 @@
       { color: '--in-force', width: 1.5 },
       { color: '--configured', width: 1, dash: [4, 4] },
     ],
-    outcomes: ['--revoked', '--gone', '--dead', '--cancelled'].map((color) => ({ color, fill: color, width: 0 })),
+    outcomes: ['--done', '--already', '--dead', '--cancelled'].map((color) => ({ color, fill: color, width: 0 })),
   };
   const plots = new Map();
 

@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { browserPlace } from '../support/browser.ts';
+import { certificates, manifestOf } from '../support/fleet.ts';
+import { askFor } from './http-room.ts';
+import { expectAccessible, openPageRoom, type Page, type PageRoom } from './page-room.ts';
+
+const chromium = browserPlace();
+/** What a person may have written to harm who reads it. */
+const HOSTILE = '<img src=x onerror=alert(1)>\u202Egnp"';
+
+describe.skipIf(chromium === undefined)('the page in a browser', () => {
+  let room: PageRoom;
+  let operator: Page;
+  beforeAll(async () => {
+    room = await openPageRoom(chromium ?? '');
+    operator = await room.enter('operator');
+  });
+  afterAll(() => room.remove());
+
+  const dialog = (page: Page) => page.locator('dialog[open]');
+
+  it('turns a wrong token away, and says so', async () => {
+    const page = await operator.context().browser()?.newPage();
+    if (page === undefined) throw new Error('no browser');
+    await page.goto(`${room.url}/batches/none`);
+    expect(page.url()).toBe(`${room.url}/login`);
+    await page.getByLabel('Token').fill(`cst_${'x'.repeat(43)}`);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').getByText('Nobody has this token.').waitFor();
+    await expectAccessible(page, '/login');
+    await page.close();
+  });
+
+  it('shows how a batch runs, pauses it, and lets it go on', async () => {
+    const batch = await room.submit(certificates(3_000, 1), '--requested-by', 'olga', '--reason', HOSTILE);
+    await operator.goto(`${room.url}/`);
+    await operator.getByRole('link', { name: batch }).first().click();
+    await operator.getByText(HOSTILE.replace('\u202E', String.raw`\u{202e}`)).waitFor();
+    const settled = operator.locator('#progress .line b');
+    const first = await settled.textContent();
+    await expect.poll(() => settled.textContent(), { timeout: 30_000 }).not.toBe(first);
+    await operator.locator('.plot canvas').waitFor();
+    await operator.getByRole('button', { name: 'Pause' }).click();
+    await dialog(operator).getByLabel('Reason').fill('a look first');
+    await dialog(operator).getByRole('button', { name: 'Pause' }).click();
+    await operator.getByText('The batch is paused.').waitFor();
+    await operator.getByRole('button', { name: 'Resume' }).waitFor();
+    expect(await room.until(batch, () => true)).toMatchObject({ state: 'paused' });
+    // By keyboard alone.
+    await operator.getByRole('button', { name: 'Resume' }).focus();
+    await operator.keyboard.press('Enter');
+    await dialog(operator).waitFor();
+    await operator.keyboard.press('Tab');
+    await operator.keyboard.press('Tab');
+    await operator.keyboard.press('Enter');
+    await operator.getByText('The batch goes on.').waitFor();
+    await room.until(batch, ({ state }) => state !== 'paused');
+    await operator.getByRole('button', { name: 'Cancel' }).click();
+    await dialog(operator).getByRole('button', { name: 'Cancel the batch' }).click();
+    await operator.getByText('The batch is cancelled.').waitFor();
+    expect((await room.until(batch, () => true)).state).toBe('cancelled');
+  });
+
+  it('retries dead letters by filter once their number is typed, and keeps the filter', async () => {
+    const batch = await room.submit(certificates(12, 77));
+    await room.settled(batch);
+    await operator.goto(`${room.url}/dead?batch=${batch}`);
+    await operator.getByRole('link', { name: 'ParameterFieldCheckFailed' }).click();
+    const filtered = operator.url();
+    expect(new URL(filtered).search).toBe(`?batch=${batch}&code=ParameterFieldCheckFailed`);
+    await operator.getByRole('button', { name: 'Retry these' }).click();
+    await dialog(operator).getByText('12 dead letters.').waitFor();
+    await dialog(operator).getByLabel('Type that number').fill('11');
+    await dialog(operator).getByRole('button', { name: 'Retry' }).click();
+    await dialog(operator).getByRole('alert').filter({ hasText: '12' }).waitFor();
+    expect((await room.until(batch, () => true)).dead).toBe(12);
+    await dialog(operator).getByLabel('Type that number').fill('12');
+    await dialog(operator).getByRole('button', { name: 'Retry' }).click();
+    await operator.getByText('12 dead letters are called for again.').waitFor();
+    await operator.getByText('There is no dead letter like that.').waitFor();
+    expect(operator.url()).toBe(filtered);
+    expect(await room.settled(batch)).toMatchObject({ revoked: 12, dead: 0 });
+  });
+
+  it('has somebody else approve a large batch', async () => {
+    const submitted = await askFor(`${room.url}/v1/batches?execute=true&confirm=5001`, {
+      as: 'producer',
+      method: 'POST',
+      body: manifestOf(certificates(5_001, 3)),
+      headers: { 'content-type': 'text/csv' },
+    });
+    const batch = String(submitted.json['batch']);
+    const approver = await room.enter('approver');
+    await approver.getByText('awaits approval').first().waitFor();
+    await approver.goto(`${room.url}/batches/${batch}`);
+    await approver.getByRole('button', { name: 'Approve' }).click();
+    await dialog(approver)
+      .getByText(/[0-9a-f]{64}/)
+      .waitFor();
+    await dialog(approver).getByRole('button', { name: 'Approve' }).click();
+    await approver.getByText('The batch is approved and runs.').waitFor();
+    expect((await room.until(batch, () => true)).state).toBe('running');
+    expect(await approver.getByRole('button', { name: /Pause|Cancel|Stop/ }).count()).toBe(0);
+    await approver.context().close();
+  });
+
+  it('stops every call, says so on each page, and starts again', async () => {
+    await operator.goto(`${room.url}/find`);
+    await operator.getByRole('button', { name: 'Stop all calls' }).click();
+    await dialog(operator).getByLabel('Reason').fill('wrong fleet');
+    await dialog(operator).getByRole('button', { name: 'Stop all calls' }).click();
+    await operator.getByRole('heading', { name: 'Every call of every account is stopped' }).waitFor();
+    const seen = await askFor(`${room.url}/v1/accounts`, { as: 'viewer' });
+    expect(seen.json['stopped']).toMatchObject({ requestedBy: 'operator', reason: 'wrong fleet' });
+    await operator.goto(`${room.url}/`);
+    await expectAccessible(operator, 'a page while all is stopped');
+    await operator.getByRole('button', { name: 'Let calls go on' }).click();
+    await expectAccessible(operator, 'a dialog');
+    await dialog(operator).getByRole('button', { name: 'Let calls go on' }).click();
+    await operator.getByText('Calls are made again.').waitFor();
+    expect((await askFor(`${room.url}/v1/accounts`, { as: 'viewer' })).json['stopped']).toBeNull();
+  });
+
+  it('refuses what a page of another site sends, with the cookie or without', async () => {
+    const place = await room.stranger(
+      `<form method="post" action="${room.url}/v1/stop" enctype="text/plain"><input name="{}"><button>win</button></form>`,
+    );
+    const page = await operator.context().newPage();
+    await page.goto(place);
+    const [answer] = await Promise.all([
+      page.waitForResponse(`${room.url}/v1/stop`),
+      page.getByRole('button', { name: 'win' }).click(),
+    ]);
+    const headers = await answer.request().allHeaders();
+    // A browser takes another port for the same site, and adds the cookie.
+    expect(headers['cookie']).toContain('certsweep_session');
+    expect(answer.status()).toBe(403);
+    expect((await askFor(`${room.url}/v1/accounts`, { as: 'viewer' })).json['stopped']).toBeNull();
+    await page.close();
+  });
+
+  it('has nothing to do for a viewer, and reads well: light, dark and narrow', async () => {
+    const batch = await room.submit(certificates(20, 9));
+    const paths = [
+      '/',
+      `/batches/${batch}`,
+      '/dead',
+      `/find?deviceSn=${certificates(1, 9)[0]?.deviceSn}`,
+      '/audit',
+      '/nowhere',
+    ];
+    const looks = [
+      { colorScheme: 'light', viewport: { width: 1280, height: 900 } },
+      { colorScheme: 'dark', viewport: { width: 360, height: 740 } },
+      { colorScheme: 'light', viewport: { width: 360, height: 740 } },
+      { colorScheme: 'dark', viewport: { width: 1280, height: 900 } },
+    ] as const;
+    for (const look of looks) {
+      const viewer = await room.enter('viewer', look);
+      for (const path of paths) {
+        await viewer.goto(`${room.url}${path}`);
+        await expectAccessible(viewer, `${path} ${look.colorScheme} ${look.viewport.width}`);
+        const buttons = await viewer.getByRole('button').allTextContents();
+        expect(buttons.filter((text) => !['Log out', 'Filter', 'Find'].includes(text))).toEqual([]);
+        expect(await viewer.locator('dialog, [data-deed]').count()).toBe(0);
+      }
+      await viewer.context().close();
+    }
+  });
+
+  it('ends the session when somebody logs out', async () => {
+    await operator.getByRole('button', { name: 'Log out' }).click();
+    await operator.waitForURL(`${room.url}/login`);
+    await operator.goto(`${room.url}/audit`);
+    expect(operator.url()).toBe(`${room.url}/login`);
+  });
+
+  it('was answered by both processes, and broke no policy', () => {
+    expect(Math.min(...room.answered)).toBeGreaterThan(20);
+    expect(room.complaints).toEqual([]);
+  });
+});
