@@ -77,7 +77,7 @@ export function submission(manifest: number, times: number): Command {
       expect(all.filter(({ kind }) => kind === 'running')).toHaveLength(known === undefined ? 1 : 0);
       const [id = ''] = ids;
       expect([...ids]).toEqual([known ?? id]);
-      if (known === undefined) model.submit(manifest, id, items.length);
+      if (known === undefined) model.submit(manifest, id, items.length, actions[manifest] ?? 'delete');
     },
     toString: () => `submit ${manifest}${times > 1 ? ' twice' : ''}`,
   };

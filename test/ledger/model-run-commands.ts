@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { OUTCOMES } from '../../src/core/batch.ts';
 import { FIRST_ATTEMPT, type Attempt } from '../../src/core/decide.ts';
 import { runName, type CallToNote, type CallVerdict, type Run } from '../../src/ledger/call-notes.ts';
 import type { ItemReport } from '../../src/ledger/items.ts';
@@ -9,7 +8,7 @@ import { LEASE_MS, letterText } from './ledger-room.ts';
 import { readMeanwhile, type Real } from './model-commands.ts';
 import { expectLedgerAs, INSTANCES } from './model-judge.ts';
 import type { Ask, ModelRun, Past, RunModel, Tell } from './model-runs.ts';
-import type { ModelBatch } from './model.ts';
+import { ALREADY, DONE, type ModelBatch } from './model.ts';
 
 /** With the runs behind those of the model. */
 export interface RunReal extends Real {
@@ -114,7 +113,7 @@ const end = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('settle' as const),
-      outcome: fc.constantFrom(...OUTCOMES),
+      outcome: fc.constantFrom('done' as const, 'already' as const, 'dead' as const, 'cancelled' as const),
       requestId: fc.oneof(
         fc.constant(''),
         fc.nat(1e9).map((id) => `R-${id}`),
@@ -125,6 +124,21 @@ const end = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('wait' as const), isDue: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const) }) },
 );
+
+type SettleEnd = Extract<Tell['end'], { kind: 'settle' }>;
+
+/** An end as the batch's action has it. */
+function settledAs(
+  { action }: ModelBatch,
+  {
+    outcome,
+    byAbsence,
+    ...how
+  }: Omit<SettleEnd, 'outcome'> & { readonly outcome: 'done' | 'already' | 'dead' | 'cancelled' },
+): SettleEnd {
+  const outcomes = { done: DONE[action], already: ALREADY[action], dead: 'dead', cancelled: 'cancelled' } as const;
+  return { ...how, outcome: outcomes[outcome], byAbsence: byAbsence && outcomes[outcome] === 'revoked' };
+}
 
 function reportOf(real: RunReal, batch: ModelBatch, { n, run, own: known, end: how }: Tell): ItemReport {
   const instanceId = instanceOf(real, batch, n);
@@ -164,14 +178,13 @@ export function tells(): fc.Arbitrary<RunCommand> {
           // Half of them by the run that has noted the call, if there is one.
           const owner = model.runs.find(({ name }) => name === model.past(batch, one.n).run);
           const { own: known, ...rest } = one;
-          const byAbsence = how.kind === 'settle' && how.outcome === 'revoked' && how.byAbsence;
           const isCalled = known !== undefined && { own: known };
           return [
             {
               ...rest,
               ...isCalled,
               run: (isOwner && owner) || one.run,
-              end: how.kind === 'settle' ? { ...how, byAbsence } : how,
+              end: how.kind === 'settle' ? settledAs(batch, how) : how,
             },
           ];
         });

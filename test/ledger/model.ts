@@ -1,3 +1,4 @@
+import type { Action } from '../../src/core/action.ts';
 import type { BatchState, Outcome } from '../../src/core/batch.ts';
 import type { Reopened } from '../../src/ledger/dead-letters.ts';
 
@@ -6,6 +7,7 @@ export interface ModelBatch {
   readonly id: string;
   /** The manifest that it came from; none for the direct batch. */
   readonly manifest?: number;
+  readonly action: Action;
   state: BatchState;
   readonly items: (Outcome | 'pending')[];
   /** The dead letters: of each, how often its item was dead before. */
@@ -15,6 +17,10 @@ export interface ModelBatch {
   readonly adopted: Map<string, number>;
   byAbsence: number;
 }
+
+/** How an item of a batch ends by our own call, and how where nothing was left to do. */
+export const DONE = { delete: 'revoked', inactivate: 'inactivated', activate: 'activated' } as const;
+export const ALREADY = { delete: 'already-gone', inactivate: 'already-inactive', activate: 'already-active' } as const;
 
 /** The ledger as a person would explain it. Written without the product's own table of transitions. */
 export class Model {
@@ -26,9 +32,9 @@ export class Model {
     return this.batches[index % Math.max(1, this.batches.length)];
   }
 
-  submit(manifest: number, id: string, items: number): ModelBatch {
+  submit(manifest: number, id: string, items: number, action: Action): ModelBatch {
     this.working.set(manifest, id);
-    return this.#open({ id, manifest, count: items });
+    return this.#open({ id, manifest, count: items, action });
   }
 
   settle(
@@ -89,7 +95,7 @@ export class Model {
 
   /** @returns the ordinal; undefined where it is refused */
   adopt(id: string, job: string): { n: number; isNew: boolean; key: string } | undefined {
-    const batch = this.batches.find((known) => known.id === id) ?? this.#open({ id, count: 0 });
+    const batch = this.batches.find((known) => known.id === id) ?? this.#open({ id, count: 0, action: 'delete' });
     const known = batch.adopted.get(job);
     if (known !== undefined) return { n: known, isNew: false, key: job };
     if (batch.state === 'cancelled' && batch.items.includes('pending')) return undefined;
@@ -99,9 +105,11 @@ export class Model {
     return { n: batch.items.length - 1, isNew: true, key: job };
   }
 
-  #open({ id, manifest, count }: { id: string; manifest?: number; count: number }): ModelBatch {
+  #open(batchOf: { id: string; manifest?: number; count: number; action: Action }): ModelBatch {
+    const { id, manifest, count, action } = batchOf;
     const batch: ModelBatch = {
       id,
+      action,
       ...(manifest !== undefined && { manifest }),
       state: 'running',
       items: Array.from({ length: count }, () => 'pending'),

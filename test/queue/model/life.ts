@@ -6,7 +6,8 @@ import type { AnswerKind } from '../hand.ts';
 import type { CallEffect, HandEvent } from '../world.ts';
 import { expectSame } from './judge.ts';
 import { isPending, type ModelItem, type ModelRun, type QueueModel } from './model.ts';
-import { afterCall, afterRead, DONE, type Known, type Next, type Puzzle } from './next.ts';
+import { DONE } from '../../ledger/model.ts';
+import { afterCall, afterRead, type Known, type Next, type Puzzle } from './next.ts';
 
 /** An item in the hands of a process. */
 export interface Life {

@@ -62,16 +62,13 @@ export interface ModelRun {
 /** The ledger's model, and on top of it the queues, the items' lives, and where they wait. */
 export class QueueModel extends Model {
   readonly manifests: readonly (readonly Certificate[])[];
-  readonly actions: readonly Action[];
   /** Of each batch, by ordinal; also of those that are forgotten. */
   readonly certificates = new Map<string, ModelItem[]>();
   readonly jobs = new Map<string, ModelJob>();
 
-  /** @param actions - of each manifest */
-  constructor(manifests: readonly (readonly Certificate[])[], actions: readonly Action[]) {
+  constructor(manifests: readonly (readonly Certificate[])[]) {
     super();
     this.manifests = manifests;
-    this.actions = actions;
   }
 
   itemAt(batch: string, n: number): ModelItem {
@@ -84,10 +81,9 @@ export class QueueModel extends Model {
     return [...this.certificates.values()].flat();
   }
 
-  override submit(manifest: number, id: string, items: number): ModelBatch {
-    const batch = super.submit(manifest, id, items);
+  override submit(manifest: number, id: string, items: number, action: Action): ModelBatch {
+    const batch = super.submit(manifest, id, items, action);
     const certificates = this.manifests[manifest] ?? [];
-    const action = this.actions[manifest] ?? 'delete';
     this.certificates.set(
       id,
       certificates.map((certificate, n) => ({ ...newItem(certificate, action), at: { batch, n } })),

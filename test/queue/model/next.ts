@@ -1,3 +1,4 @@
+import { ALREADY, DONE } from '../../ledger/model.ts';
 import type { Action } from '../../../src/core/action.ts';
 import type { Outcome } from '../../../src/core/batch.ts';
 import { ATTEMPTS, type AnswerKind } from '../hand.ts';
@@ -19,8 +20,6 @@ interface After {
   readonly puzzle?: Puzzle;
 }
 
-export const DONE = { delete: 'revoked', inactivate: 'inactivated', activate: 'activated' } as const;
-const ALREADY = { delete: 'already-gone', inactivate: 'already-inactive', activate: 'already-active' } as const;
 const STATUS = { delete: 'absent', inactivate: 'inactive', activate: 'active' } as const;
 
 /** After these nobody can say whether the call has worked. */

@@ -31,7 +31,7 @@ export async function openStage(
   const world = new World(registered, refusesSameState);
   for (const [n, { deviceSn }] of fleet.entries()) if (n % 2 === 1) world.inactive.add(deviceSn);
   const room = new HandStage(world, { maxStalled, lowWater });
-  const model = new QueueModel(manifests, ACTIONS);
+  const model = new QueueModel(manifests);
   const lives = new Lives(model);
   const failures: unknown[] = [];
   room.world.watch(
