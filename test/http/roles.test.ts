@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/core/role.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
+import { INSTANCE } from '../support/installation.ts';
 import { openHttpRoom, type Answered, type HttpRoom } from './http-room.ts';
 
 const EVERYBODY: readonly Role[] = ROLES;
@@ -16,6 +17,7 @@ const ROUTES: readonly (readonly [method: string, path: string, may: readonly Ro
   ['GET', '/v1/batches/{id}/dead', EVERYBODY],
   ['GET', '/v1/events?batch={id}', EVERYBODY],
   ['GET', '/v1/halts', EVERYBODY],
+  ['GET', '/v1/schedules', EVERYBODY],
   ['GET', '/v1/accounts', EVERYBODY],
   ['GET', '/v1/audit', EVERYBODY],
   ['POST', '/v1/batches', SUBMITTERS, manifestOf(certificates(2, 1))],
@@ -35,7 +37,13 @@ const ROUTES: readonly (readonly [method: string, path: string, may: readonly Ro
 
 let room: HttpRoom;
 beforeAll(async () => {
-  room = await openHttpRoom();
+  const expired = {
+    cron: '0 3 * * 1',
+    timezone: 'Asia/Shanghai',
+    instances: [INSTANCE],
+    select: { expiredFor: '30d' },
+  };
+  room = await openHttpRoom({}, { schedules: { expired } });
 });
 afterAll(() => room.remove());
 
@@ -56,6 +64,17 @@ it('lets each role do what is its own, on every route, and nobody without a toke
       expect([...route.slice(0, 2), role, tellsRole]).toEqual([...route.slice(0, 2), role, isRefused]);
     }
   }
+});
+
+it('shows the schedules, to a token of their accounts only', async () => {
+  const { json: shown } = await room.ask('/v1/schedules', { as: 'viewer' });
+  const next: unknown = expect.stringMatching(/T19:00:00\.000Z$/);
+  expect(shown).toEqual({
+    schedules: [
+      { schedule: 'expired', cron: '0 3 * * 1', timezone: 'Asia/Shanghai', next, state: 'active', reason: null },
+    ],
+  });
+  expect((await room.ask('/v1/schedules', { as: 'narrow' })).json).toEqual({ schedules: [] });
 });
 
 it('describes every route of the table, no other, and every reference in it leads somewhere', async () => {

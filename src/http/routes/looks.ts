@@ -2,6 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { ownerIn } from '../../app/accounts.ts';
 import { auditPage } from '../../app/audit.ts';
 import { findDevice } from '../../app/find.ts';
+import { listSchedules } from '../../app/schedules.ts';
 import { haltsNow } from '../../app/status.ts';
 import { addRoute, type Api, type Surroundings } from '../api.ts';
 import { forbidden } from '../rights.ts';
@@ -37,6 +38,17 @@ const auditEntry = z
   })
   .openapi('AuditEntry');
 
+const schedule = z
+  .object({
+    schedule: z.string(),
+    cron: z.string(),
+    timezone: z.string(),
+    next: z.string().describe('ISO 8601, UTC.'),
+    state: z.enum(['active', 'paused']),
+    reason: z.string().nullable().describe('Why it is paused.'),
+  })
+  .openapi('Schedule');
+
 /** What can be looked at beside batches. */
 export function addLooks(api: Api, { store }: Surroundings): void {
   addRoute(
@@ -53,6 +65,34 @@ export function addLooks(api: Api, { store }: Surroundings): void {
       const all = await haltsNow(store);
       const halts = all.filter((one) => accounts === undefined || accounts.includes(one.account));
       return { status: 200, body: { halts } };
+    },
+  );
+  addRoute(
+    api,
+    {
+      method: 'get',
+      path: '/v1/schedules',
+      right: 'read',
+      summary: 'The schedules of the configuration, and when they run next',
+      answers: {
+        200: {
+          description: 'Those whose instances are all of the accounts of the token.',
+          schema: z.object({ schedules: z.array(schedule) }),
+        },
+      },
+    },
+    async (asked) => {
+      const { accounts } = asked.get('who');
+      const ownerOf = ownerIn(store.config);
+      const seen = new Set(
+        store.config.schedules
+          .filter(
+            ({ instances }) => accounts === undefined || instances.every((id) => accounts.includes(ownerOf(id) ?? '')),
+          )
+          .map(({ name }) => name),
+      );
+      const all = await listSchedules(store);
+      return { status: 200, body: { schedules: all.filter((one) => seen.has(one.schedule)) } };
     },
   );
   addRoute(
