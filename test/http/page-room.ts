@@ -42,10 +42,12 @@ export async function openPageRoom(executablePath: string): Promise<PageRoom> {
     },
     breaker: { maxDeadShare: 1 },
     approvals: { above: 5_000 },
+    schedules: { yearly: { cron: '0 3 1 1 *', timezone: 'UTC', instances: [INSTANCE], select: { expiredFor: '30d' } } },
     http: { port: 0, basePath: BASE, tokens: TOKEN_ENTRIES },
   });
   await fleet.holdRedis();
   await fleet.startWorker();
+  await fleet.run(['schedule', 'pause', 'yearly', '--reason', 'not yet']);
   const targets = await Promise.all([serve(fleet), serve(fleet)]);
   const answered = targets.map(() => 0);
   const servers: Server[] = [];

@@ -92,6 +92,7 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     const batch = String(submitted.json['batch']);
     const approver = await room.enter('approver');
     await approver.getByText('awaits approval').first().waitFor();
+    await approver.getByText('Schedule yearly is paused.').waitFor();
     await approver.goto(`${room.url}/batches/${batch}`);
     await approver.getByRole('button', { name: 'Approve' }).click();
     await dialog(approver)
@@ -147,13 +148,12 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
       '/dead',
       `/find?deviceSn=${certificates(1, 9)[0]?.deviceSn}`,
       '/audit',
+      '/schedules',
       '/nowhere',
     ];
     const looks = [
       { colorScheme: 'light', viewport: { width: 1280, height: 900 } },
       { colorScheme: 'dark', viewport: { width: 360, height: 740 } },
-      { colorScheme: 'light', viewport: { width: 360, height: 740 } },
-      { colorScheme: 'dark', viewport: { width: 1280, height: 900 } },
     ] as const;
     for (const look of looks) {
       const viewer = await room.enter('viewer', look);

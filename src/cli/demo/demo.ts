@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { access, constants, mkdir, readFile } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,7 @@ import type { Certificate } from '../../core/certificate.ts';
 import { DEFAULT_EGRESS_QPS, etaSeconds } from '../../core/pace.ts';
 import { Ledger } from '../../ledger/ledger.ts';
 import { KEY_PREFIX } from '../../queue/contract.ts';
+import { makeToken } from '../../app/identity.ts';
 import { batchStatus, type BatchDetail } from '../../app/overview.ts';
 import { connect } from '../../runtime/redis/connection.ts';
 import { onLeaveSignal } from '../../runtime/shutdown.ts';
@@ -24,6 +25,8 @@ import { wholeNumber } from '../whole-number.ts';
 
 interface DemoOptions {
   readonly count: number;
+  /** Serve the page, and keep all up at the end. */
+  readonly page?: true;
   readonly out: string;
 }
 
@@ -37,6 +40,8 @@ const RATE_OVER_MS = 3_000;
 const SEED = 16;
 /** A halt or a block would last longer than the whole demo: better to say so. */
 const NOTHING_MOVES_MS = 30_000;
+/** In the log of `certsweep serve`. */
+const PAGE_URL = /"event":"serve-started".*?"url":"([^"]+)"/;
 /** The exit code when the accounting does not add up. */
 const WRONG_SUM = 1;
 
@@ -49,6 +54,7 @@ export function addDemo(program: Command): void {
     )
     .option('--count <n>', 'certificates to revoke', (value: string) => wholeNumber('--count', value, COUNTS), 5_000)
     .option('--out <dir>', 'folder for the report', '.')
+    .option('--page', 'serve the page meanwhile, and keep all of it until Ctrl-C')
     .action(demo);
 }
 
@@ -61,6 +67,10 @@ async function demo(options: DemoOptions): Promise<void> {
       throw new CommandEnd(EXIT.interrupted, 'Interrupted: everything the demo had started was ended and removed.');
     });
     await Promise.race([perform(stage, options), interrupted]);
+    if (options.page === true) {
+      say('\nThe page stays open until Ctrl-C.');
+      await leave.wait;
+    }
   } catch (error) {
     const isFault = !(error instanceof CommandEnd) || error.code === EXIT.refused;
     const words = isFault ? await stage.lastWords('worker', LOG_LINES) : '';
@@ -98,6 +108,7 @@ async function perform(stage: DemoStage, options: DemoOptions): Promise<void> {
     ALIBABA_CLOUD_ACCESS_KEY_SECRET: SANDBOX_ACCOUNT.accessKeySecret,
   };
   await stage.startService(['worker'], variables, /"worker-started"/);
+  if (options.page === true) await openPage(stage, variables);
 
   const submit = ['--execute', '--confirm', String(options.count)] as const;
   step(4, 'Submit', ['submit', 'manifest.csv', ...submit], 'without --execute it would only show the plan');
@@ -110,7 +121,7 @@ async function perform(stage: DemoStage, options: DemoOptions): Promise<void> {
   const redis = connect(open, 'producer', () => undefined);
   let detail: BatchDetail;
   try {
-    detail = await follow(stage, new Ledger(redis, KEY_PREFIX), batch);
+    detail = await follow(stage, new Ledger(redis, KEY_PREFIX), batch, options.page === true);
   } finally {
     redis.disconnect();
   }
@@ -132,8 +143,23 @@ async function perform(stage: DemoStage, options: DemoOptions): Promise<void> {
   }
 }
 
-/** Shows how the batch goes until every item is settled. */
-async function follow(stage: DemoStage, ledger: Ledger, batch: string): Promise<BatchDetail> {
+/** For an operator whom the demo makes up. */
+async function openPage(stage: DemoStage, variables: Readonly<Record<string, string>>): Promise<void> {
+  const { token, sha256 } = makeToken();
+  const config = join(stage.folder, 'certsweep.yaml');
+  // JSON is YAML.
+  await writeFile(config, JSON.stringify({ http: { port: 0, tokens: [{ name: 'demo', sha256, role: 'operator' }] } }));
+  const started = await stage.startService(['serve'], { ...variables, CERTSWEEP_CONFIG: config }, PAGE_URL);
+  say(
+    `    Page      $ certsweep serve\n              ${PAGE_URL.exec(started)?.[1] ?? ''}\n              log in with ${token}`,
+  );
+}
+
+/**
+ * Shows how the batch goes until every item is settled.
+ * @param isPatient - somebody may pause it, or stop all
+ */
+async function follow(stage: DemoStage, ledger: Ledger, batch: string, isPatient: boolean): Promise<BatchDetail> {
   const progress = new Progress();
   let pending = Number.POSITIVE_INFINITY;
   let movedAtMs = performance.now();
@@ -145,12 +171,12 @@ async function follow(stage: DemoStage, ledger: Ledger, batch: string): Promise<
       const eta = etaSeconds(detail.pending, ratePerSecond) ?? null;
       progress.show({ ...detail, ratePerSecond, etaSeconds: eta }, DEFAULT_EGRESS_QPS);
       if (detail.pending === 0) return detail;
-      if (detail.state === 'paused') {
+      if (detail.state === 'paused' && !isPatient) {
         throw new CommandEnd(EXIT.refused, `Batch ${batch} paused itself: ${detail.pausedBecause ?? 'too many dead'}.`);
       }
       if (detail.pending !== pending) movedAtMs = performance.now();
       pending = detail.pending;
-      if (performance.now() - movedAtMs > NOTHING_MOVES_MS) {
+      if (performance.now() - movedAtMs > NOTHING_MOVES_MS && !isPatient) {
         throw new CommandEnd(EXIT.refused, `Nothing has moved for ${NOTHING_MOVES_MS / 1_000} s: ${pending} pending.`);
       }
       await stage.pause(LOOK_EVERY_MS);

@@ -87,3 +87,8 @@ export function pacing({ state, pending, ratePerSecond, etaSeconds, completedAt 
 export function submitter({ submittedBy }: AwaitedApproval): string {
   return submittedBy === null ? 'without a token' : `by ${submittedBy}`;
 }
+
+/** To the page of a batch. */
+export function linkTo(basePath: string, batch: string): Markup {
+  return markup`<a class="id" href="${basePath}/batches/${encodeURIComponent(batch)}">${batch}</a>`;
+}

@@ -2,7 +2,7 @@ import type { DeadGroup, DeadGroups } from '../../app/dead-groups.ts';
 import type { DeadLetterOf } from '../../app/dead-letters.ts';
 import { dialog, opener } from './actions.ts';
 import { count, markup, NOTHING, number, table, time, type Markup } from './markup.ts';
-import { linkTo } from './overview.ts';
+import { linkTo } from './batch-figures.ts';
 import { mayControl, type Content, type Frame } from './shell.ts';
 
 /** What narrows the list; it stands in the address of the page, and so outlives every action. */

@@ -1,11 +1,13 @@
 import { activeBatches, batchPage, type BatchPage } from '../../app/batch-list.ts';
 import type { BatchDetail } from '../../app/overview.ts';
 import { accountsOverview, type AccountsOverview } from '../../app/paces.ts';
+import type { ScheduleLine } from '../../app/schedules.ts';
 import { haltsNow, type AnyHalt } from '../../app/status.ts';
 import type { Store } from '../../app/store.ts';
 import { listWorkers, type WorkerSeen } from '../../app/workers.ts';
-import { badge, bar, fate, pacing, percent, submitter } from './batch-figures.ts';
+import { badge, bar, fate, linkTo, pacing, percent, submitter } from './batch-figures.ts';
 import { count, markup, number, table, time, type Markup } from './markup.ts';
+import { pausedBanners, schedulesOf, scheduleTable } from './schedules.ts';
 import type { Content } from './shell.ts';
 
 /** All that the overview shows. */
@@ -15,8 +17,7 @@ export interface Sight {
   readonly batches: readonly BatchDetail[];
   readonly next: string | undefined;
   readonly workers: readonly WorkerSeen[];
-  /** Unix milliseconds. */
-  readonly at: number;
+  readonly schedules: readonly ScheduleLine[];
 }
 
 const SHOWN = 20;
@@ -28,12 +29,13 @@ export async function look(
   cursor?: string,
 ): Promise<Sight | undefined> {
   const within = only === undefined ? {} : { accounts: only };
-  const [{ accounts }, halts, active, page, workers] = await Promise.all([
+  const [{ accounts }, halts, active, page, workers, schedules] = await Promise.all([
     accountsOverview(store),
     haltsNow(store),
     cursor === undefined ? activeBatches(store, only) : [],
     batchPage(store, { limit: SHOWN, ...within, ...(cursor !== undefined && { cursor }) }),
     listWorkers(store),
+    schedulesOf(store, only),
   ]);
   if (page === undefined) return undefined;
   const isMine = (account: string): boolean => only === undefined || only.includes(account);
@@ -43,7 +45,7 @@ export async function look(
     batches: joined(active, page),
     next: page.next,
     workers: workers.filter(({ accounts: of }) => of.length === 0 || of.some(isMine)),
-    at: Date.now(),
+    schedules,
   };
 }
 
@@ -55,13 +57,13 @@ function joined(active: readonly BatchDetail[], { batches }: BatchPage): readonl
 }
 
 export function overviewPage(basePath: string, sight: Sight, charts: Markup): Content {
-  const { accounts, workers, batches } = sight;
+  const { accounts, workers, batches, schedules } = sight;
   const pending = batches.reduce((sum, batch) => sum + batch.pending, 0);
   const dead = batches.reduce((sum, batch) => sum + batch.dead, 0);
   const used = accounts.reduce((sum, { usedQps }) => sum + (usedQps ?? 0), 0);
   const inForce = accounts.reduce((sum, { inForceQps }) => sum + inForceQps, 0);
   const tiles = [
-    tile('Calls a second', number(Math.round(used)), `${number(inForce)} in force`),
+    tile('Calls a second', number(Math.round(used)), `${number(Math.round(inForce))} in force`),
     tile('Pending', number(pending), count(batches.filter((one) => one.pending > 0).length, 'batch', 'batches')),
     tile('Dead', number(dead), 'in the batches below'),
     tile('Workers', number(workers.length), count(accounts.length, 'account')),
@@ -71,6 +73,7 @@ export function overviewPage(basePath: string, sight: Sight, charts: Markup): Co
 <dl id="tiles" class="tiles" data-live>${tiles}</dl>
 <section aria-labelledby="pace-head"><h2 id="pace-head">Rate against pace <small>calls a second, over the last hour</small></h2>${charts}</section>
 <section aria-labelledby="batches-head"><h2 id="batches-head">Batches</h2><div id="batches" class="panel" data-live>${batchTable(basePath, sight)}</div></section>
+${schedules.length > 0 && markup`<section aria-labelledby="schedules-head"><h2 id="schedules-head">Schedules</h2><div id="schedules" class="panel" data-live>${scheduleTable(schedules)}</div></section>`}
 <section aria-labelledby="workers-head"><h2 id="workers-head">Workers</h2><div id="workers" class="panel" data-live>${workerTable(workers)}</div></section>`;
   return { title: 'Overview', section: '/', body };
 }
@@ -79,7 +82,7 @@ function tile(name: string, value: string, beside: string): Markup {
   return markup`<div><dt>${name}</dt><dd>${value} <small>${beside}</small></dd></div>`;
 }
 
-function troubles(basePath: string, { halts, accounts, batches }: Sight): Markup {
+function troubles(basePath: string, { halts, accounts, batches, schedules }: Sight): Markup {
   const unattended = accounts.filter(({ isAttended }) => !isAttended);
   const lowered = accounts.flatMap(({ account, lowered: to }) => (to === null ? [] : [{ account, ...to }]));
   const paused = batches.filter(({ pausedBecause }) => pausedBecause !== undefined);
@@ -90,6 +93,7 @@ function troubles(basePath: string, { halts, accounts, batches }: Sight): Markup
       ({ batch, pausedBecause = '' }) =>
         markup`<p class="banner warning"><span><b>Batch ${linkTo(basePath, batch)} is paused.</b> ${pausedBecause}</span></p>`,
     ),
+    ...(schedules.some(({ state }) => state === 'paused') ? [pausedBanners(schedules)] : []),
     ...unattended.map(
       ({ account }) =>
         markup`<p class="banner warning"><span><b>No worker runs for account ${account}.</b> Start certsweep worker.</span></p>`,
@@ -114,10 +118,6 @@ export function haltBanner(halt: AnyHalt): Markup {
         ? `Account ${halt.account} is halted`
         : `Instance ${halt.instanceId} of account ${halt.account} is halted`;
   return markup`<div class="banner halted"><h3>${where}</h3><p><code>${halt.code}</code> ${halt.message}</p><p>Since ${time(halt.since)}. Its items wait, and nothing is lost. Correct the cause (certsweep doctor helps to find it): a probe then lifts the halt by itself.</p></div>`;
-}
-
-export function linkTo(basePath: string, batch: string): Markup {
-  return markup`<a class="id" href="${basePath}/batches/${encodeURIComponent(batch)}">${batch}</a>`;
 }
 
 function batchTable(basePath: string, { batches, next }: Sight): Markup {

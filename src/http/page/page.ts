@@ -16,6 +16,7 @@ import { outcomeCharts, paceCharts, paceFigures, paceHistories } from './charts.
 import { deadPageOf, LETTERS_SHOWN, type LetterFilter } from './dead.ts';
 import { look, overviewPage, type Sight } from './overview.ts';
 import { auditPageOf, findPageOf } from './records.ts';
+import { scheduleSights, schedulesPageOf } from './schedules.ts';
 import { frameOf, pageOf, type Content } from './shell.ts';
 import { answer, loginPage } from './told.ts';
 
@@ -72,6 +73,9 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
     if (found.kind === 'no-batch') throw noSuchBatch(found.batch);
     return answer(pageOf(frame, deadPageOf(frame, filter, found)), 200);
   });
+  api.get('/schedules', identify, async (asked) =>
+    show(asked, schedulesPageOf(basePath, await scheduleSights(store, asked.get('who').accounts))),
+  );
   api.get('/find', identify, async (asked) => {
     const deviceSn = (asked.req.query('deviceSn') ?? '').trim().slice(0, 128);
     if (deviceSn === '') return show(asked, findPageOf(basePath, ''));

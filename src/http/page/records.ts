@@ -1,8 +1,7 @@
 import type { AuditEntry, AuditPage } from '../../app/audit.ts';
 import type { DeviceSearch, FoundDevice } from '../../app/find.ts';
-import { outcomeBadge } from './batch-figures.ts';
+import { linkTo, outcomeBadge } from './batch-figures.ts';
 import { count, markup, number, table, time, type Markup } from './markup.ts';
-import { linkTo } from './overview.ts';
 import type { Content } from './shell.ts';
 
 /** What became of a device. @param search - absent while nobody has asked */

@@ -28,6 +28,7 @@ export interface Content {
 const SECTIONS = [
   { path: '/', name: 'Overview' },
   { path: '/dead', name: 'Dead letters' },
+  { path: '/schedules', name: 'Schedules' },
   { path: '/find', name: 'Find' },
   { path: '/audit', name: 'Audit' },
 ] as const;
