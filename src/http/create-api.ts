@@ -13,6 +13,7 @@ import { addControls } from './routes/controls.ts';
 import { addEvents } from './routes/events.ts';
 import { addLetters } from './routes/letters.ts';
 import { addLooks } from './routes/looks.ts';
+import { addMetrics } from './routes/metrics.ts';
 import { addPaces } from './routes/paces.ts';
 import { addSessions } from './routes/sessions.ts';
 import { addSingles } from './routes/singles.ts';
@@ -38,6 +39,7 @@ export function createApi(surroundings: Surroundings): Api {
   api.use(identify);
   addBatchReads(api, surroundings);
   addLooks(api, surroundings);
+  addMetrics(api, surroundings);
   addSubmission(api, surroundings);
   addControls(api, surroundings);
   addPaces(api, surroundings);

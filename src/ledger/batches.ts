@@ -8,6 +8,7 @@ import { CHANGE_PRIORITY, CHANGE_STATE, FORGET, VERIFIED } from './batch-scripts
 import { isDirectBatch } from './direct-items.ts';
 import { outcomesOf } from './entries.ts';
 import type { LedgerStore } from './keys.ts';
+import { RANK_STEP } from './script-parts.lua.ts';
 
 export type StateChange =
   | { readonly kind: 'changed'; readonly state: BatchState }
@@ -133,6 +134,14 @@ export class Batches {
     const ids = await redis.zrange(keys.active, '0', '-1');
     const found = await Promise.all(ids.map((id) => this.find(id)));
     return found.filter((batch) => batch !== undefined);
+  }
+
+  /** When the batch that has had items pending for longest began to, Unix milliseconds; undefined where nothing pends. */
+  async pendingSince(): Promise<number | undefined> {
+    const { redis, keys } = this.#store;
+    const found = await redis.zrange(keys.active, '0', '-1', 'WITHSCORES');
+    const times = found.flatMap((score, at) => (at % 2 === 0 ? [] : [Number(score) % RANK_STEP]));
+    return times.length === 0 ? undefined : Math.min(...times);
   }
 
   /**

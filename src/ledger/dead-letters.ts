@@ -91,6 +91,14 @@ export class DeadLetters {
     }
   }
 
+  /** How many there are, over all batches. */
+  async count(): Promise<number> {
+    const { redis, keys } = this.#store;
+    const ids = await redis.zrange(keys.batches, '0', '-1');
+    const counts = await Promise.all(ids.map((id) => redis.hlen(keys.of(id).dead)));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   /**
    * Some of the dead letters of a batch, in no order. A letter that is there all the while is on one page at least.
    * @param cursor - what the page before returned as `next`; `0` begins

@@ -40,8 +40,11 @@ local function drain(record, active, fingerprints, batch)
   return 'drained'
 end`;
 
+/** Between two ranks in the order in which batches are fed; behind it stands a time, in milliseconds. */
+export const RANK_STEP = 1e13;
+
 /** Lua: the score of a batch among the active ones: the lower the rank, the sooner it is fed, and then by age. */
-export const FEED_ORDER = `local function feedOrder(rank, now) return rank * 1e13 + now end`;
+export const FEED_ORDER = `local function feedOrder(rank, now) return rank * ${RANK_STEP} + now end`;
 
 /**
  * Lua: an item's attempt record, the one place that tells what an item has been through, as

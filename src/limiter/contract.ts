@@ -18,6 +18,8 @@ export interface LimiterOptions {
   onStop?(stop: Stop | undefined): void;
   /** At most one of a kind in ten seconds. */
   onNotice?(notice: LimiterNotice): void;
+  /** Redis has answered a pulse, from the command to its answer. */
+  onRoundTrip?(ms: number): void;
   /** A pulse has just asked Redis for slots: what else is to be written can share the wake-up. */
   onPulse?(): void;
 }
@@ -121,6 +123,22 @@ export interface Limiter<Call = never, Verdict extends { readonly kind: string }
   halt(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean>;
   /** Waiting callers get `closed`, and so does everyone after. */
   close(): Promise<void>;
+}
+
+/** Slots of one process since its limiter was opened. */
+export interface SlotTally {
+  /** Callers got them. */
+  readonly taken: number;
+  /** Lost, by cause, as the notices say; for `redis-unavailable`, tries that failed. */
+  readonly unused: Readonly<Record<LimiterNotice['kind'], number>>;
+}
+
+/** A limiter that says what it gave and lost. */
+export interface CountingLimiter<Call = never, Verdict extends { readonly kind: string } = never> extends Limiter<
+  Call,
+  Verdict
+> {
+  readonly slots: SlotTally;
 }
 
 /** The limiter's keys. `signals` is a counter that goes up with each change of a halt or a batch's state. */

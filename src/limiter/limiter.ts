@@ -1,28 +1,24 @@
 import type { HaltScope } from '../core/decide.ts';
-import type { CallNotes, CallReport, CallRequest, Grant, Limiter, LimiterOptions, Reported } from './contract.ts';
+import type {
+  CallNotes,
+  CallReport,
+  CallRequest,
+  CountingLimiter,
+  Grant,
+  LimiterOptions,
+  Reported,
+  SlotTally,
+} from './contract.ts';
 import { AccountHalts } from './halts/account-halts.ts';
 import { noted } from './noted.ts';
 import { NoticeBoard } from './notice-board.ts';
+import { NO_NOTES } from './pace/notes-of-calls.ts';
 import { openPaceStore, type PaceStore } from './pace/pace-store.ts';
 import { SlotQueue } from './pace/slot-queue.ts';
 import { NOT_TO_PROBE, RANKS, type Caller, type Rank } from './pace/wait-queue.ts';
 
 /** Without an answer that told the signals counter and Redis' time for so long, they are read. */
 const SIGNALS_POLL_MS = 1_000;
-/** Nothing is noted. */
-const NO_NOTES: CallNotes<never, never> = {
-  lua: `local function openCalls(request)
-  local verdicts, callable = {}, {}
-  for at in ipairs(request.calls) do verdicts[at], callable[at] = 'go', at end
-  return verdicts, callable, function() end
-end`,
-  claimMs: 0,
-  request: (calls) => ({ keys: [], json: JSON.stringify({ calls: calls.map(() => 0) }) }),
-  read: () => {
-    throw new Error('nothing is noted');
-  },
-  noted: () => undefined,
-};
 
 interface Waiting<Call, Verdict> extends Caller<Call> {
   /** Of one that is to probe: what stands for the probe. */
@@ -31,20 +27,20 @@ interface Waiting<Call, Verdict> extends Caller<Call> {
 }
 
 /** Starts a limiter; it makes use of the connection and leaves it open. */
-export function openLimiter(options: LimiterOptions): Limiter;
+export function openLimiter(options: LimiterOptions): CountingLimiter;
 /** @param notes - what is noted of calls in the step that gives them their slots */
 export function openLimiter<Call, Verdict extends { readonly kind: string }>(
   options: LimiterOptions,
   notes: CallNotes<Call, Verdict>,
-): Limiter<Call, Verdict>;
+): CountingLimiter<Call, Verdict>;
 export function openLimiter<Call, Verdict extends { readonly kind: string }>(
   options: LimiterOptions,
   notes: CallNotes<Call, Verdict> = NO_NOTES,
-): Limiter<Call, Verdict> {
+): CountingLimiter<Call, Verdict> {
   return new SlotLimiter(options, notes);
 }
 
-class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Limiter<Call, Verdict> {
+class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements CountingLimiter<Call, Verdict> {
   readonly #options: LimiterOptions;
   readonly #pace: PaceStore;
   readonly #halts: AccountHalts;
@@ -91,6 +87,10 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Li
 
   get waiting(): number {
     return this.#queue.size;
+  }
+
+  get slots(): SlotTally {
+    return { taken: this.#queue.taken, unused: this.#notices.totals };
   }
 
   get isHalted(): boolean {

@@ -10,6 +10,12 @@ interface Entry {
 /** Passes notices on, at most one of a kind in ten seconds; each counts those withheld since the last. */
 export class NoticeBoard {
   readonly #publish: ((notice: LimiterNotice) => void) | undefined;
+  /** All that was ever posted, by kind: the notices come late. */
+  readonly totals: Record<LimiterNotice['kind'], number> = {
+    'reservation-late': 0,
+    'slots-void': 0,
+    'redis-unavailable': 0,
+  };
   readonly #entries = new Map<LimiterNotice['kind'], Entry>();
 
   constructor(publish: ((notice: LimiterNotice) => void) | undefined) {
@@ -18,6 +24,7 @@ export class NoticeBoard {
 
   post(notice: LimiterNotice): void {
     if (notice.count === 0) return;
+    this.totals[notice.kind] += notice.count;
     const nowMs = performance.now();
     const entry = this.#entries.get(notice.kind) ?? { notBeforeMs: 0, count: 0 };
     entry.count += notice.count;

@@ -8,7 +8,7 @@ export interface HealthQuestions {
   /** Why it cannot work at this moment; undefined when it can. */
   notReadyBecause(): Promise<string | undefined>;
   /** Prometheus' text form. */
-  metrics(): string;
+  metrics(): Promise<string>;
 }
 
 export interface HealthPort {
@@ -16,8 +16,12 @@ export interface HealthPort {
   close(): Promise<void>;
 }
 
+const TEXT = 'text/plain; charset=utf-8';
+/** The content type of Prometheus' text form. */
+export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /** An answer about readiness holds for so long: it asks Redis, and anyone who reaches the port could ask without end. */
 const READINESS_LIFE_MS = 1_000;
+type Answered = readonly [status: number, body: string];
 /** More than any supervisor and collector need. */
 const MAX_CONNECTIONS = 32;
 /** For a request to come in whole. */
@@ -52,11 +56,11 @@ export async function openHealthPort(host: string, port: number, questions: Heal
   }
 
   async function respond(path: string, response: ServerResponse): Promise<void> {
-    const [status, body] = await answer(path);
-    response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(body);
+    const [status, body] = await answer(path).catch((error: Error): Answered => [500, `${error.message}\n`]);
+    response.writeHead(status, { 'content-type': path === '/metrics' ? METRICS_TYPE : TEXT }).end(body);
   }
 
-  async function answer(path: string): Promise<[status: number, body: string]> {
+  async function answer(path: string): Promise<Answered> {
     switch (path) {
       case '/livez':
         return questions.isLive() ? [200, 'ok\n'] : [503, 'the worker has stopped taking jobs\n'];
@@ -65,7 +69,7 @@ export async function openHealthPort(host: string, port: number, questions: Heal
         return reason === undefined ? [200, 'ok\n'] : [503, `${reason}\n`];
       }
       case '/metrics':
-        return [200, questions.metrics()];
+        return [200, await questions.metrics()];
       default:
         return [404, 'ask for /livez, /readyz or /metrics\n'];
     }

@@ -20,6 +20,7 @@ const ROUTES: readonly (readonly [method: string, path: string, may: readonly Ro
   ['GET', '/v1/schedules', EVERYBODY],
   ['GET', '/v1/accounts', EVERYBODY],
   ['GET', '/v1/audit', EVERYBODY],
+  ['GET', '/metrics', EVERYBODY],
   ['POST', '/v1/batches', SUBMITTERS, manifestOf(certificates(2, 1))],
   ['POST', '/v1/certificates', SUBMITTERS, '{}'],
   ['POST', '/v1/batches/{id}/pause', ['operator'], '{}'],

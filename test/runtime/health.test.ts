@@ -12,7 +12,7 @@ const questions = {
     asked += 1;
     return Promise.resolve(reason);
   },
-  metrics: () => '',
+  metrics: () => Promise.resolve(''),
 };
 beforeEach(async () => {
   asked = 0;

@@ -8,6 +8,21 @@ export interface NotesQuestion {
   fail(): void;
 }
 
+/** Nothing is noted. */
+export const NO_NOTES: CallNotes<never, never> = {
+  lua: `local function openCalls(request)
+  local verdicts, callable = {}, {}
+  for at in ipairs(request.calls) do verdicts[at], callable[at] = 'go', at end
+  return verdicts, callable, function() end
+end`,
+  claimMs: 0,
+  request: (calls) => ({ keys: [], json: JSON.stringify({ calls: calls.map(() => 0) }) }),
+  read: () => {
+    throw new Error('nothing is noted');
+  },
+  noted: () => undefined,
+};
+
 /** What the notes say of the calls of those who wait, and which calls were noted and certainly not made. */
 export class NotesOfCalls<Call, Verdict, Waiting extends Caller<Call>> {
   readonly #notes: CallNotes<Call, Verdict & { readonly kind: string }>;

@@ -63,7 +63,7 @@ export type PaceStore = ReturnType<typeof openPaceStore>;
 
 /** The slots of one account and egress address. Its functions reject with Redis' errors. */
 export function openPaceStore(
-  options: Pick<LimiterOptions, 'redis' | 'prefix' | 'account' | 'egress' | 'lateMs'>,
+  options: Pick<LimiterOptions, 'redis' | 'prefix' | 'account' | 'egress' | 'lateMs' | 'onRoundTrip'>,
   notes: Pick<CallNotes<never, never>, 'lua' | 'claimMs' | 'request'>,
 ) {
   const { redis, account, egress, lateMs } = options;
@@ -96,6 +96,7 @@ export function openPaceStore(
     const reply = await reserve(redis, [...reserveKeys, ...request.notes.keys], args);
     isFirst = losses !== lost;
     const answeredMs = performance.now();
+    options.onRoundTrip?.(answeredMs - askedMs);
     worstTripMs = Math.max(answeredMs - askedMs, worstTripMs * KEPT);
     watch.observe(reply[3] / 1000, askedMs, answeredMs);
     const reservation = readReply(reply, askedMs, answeredMs);

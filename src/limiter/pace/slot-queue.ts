@@ -45,6 +45,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
   readonly #appetite = new SlotAppetite();
   /** Counts losses of the connection: what was reserved before one is void. */
   #losses = 0;
+  #taken = 0;
   /** Callers that a pulse has with it, until it ends. */
   #asking: readonly Waiting[] = [];
   #pulsing: Promise<number> = Promise.resolve(0);
@@ -63,6 +64,11 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
 
   get size(): number {
     return this.#queue.size + this.#inHand.size + this.#asking.length;
+  }
+
+  /** Callers whose slots came. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** Resolves when the pulse that is under way has ended. */
@@ -133,6 +139,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#putBack(ended);
     const due = this.#inHand.takeDue(nowMs);
     this.#appetite.used(due.length);
+    this.#taken += due.length;
     for (const { caller, slot, verdict } of due) this.#parts.grant(caller, slot, verdict);
     this.#inHand.arm(nowMs);
     this.#pulses.start();

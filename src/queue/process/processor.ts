@@ -37,6 +37,8 @@ export type ProcessorEvent =
       readonly code: string;
       readonly message: string;
     }
+  /** The call was not sent, since its slot had ended by then. */
+  | { readonly kind: 'call-late' }
   | { readonly kind: 'lifted'; readonly instanceId: string }
   | { readonly kind: 'defect'; readonly item: Item; readonly error: Error };
 
@@ -127,6 +129,7 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
     course.attempt = attempt;
     if (answer.kind !== 'not-sent')
       tell({ kind: 'answer', item, attempt, answer, verdict, tookMs: answeredMs - sentMs });
+    else if (answer.reason === 'slot-void') tell({ kind: 'call-late' });
     const isOurs = verdict.kind === 'halt' && verdict.scope === 'account' && host.keeps(answer, instanceId);
     const report = reportOf(answer, verdict, isOurs);
     // Most answers change nothing for others; those that do are told before the item goes on.

@@ -6,7 +6,7 @@ import type { DirectRules } from '../../core/direct-job.ts';
 import { CALL_NOTES, notesRequest, readVerdict, type CallToNote, type CallVerdict } from '../../ledger/call-notes.ts';
 import { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { Ledger } from '../../ledger/ledger.ts';
-import type { CallNotes, LimiterNotice, Stop } from '../../limiter/contract.ts';
+import type { CallNotes, LimiterNotice, SlotTally, Stop } from '../../limiter/contract.ts';
 import { PROBE_INTERVAL_MS } from '../../limiter/halts/account-halts.ts';
 import { openLimiter } from '../../limiter/limiter.ts';
 import { BatchStateCache } from '../batch-state-cache.ts';
@@ -47,6 +47,8 @@ export interface AccountWorkerOptions {
   readonly direct?: DirectRules;
   readonly client: RevocationClient & ReadingClient & { close(): void };
   readonly refreshCredentials: () => void;
+  /** From a command to Redis' answer, milliseconds. */
+  readonly onRoundTrip?: (ms: number) => void;
   readonly tell: (event: WorkerEvent) => void;
 }
 
@@ -71,6 +73,9 @@ export interface AccountWorker {
   readonly hostHalts: readonly HostHalt[];
   /** When the last call left that proved access to the account, of `performance.now()`. */
   readonly provedMs: number | undefined;
+  readonly slots: SlotTally;
+  /** Since the account was last fed by this process, milliseconds; undefined while another one feeds it. */
+  readonly feederLagMs: number | undefined;
   /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest; at most a second later, also where Redis is away. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -111,6 +116,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
       onStop: (stop) => tell(stop === undefined ? { kind: 'started' } : { kind: 'stopped', stop }),
       onNotice: (notice) => tell({ kind: 'limiter', notice }),
       onPulse: () => reports.flush(),
+      ...(options.onRoundTrip !== undefined && { onRoundTrip: options.onRoundTrip }),
     },
     notesOf(ledger),
   );
@@ -178,6 +184,12 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     },
     get hostHalts() {
       return host.halts;
+    },
+    get slots() {
+      return limiter.slots;
+    },
+    get feederLagMs() {
+      return feeding.lagMs;
     },
     get provedMs() {
       return host.provedMs;

@@ -15,6 +15,11 @@ export interface FeedLoopParts extends Omit<
   readonly egress: { readonly id: string; readonly qps: number };
 }
 
+export interface FeedLoop extends Repeated {
+  /** Since its last round ended well, milliseconds; undefined while another process feeds. */
+  readonly lagMs: number | undefined;
+}
+
 const FEED_EVERY_MS = 250;
 /** The lease is good for three times as long. */
 const HOLD_EVERY_MS = 1_000;
@@ -23,12 +28,13 @@ const LOW_WATER_SECONDS = 10;
 const LOW_WATER_MAX = 20_000;
 
 /** Feeds the account's queues as long as this process is the one that does. */
-export function feedRepeatedly(parts: FeedLoopParts, onError: (error: Error) => void): Repeated {
+export function feedRepeatedly(parts: FeedLoopParts, onError: (error: Error) => void): FeedLoop {
   const { redis, prefix, ledger, account, egress, owns } = parts;
   const lease = feedLease(redis, prefix, account.name);
   let halted = new Set<string | undefined>();
   let heldAtMs = Number.NEGATIVE_INFINITY;
   let isMine = false;
+  let wellAtMs: number | undefined;
   const feeder = new Feeder({
     ...parts,
     lowWater: Math.min(LOW_WATER_MAX, Math.ceil(account.qps * LOW_WATER_SECONDS)),
@@ -50,17 +56,26 @@ export function feedRepeatedly(parts: FeedLoopParts, onError: (error: Error) => 
         heldAtMs = performance.now();
         isMine = await lease.hold();
       }
+      // Not yet `undefined` where Redis does not answer: then the lag is what there is to see.
+      wellAtMs = isMine ? (wellAtMs ?? performance.now()) : undefined;
       if (isMine) await sample();
-      if (!isMine || (await redis.zcard(ledger.keys.active)) === 0) return;
-      halted = new Set((await standingHalts(redis, prefix, account.name)).map(({ instanceId }) => instanceId));
-      await feeder.feed();
+      if (!isMine) return;
+      if ((await redis.zcard(ledger.keys.active)) > 0) {
+        halted = new Set((await standingHalts(redis, prefix, account.name)).map(({ instanceId }) => instanceId));
+        await feeder.feed();
+      }
+      wellAtMs = performance.now();
     },
     onError,
   );
   return {
+    get lagMs() {
+      return wellAtMs === undefined ? undefined : performance.now() - wellAtMs;
+    },
     soon: () => rounds.soon(),
     async stop() {
       await rounds.stop();
+      wellAtMs = undefined;
       await lease.release().catch(onError);
     },
   };

@@ -1,6 +1,6 @@
 import { OUTCOMES, type Outcome } from '../../core/batch.ts';
 import type { Verdict } from '../../core/decide.ts';
-import { Metrics } from '../../runtime/metrics.ts';
+import { isRefusal } from '../../core/direct-job.ts';
 import type { WorkerEvent } from './account-worker.ts';
 
 /** What a process has done for an account since it started. */
@@ -14,43 +14,79 @@ export interface AccountTally {
   readonly settled: Readonly<Record<Outcome, number>>;
 }
 
-/** The counters of a worker, each described. */
-export function workerMetrics(): Metrics {
-  const metrics = new Metrics();
-  metrics.describe('certsweep_settled_total', 'Items settled by this process, by outcome');
-  metrics.describe('certsweep_calls_total', 'Calls answered, by verdict');
-  metrics.describe('certsweep_halts_total', 'Halts marked by this process');
-  metrics.describe('certsweep_slots_unused_total', 'Slots lost to stalls, late replies of Redis, or its absence');
-  return metrics;
-}
+/** What of a worker's events somebody should look at, as the log names them. */
+const TROUBLES = [
+  'batch-paused',
+  'defect',
+  'jobs-lost',
+  'lanes-lost',
+  'limit-paused',
+  'settled-unrecorded',
+  'silent',
+  'swept',
+  'trouble',
+  'unowned',
+] as const;
+type Trouble = (typeof TROUBLES)[number];
 
-/** The same numbers as the metrics show. */
-export function tallyOf(metrics: Metrics, account: string, inHand: number): AccountTally {
-  const calls = (verdict: Verdict['kind']): number => metrics.value('certsweep_calls_total', { account, verdict });
-  const settled = (outcome: Outcome): number => metrics.value('certsweep_settled_total', { account, outcome });
-  return {
-    account,
-    inHand,
-    calls: {
-      done: calls('done'),
-      look: calls('look'),
-      retry: calls('retry'),
-      throttled: calls('throttled'),
-      dead: calls('dead'),
-      halt: calls('halt'),
-    },
-    settled: Object.fromEntries(OUTCOMES.map((outcome) => [outcome, settled(outcome)])) as AccountTally['settled'],
-  };
-}
+/** Counts what the worker of an account tells: plain numbers, and the one place that has them. The screen and the metrics read them. */
+export class Tally {
+  readonly calls: Record<Verdict['kind'], number> = { done: 0, look: 0, retry: 0, throttled: 0, dead: 0, halt: 0 };
+  readonly settled = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
+  /** Halts that this process marked, by scope. */
+  readonly halts = { account: 0, instance: 0, host: 0 };
+  /** Calls that were not sent, since their slots had ended by then. */
+  lateCalls = 0;
+  /** Jobs of other programs that the account's rules refused. */
+  refusedJobs = 0;
+  readonly troubles = Object.fromEntries(TROUBLES.map((name) => [name, 0])) as Record<Trouble, number>;
 
-/** Counts what the worker of an account told. */
-export function countEvent(metrics: Metrics, account: string, event: WorkerEvent): void {
-  if (event.kind === 'settled' && event.how !== 'unknown')
-    metrics.add('certsweep_settled_total', { account, outcome: event.outcome });
-  if (event.kind === 'item-cancelled') metrics.add('certsweep_settled_total', { account, outcome: 'cancelled' });
-  if (event.kind === 'answer') metrics.add('certsweep_calls_total', { account, verdict: event.verdict.kind });
-  if (event.kind === 'halted') metrics.add('certsweep_halts_total', { account, scope: event.scope });
-  if (event.kind === 'host-halted') metrics.add('certsweep_halts_total', { account, scope: 'host' });
-  if (event.kind === 'limiter')
-    metrics.add('certsweep_slots_unused_total', { account, cause: event.notice.kind }, event.notice.count);
+  count(event: WorkerEvent): void {
+    switch (event.kind) {
+      case 'answer':
+        this.calls[event.verdict.kind] += 1;
+        return;
+      case 'call-late':
+        this.lateCalls += 1;
+        return;
+      case 'settled':
+        if (event.how === 'unknown') this.troubles['settled-unrecorded'] += 1;
+        else this.settled[event.outcome] += 1;
+        if (event.outcome === 'dead' && isRefusal(event.code)) this.refusedJobs += 1;
+        return;
+      case 'item-cancelled':
+        this.settled.cancelled += 1;
+        return;
+      case 'halted':
+        this.halts[event.scope] += 1;
+        return;
+      case 'host-halted':
+        this.halts.host += 1;
+        return;
+      case 'batch-paused':
+      case 'defect':
+      case 'jobs-lost':
+      case 'lanes-lost':
+      case 'limit-paused':
+      case 'silent':
+      case 'swept':
+      case 'trouble':
+      case 'unowned':
+        this.troubles[event.kind] += 1;
+        return;
+      // The limiter counts its own; the others change nothing that is counted.
+      case 'limiter':
+      case 'drained':
+      case 'lifted':
+      case 'host-lifted':
+      case 'stopped':
+      case 'started':
+        return;
+    }
+  }
+
+  /** The numbers at this moment, for people. */
+  of(account: string, inHand: number): AccountTally {
+    return { account, inHand, calls: { ...this.calls }, settled: { ...this.settled } };
+  }
 }

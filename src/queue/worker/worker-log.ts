@@ -10,6 +10,9 @@ import type { WorkerEvent } from './account-worker.ts';
 export function logWorkerEvent(log: EventLog, account: string, event: WorkerEvent): void {
   const record = log.record ?? ((line: LogEvent): void => log.info(line));
   switch (event.kind) {
+    // Its slot is counted among the unused ones.
+    case 'call-late':
+      return;
     case 'answer': {
       // The way of a call that worked is in its settled line.
       if (event.verdict.kind === 'done') return;

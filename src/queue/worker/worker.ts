@@ -18,6 +18,7 @@ import {
 } from '../../runtime/config/config.ts';
 import { jobKeyOf } from '../../runtime/config/job-key.ts';
 import type { EventLog } from '../../runtime/logger.ts';
+import { Metrics, processMetrics } from '../../runtime/metrics.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { readSecret } from '../../runtime/secret.ts';
 import { startAccountWorker, type AccountWorker } from './account-worker.ts';
@@ -26,8 +27,9 @@ import { KEY_PREFIX } from '../contract.ts';
 import { every } from './repeat.ts';
 import { UNREACHABLE, type HostHalt } from '../process/host-watch.ts';
 import { followAudit } from './audit-log.ts';
-import { countEvent, tallyOf, workerMetrics, type AccountTally } from './tallies.ts';
+import { Tally, type AccountTally } from './tallies.ts';
 import { logWorkerEvent } from './worker-log.ts';
+import { describeWorker } from './worker-metrics.ts';
 import { WorkerConflict, WorkerRegistry } from './worker-registry.ts';
 
 export interface WorkerOptions {
@@ -51,7 +53,8 @@ export interface Worker {
   /** Why this process may not go on beside the others; undefined while it may. */
   readonly mustLeaveBecause: string | undefined;
   notReadyBecause(): Promise<string | undefined>;
-  metrics(): string;
+  /** Prometheus' text form, of this process alone. */
+  metrics(): Promise<string>;
   /** Stops taking jobs, lets calls under way end until the deadline, and gives back the rest. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -75,10 +78,17 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
     await recordPace(redis, ledger.keys.audit, { account: name, qps, egress: config.egress });
   }
   await ledger.former.takeOverRetried();
-  const metrics = workerMetrics();
   const jobKey = jobKeyOf(environment);
   let isLive = true;
-  const workers: AccountWorker[] = config.accounts.map((account) => {
+  const workers: AccountWorker[] = [];
+  const metered = config.accounts.map(({ name }, at) => ({
+    account: name,
+    tally: new Tally(),
+    worker: () => workers[at],
+  }));
+  const metrics = new Metrics();
+  const meters = describeWorker(metrics, metered);
+  const start = (account: AccountConfig): AccountWorker => {
     const credentials = credentialsOf(account, environment);
     return startAccountWorker({
       redis,
@@ -100,9 +110,10 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
         ...(config.egress.localAddress !== undefined && { localAddress: config.egress.localAddress }),
       }),
       refreshCredentials: () => credentials.invalidate(),
+      onRoundTrip: (ms) => meters.get(account.name)?.roundTrip(ms),
       tell(event) {
         if (event.kind === 'silent' && event.again) isLive = false;
-        countEvent(metrics, account.name, event);
+        meters.get(account.name)?.hear(event);
         logWorkerEvent(
           log,
           account.name,
@@ -111,7 +122,8 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
         if (event.kind === 'host-halted' || event.kind === 'host-lifted') void noted(announce(), untold);
       },
     });
-  });
+  };
+  for (const account of config.accounts) workers.push(start(account));
   const byAccount = config.accounts.map((account, at) => ({ account, worker: workers[at] }));
   const announce = async (): Promise<void> => {
     if (redis.status !== 'ready') return;
@@ -143,7 +155,7 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
       return workers.reduce((sum, worker) => sum + worker.inHand, 0);
     },
     get tallies() {
-      return byAccount.map(({ account, worker }) => tallyOf(metrics, account.name, worker?.inHand ?? 0));
+      return metered.map(({ account, tally, worker }) => tally.of(account, worker()?.inHand ?? 0));
     },
     get isLive() {
       return isLive;
@@ -163,7 +175,7 @@ export async function startWorker({ config, redis, environment, log }: WorkerOpt
       // One account's trouble never blocks another's: ready as long as one can work.
       return reasons.includes(undefined) ? undefined : reasons.join('; ');
     },
-    metrics: () => metrics.text(),
+    metrics: async () => `${await metrics.text()}\n${await processMetrics()}`,
     async close(deadlineMs) {
       await Promise.all(workers.map((worker) => worker.close(deadlineMs)));
       // Until the last call has ended, another name for the account would be a second clock.
