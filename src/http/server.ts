@@ -95,9 +95,13 @@ export async function openHttpServer({ store, log, jobKey }: ServerOptions): Pro
 }
 
 /** A page of another site whose name was pointed here would be taken for ours by its reader's browser, but for this. */
-function strangeHost({ headers, url = '' }: IncomingMessage, { publicUrl }: Config['http']): Problem | undefined {
+function strangeHost({ headers, url = '' }: IncomingMessage, http: Config['http']): Problem | undefined {
+  const { publicUrl, basePath, tokens } = http;
   // A supervisor asks by address.
   if (OPEN_PATHS.includes(url)) return undefined;
+  // So does a collector, with a token, which no page of another site has.
+  const isMetrics = url === '/metrics' || url === `${basePath}/metrics`;
+  if (isMetrics && tokens.length > 0 && headers.authorization !== undefined) return undefined;
   const host = hostnameOf(headers.host ?? '');
   if (host !== undefined && isLoopback(host)) return undefined;
   if (publicUrl !== undefined && host === new URL(publicUrl).hostname) return undefined;

@@ -85,13 +85,16 @@ export const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 /** Gauges of Node that Prometheus' linter refuses for the counter's ending in their names. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
+/** At the library's own 10 ms, the wake-ups cost an idle process 0.3% of a core. */
+const LAG_RESOLUTION_MS = 50;
+
 let ofProcess: Registry | undefined;
 
 /** CPU, memory, event loop lag and garbage collection of this process, under the names that all programs on Node use. They are watched from the first call on. */
 export function processMetrics(): Promise<string> {
   if (ofProcess === undefined) {
     ofProcess = new Registry();
-    collectDefaultMetrics({ register: ofProcess });
+    collectDefaultMetrics({ register: ofProcess, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
     for (const name of MISNAMED) ofProcess.removeSingleMetric(name);
   }
   return ofProcess.metrics();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/core/role.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
 import { INSTANCE } from '../support/installation.ts';
-import { openHttpRoom, type Answered, type HttpRoom } from './http-room.ts';
+import { askRaw, openHttpRoom, TOKENS, type Answered, type HttpRoom } from './http-room.ts';
 
 const EVERYBODY: readonly Role[] = ROLES;
 const SUBMITTERS: readonly Role[] = ['producer', 'operator'];
@@ -106,4 +106,14 @@ it('describes every route of the table, no other, and every reference in it lead
       .reduce<unknown>((at, step) => Reflect.get(Object(at), step) as unknown, document);
     expect([ref, typeof found]).toEqual([ref, 'object']);
   }
+});
+
+it('shows the metrics of all accounts to no token of some, and to a collector by whatever name it asks', async () => {
+  expect((await room.ask('/metrics', { as: 'narrow' })).status).toBe(403);
+  const strange = { host: 'serve.internal:9480' };
+  const authorization = `Bearer ${TOKENS.viewer}`;
+  expect(await askRaw(`${room.url}/metrics`, { ...strange, authorization })).toBe(200);
+  expect(await askRaw(`${room.url}/metrics`, { ...strange, authorization: 'Bearer wrong' })).toBe(401);
+  expect(await askRaw(`${room.url}/metrics`, strange)).toBe(421);
+  expect(await askRaw(`${room.url}/v1/halts`, { ...strange, authorization })).toBe(421);
 });
