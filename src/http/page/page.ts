@@ -14,6 +14,7 @@ import { addAssets } from './assets.ts';
 import { batchPageOf } from './batch.ts';
 import { outcomeCharts, paceCharts, paceFigures, paceHistories } from './charts.ts';
 import { deadPageOf, LETTERS_SHOWN, type LetterFilter } from './dead.ts';
+import { NOTHING } from './markup.ts';
 import { look, overviewPage, type Sight } from './overview.ts';
 import { auditPageOf, findPageOf } from './records.ts';
 import { scheduleSights, schedulesPageOf } from './schedules.ts';
@@ -73,6 +74,8 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
     if (found.kind === 'no-batch') throw noSuchBatch(found.batch);
     return answer(pageOf(frame, deadPageOf(frame, filter, found)), 200);
   });
+  // What every page has, for those that are not asked for as a whole again.
+  api.get('/state', identify, (asked) => show(asked, { title: 'State', body: NOTHING }));
   api.get('/schedules', identify, async (asked) =>
     show(asked, schedulesPageOf(basePath, await scheduleSights(store, asked.get('who').accounts))),
   );
