@@ -107,10 +107,14 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
 
   it('stops every call, says so on each page, and starts again', async () => {
     await operator.goto(`${room.url}/find`);
+    const other = await operator.context().newPage();
+    await other.goto(`${room.url}/dead`);
     await operator.getByRole('button', { name: 'Stop all calls' }).click();
     await dialog(operator).getByLabel('Reason').fill('wrong fleet');
     await dialog(operator).getByRole('button', { name: 'Stop all calls' }).click();
     await operator.getByRole('heading', { name: 'Every call of every account is stopped' }).waitFor();
+    await other.getByRole('heading', { name: 'Every call of every account is stopped' }).waitFor();
+    await other.close();
     const seen = await askFor(`${room.url}/v1/accounts`, { as: 'viewer' });
     expect(seen.json['stopped']).toMatchObject({ requestedBy: 'operator', reason: 'wrong fleet' });
     await operator.goto(`${room.url}/`);

@@ -29,7 +29,7 @@ export function batchPageOf(frame: Frame, look: BatchLook, history: OutcomeHisto
 <section aria-labelledby="about"><h2 id="about">Who and why</h2><div id="facts" class="panel" data-live>${facts(basePath, detail)}</div></section></div>
 <section aria-labelledby="codes-head"><h2 id="codes-head">Codes</h2><div id="codes" class="panel" data-live>${codes(basePath, batch, history)}</div></section>
 <p class="more"><a href="${basePath}/v1/batches/${encodeURIComponent(batch)}/report" download>Download the report (CSV)</a><a href="${basePath}/audit?batch=${encodeURIComponent(batch)}">Its audit record</a></p>`;
-  return { title: `Batch ${batch}`, body, dialogs: dialogs(frame, detail) };
+  return { title: `Batch ${batch}`, isLive: true, body, dialogs: dialogs(frame, detail) };
 }
 
 function controls(frame: Frame, detail: BatchDetail): Shown {

@@ -75,7 +75,7 @@ export function overviewPage(basePath: string, sight: Sight, charts: Markup): Co
 <section aria-labelledby="batches-head"><h2 id="batches-head">Batches</h2><div id="batches" class="panel" data-live>${batchTable(basePath, sight)}</div></section>
 ${schedules.length > 0 && markup`<section aria-labelledby="schedules-head"><h2 id="schedules-head">Schedules</h2><div id="schedules" class="panel" data-live>${scheduleTable(schedules)}</div></section>`}
 <section aria-labelledby="workers-head"><h2 id="workers-head">Workers</h2><div id="workers" class="panel" data-live>${workerTable(workers)}</div></section>`;
-  return { title: 'Overview', section: '/', body };
+  return { title: 'Overview', section: '/', isLive: true, body };
 }
 
 function tile(name: string, value: string, beside: string): Markup {

@@ -5,6 +5,7 @@ import { findDevice } from '../../app/find.ts';
 import { ownerIn } from '../../app/accounts.ts';
 import { OutcomeHistories } from '../../app/outcome-history.ts';
 import { batchStatus } from '../../app/overview.ts';
+import type { PaceHistory } from '../../app/pace-history.ts';
 import { lookAtBatch } from '../../app/status.ts';
 import type { Api, Asked, HttpEnv, Surroundings } from '../api.ts';
 import { noSuchBatch } from '../problem.ts';
@@ -14,14 +15,18 @@ import { addAssets } from './assets.ts';
 import { batchPageOf } from './batch.ts';
 import { outcomeCharts, paceCharts, paceFigures, paceHistories } from './charts.ts';
 import { deadPageOf, LETTERS_SHOWN, type LetterFilter } from './dead.ts';
+import { NOTHING } from './markup.ts';
 import { look, overviewPage, type Sight } from './overview.ts';
 import { auditPageOf, findPageOf } from './records.ts';
 import { scheduleSights, schedulesPageOf } from './schedules.ts';
 import { frameOf, pageOf, type Content } from './shell.ts';
+import { Shared } from './shared.ts';
 import { answer, loginPage } from './told.ts';
 
 /** A look serves all who have the overview open. */
-const LOOK_GOOD_MS = 1_000;
+const LOOK_GOOD_MS = 1_500;
+/** A sample is taken every ten seconds. */
+const SAMPLES_GOOD_MS = 5_000;
 const ENTRIES = 200;
 const WORD = /^[\w.-]{1,128}$/;
 
@@ -30,7 +35,12 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
   const { store } = surroundings;
   const { basePath } = store.config.http;
   const histories = new OutcomeHistories(store);
-  const sights = new Sights(surroundings);
+  const sights = new Shared<Sight | undefined>(LOOK_GOOD_MS);
+  const paces = new Shared<PaceHistory[]>(SAMPLES_GOOD_MS);
+  const pacesOf = (asked: Asked): Promise<PaceHistory[]> => {
+    const only = asked.get('who').accounts;
+    return paces.get(asked, [only], () => paceHistories(store, only));
+  };
   const show = async (asked: Asked, content: Content): Promise<Response> =>
     answer(pageOf(await frameOf(asked, surroundings), content), 200);
 
@@ -39,12 +49,14 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
   api.get('/', identify, async (asked) => {
     const only = asked.get('who').accounts;
     const { cursor } = asked.req.query();
-    const [sight, samples] = await Promise.all([sights.at(asked, only, cursor), paceHistories(store, only)]);
+    const [sight, samples] = await Promise.all([
+      sights.get(asked, [only, cursor], () => look(store, only, cursor)),
+      pacesOf(asked),
+    ]);
+    if (sight === undefined) throw notACursor(cursor);
     return show(asked, overviewPage(basePath, sight, paceFigures(basePath, samples)));
   });
-  api.get('/charts/pace', identify, async (asked) =>
-    asked.json(paceCharts(await paceHistories(store, asked.get('who').accounts))),
-  );
+  api.get('/charts/pace', identify, async (asked) => asked.json(paceCharts(await pacesOf(asked))));
   api.get('/batches/:id', identify, async (asked) => {
     const id = batchOf(asked);
     await requireBatch(asked, store, id);
@@ -73,6 +85,8 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
     if (found.kind === 'no-batch') throw noSuchBatch(found.batch);
     return answer(pageOf(frame, deadPageOf(frame, filter, found)), 200);
   });
+  // What every page has, for those that are not asked for as a whole again.
+  api.get('/state', identify, (asked) => show(asked, { title: 'State', body: NOTHING }));
   api.get('/schedules', identify, async (asked) =>
     show(asked, schedulesPageOf(basePath, await scheduleSights(store, asked.get('who').accounts))),
   );
@@ -103,30 +117,6 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
     const filter = { ...(batch !== '' && { batch }), ...(!Number.isNaN(day) && { since }) };
     return show(asked, auditPageOf(basePath, filter, page));
   });
-}
-
-/** Ten open pages ask Redis no more than one does. */
-class Sights {
-  readonly #surroundings: Surroundings;
-  readonly #known = new Map<string, { readonly sight: Promise<Sight | undefined>; readonly untilMs: number }>();
-
-  constructor(surroundings: Surroundings) {
-    this.#surroundings = surroundings;
-  }
-
-  /** A person who reloads the page, or has just done something, wants to see what is. */
-  async at(asked: Asked, only: readonly string[] | undefined, cursor: string | undefined): Promise<Sight> {
-    const key = JSON.stringify([only, cursor]);
-    const nowMs = performance.now();
-    for (const [name, { untilMs }] of this.#known) if (untilMs < nowMs) this.#known.delete(name);
-    const isFresh = /no-cache|max-age=0/.test(asked.req.header('cache-control') ?? '');
-    const known = isFresh ? undefined : this.#known.get(key);
-    const sight = known?.sight ?? look(this.#surroundings.store, only, cursor);
-    if (known === undefined) this.#known.set(key, { sight, untilMs: nowMs + LOOK_GOOD_MS });
-    const found = await sight;
-    if (found === undefined) throw notACursor(cursor);
-    return found;
-  }
 }
 
 function batchOf(asked: Asked): string {

@@ -49,7 +49,7 @@ export function schedulesPageOf(basePath: string, sights: readonly ScheduleSight
 <div id="schedules" data-live>${pausedBanners(sights)}<div class="panel">${scheduleTable(sights)}</div></div>
 <div id="runs" class="apart" data-live>${runs}</div>
 <p class="faint">certsweep schedule pauses, resumes and runs them.</p>`;
-  return { title: 'Schedules', section: '/schedules', body };
+  return { title: 'Schedules', section: '/schedules', isLive: true, body };
 }
 
 /** One that is paused does nothing at its times: somebody should know. */

@@ -21,6 +21,8 @@ export interface Content {
   /** Which of the links in the head leads here. */
   readonly section?: (typeof SECTIONS)[number]['path'];
   readonly body: Markup;
+  /** What is on it is cheap to ask again and again. Else only what every page has is asked: a search is not made over and over. */
+  readonly isLive?: true;
   /** What the buttons open. It stands beside what changes by itself, so that nobody's typing is lost. */
   readonly dialogs?: readonly Markup[];
 }
@@ -48,7 +50,7 @@ export function mayControl({ who }: Frame): boolean {
 }
 
 /** A page as a whole. */
-export function pageOf(frame: Frame, { title, section, body, dialogs = [] }: Content): Markup {
+export function pageOf(frame: Frame, { title, section, body, isLive, dialogs = [] }: Content): Markup {
   const { basePath, who } = frame;
   const links = SECTIONS.map(
     ({ path, name }) =>
@@ -68,7 +70,7 @@ export function pageOf(frame: Frame, { title, section, body, dialogs = [] }: Con
 <script src="${assetPath(basePath, 'uplot.js')}" defer></script>
 <script src="${assetPath(basePath, 'page.js')}" defer></script>
 </head>
-<body data-login="${basePath}/login">
+<body data-login="${basePath}/login"${isLive !== true && markup` data-follow="${basePath}/state"`}>
 <a class="skip" href="#main">Skip to the content</a>
 <header class="top"><div class="wide">
 <a class="brand" href="${basePath}/"><img src="${assetPath(basePath, 'icon.svg')}" alt="" width="26" height="26">Certsweep</a>

@@ -84,7 +84,15 @@ describe('the accounting', () => {
   const certificates = [...generateCertificates(3, { seed: 1, instanceId: 'post-cn-sandbox', caSn: 'CA' })];
   const outcomes = ['revoked', 'revoked', 'dead'];
   const rows = certificates.map((certificate, n) => rowOf(certificate, n, outcomes[n] ?? ''));
-  const detail = { accepted: 3, revoked: 2, alreadyGone: 0, dead: 1, cancelled: 0, pending: 0 } as BatchDetail;
+  const detail = {
+    action: 'delete',
+    accepted: 3,
+    revoked: 2,
+    alreadyGone: 0,
+    dead: 1,
+    cancelled: 0,
+    pending: 0,
+  } as BatchDetail;
   const seen = { deletions: 2, certificates: { called: 3 } } as SandboxReport;
   const [first, second, third] = rows;
   if (first === undefined || second === undefined || third === undefined) throw new Error('three rows are needed');

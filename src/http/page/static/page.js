@@ -12,7 +12,7 @@
   /** @param isFresh - what was just done must be seen */
   async function refresh(isFresh = false) {
     if (document.querySelector('[data-live]') === null) return;
-    const answer = await fetch(location.href, {
+    const answer = await fetch(isFresh ? location.href : (document.body.dataset.follow ?? location.href), {
       headers: { accept: 'text/html' },
       ...(isFresh && { cache: 'no-store' }),
     });
