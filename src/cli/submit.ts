@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { ACTIONS, DEFAULT_ACTION, type Action } from '../core/action.ts';
+import type { RetireDetails } from '../core/retirement.ts';
 import { unattendedOf } from '../app/accounts.ts';
 import type { Store } from '../app/store.ts';
 import { checkPlan, submitPlan, type PlanRefused } from '../app/submit-plan.ts';
@@ -32,12 +33,15 @@ import { describeFault } from './text/planned.ts';
 import { describeUnattended } from './text/status.ts';
 import { configOf, withStore, type CommonOptions } from './session.ts';
 import { count, printJson, say } from './text/terminal.ts';
+import { timeSpanMs } from './time-span.ts';
 import { waitForBatch } from './wait.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface SubmitOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
   readonly plan?: string;
   readonly action?: Action;
+  readonly soak?: number;
+  readonly deviceDestroyed?: boolean;
   readonly execute?: boolean;
   readonly wait?: boolean;
   readonly priority: Priority;
@@ -58,6 +62,12 @@ export function addSubmit(program: Command): void {
     .argument('[manifest]', 'a .csv or .ndjson file, or - for standard input')
     .option('--plan <file>', 'submit what certsweep plan wrote, and read nothing else')
     .addOption(new Option('--action <a>', 'what to do with them; default: delete').choices([...ACTIONS]))
+    .option(
+      '--soak <span>',
+      'of retire: how long they stay inactive before they may be deleted; default: 24h',
+      (value: string) => timeSpanMs('--soak', value),
+    )
+    .option('--device-destroyed', 'of retire: delete also while the CA is active, since no device can come back')
     .option('--execute', 'store the batch and have the workers do it')
     .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
     .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
@@ -87,6 +97,8 @@ async function submit(manifest: string | undefined, options: SubmitOptions): Pro
       'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to have it done.',
     );
   }
+  if (options.action !== 'retire' && (options.soak !== undefined || options.deviceDestroyed !== undefined))
+    throw new CommandEnd(EXIT.usage, '--soak and --device-destroyed belong to --action retire.');
   const source = sourceOf(manifest, options);
   // A plan is good once: Redis knows whether it was used.
   if ('plan' in source) {
@@ -152,6 +164,7 @@ async function execute(
           ...request,
           action,
           skipInvalid,
+          retire: retireOf(options),
           manifestSha256: () => source.hash.digest('hex'),
         });
   switch (result.kind) {
@@ -186,6 +199,10 @@ async function execute(
       throw new CommandEnd(EXIT.unknown, describeUnknown(batch, error));
     }
   }
+}
+
+function retireOf({ soak, deviceDestroyed }: SubmitOptions): Partial<RetireDetails> {
+  return { ...(soak !== undefined && { soakMs: soak }), ...(deviceDestroyed !== undefined && { deviceDestroyed }) };
 }
 
 type TakenIn = Extract<SubmitOutcome, { readonly kind: 'awaits-approval' }>['submitted'];
