@@ -62,10 +62,20 @@ export class Retirements {
 
   /** Which items were marked inactive: they are to be deleted, and all others to be marked. */
   async areMarked(batch: string, ordinals: readonly number[]): Promise<(n: number) => boolean> {
-    const { redis, keys } = this.#store;
+    return this.#bits(this.#store.keys.of(batch).marked, ordinals);
+  }
+
+  /** Which items were marked inactive, and were not before. */
+  async areMarkedByUs(batch: string, ordinals: readonly number[]): Promise<(n: number) => boolean> {
+    const { marked, markedBefore } = this.#store.keys.of(batch);
+    const [isMarked, wasBefore] = await Promise.all([this.#bits(marked, ordinals), this.#bits(markedBefore, ordinals)]);
+    return (n) => isMarked(n) && !wasBefore(n);
+  }
+
+  async #bits(key: string, ordinals: readonly number[]): Promise<(n: number) => boolean> {
     if (ordinals.length === 0) return () => false;
-    const bits = await markedScript(redis, [keys.of(batch).marked], [...ordinals]);
-    const marked = new Set(ordinals.filter((_, at) => bits[at] === 1));
-    return (n) => marked.has(n);
+    const bits = await markedScript(this.#store.redis, [key], [...ordinals]);
+    const set = new Set(ordinals.filter((_, at) => bits[at] === 1));
+    return (n) => set.has(n);
   }
 }
