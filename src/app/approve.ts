@@ -1,7 +1,7 @@
 import { mayDo, limitFault } from '../core/role.ts';
 import type { Action } from '../core/action.ts';
 import type { BatchState } from '../core/batch.ts';
-import { activateAwaiting } from '../ledger/plan.ts';
+import { activateAwaiting } from '../ledger/approval.ts';
 import { accountsOfBatch } from './accounts.ts';
 import { acting, lacksReason, type ReasonRequired } from './acting.ts';
 import type { Identity } from './identity.ts';

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { countsOf, type Action } from '../core/action.ts';
 import { pendingOf, type BatchState, type Counts } from '../core/batch.ts';
+import type { Phase } from '../core/retirement.ts';
 import { etaSeconds } from '../core/pace.ts';
 import type { Awaiting } from '../ledger/awaiting.ts';
 import type { Batch, Priority } from '../ledger/batch-record.ts';
@@ -13,6 +14,10 @@ export interface BatchStatus extends Counts {
   /** What it does with its certificates. */
   readonly action: Action;
   readonly state: BatchState;
+  /** Of a batch that retires, while it is at work. */
+  readonly phase?: Phase;
+  /** When its soak ends, ISO 8601; while it soaks. */
+  readonly soakUntil?: string;
   readonly pending: number;
   /** Settled items of a direct batch that were forgotten; they stay counted above. */
   readonly forgotten: number;
@@ -70,10 +75,12 @@ export async function overview(redis: Redis, prefix: string, ledger: BatchLedger
 
 /** The part that the JSON of a batch's status consists of, in its order. */
 export function statusOf(detail: BatchDetail): BatchStatus {
-  const { batch, action, state, pending, forgotten, ratePerSecond } = detail;
+  const { batch, action, state, phase, soakUntil, pending, forgotten, ratePerSecond } = detail;
   return {
     batch,
     state,
+    ...(phase !== undefined && { phase }),
+    ...(soakUntil !== undefined && { soakUntil }),
     ...countsOf(action, (field) => detail[field] ?? 0),
     pending,
     forgotten,
@@ -91,6 +98,7 @@ export async function detailOf(ledger: BatchLedger, batch: Batch): Promise<Batch
     batch: batch.id,
     action: batch.action,
     state: batch.state,
+    ...phaseOf(batch),
     ...batch.counts,
     pending,
     forgotten: batch.forgotten,
@@ -106,6 +114,12 @@ export async function detailOf(ledger: BatchLedger, batch: Batch): Promise<Batch
     ...(batch.manifestSha256 !== undefined && { manifestSha256: batch.manifestSha256 }),
     ...(batch.awaiting !== undefined && { awaitsApproval: awaitedOf(batch, batch.awaiting) }),
   };
+}
+
+function phaseOf({ state, retirement }: Batch): Pick<BatchStatus, 'phase' | 'soakUntil'> {
+  if (retirement === undefined || (state !== 'running' && state !== 'paused')) return {};
+  const { phase, soakUntil } = retirement;
+  return { phase, ...(soakUntil !== undefined && { soakUntil: iso(soakUntil) }) };
 }
 
 export function awaitedOf(

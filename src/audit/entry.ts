@@ -1,4 +1,5 @@
 import type { Action } from '../core/action.ts';
+import type { RetireDetails } from '../core/retirement.ts';
 
 /** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA or a schedule. */
 export const AUDIT_EVENTS = [
@@ -48,6 +49,8 @@ export interface AuditEntry {
   readonly batch: string | null;
   /** Of a submission, what its batch does; absent in those of versions that only deleted. */
   readonly action?: Action;
+  /** Of a submission that retires. */
+  readonly retire?: RetireDetails;
   /** Of what is done to a CA. */
   readonly ca?: { readonly instanceId: string; readonly caSn: string };
   /** What is paused or resumed by itself. */

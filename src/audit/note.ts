@@ -16,6 +16,7 @@ export interface Deed extends Motive {
   readonly batch?: string;
   /** Of a submission. */
   readonly action?: Action;
+  readonly retire?: NonNullable<AuditEntry['retire']>;
   readonly ca?: NonNullable<AuditEntry['ca']>;
   readonly schedule?: string;
   readonly manifestSha256?: string;
@@ -42,9 +43,20 @@ export function osUser(): string {
  * An argument for a script that has the part `AUDIT`: the operation's name and the entry's text but for what only Redis knows. To be made once for
  * each change, so that a script that is sent again has the same.
  */
-export function auditNote({ event, batch, action, ca, schedule, requestedBy, reason, manifestSha256 }: Deed): string {
+export function auditNote({
+  event,
+  batch,
+  action,
+  retire,
+  ca,
+  schedule,
+  requestedBy,
+  reason,
+  manifestSha256,
+}: Deed): string {
   operations += 1;
   const of = {
+    ...(retire !== undefined && { retire }),
     ...(ca !== undefined && { ca: { instanceId: ca.instanceId, caSn: ca.caSn } }),
     ...(schedule !== undefined && { schedule }),
   };

@@ -20,6 +20,7 @@ import { addStatus } from './status.ts';
 import { addStop } from './stop.ts';
 import { addSubmit } from './submit.ts';
 import { addToken } from './token.ts';
+import { addUndo } from './undo.ts';
 import { addVerify } from './verify.ts';
 import { addWorker } from './worker.ts';
 
@@ -51,6 +52,7 @@ export function createProgram(): Command {
     addVerify,
     addSchedule,
     addBatchCommands,
+    addUndo,
     addPace,
     addPriority,
     addStop,

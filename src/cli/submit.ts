@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { ACTIONS, DEFAULT_ACTION, type Action } from '../core/action.ts';
-import { unattendedOf } from '../app/accounts.ts';
+import type { RetireDetails } from '../core/retirement.ts';
 import type { Store } from '../app/store.ts';
 import { checkPlan, submitPlan, type PlanRefused } from '../app/submit-plan.ts';
 import {
@@ -19,25 +19,26 @@ import {
   confirmedNumber,
   motiveOf,
   reasonAsker,
-  reasonRequired,
   unconfirmed,
   type ConfirmOptions,
   type MotiveOptions,
 } from './motive.ts';
 import { openManifest } from './open-manifest.ts';
 import { sourceOf } from './submit-source.ts';
+import { tellSubmitted } from './submitted.ts';
 import { describeEffect, verbOf } from './text/action.ts';
-import { describeSummary, describeUnknown } from './text/plan.ts';
+import { describeSummary } from './text/plan.ts';
 import { describeFault } from './text/planned.ts';
-import { describeUnattended } from './text/status.ts';
 import { configOf, withStore, type CommonOptions } from './session.ts';
 import { count, printJson, say } from './text/terminal.ts';
-import { waitForBatch } from './wait.ts';
+import { timeSpanMs } from './time-span.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface SubmitOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
   readonly plan?: string;
   readonly action?: Action;
+  readonly soak?: number;
+  readonly deviceDestroyed?: boolean;
   readonly execute?: boolean;
   readonly wait?: boolean;
   readonly priority: Priority;
@@ -58,6 +59,12 @@ export function addSubmit(program: Command): void {
     .argument('[manifest]', 'a .csv or .ndjson file, or - for standard input')
     .option('--plan <file>', 'submit what certsweep plan wrote, and read nothing else')
     .addOption(new Option('--action <a>', 'what to do with them; default: delete').choices([...ACTIONS]))
+    .option(
+      '--soak <span>',
+      'of retire: how long they stay inactive before they may be deleted; default: 24h',
+      (value: string) => timeSpanMs('--soak', value),
+    )
+    .option('--device-destroyed', 'of retire: delete also while the CA is active, since no device can come back')
     .option('--execute', 'store the batch and have the workers do it')
     .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
     .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
@@ -87,6 +94,8 @@ async function submit(manifest: string | undefined, options: SubmitOptions): Pro
       'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to have it done.',
     );
   }
+  if (options.action !== 'retire' && (options.soak !== undefined || options.deviceDestroyed !== undefined))
+    throw new CommandEnd(EXIT.usage, '--soak and --device-destroyed belong to --action retire.');
   const source = sourceOf(manifest, options);
   // A plan is good once: Redis knows whether it was used.
   if ('plan' in source) {
@@ -152,66 +161,33 @@ async function execute(
           ...request,
           action,
           skipInvalid,
+          retire: retireOf(options),
           manifestSha256: () => source.hash.digest('hex'),
         });
   switch (result.kind) {
-    case 'running':
-    case 'at-work':
-      await sayTaken(result, options, store);
-      return;
     case 'bad-rows':
     case 'empty':
       sayPlan(result.summary, action, store.config, options);
       throw refusal(result, options);
     case 'unconfirmed':
       throw refusal(result, options);
-    case 'awaits-approval':
-      sayAwaits(result.submitted, options);
-      return;
-    case 'reason-required':
-      throw reasonRequired();
     case 'plan-refused':
       throw planRefusal(options.plan ?? '', result);
+    case 'running':
+    case 'at-work':
+    case 'awaits-approval':
+    case 'reason-required':
     case 'used':
     case 'claim-lost':
     case 'overtaken':
     case 'gone':
-      throw new CommandEnd(
-        EXIT.refused,
-        'The stored plan is no longer there (it is kept for an hour): nothing runs. Submit the manifest again.',
-      );
-    case 'unknown': {
-      const { batch, rejected, error } = result;
-      if (options.json === true) printJson({ batch, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
-      throw new CommandEnd(EXIT.unknown, describeUnknown(batch, error));
-    }
+    case 'unknown':
+      await tellSubmitted(result, options, store);
   }
 }
 
-type TakenIn = Extract<SubmitOutcome, { readonly kind: 'awaits-approval' }>['submitted'];
-
-async function sayTaken(
-  { kind, submitted }: Extract<SubmitOutcome, { readonly kind: 'running' | 'at-work' }>,
-  options: SubmitOptions,
-  store: Store,
-): Promise<void> {
-  const { batch, accepted, duplicates, rejected } = submitted;
-  if (options.json === true) printJson({ batch, accepted, duplicates, rejected });
-  if (kind === 'running')
-    say(`Batch ${batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${batch} shows how it goes.`);
-  else say(`This manifest is at work already, as batch ${batch}: nothing was added.`);
-  if (options.wait === true) await waitForBatch(store, batch);
-  // It runs, whether or not Redis tells who works on it.
-  else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));
-}
-
-/** Nobody should wait for what somebody else has to do. */
-function sayAwaits({ batch, accepted, duplicates, rejected }: TakenIn, options: SubmitOptions): void {
-  if (options.json === true) printJson({ batch, accepted, duplicates, rejected, outcome: 'awaits-approval' });
-  say(
-    `Batch ${batch}: ${count(accepted, 'certificate')} stored, and none is called for before somebody else has approved it (approvals.above), within 7 days. certsweep approve ${batch} shows what they need.`,
-  );
-  if (options.wait === true) process.exitCode = EXIT.refused;
+function retireOf({ soak, deviceDestroyed }: SubmitOptions): Partial<RetireDetails> {
+  return { ...(soak !== undefined && { soakMs: soak }), ...(deviceDestroyed !== undefined && { deviceDestroyed }) };
 }
 
 function sayPlan(summary: ManifestSummary, action: Action, config: Config, options: SubmitOptions): void {

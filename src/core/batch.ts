@@ -6,6 +6,7 @@ export const COUNT_FIELD = {
   'already-inactive': 'alreadyInactive',
   activated: 'activated',
   'already-active': 'alreadyActive',
+  'kept-active': 'keptActive',
   dead: 'dead',
   cancelled: 'cancelled',
 } as const;

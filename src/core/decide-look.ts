@@ -1,4 +1,4 @@
-import { ENDS, statusAfter, type Action } from './action.ts';
+import { ENDS, statusAfter, type CallAction } from './action.ts';
 import type { Refused } from './answer.ts';
 import { blameOf } from './code-table.ts';
 import { decide, retryUnknown, type Attempt, type DecidePolicy, type KeyTrust, type Verdict } from './decide.ts';
@@ -21,7 +21,7 @@ export function decideLook(
   { answer, mayBeOurs }: Puzzle,
   attempt: Attempt,
   policy: DecidePolicy,
-  action: Action,
+  action: CallAction,
   trust: KeyTrust = 'untried',
 ): Verdict {
   if (read.kind === 'accepted') {
@@ -39,7 +39,7 @@ export function decideLook(
 }
 
 /** A read needs a permission of its own, so such a refusal says nothing of other calls: what is wrong with those, the next one hears. */
-function isOfRead({ code }: Refused): boolean {
+export function isOfRead({ code }: Refused): boolean {
   const blame = blameOf(code);
   return blame === 'credential' || blame === 'instance' || blame === 'our-request';
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_ACTION, ENDS, type Action, type GoodEnd } from './action.ts';
+import { DEFAULT_ACTION, ENDS, type CallAction, type GoodEnd } from './action.ts';
 import { codeOf, effectUnknown, type Answer, type Refused } from './answer.ts';
 import { blameOf } from './code-table.ts';
 
@@ -34,6 +34,8 @@ export type Verdict =
   | { readonly kind: 'done'; readonly outcome: GoodEnd; readonly confirmedBy: 'answer' | 'absence' | 'look' }
   /** The code does not tell: a read of the certificate does. */
   | { readonly kind: 'look'; readonly code: string; readonly message: string }
+  /** To be deleted, and as it should be before that; `validEndMs` is Unix milliseconds. */
+  | { readonly kind: 'inactive'; readonly validEndMs: number | undefined }
   | { readonly kind: 'retry'; readonly again: 'backoff' | 'at-once' | TokenRetry; readonly code: string }
   | { readonly kind: 'throttled'; readonly retryAfterMs: number; readonly code: string }
   | { readonly kind: 'dead'; readonly code: string; readonly message: string }
@@ -54,7 +56,7 @@ export function decide(
   attempt: Attempt,
   policy: DecidePolicy,
   trust: KeyTrust = 'untried',
-  action: Action = DEFAULT_ACTION,
+  action: CallAction = DEFAULT_ACTION,
 ): Verdict {
   switch (answer.kind) {
     case 'accepted':
@@ -85,7 +87,7 @@ function decideRefused(
   attempt: Attempt,
   policy: DecidePolicy,
   trust: KeyTrust,
-  action: Action,
+  action: CallAction,
 ): Verdict {
   const { code, message } = answer;
   const blame = blameOf(code);

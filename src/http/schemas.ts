@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../core/action.ts';
+import { PHASES } from '../core/retirement.ts';
 import { BATCH_STATES } from '../core/batch.ts';
 
 /** What several routes take or answer. */
@@ -43,6 +44,7 @@ const counts = {
   alreadyInactive: z.int().optional(),
   activated: z.int().optional().describe('Of a batch that activates, as is alreadyActive.'),
   alreadyActive: z.int().optional(),
+  keptActive: z.int().optional().describe('Of a batch that retires, which has the two of inactivating as well.'),
   dead: z.int(),
   cancelled: z.int(),
   pending: z.int().describe('accepted is the sum of all other counts, this one included, at every moment.'),
@@ -53,6 +55,8 @@ export const batchDetail = z
     batch: z.string(),
     action: z.enum(ACTIONS),
     state: z.enum(BATCH_STATES),
+    phase: z.enum(PHASES).optional().describe('Of a batch that retires, while it is at work.'),
+    soakUntil: z.string().optional(),
     ...counts,
     forgotten: z.int(),
     ratePerSecond: z.number(),

@@ -56,6 +56,7 @@ export async function callInSlots<Heard extends Answer | ReadAnswer<unknown>>({
     switch (verdict.kind) {
       case 'done':
       case 'look':
+      case 'inactive':
       case 'dead':
       case 'halt':
         return { kind: 'heard', answer: heard, verdict };

@@ -1,6 +1,7 @@
 import { actionNamed, countsOf, DEFAULT_ACTION, type Action } from '../core/action.ts';
 import { BATCH_STATES, OUTCOMES, type BatchState, type Counts, type Outcome } from '../core/batch.ts';
 import { parseAwaiting, type Awaiting } from './awaiting.ts';
+import { parseRetirement, type Retirement } from './retirement.ts';
 
 export type Priority = 'urgent' | 'bulk';
 
@@ -39,6 +40,10 @@ export interface Batch {
   readonly fed: number;
   /** The counts when an operator last resumed it; from then on the breaker counts from zero and there is no ramp. */
   readonly resumedAt?: Counts;
+  /** Of a batch that retires certificates. */
+  readonly retirement?: Retirement;
+  /** The counts when its deletions began, which are judged on their own. */
+  readonly phaseAt?: Counts;
   /** How often an operator has resumed it. */
   readonly resumes: number;
   /** Of the version that wrote it; 1 where that wrote none. */
@@ -71,6 +76,7 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
   const resumed = hash['resumedAt'];
   const verified = hash['verified'];
   const awaiting = parseAwaiting(hash['awaiting']);
+  const phaseAt = hash['phaseAt'];
   return {
     id,
     action,
@@ -94,6 +100,8 @@ export function parseBatch(id: string, hash: Readonly<Record<string, string>>): 
       hash['pausedBecause'] !== '' && { pausedBecause: hash['pausedBecause'] }),
     ...(awaiting !== undefined && { awaiting }),
     ...(resumed !== undefined && { resumedAt: resumedCounts(action, resumed) }),
+    ...(action === 'retire' && { retirement: parseRetirement(hash) }),
+    ...(phaseAt !== undefined && { phaseAt: resumedCounts(action, phaseAt) }),
   };
 }
 
@@ -102,10 +110,15 @@ function resumedCounts(action: Action, text: string): Counts {
   return countsOf(action, (field) => counts[field] ?? 0);
 }
 
-/** What has happened since an operator resumed the batch, or since it began. */
-export function countsSinceResume({ action, counts, resumedAt }: Batch): Counts {
-  if (resumedAt === undefined) return counts;
-  return countsOf(action, (field) => (counts[field] ?? 0) - (field === 'accepted' ? 0 : (resumedAt[field] ?? 0)));
+/** What has happened since an operator resumed the batch, or since it, or its deletions, began. What was marked inactive went well so far. */
+export function countsSinceResume({ action, counts, resumedAt, phaseAt, retirement }: Batch): Counts {
+  const since = resumedAt ?? phaseAt;
+  const passed = retirement?.passed ?? 0;
+  if (since === undefined && passed === 0) return counts;
+  return countsOf(action, (field) => {
+    const now = (counts[field] ?? 0) + (field === 'inactivated' ? passed : 0);
+    return now - (field === 'accepted' ? 0 : (since?.[field] ?? 0));
+  });
 }
 
 export function outcomeNamed(name: string): Outcome | undefined {

@@ -1,6 +1,7 @@
 import { AUDIT } from '../audit/record.lua.ts';
 import { CLOCK } from '../runtime/redis/script.ts';
-import { ACTIONS_SINCE, LAYOUT_VERSION } from './layout.ts';
+import { ACTIONS_SINCE, LAYOUT_VERSION, RETIREMENT_SINCE } from './layout.ts';
+import { OPEN_MARKED } from './retirement.lua.ts';
 import { CLAIM_KEPT_MS } from './claims.ts';
 import { AWAITING_MS } from './awaiting.ts';
 import { OCCURRENCE_END } from './occurrence-end.lua.ts';
@@ -75,9 +76,9 @@ end
 redis.call('HDEL', record, 'awaiting')
 redis.call('HSET', fingerprints, fingerprint, batch)
 redis.call('HSET', record, 'state', after, 'accepted', accepted, 'fingerprint', fingerprint, 'submittedAt', now, 'layout', ${LAYOUT_VERSION})
-if redis.call('HEXISTS', record, 'action') == 1 and tonumber(redis.call('GET', layout) or 0) < ${ACTIONS_SINCE} then
-  redis.call('SET', layout, ${ACTIONS_SINCE})
-end
+local action = redis.call('HGET', record, 'action')
+local needed = action == 'retire' and ${RETIREMENT_SINCE} or action and ${ACTIONS_SINCE} or 0
+if tonumber(redis.call('GET', layout) or 0) < needed then redis.call('SET', layout, needed) end
 local waits = occurrence and occurrence.waitsBecause
 if waits then redis.call('HSET', record, 'state', stateAfter('pause', after), 'pausedBecause', waits, 'pausedBy', 'window') end
 keep()
@@ -101,14 +102,15 @@ redis.call('ZREM', batches, batch)`;
  * An operator's or the breaker's change of state. The breaker says how often the batch it judged had been resumed: of one that was resumed since,
  * it knows nothing.
  * A schedule's window resumes only what it has paused itself, and nobody has looked at the batch then. Who pauses what the window has paused, has it
- * stay so.
- * KEYS record signals fingerprints active, the audit record's two; ARGV event reason batch resumes note by: `window`, or empty.
+ * stay so. A cancel of a batch that retires opens what it has marked, so that each item comes to its end.
+ * KEYS record signals fingerprints active, the audit record's two, settled marked; ARGV event reason batch resumes note by: `window`, or empty.
  * Replies the state after it; `!` and the present state when the event has no place there; empty when there is no batch.
  */
-export const CHANGE_STATE = `local record, signals, fingerprints, active, stream, head = unpack(KEYS)
+export const CHANGE_STATE = `local record, signals, fingerprints, active, stream, head, settled, marked = unpack(KEYS)
 local event, reason, batch, resumes, _, by = unpack(ARGV)
 ${AUDIT}
 ${DRAIN}
+${OPEN_MARKED}
 local note = auditNote(ARGV[5])
 local state = redis.call('HGET', record, 'state')
 if not state then return '' end
@@ -135,7 +137,15 @@ if event == 'resume' and not isWindow then
   redis.call('HDEL', record, 'taken')
   local counts = {}
   for at, value in ipairs(redis.call('HMGET', record, unpack(COUNTED))) do counts[COUNTED[at]] = tonumber(value or 0) end
+  counts.inactivated = counts.inactivated + tonumber(redis.call('HGET', record, 'passed') or 0)
   redis.call('HSET', record, 'resumedAt', cjson.encode(counts))
+end
+if event == 'cancel' then
+  local phase = redis.call('HGET', record, 'phase')
+  if phase == 'inactivating' or phase == 'soaking' then
+    openMarked(record, settled, marked)
+    redis.call('HSET', record, 'phase', 'deleting')
+  end
 end
 -- A cancelled manifest may be submitted again at once, whatever of it is still to be settled.
 local print = event == 'cancel' and redis.call('HGET', record, 'fingerprint')

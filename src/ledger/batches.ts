@@ -154,7 +154,8 @@ export class Batches {
   ): Promise<StateChange> {
     const { redis, keys } = this.#store;
     const { stream, head } = keys.audit;
-    const about = [keys.of(batch).record, keys.signals, keys.fingerprints, keys.active, stream, head];
+    const { record, settled, marked } = keys.of(batch);
+    const about = [record, keys.signals, keys.fingerprints, keys.active, stream, head, settled, marked];
     const why = pausedBecause === undefined ? {} : { reason: pausedBecause };
     const note = auditNote({ event: named ?? event, batch, ...why, ...motive });
     const by = named === 'window-pause' || named === 'window-resume' ? 'window' : '';

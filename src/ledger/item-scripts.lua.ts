@@ -1,6 +1,7 @@
 import { DONE_OUTCOMES } from '../core/action.ts';
 import { COUNT_FIELD } from '../core/batch.ts';
-import { ATTEMPTS, BITS, DRAIN } from './script-parts.lua.ts';
+import { LEFT_INACTIVE } from './retirement.lua.ts';
+import { ATTEMPTS, BITS, DRAIN, luaTable } from './script-parts.lua.ts';
 
 /**
  * What became of some items of one batch since the last time, in one step: settled, or to wait, or given back to their job.
@@ -9,27 +10,31 @@ import { ATTEMPTS, BITS, DRAIN } from './script-parts.lua.ts';
  * meanwhile: of an item that was called for it counts only while the note of the call is this run's, and of any other (`isUncalled`) while no live
  * job has noted one and the item does not wait, or waits under this run's claim.
  *
- * KEYS record active fingerprints settled ledger dead adopted attempts history waiting...;
+ * Of a batch that retires, an item that was marked inactive while the batch is `inactivating` has not ended: it is marked, and stays pending. What is
+ * given up later is left inactive.
+ *
+ * KEYS record active fingerprints settled ledger dead adopted attempts history marked markedBefore waiting...;
  * ARGV batch, and as JSON the names of the runs and the items: each has n, run (index of its name), waiting (index of its instance's key), both from
  * 1, of a claim its score, and
  * - kind `settle` with outcome code requestId calls absence, and where they apply letter (JSON without its end), key;
  * - kind `wait` with delayMs, and where a call was made failures calls unknown;
  * - kind `release` with failures calls unknown.
- * Replies for each item `settled`, `already` (by another run), `unknown` (no such item), `waiting`, `released` or `overtaken`, and at last whether
+ * Replies for each item `settled`, or its outcome where it was left inactive, `marked`, `already` (by another run), `unknown` (no such item), `waiting`, `released` or `overtaken`, and at last whether
  * the batch is `drained`.
  */
-export const REPORT_ITEMS = `local record, active, fingerprints, settled, ledger, dead, adopted, attempts, history = unpack(KEYS)
+export const REPORT_ITEMS = `local record, active, fingerprints, settled, ledger, dead, adopted, attempts, history, marked, markedBefore = unpack(KEYS)
 local batch, report = ARGV[1], cjson.decode(ARGV[2])
 local items = report.items
 for _, item in ipairs(items) do item.run = report.runs[item.run] end
-local function placeOf(item) return KEYS[9 + item.waiting], batch .. ' ' .. item.n end
+local function placeOf(item) return KEYS[11 + item.waiting], batch .. ' ' .. item.n end
 ${DRAIN}
 ${ATTEMPTS}
 ${BITS}
+${LEFT_INACTIVE}
 local now = clockMs()
 local FIELD = { ${luaTable(COUNT_FIELD)} }
 local IS_DONE = { ${luaTable(Object.fromEntries(DONE_OUTCOMES.map((outcome) => [outcome, true])))} }
-local accepted, pendingBefore, completedAt = pendingOf(record, 'completedAt')
+local accepted, pendingBefore, completedAt, action, phase = pendingOf(record, 'completedAt', 'action', 'phase')
 local ordinals = {}
 for at, item in ipairs(items) do ordinals[at] = item.n end
 local bits = bitsOf(settled, ordinals)
@@ -66,7 +71,34 @@ end
 
 local replies, counts, absences, rows, bitsToSet, gone, toSet, freed, freedOf = {}, {}, 0, {}, {}, {}, {}, {}, {}
 local isTold = false
+local passed, passedBefore = {}, {}
+-- Later, an item that was not marked then ends inactive: its soak would be over already.
+local function isPassing(item)
+  return phase == 'inactivating' and (item.outcome == 'inactivated' or item.outcome == 'already-inactive')
+end
+local function isMarked(item) return action == 'retire' and redis.call('GETBIT', marked, item.n) == 1 end
+-- What rests on a look may have become untrue.
+local function isSure(item)
+  return IS_DONE[item.outcome] and not (item.outcome == 'inactivated' and isMarked(item))
+end
+local function pass(item)
+  isSettled[item.n], settledNow[nameOf(item)] = true, true
+  addBit(passed, item.n)
+  if item.outcome == 'already-inactive' then addBit(passedBefore, item.n) end
+  gone[#gone + 1] = item.n
+  if item.score then redis.call('ZREM', placeOf(item)) end
+  local name = 'marked-' .. item.outcome
+  local list = rows[name] or {}
+  rows[name] = list
+  list[#list + 1] = { item.n, item.requestId ~= '' and item.requestId or item.run, item.calls, item.code }
+  return 'marked'
+end
 local function settle(item, attempt)
+  local reply = 'settled'
+  if (item.outcome == 'cancelled' or item.outcome == 'inactivated') and isMarked(item) then
+    item.outcome = leftInactive(markedBefore, item.n)
+    reply = item.outcome
+  end
   isSettled[item.n], settledNow[nameOf(item)] = true, true
   counts[item.outcome] = (counts[item.outcome] or 0) + 1
   if item.absence then absences = absences + 1 end
@@ -79,7 +111,7 @@ local function settle(item, attempt)
     rows[item.outcome] = list
     local isPlain = item.calls == 1 and item.code == 'OK'
     list[#list + 1] = isPlain and { item.n, item.requestId } or { item.n, item.requestId, item.calls, item.code }
-    return
+    return reply
   end
   local entry = { 'n', item.n, 'outcome', item.outcome, 'code', item.code, 'requestId', item.requestId, 'attempts', item.calls }
   if item.requestId == '' and item.run ~= '' then
@@ -90,6 +122,7 @@ local function settle(item, attempt)
     local past = redis.call('HGET', history, item.n) or '[]'
     redis.call('HSET', dead, item.n, string.format('%s %s,"effectUnknown":%s,"history":%s}', id, item.letter, tostring(attempt.unknown or item.unknown == true), past))
   end
+  return reply
 end
 
 -- Whether nobody else may have a call of the item on its way.
@@ -104,12 +137,11 @@ for at, item in ipairs(items) do
   if item.n >= accepted then
     replies[at] = 'unknown'
   elseif isSettled[item.n] then
-    replies[at] = item.kind == 'settle' and isOurs(item) and 'settled' or 'already'
+    replies[at] = item.kind == 'settle' and isOurs(item) and (phase and phase ~= 'deleting' and isMarked(item) and 'marked' or 'settled') or 'already'
     isTold = isTold or replies[at] == 'settled'
     if item.score then redis.call('ZREM', placeOf(item)) end
-  elseif item.kind == 'settle' and IS_DONE[item.outcome] then
-    settle(item, attempt)
-    replies[at] = 'settled'
+  elseif item.kind == 'settle' and isSure(item) then
+    replies[at] = isPassing(item) and pass(item) or settle(item, attempt)
   elseif not isOwn and not (item.isUncalled and isFree(item, attempt)) then
     replies[at] = 'overtaken'
   elseif item.kind == 'settle' then
@@ -117,8 +149,7 @@ for at, item in ipairs(items) do
     if item.outcome == 'cancelled' and (attempt.unknown or item.unknown) then
       replies[at] = 'overtaken'
     else
-      settle(item, attempt)
-      replies[at] = 'settled'
+      replies[at] = isPassing(item) and pass(item) or settle(item, attempt)
     end
   else
     if not isOwn and attempt.run ~= '' then assumeCrashed(attempt) end
@@ -151,6 +182,12 @@ if #freed > 0 then
 end
 local ended = #bitsToSet / 4
 if ended > 0 then redis.call('BITFIELD', settled, unpack(bitsToSet)) end
+if #passed > 0 then
+  redis.call('BITFIELD', settled, unpack(passed))
+  redis.call('BITFIELD', marked, unpack(passed))
+  if #passedBefore > 0 then redis.call('BITFIELD', markedBefore, unpack(passedBefore)) end
+  redis.call('HINCRBY', record, 'passed', #passed / 4)
+end
 for outcome, list in pairs(rows) do redis.call('XADD', ledger, '*', outcome, cjson.encode(list)) end
 for outcome, count in pairs(counts) do redis.call('HINCRBY', record, FIELD[outcome], count) end
 if absences > 0 then redis.call('HINCRBY', record, 'confirmedByAbsence', absences) end
@@ -158,58 +195,3 @@ local pending = pendingBefore - ended
 local drained = isTold and completedAt and 'drained' or ''
 replies[#replies + 1] = ended > 0 and pending <= 0 and drain(record, active, fingerprints, batch) or drained
 return replies`;
-
-/**
- * Settles as cancelled every item of a list of which no call may have worked; the batch must be cancelled. Whatever has the item learns of it
- * before it calls.
- * KEYS record active fingerprints settled ledger attempts adopted; ARGV batch evenIfCalled items, JSON: each { n, key }, op, which names this sweep.
- * Replies their ordinals, the same where the client sends it again.
- */
-export const CANCEL_ITEMS = `local record, active, fingerprints, settled, ledger, attempts, adopted = unpack(KEYS)
-local batch, evenIfCalled, items, op = ARGV[1], ARGV[2] == '1', cjson.decode(ARGV[3]), ARGV[4]
-${DRAIN}
-${ATTEMPTS}
-${BITS}
-local function ordinalsOf(rows)
-  local found = {}
-  for at, row in ipairs(rows) do found[at] = row[1] end
-  return found
-end
-if redis.call('HGET', record, 'state') ~= 'cancelled' then return {} end
-local ordinals = {}
-for at, item in ipairs(items) do ordinals[at] = item[1] end
-local bits = bitsOf(settled, ordinals)
-local texts = redis.call('HMGET', attempts, unpack(ordinals))
-local rows, bitsToSet, freed, gone, listed, isAnySettled = {}, {}, {}, {}, {}, false
-for at, item in ipairs(items) do
-  isAnySettled = isAnySettled or bits[at] == 1
-  local attempt = parseAttempt(texts[at])
-  local isFree = evenIfCalled or (attempt.run == '' and not attempt.unknown)
-  if bits[at] == 0 and isFree and not listed[item[1]] then
-    listed[item[1]] = true
-    rows[#rows + 1] = { item[1], '', 0, '' }
-    addBit(bitsToSet, item[1])
-    if texts[at] then gone[#gone + 1] = item[1] end
-    -- So that its producer may have the certificate taken in again.
-    if item[2] then freed[#freed + 1] = item[2] end
-  end
-end
-if isAnySettled then
-  for _, entry in ipairs(redis.call('XREVRANGE', ledger, '+', '-', 'COUNT', 100)) do
-    if entry[2][1] == 'cancelled' and entry[2][4] == op then return ordinalsOf(cjson.decode(entry[2][2])) end
-  end
-end
-if #rows == 0 then return {} end
-redis.call('BITFIELD', settled, unpack(bitsToSet))
-if #gone > 0 then redis.call('HDEL', attempts, unpack(gone)) end
-if #freed > 0 then redis.call('HDEL', adopted, unpack(freed)) end
-redis.call('XADD', ledger, '*', 'cancelled', cjson.encode(rows), 'op', op)
-redis.call('HINCRBY', record, 'cancelled', #rows)
-drain(record, active, fingerprints, batch)
-return ordinalsOf(rows)`;
-
-function luaTable(of: Readonly<Record<string, string | true>>): string {
-  return Object.entries(of)
-    .map(([name, value]) => `['${name}'] = ${value === true ? 'true' : `'${value}'`}`)
-    .join(', ');
-}

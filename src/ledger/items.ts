@@ -5,7 +5,8 @@ import type { Attempt } from '../core/decide.ts';
 import { script } from '../runtime/redis/script.ts';
 import { runName, type Run } from './call-notes.ts';
 import { CHUNK_ITEMS, unpackChunk } from './chunk.ts';
-import { CANCEL_ITEMS, REPORT_ITEMS } from './item-scripts.lua.ts';
+import { CANCEL_ITEMS } from './cancel-script.lua.ts';
+import { REPORT_ITEMS } from './item-scripts.lua.ts';
 import type { LedgerStore } from './keys.ts';
 
 /** What became of an item. `isUncalled`: the run has made no call for it, so nothing that it says rests on one. */
@@ -39,9 +40,19 @@ export interface ItemReport {
 
 /**
  * `settled`; `already`: another run has settled it, nothing changed; `unknown`: no such item; `overtaken`: another run has called for it, nothing
- * changed; `waiting`, `released`: as asked.
+ * changed; `waiting`, `released`: as asked. `marked`: of a batch that retires, it is inactive, and goes on later; `inactivated`, `already-inactive`: it
+ * was marked before, and ended so.
  */
-export type Reported = 'settled' | 'already' | 'unknown' | 'overtaken' | 'waiting' | 'released';
+export type Reported =
+  | 'settled'
+  | 'marked'
+  | 'inactivated'
+  | 'already-inactive'
+  | 'already'
+  | 'unknown'
+  | 'overtaken'
+  | 'waiting'
+  | 'released';
 
 /** An item that a cancelled batch may end with. */
 export interface CancelledItem {
@@ -50,8 +61,16 @@ export interface CancelledItem {
   readonly key?: string;
 }
 
+const CANCELLATIONS = ['cancelled', 'inactivated', 'already-inactive'] as const satisfies readonly Outcome[];
+
+/** How a cancelled batch ended with an item. */
+export interface ItemCancellation {
+  readonly n: number;
+  readonly outcome: (typeof CANCELLATIONS)[number];
+}
+
 const reportScript = script<string[]>(REPORT_ITEMS);
-const cancelScript = script<number[]>(CANCEL_ITEMS);
+const cancelScript = script<string>(CANCEL_ITEMS);
 
 /** The items of batches: what they are, which of them are settled, and how they end. */
 export class Items {
@@ -102,24 +121,31 @@ export class Items {
     );
     const replies = await reportScript(
       redis,
-      [...about, of.history, ...instances.map((instanceId) => keys.waiting(instanceId))],
+      [...about, of.history, of.marked, of.markedBefore, ...instances.map((instanceId) => keys.waiting(instanceId))],
       [batch, JSON.stringify({ runs: names, items })],
     );
     return { replies: replies.slice(0, -1) as Reported[], isDrained: replies.at(-1) === 'drained' };
   }
 
   /**
-   * Settles as cancelled those of the items of which no call may have worked; their batch must be cancelled.
+   * Settles as cancelled those of the items of which no call may have worked; their batch must be cancelled. What it has marked inactive is left so.
    * @param evenIfCalled - where nobody can say any more what certificate an item is
-   * @returns the ordinals of those
+   * @returns those, and how each ended
    */
-  async cancel(batch: string, items: readonly CancelledItem[], evenIfCalled = false): Promise<readonly number[]> {
+  async cancel(
+    batch: string,
+    items: readonly CancelledItem[],
+    evenIfCalled = false,
+  ): Promise<readonly ItemCancellation[]> {
     if (items.length === 0) return [];
     const { redis, keys } = this.#store;
     const of = keys.of(batch);
     const about = [of.record, keys.active, keys.fingerprints, of.settled, of.ledger, of.attempts, of.adopted];
+    const marks = [of.marked, of.markedBefore];
     const rows = JSON.stringify(items.map(({ n, key }) => (key === undefined ? [n] : [n, key])));
-    return cancelScript(redis, about, [batch, evenIfCalled ? 1 : 0, rows, randomUUID()]);
+    const told = await cancelScript(redis, [...about, ...marks], [batch, evenIfCalled ? 1 : 0, rows, randomUUID()]);
+    const ended = JSON.parse(told) as Partial<Record<ItemCancellation['outcome'], readonly number[]>>;
+    return CANCELLATIONS.flatMap((outcome) => (ended[outcome] ?? []).map((n) => ({ n, outcome })));
   }
 }
 

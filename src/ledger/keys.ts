@@ -58,6 +58,10 @@ export interface BatchKeys {
   readonly cursors: string;
   /** Bitmap: one bit for each settled item. */
   readonly settled: string;
+  /** Bitmap, of a batch that retires: one bit for each item that was marked inactive, and may be deleted later. Until then `settled` has it too. */
+  readonly marked: string;
+  /** Bitmap: those of them that were inactive before. */
+  readonly markedBefore: string;
   /** Hash: ordinal of an item that is not settled to its attempt record. */
   readonly attempts: string;
   /** Stream: the outcomes, in the order they came. */
@@ -107,6 +111,8 @@ export function ledgerKeys(prefix: string): LedgerKeys {
       lanes: `${prefix}:batch:${batch}:lanes`,
       cursors: `${prefix}:batch:${batch}:cursors`,
       settled: `${prefix}:batch:${batch}:settled`,
+      marked: `${prefix}:batch:${batch}:marked`,
+      markedBefore: `${prefix}:batch:${batch}:marked-before`,
       attempts: `${prefix}:batch:${batch}:attempts`,
       ledger: `${prefix}:batch:${batch}:ledger`,
       dead: `${prefix}:batch:${batch}:dead`,

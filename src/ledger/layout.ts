@@ -4,10 +4,12 @@ import type { Redis } from 'ioredis';
  * Which meaning the keys in Redis have for this version; one more with each change that an older version would read wrongly. The first version
  * wrote no number and reads none.
  */
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 
 /** From this layout on, a batch may do something else than delete. An older worker would delete its certificates. */
 export const ACTIONS_SINCE = 4;
+/** From this layout on, a batch may retire certificates. A worker that does not know how takes no such batch for one, and would drop its blocks. */
+export const RETIREMENT_SINCE = 5;
 
 export function layoutKey(prefix: string): string {
   return `${prefix}:layout`;

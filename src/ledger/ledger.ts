@@ -6,6 +6,7 @@ import { FormerLayouts } from './former-layouts.ts';
 import { Items } from './items.ts';
 import { ledgerKeys, type LedgerKeys, type LedgerStore } from './keys.ts';
 import { Lanes } from './lanes.ts';
+import { Retirements } from './retirement.ts';
 import { WaitingPlace } from './waiting.ts';
 
 /**
@@ -23,6 +24,8 @@ export class Ledger implements LedgerStore {
   readonly items: Items;
   /** Items of direct batches: which job each stands for. */
   readonly direct: DirectItems;
+  /** How batches that retire certificates go through their phases. */
+  readonly retirements: Retirements;
   /** Items that wait, held by no job. */
   readonly waiting: WaitingPlace;
   /** Items that ended dead. */
@@ -38,6 +41,7 @@ export class Ledger implements LedgerStore {
     this.lanes = new Lanes(this);
     this.items = new Items(this);
     this.direct = new DirectItems(this);
+    this.retirements = new Retirements(this);
     this.waiting = new WaitingPlace(this);
     this.deadLetters = new DeadLetters(this, this.batches);
     this.former = new FormerLayouts(this, this.batches);

@@ -24,7 +24,7 @@ local note = auditNote(ARGV[3])
 local earlier = auditedBefore(stream, note)
 local left = earlier and earlier.counts.letters
 local after = stateAfter('reopen', redis.call('HGET', record, 'state'))
-local now, replies, count, resumed = clockMs(), {}, 0, redis.call('HGET', record, 'resumedAt')
+local now, replies, count = clockMs(), {}, 0
 for at, asked in ipairs(letters) do
   local n, waiting, doubt = asked[1], KEYS[11 + asked[2]], asked[3] == 1
   local value = redis.call('HGET', dead, n)
@@ -62,10 +62,13 @@ end
 if count == 0 then return replies end
 redis.call('HINCRBY', record, 'dead', -count)
 -- Else as many new deaths as letters are retried would pass for old ones.
-if resumed then
-  local at = cjson.decode(resumed)
-  at.dead = math.max(0, at.dead - count)
-  redis.call('HSET', record, 'resumedAt', cjson.encode(at))
+for _, field in ipairs({ 'resumedAt', 'phaseAt' }) do
+  local since = redis.call('HGET', record, field)
+  if since then
+    local at = cjson.decode(since)
+    at.dead = math.max(0, at.dead - count)
+    redis.call('HSET', record, field, cjson.encode(at))
+  end
 end
 redis.call('HSET', record, 'state', after)
 redis.call('HDEL', record, 'completedAt')

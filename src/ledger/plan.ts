@@ -3,10 +3,11 @@ import type { Redis } from 'ioredis';
 import { auditNote, type Motive } from '../audit/note.ts';
 import { DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
+import { DEFAULT_SOAK_MS, type RetireDetails } from '../core/retirement.ts';
 import { fateOf } from '../runtime/redis/fate.ts';
 import { script } from '../runtime/redis/script.ts';
 import type { Awaiting, Submitter } from './awaiting.ts';
-import { FEED_RANK, type Batch, type Priority } from './batch-record.ts';
+import { FEED_RANK, type Priority } from './batch-record.ts';
 import { ACTIVATE, WITHDRAW } from './batch-scripts.lua.ts';
 import type { Claim } from './claims.ts';
 import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
@@ -18,13 +19,15 @@ const PLAN_TTL_SECONDS = 3_600;
 /** Chunks that may be on their way to Redis at once: bounds memory without a round trip for each. */
 const WRITES_IN_FLIGHT = 8;
 
-const activateScript = script<string>(ACTIVATE);
+export const activateScript = script<string>(ACTIVATE);
 const withdrawScript = script<null>(WITHDRAW);
 
 export interface PlanDetails extends Motive {
   readonly priority: Priority;
   /** What the batch does with its certificates; it deletes when not given. */
   readonly action?: Action;
+  /** Of a batch that retires; by default a day, and nothing is known to be destroyed. */
+  readonly retire?: Partial<RetireDetails>;
 }
 
 /** What is known of a manifest only once it is read. Only the batch of a plan file may be that of an occurrence. */
@@ -79,6 +82,7 @@ export class Plan {
   readonly #keys: LedgerKeys;
   readonly #details: PlanDetails;
   readonly #action: Action;
+  readonly #retire: RetireDetails | undefined;
   readonly #fingerprint: Hash = createHash('sha256');
   readonly #lanes = new Map<string, ChunkRanges>();
   #open: Certificate[] = [];
@@ -92,6 +96,8 @@ export class Plan {
     this.#keys = keys;
     this.#details = details;
     this.#action = details.action ?? DEFAULT_ACTION;
+    if (this.#action === 'retire')
+      this.#retire = { soakMs: DEFAULT_SOAK_MS, deviceDestroyed: false, ...details.retire };
     // No certificate has an empty field, so with another action no manifest has the same text.
     if (this.#action !== DEFAULT_ACTION) this.#fingerprint.update(`${this.#action}\0\0`);
     this.batch = batchId(nowMs);
@@ -125,11 +131,19 @@ export class Plan {
     if (planId !== undefined) keys.push(this.#keys.usedPlan(planId));
     if (claim !== undefined) keys.push(this.#keys.claim(claim.id));
     if (occurrence !== undefined) keys.push(...occurrenceKeys(this.#keys, occurrence.schedule));
-    const { priority, action: _, ...motive } = this.#details;
+    const { priority, action: _, retire: __, ...motive } = this.#details;
+    const retire = this.#retire;
     const fingerprint = this.#fingerprint.copy().digest('base64url');
     const rank = FEED_RANK[priority];
     const event = awaiting === undefined ? 'submit' : 'approval-asked';
-    const note = auditNote({ event, batch: this.batch, action: this.#action, ...motive, ...late });
+    const note = auditNote({
+      event,
+      batch: this.batch,
+      action: this.#action,
+      ...(retire !== undefined && { retire }),
+      ...motive,
+      ...late,
+    });
     const { reason = '', manifestSha256 = '' } = late;
     const [certificates, chunks] = [this.#accepted, this.#chunks];
     const waits: Awaiting | undefined = awaiting && { certificates, chunks, fingerprint, by: awaiting.by };
@@ -208,10 +222,16 @@ export class Plan {
 
   #writeRecord(write: ReturnType<Redis['multi']>): void {
     const { priority, requestedBy, reason } = this.#details;
+    const retire = this.#retire;
     const record = {
       state: 'planned',
       priority,
       ...(this.#action !== DEFAULT_ACTION && { action: this.#action }),
+      ...(retire !== undefined && {
+        phase: 'inactivating',
+        soakMs: retire.soakMs,
+        deviceDestroyed: retire.deviceDestroyed ? 1 : 0,
+      }),
       ...(requestedBy !== undefined && { requestedBy }),
       ...(reason !== undefined && { reason }),
     };
@@ -219,30 +239,8 @@ export class Plan {
   }
 }
 
-/** What becomes of a batch that was approved. */
-export type Approved = Extract<Activated, { readonly kind: 'running' | 'duplicate' | 'gone' | 'unknown' }>;
-
-/**
- * Makes a batch run that waited for its approval.
- * @throws Redis' error when it certainly does not run
- */
-export async function activateAwaiting(
-  { redis, keys }: LedgerStore,
-  { id: batch, action, priority }: Batch,
-  { fingerprint, certificates, chunks }: Awaiting,
-  motive: Motive,
-): Promise<Approved> {
-  const note = auditNote({ event: 'approve', batch, action, ...motive });
-  const unchanged = ['', '', '', '', '', '', ''];
-  const args = [batch, fingerprint, certificates, chunks, FEED_RANK[priority], note, ...unchanged];
-  const fate = await fateOf(redis, () => activateScript(redis, activationKeys(keys, batch), args));
-  if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
-  if (fate.kind === 'refused') throw fate.error;
-  if (fate.reply === '') return { kind: 'gone' };
-  return { kind: fate.reply === batch ? 'running' : 'duplicate', batch: fate.reply };
-}
-
-function activationKeys(keys: LedgerKeys, batch: string): string[] {
+/** The keys of `ACTIVATE`, of every batch. */
+export function activationKeys(keys: LedgerKeys, batch: string): string[] {
   const { active, fingerprints, batches, signals, audit, layout } = keys;
   const { record, chunks, lanes } = keys.of(batch);
   return [record, active, fingerprints, batches, signals, chunks, lanes, audit.stream, audit.head, layout];

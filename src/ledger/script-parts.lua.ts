@@ -109,3 +109,10 @@ function movesByEvent(): Record<BatchEvent, Record<string, string>> {
   }
   return moves;
 }
+
+/** The lines of a Lua table. */
+export function luaTable(of: Readonly<Record<string, string | true>>): string {
+  return Object.entries(of)
+    .map(([name, value]) => `['${name}'] = ${value === true ? 'true' : `'${value}'`}`)
+    .join(', ');
+}

@@ -1,6 +1,6 @@
 import type { Action } from '../core/action.ts';
 import type { BatchState } from '../core/batch.ts';
-import type { Priority } from '../ledger/batch-record.ts';
+import type { Batch, Priority } from '../ledger/batch-record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** What a processor must know of a batch before each call. */
@@ -9,6 +9,7 @@ export interface BatchGate {
   readonly state: BatchState;
   readonly accepted: number;
   readonly priority: Priority;
+  readonly retirement?: Batch['retirement'];
   /** Of the version that wrote it; 1 where that wrote none. */
   readonly layout: number;
 }

@@ -37,7 +37,7 @@ describe('transition', () => {
   it('knows every state, and none but these', () => {
     expect(Object.keys(TRANSITIONS)).toEqual([...BATCH_STATES]);
     const good = ['revoked', 'already-gone', 'inactivated', 'already-inactive', 'activated', 'already-active'];
-    expect(OUTCOMES).toEqual([...good, 'dead', 'cancelled']);
+    expect(OUTCOMES).toEqual([...good, 'kept-active', 'dead', 'cancelled']);
   });
 
   it('never leaves cancelled, never runs what was not activated, and stops for cancel until the end', () => {
@@ -65,7 +65,7 @@ describe('counts', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...kinds)), fc.nat(100), (ends, left) => {
         const accepted = ends.length + left;
-        const others = { inactivated: 0, alreadyInactive: 0, activated: 0, alreadyActive: 0 };
+        const others = { inactivated: 0, alreadyInactive: 0, activated: 0, alreadyActive: 0, keptActive: 0 };
         const now = { accepted, revoked: 0, alreadyGone: 0, dead: 0, cancelled: 0, ...others };
         for (const [done, end] of ends.entries()) {
           expect([settledOf(now), pendingOf(now)]).toEqual([done, accepted - done]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ACTIONS, ENDS, isAmiss, outcomesOfAction, statusAfter } from '../../src/core/action.ts';
+import { ACTIONS, CALL_ACTIONS, ENDS, isAmiss, outcomesOfAction, statusAfter } from '../../src/core/action.ts';
 import type { Answer, Refused } from '../../src/core/answer.ts';
 import { decideLook } from '../../src/core/decide-look.ts';
 import { decide, FIRST_ATTEMPT, recordAttempt, type Attempt } from '../../src/core/decide.ts';
@@ -72,13 +72,14 @@ it('a deletion asks for no read', () => {
 });
 
 it('actions share no outcome but those that are no good end, and what is amiss is what they did not leave', () => {
-  const good = ACTIONS.flatMap((action) => [ENDS[action].done, ENDS[action].already]);
+  const good = CALL_ACTIONS.flatMap((action) => [ENDS[action].done, ENDS[action].already]);
   expect(new Set(good).size).toBe(good.length);
-  for (const action of ACTIONS) expect(outcomesOfAction(action).slice(2)).toEqual(['dead', 'cancelled']);
+  for (const action of ACTIONS) expect(outcomesOfAction(action).slice(-2)).toEqual(['dead', 'cancelled']);
   const amiss = ACTIONS.map((action) => [isAmiss(action, 'active'), isAmiss(action, 'inactive')]);
   expect(amiss).toEqual([
     [true, true],
     [true, false],
     [false, true],
+    [true, false],
   ]);
 });

@@ -1,7 +1,7 @@
 import { inflateRawSync } from 'node:zlib';
 import { afterAll, expect, it } from 'vitest';
 import { packChunk, unpackChunk } from '../../src/ledger/chunk.ts';
-import { LAYOUT_VERSION } from '../../src/ledger/layout.ts';
+import { ACTIONS_SINCE, LAYOUT_VERSION } from '../../src/ledger/layout.ts';
 import { parseBatch } from '../../src/ledger/batch-record.ts';
 import { WorkerRegistry } from '../../src/queue/worker/worker-registry.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
@@ -59,10 +59,12 @@ it('makes older workers leave, before a worker of this version has begun', async
       pid: 1,
       accounts: [],
     });
-    await fresh.redis.set(layout, LAYOUT_VERSION - 1);
+    await fresh.redis.set(layout, ACTIONS_SINCE - 1);
     await fresh.batchOf(certificatesOf(1));
-    expect(await fresh.redis.get(layout)).toBe(`${LAYOUT_VERSION - 1}`);
+    expect(await fresh.redis.get(layout)).toBe(`${ACTIONS_SINCE - 1}`);
     await fresh.batchOf(certificatesOf(1), 'bulk', 'inactivate');
+    expect(await fresh.redis.get(layout)).toBe(`${ACTIONS_SINCE}`);
+    await fresh.batchOf(certificatesOf(1), 'bulk', 'retire');
     expect(await fresh.redis.get(layout)).toBe(`${LAYOUT_VERSION}`);
     await registry.announce();
     // What a newer version has written stays.

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { ACTIONS } from '../../src/core/action.ts';
+import { CALL_ACTIONS } from '../../src/core/action.ts';
 import { certificatesOf, LedgerRoom } from './ledger-room.ts';
 import { commands } from './model-commands.ts';
 import { INSTANCES } from './model-judge.ts';
@@ -32,7 +32,7 @@ it('is what the model says after every operation, each done once or twice, and i
   let ran = 0;
   const property = fc.asyncProperty(
     fc.commands(all, { maxCommands: 60, size: 'max' }),
-    fc.constantFrom(...ACTIONS),
+    fc.constantFrom(...CALL_ACTIONS),
     async (script, action) => {
       const room = new LedgerRoom();
       try {

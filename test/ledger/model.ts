@@ -1,4 +1,4 @@
-import type { Action } from '../../src/core/action.ts';
+import type { CallAction } from '../../src/core/action.ts';
 import type { BatchState, Outcome } from '../../src/core/batch.ts';
 import type { Reopened } from '../../src/ledger/dead-letters.ts';
 
@@ -7,7 +7,7 @@ export interface ModelBatch {
   readonly id: string;
   /** The manifest that it came from; none for the direct batch. */
   readonly manifest?: number;
-  readonly action: Action;
+  readonly action: CallAction;
   state: BatchState;
   readonly items: (Outcome | 'pending')[];
   /** The dead letters: of each, how often its item was dead before. */
@@ -32,7 +32,7 @@ export class Model {
     return this.batches[index % Math.max(1, this.batches.length)];
   }
 
-  submit(manifest: number, id: string, items: number, action: Action): ModelBatch {
+  submit(manifest: number, id: string, items: number, action: CallAction): ModelBatch {
     this.working.set(manifest, id);
     return this.#open({ id, manifest, count: items, action });
   }
@@ -105,7 +105,7 @@ export class Model {
     return { n: batch.items.length - 1, isNew: true, key: job };
   }
 
-  #open(batchOf: { id: string; manifest?: number; count: number; action: Action }): ModelBatch {
+  #open(batchOf: { id: string; manifest?: number; count: number; action: CallAction }): ModelBatch {
     const { id, manifest, count, action } = batchOf;
     const batch: ModelBatch = {
       id,

@@ -141,7 +141,10 @@ describe('a script that is sent again', () => {
     expect(await ledger.deadLetters.reopen(batch, [0, 1, 7])).toEqual(['reopened', 'reopened', 'gone']);
     expect(await ledger.deadLetters.discard(batch, [2, 3, 3])).toEqual([true, true, false]);
     expect(await ledger.batches.change(batch, 'cancel')).toMatchObject({ kind: 'changed' });
-    expect(await ledger.items.cancel(batch, [{ n: 0 }, { n: 1 }, { n: 2 }])).toEqual([0, 1]);
+    expect(await ledger.items.cancel(batch, [{ n: 0 }, { n: 1 }, { n: 2 }])).toEqual([
+      { n: 0, outcome: 'cancelled' },
+      { n: 1, outcome: 'cancelled' },
+    ]);
     expect(await ledger.batches.forget(batch)).toBe('forgotten');
     const events = ['submit', 'pause', 'resume', 'dead-retry', 'dead-discard', 'cancel', 'forget'];
     expect(eventsOf(await entries())).toEqual(events);

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Job as BullJob } from 'bullmq';
+import { CA_ACTIVE } from '../../src/core/retirement.ts';
 import type { Action } from '../../src/core/action.ts';
 import type { Run } from '../../src/ledger/call-notes.ts';
 import { ChunkReader } from '../../src/ledger/chunk-reader.ts';
@@ -151,8 +152,16 @@ export class Hand {
     };
     const { grant } = this.#plan;
     const isLeaving = (): boolean => this.#isLeaving;
+    const pacer = new HandPacer({ world: this.#world, grant, turns, stops: this.#stops, inHand, isLeaving });
     const process = createProcessor({
-      pacer: new HandPacer({ world: this.#world, grant, turns, stops: this.#stops, inHand, isLeaving }),
+      pacer,
+      // Nothing that its world has expires, and its CA is as the world says.
+      gate: {
+        pass: async (_item, attempt, { requestId }) =>
+          this.#world.isCaActive
+            ? { kind: 'inactive', end: { code: CA_ACTIVE, requestId, attempt } }
+            : { kind: 'open' },
+      },
       host: HEALTHY,
       client: this.#client(inHand),
       refreshCredentials: () => undefined,

@@ -8,7 +8,7 @@ import { pendingOf } from '../../src/core/batch.ts';
 import type { Batch, Priority } from '../../src/ledger/batch-record.ts';
 import type { DeadLetterOf } from '../../src/ledger/dead-letters.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
-import { Plan } from '../../src/ledger/plan.ts';
+import { Plan, type PlanDetails } from '../../src/ledger/plan.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { createMqttClient, type MqttClient } from '../../src/mqtt/client.ts';
 import {
@@ -105,8 +105,13 @@ export class Workshop {
     return { worker, events };
   }
 
-  async submit(items: readonly Certificate[], priority: Priority = 'bulk', action: Action = 'delete'): Promise<string> {
-    const plan = new Plan(this.ledger, { priority, action }, Date.now());
+  async submit(
+    items: readonly Certificate[],
+    priority: Priority = 'bulk',
+    action: Action = 'delete',
+    retire: PlanDetails['retire'] = {},
+  ): Promise<string> {
+    const plan = new Plan(this.ledger, { priority, action, retire }, Date.now());
     for (const item of items) await plan.add(item);
     const activated = await plan.activate();
     if (activated.kind !== 'running') throw new Error(`the plan is ${activated.kind}`);

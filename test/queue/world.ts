@@ -67,6 +67,8 @@ export class World {
   /** Probes that were given back. */
   probesAgain = 0;
   isHalted = false;
+  /** What retires may be deleted once it is not. */
+  isCaActive = true;
   #hears: (event: HandEvent) => void = () => undefined;
   #requests = 0;
 
@@ -108,14 +110,17 @@ export class World {
   }
 
   /** A read of the item's certificate. */
-  read(item: Item, kind: AnswerKind): ReadAnswer<{ readonly status: 'active' | 'inactive' }> {
+  read(
+    item: Item,
+    kind: AnswerKind,
+  ): ReadAnswer<{ readonly status: 'active' | 'inactive'; readonly validEndMs: undefined }> {
     const { deviceSn } = item.certificate;
     const found = this.#stateOf(deviceSn);
     const answer = this.#answer(deviceSn, kind, found === 'absent' ? 'FindDeviceBySnError' : '');
     this.tell({ kind: 'called', item, answer: kind, how: { isRead: true, found, isDone: false } });
     return answer.kind !== 'accepted' || found === 'absent'
       ? (answer as Exclude<Answer, { kind: 'accepted' }>)
-      : { ...answer, data: { status: found } };
+      : { ...answer, data: { status: found, validEndMs: undefined } };
   }
 
   #stateOf(deviceSn: string): CallEffect['found'] {

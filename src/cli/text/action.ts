@@ -11,6 +11,8 @@ export function describeEffect(action: Action, certificates: number): string {
       return `This deletes ${them} for good.`;
     case 'inactivate':
       return `This inactivates ${them}: ${isOne ? 'its device is' : 'their devices are'} kept out until somebody activates ${isOne ? 'it' : 'them'} again.`;
+    case 'retire':
+      return `This inactivates ${them}, and deletes ${isOne ? 'it' : 'them'} after the soak where ${isOne ? 'its device' : 'their devices'} cannot register again.`;
     case 'activate':
       return `This activates ${them}: ${isOne ? 'its device' : 'their devices'} may connect again.`;
   }

@@ -66,6 +66,8 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
     ['batch', detail.batch],
     ['action', detail.action],
     ['state', detail.state],
+    ['phase', detail.phase],
+    ['soaks until', detail.soakUntil],
     ['priority', detail.priority === 'bulk' ? undefined : detail.priority],
     ['paused because', detail.pausedBecause],
     ['submitted', detail.submittedAt],
@@ -79,6 +81,7 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
         ? [['  by absence', confirmedByAbsence] satisfies [string, number]]
         : []),
     ]),
+    ['left inactive', leftInactive(detail)],
     ['pending', detail.pending],
     ['forgotten', detail.forgotten === 0 ? undefined : detail.forgotten],
     ['rate', moves(detail) ? `${detail.ratePerSecond}/s` : undefined],
@@ -91,6 +94,14 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
     const [first = '', ...more] = columns === undefined ? [text] : wrap(text, columns - 1 - nameColumns);
     return [name.padEnd(nameColumns) + first, ...more.map((line) => ' '.repeat(nameColumns) + line)];
   });
+}
+
+/** Why what was to be deleted was not. */
+function leftInactive({ action, state, inactivated = 0, alreadyInactive = 0 }: BatchDetail): string | undefined {
+  if (action !== 'retire' || inactivated + alreadyInactive === 0) return undefined;
+  return state === 'cancelled'
+    ? 'the batch was cancelled before it could delete'
+    : 'their CA is active, so they could register again: inactive is their end';
 }
 
 /** Everything at a glance, each batch with its figures below its name; columns as for `describeLook`. */
@@ -109,9 +120,9 @@ export function describeOverview(
 }
 
 function glance(detail: BatchDetail, columns: number | undefined): string[] {
-  const { batch, action, state, accepted, pending, ratePerSecond, etaSeconds } = detail;
+  const { batch, action, state, phase, accepted, pending, ratePerSecond, etaSeconds } = detail;
   const why = detail.pausedBecause === undefined ? '' : `: ${printable(detail.pausedBecause)}`;
-  const head = `${printable(batch)}  ${action === 'delete' ? '' : `${action}  `}${state}${why}`;
+  const head = `${printable(batch)}  ${action === 'delete' ? '' : `${action}  `}${state}${phase === undefined ? '' : `, ${phase}`}${why}`;
   const figures = [
     `${groupDigits(accepted - pending)} of ${groupDigits(accepted)}`,
     ...endsOf(action, detail)
@@ -131,6 +142,6 @@ function fitted(sentences: readonly string[], columns: number | undefined): read
 }
 
 /** Whether a rate says anything of what is to come: that of a paused batch is of the calls before the pause. */
-function moves({ state, pending }: BatchDetail): boolean {
-  return state === 'running' && pending > 0;
+function moves({ state, phase, pending }: BatchDetail): boolean {
+  return state === 'running' && phase !== 'soaking' && pending > 0;
 }

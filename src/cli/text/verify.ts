@@ -15,6 +15,7 @@ export const AMISS: Readonly<
 > = {
   delete: { none: 'registered', should: 'gone', found: 'registered' },
   inactivate: { none: 'active', should: 'inactive', found: 'active' },
+  retire: { none: 'active', should: 'inactive or gone', found: 'active' },
   activate: { none: 'inactive', should: 'active', found: 'inactive' },
 };
 
@@ -32,7 +33,9 @@ export function describeVerification(
       ? `None of ${count(checked, 'certificate')} of ${batch} is ${none}${written} (${count(calls, 'call')}).`
       : `${count(remaining.length, 'certificate')} of ${batch} should be ${should}, and ${remaining.length === 1 ? 'is' : 'are'} ${found}, of ${count(checked, 'certificate')} looked for${written} (${count(calls, 'call')}).`,
   ];
-  if (remaining.length > 0 && action !== 'delete')
+  if (remaining.length > 0 && action === 'retire')
+    lines.push('Those were activated while the batch waited (outcome kept-active), or have registered again.');
+  else if (remaining.length > 0 && action !== 'delete')
     lines.push('Submit them again with the same --action; certsweep dead list shows those that could not be changed.');
   else if (remaining.length > 0)
     lines.push(

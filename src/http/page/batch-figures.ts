@@ -6,7 +6,12 @@ import { duration, markup, number, time, type Markup } from './markup.ts';
 /** What an outcome is, whatever the batch does: each has a colour. */
 export type OutcomeKind = 'done' | 'already' | 'dead' | 'cancelled';
 
-const WORDS: Readonly<Record<Action, string>> = { delete: 'deleted', inactivate: 'inactivated', activate: 'activated' };
+const WORDS: Readonly<Record<Action, string>> = {
+  delete: 'deleted',
+  inactivate: 'inactivated',
+  activate: 'activated',
+  retire: 'retired',
+};
 
 const BAR = 1_000;
 

@@ -4,7 +4,7 @@ import type { Certificate } from '../../core/certificate.ts';
 import type { Batch } from '../../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
 import { isDirectBatch } from '../../ledger/direct-items.ts';
-import type { CancelledItem } from '../../ledger/items.ts';
+import type { CancelledItem, ItemCancellation } from '../../ledger/items.ts';
 import type { Lane } from '../../ledger/lanes.ts';
 import { lanePage, type OpenItem } from './lane-page.ts';
 import type { ItemsLost, LostItems, LostItemsParts } from './lost-items.ts';
@@ -20,6 +20,7 @@ export interface ItemCancelled {
   readonly kind: 'item-cancelled';
   readonly batch: string;
   readonly n: number;
+  readonly outcome: ItemCancellation['outcome'];
   readonly action: Action;
   /** Absent where Redis has lost it. */
   readonly certificate?: Certificate;
@@ -111,12 +112,13 @@ export class CancelledBatches {
   async #end(batch: Batch, items: readonly CancelledItem[], evenIfCalled = false): Promise<void> {
     const { ledger, chunks, tell } = this.#parts;
     const ended = await ledger.items.cancel(batch.id, items, evenIfCalled);
-    for (const [at, n] of ended.entries()) {
+    for (const [at, { n, outcome }] of ended.entries()) {
       const certificate = await chunks.certificate(batch.id, n).catch(() => undefined);
       tell({
         kind: 'item-cancelled',
         batch: batch.id,
         n,
+        outcome,
         action: batch.action,
         ...(certificate !== undefined && { certificate }),
       });

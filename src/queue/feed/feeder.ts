@@ -1,4 +1,4 @@
-import type { BreakerPolicy } from '../../core/batch.ts';
+import { pendingOf, type BreakerPolicy } from '../../core/batch.ts';
 import type { Batch } from '../../ledger/batch-record.ts';
 import { CHUNK_ITEMS, chunkOf } from '../../ledger/chunk.ts';
 import { directBatchOf, isDirectBatch } from '../../ledger/direct-items.ts';
@@ -10,12 +10,14 @@ import { DirectBreaker, type BatchPaused } from './direct-breaker.ts';
 import { BLOCK_ITEMS, chunkMissing, lanePage, type FeedSource } from './lane-page.ts';
 import { LostItems, type ItemsLost } from './lost-items.ts';
 import { LostLanes, type LanesLost } from './lost-lanes.ts';
+import { Phases, type PhaseBegun } from './phases.ts';
 
 export type FeederEvent =
   | BatchPaused
   | ItemCancelled
   | ItemsLost
   | LanesLost
+  | PhaseBegun
   /** With one batch; the others go on. */
   | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
@@ -59,6 +61,7 @@ export class Feeder {
   readonly #lostLanes: LostLanes;
   readonly #cancelled: CancelledBatches;
   readonly #direct: DirectBreaker;
+  readonly #phases: Phases;
   readonly #troubledUntil = new Map<string, number>();
   /** Items in a block: fewer than a block may hold where many instances share the chunks. */
   #meanItems = BLOCK_ITEMS;
@@ -69,6 +72,7 @@ export class Feeder {
     this.#lostLanes = new LostLanes(parts);
     this.#cancelled = new CancelledBatches(parts, this.#lost, this.#lostLanes);
     this.#direct = new DirectBreaker(parts);
+    this.#phases = new Phases(parts);
   }
 
   /** One round. @returns items fed */
@@ -84,7 +88,7 @@ export class Feeder {
       if (this.#isOfAnother(batch) || monotonicMs() < (this.#troubledUntil.get(batch.id) ?? 0)) continue;
       try {
         if (batch.state === 'cancelled') await this.#cancelled.sweep(batch);
-        else if (batch.state === 'running') {
+        else if (batch.state === 'running' && (await this.#phases.mayFeed(batch, pendingOf(batch.counts)))) {
           const now = await this.#feedBatch(batch, room[batch.priority]);
           room[batch.priority] -= now;
           fed += now;
@@ -205,6 +209,7 @@ export class Feeder {
     this.#lost.forgetOthers(ids);
     this.#lostLanes.forgetOthers(ids);
     this.#cancelled.forgetOthers(ids);
+    this.#phases.forgetOthers(ids);
     for (const id of this.#troubledUntil.keys()) if (!ids.has(id)) this.#troubledUntil.delete(id);
   }
 }

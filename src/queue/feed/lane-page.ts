@@ -29,7 +29,7 @@ export interface LanePage {
   readonly items?: readonly OpenItem[];
   /** The runs of them that one job stands for. */
   readonly blocks: readonly Block[];
-  /** All of them, also those that were settled although nobody has noted that they were fed. */
+  /** All of them, also those that were settled although nobody has noted that they were fed; of a batch that deletes after a soak, those of that phase. */
   readonly count: number;
   /** The cursor behind them. */
   readonly next: number;
@@ -40,7 +40,7 @@ export const BLOCK_ITEMS = 50;
 
 /** @returns undefined behind the lane's last chunk */
 export async function lanePage(
-  { chunks, ledger }: { readonly chunks: ChunkReader; readonly ledger: Pick<Ledger, 'items'> },
+  { chunks, ledger }: { readonly chunks: ChunkReader; readonly ledger: Pick<Ledger, 'items' | 'retirements'> },
   batch: Batch,
   lane: Lane,
   cursor: number,
@@ -48,9 +48,11 @@ export async function lanePage(
 ): Promise<LanePage | undefined> {
   const chunk = nextChunk(lane.chunks, chunkOf(cursor));
   if (chunk === undefined) return undefined;
-  const [certificates, isSettled] = await Promise.all([
+  const isDeleting = batch.retirement?.phase === 'deleting';
+  const [certificates, isSettled, isMarked] = await Promise.all([
     chunks.chunk(batch.id, chunk),
     ledger.items.settledOfChunk(batch.id, chunk),
+    isDeleting ? ledger.retirements.markedOfChunk(batch.id, chunk) : undefined,
   ]);
   const first = chunk * CHUNK_ITEMS;
   if (certificates === undefined) return { blocks: [], count: 0, next: first + CHUNK_ITEMS };
@@ -71,7 +73,8 @@ export async function lanePage(
   for (; position < certificates.length && count < atMost; position += 1) {
     const certificate = certificates[position];
     if (certificate?.instanceId !== instanceId) continue;
-    count += 1;
+    // What had ended before the deletions began is not fed again.
+    if (isMarked === undefined || isMarked(position) || !isSettled(position)) count += 1;
     inBlock += 1;
     if (!isSettled(position)) {
       open += 1;

@@ -1,7 +1,8 @@
-import type { Action } from '../../core/action.ts';
+import type { CallAction } from '../../core/action.ts';
 import type { Answer } from '../../core/answer.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import { decideLook, type Puzzle } from '../../core/decide-look.ts';
+import { decideBeforeDeletion, decideFirst } from '../../core/retirement.ts';
 import { decide, type Attempt, type DecidePolicy, type Verdict } from '../../core/decide.ts';
 import type { ReadAnswer, RegisteredDevice } from '../../core/registered.ts';
 import type { HostWatch } from './host-watch.ts';
@@ -16,7 +17,7 @@ export interface RevocationClient {
   getDeviceCertificate(
     certificate: Certificate,
     notAfterMs: number,
-  ): Promise<ReadAnswer<Pick<RegisteredDevice, 'status'>>>;
+  ): Promise<ReadAnswer<Pick<RegisteredDevice, 'status' | 'validEndMs'>>>;
 }
 
 /** How one call of an item ended, and what that leads to. */
@@ -45,32 +46,51 @@ export class ItemCalls {
   }
 
   /** The call that the item's batch is for. @param before - what lies behind the item */
-  async change({ action, certificate }: Item, before: Attempt, notAfterMs: number): Promise<Heard> {
+  async change({ action, certificate, isRetiring }: Item, before: Attempt, notAfterMs: number): Promise<Heard> {
     const { client, host, renewal, policy } = this.#parts;
     const sentMs = performance.now();
     const answer = await callFor(client, action, certificate, notAfterMs);
     const answeredMs = performance.now();
-    const verdict = decide(answer, before, policy, renewal.hear(answer, sentMs, answeredMs), action);
+    const heard = decide(answer, before, policy, renewal.hear(answer, sentMs, answeredMs), action);
+    const verdict = isRetiring === true && action === 'inactivate' ? decideFirst(answer, heard, policy) : heard;
     host.hear(answer, sentMs);
     return { answer, verdict, kept: answer, sentMs, answeredMs };
   }
 
   /** Reads the certificate, after a call whose code told nothing. */
-  async look({ action, certificate }: Item, puzzle: Puzzle, before: Attempt, notAfterMs: number): Promise<Heard> {
+  async look(
+    { action, certificate, isRetiring }: Item,
+    puzzle: Puzzle,
+    before: Attempt,
+    notAfterMs: number,
+  ): Promise<Heard> {
     const { client, host, renewal, policy } = this.#parts;
     const sentMs = performance.now();
     const answer = await client.getDeviceCertificate(certificate, notAfterMs);
     const answeredMs = performance.now();
-    const verdict = decideLook(answer, puzzle, before, policy, action, renewal.hear(answer, sentMs, answeredMs));
+    const trust = renewal.hear(answer, sentMs, answeredMs);
+    const heard = decideLook(answer, puzzle, before, policy, action, trust);
+    const verdict = isRetiring === true ? decideFirst(answer, heard, policy) : heard;
     host.hearRead(answer);
     const isOfCall = verdict.kind === 'done' || ('code' in verdict && verdict.code === puzzle.answer.code);
     return { answer, verdict, kept: isOfCall ? puzzle.answer : answer, sentMs, answeredMs };
+  }
+
+  /** Reads the certificate, before it is deleted that was to be inactive for a while. */
+  async lookBeforeDeletion({ certificate }: Item, before: Attempt, notAfterMs: number): Promise<Heard> {
+    const { client, host, renewal, policy } = this.#parts;
+    const sentMs = performance.now();
+    const answer = await client.getDeviceCertificate(certificate, notAfterMs);
+    const answeredMs = performance.now();
+    const verdict = decideBeforeDeletion(answer, before, policy, renewal.hear(answer, sentMs, answeredMs));
+    host.hearRead(answer);
+    return { answer, verdict, kept: answer, sentMs, answeredMs };
   }
 }
 
 function callFor(
   client: RevocationClient,
-  action: Action,
+  action: CallAction,
   certificate: Certificate,
   notAfterMs: number,
 ): Promise<Answer> {

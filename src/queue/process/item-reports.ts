@@ -16,8 +16,18 @@ export interface SettledEvent {
   readonly how: 'settled' | 'unknown';
 }
 
+/** It was marked inactive, and goes on when its batch deletes. */
+export interface MarkedEvent {
+  readonly kind: 'marked';
+  readonly item: Item;
+  readonly code: string;
+  readonly requestId: string;
+  readonly calls: number;
+}
+
 export type ReportEvent =
   | SettledEvent
+  | MarkedEvent
   | { readonly kind: 'drained'; readonly batch: string }
   | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
@@ -123,10 +133,15 @@ export class ItemReports {
   }
 
   #tell(item: Item, disposition: Waiting['disposition'], reply: Reported): void {
-    if (disposition.kind !== 'settled' || (reply !== 'settled' && reply !== 'unknown')) return;
-    const { outcome, code, requestId, attempt, byAbsence } = disposition;
+    if (disposition.kind !== 'settled') return;
+    const { code, requestId, attempt, byAbsence } = disposition;
+    if (reply === 'marked') return this.#parts.tell({ kind: 'marked', item, code, requestId, calls: attempt.calls });
+    const isLeft = reply === 'inactivated' || reply === 'already-inactive';
+    if (reply !== 'settled' && reply !== 'unknown' && !isLeft) return;
+    const outcome = isLeft ? reply : disposition.outcome;
+    const how: SettledEvent['how'] = reply === 'unknown' ? 'unknown' : 'settled';
     // Told all the same where Redis has lost the batch: the log is then the only record of what was done.
-    const event = { outcome, code, requestId, calls: attempt.calls, byAbsence, how: reply };
+    const event = { outcome, code, requestId, calls: attempt.calls, byAbsence, how };
     this.#parts.tell({ kind: 'settled', item, ...event });
   }
 }

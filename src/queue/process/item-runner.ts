@@ -1,7 +1,7 @@
 import { FIRST_ATTEMPT } from '../../core/decide.ts';
 import type { Disposition, Item } from './item.ts';
 import type { ItemReports } from './item-reports.ts';
-import { dead } from './processor.ts';
+import { dead } from './endings.ts';
 
 /** Whether an item still needs its job. */
 export type Holding = 'left' | 'stays';

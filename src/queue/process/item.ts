@@ -1,4 +1,4 @@
-import type { Action } from '../../core/action.ts';
+import type { CallAction } from '../../core/action.ts';
 import type { Motive } from '../../audit/note.ts';
 import type { Certificate } from '../../core/certificate.ts';
 import type { Outcome } from '../../core/batch.ts';
@@ -9,8 +9,10 @@ import type { Run } from '../../ledger/call-notes.ts';
 export interface Item extends Motive {
   readonly batch: string;
   readonly n: number;
-  /** Of its batch: what is to be done with the certificate. */
-  readonly action: Action;
+  /** What is to be done with the certificate. */
+  readonly action: CallAction;
+  /** Its batch retires it: with `delete` it was marked inactive, and is looked at before. */
+  readonly isRetiring?: boolean;
   readonly certificate: Certificate;
   readonly isUrgent: boolean;
   /** On whose account this process has it. */

@@ -3,7 +3,6 @@ import { backoffMs, type BackoffPolicy } from '../../core/backoff.ts';
 import type { Puzzle } from '../../core/decide-look.ts';
 import {
   FIRST_ATTEMPT,
-  provesAccess,
   recordAttempt,
   type Attempt,
   type DecidePolicy,
@@ -12,8 +11,10 @@ import {
 } from '../../core/decide.ts';
 import type { CallToNote, CallVerdict } from '../../ledger/call-notes.ts';
 import type { CallReport, Limiter, SlotGrant } from '../../limiter/contract.ts';
+import type { DeletionGate, Look } from './deletion-gate.ts';
 import type { HostWatch } from './host-watch.ts';
 import { ItemCalls, type RevocationClient } from './item-calls.ts';
+import { dead, reportOf } from './endings.ts';
 import type { Disposition, Item } from './item.ts';
 import { KeyRenewal } from './key-renewal.ts';
 
@@ -46,6 +47,7 @@ export interface ProcessorParts {
   readonly pacer: Pacer;
   readonly host: Pick<HostWatch, 'admit' | 'isHalted' | 'hear' | 'hearRead' | 'mayEndDead' | 'keeps'>;
   readonly client: RevocationClient;
+  readonly gate: Pick<DeletionGate, 'pass'>;
   /** Calls that begin after it are signed with fresh credentials. */
   readonly refreshCredentials: () => void;
   readonly policy: DecidePolicy & BackoffPolicy;
@@ -61,6 +63,8 @@ const DEFECT_MS = 2_000;
 const TOKEN_MS = 2_000;
 /** Before an item is tried again that could only end dead, while the endpoint judges nothing. */
 const UNJUDGED_MS = 2_000;
+/** Before a certificate's CA is asked about again. */
+const UNREAD_MS = 2_000;
 /** The least time before a throttled item is tried again. */
 const THROTTLED_MS = 500;
 
@@ -71,13 +75,15 @@ const THROTTLED_MS = 500;
 interface Course {
   attempt?: Attempt;
   puzzle?: Puzzle | undefined;
+  /** It has been looked at, and its next call may delete it. */
+  mayDelete?: boolean;
 }
 
 /**
  * What a worker does with an item. It reads as the list in the design: admit, slot, call, decide, and then a disposition as data. It throws nothing.
  */
 export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<Disposition> {
-  const { pacer, host, policy, random, tell } = parts;
+  const { pacer, host, gate, policy, random, tell } = parts;
   const calls = new ItemCalls({ ...parts, renewal: new KeyRenewal(parts.refreshCredentials) });
 
   return async (item) => {
@@ -118,14 +124,20 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
     const { instanceId } = item.certificate;
     const noted = grant.verdict?.kind === 'go' ? grant.verdict.attempt : FIRST_ATTEMPT;
     const before = course.attempt ?? noted;
-    course.attempt = { ...before, effectUnknown: true };
+    const looksFirst = item.isRetiring === true && item.action === 'delete' && course.mayDelete !== true;
+    course.mayDelete = false;
+    course.attempt = { ...before, effectUnknown: before.effectUnknown || !looksFirst };
     // A read is no probe, since it needs another permission.
     if (grant.isProbe) course.puzzle = undefined;
     const { puzzle } = course;
-    const { answer, verdict, kept, sentMs, answeredMs } = await (puzzle === undefined
-      ? calls.change(item, before, grant.notAfterMs)
-      : calls.look(item, puzzle, before, grant.notAfterMs));
-    const attempt = recordAttempt(before, answer, verdict);
+    const { answer, verdict, kept, sentMs, answeredMs } = await (looksFirst
+      ? calls.lookBeforeDeletion(item, before, grant.notAfterMs)
+      : puzzle === undefined
+        ? calls.change(item, before, grant.notAfterMs)
+        : calls.look(item, puzzle, before, grant.notAfterMs));
+    const recorded = recordAttempt(before, answer, verdict);
+    // Whatever became of a look, it has deleted nothing.
+    const attempt = looksFirst ? { ...recorded, effectUnknown: before.effectUnknown } : recorded;
     course.attempt = attempt;
     if (answer.kind !== 'not-sent')
       tell({ kind: 'answer', item, attempt, answer, verdict, tookMs: answeredMs - sentMs });
@@ -151,6 +163,8 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
       case 'dead':
         if (!(await host.mayEndDead(answer))) return snoozed(course, UNJUDGED_MS);
         return dead(attempt, verdict, requestIdOf(kept), false);
+      case 'inactive':
+        return passGate(item, course, attempt, { ...verdict, requestId: requestIdOf(kept) });
       case 'look':
         if (answer.kind === 'refused') course.puzzle = { answer, mayBeOurs: before.effectUnknown };
         return 'again';
@@ -162,6 +176,31 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
         if (verdict.again === 'backoff')
           return { kind: 'wait', delayMs: backoffMs(attempt.failures, policy, random()), attempt };
         return verdict.again === 'later' ? snoozed(course, TOKEN_MS) : 'again';
+    }
+  }
+
+  async function passGate(item: Item, course: Course, attempt: Attempt, look: Look): Promise<Disposition | 'again'> {
+    const passed = await gate.pass(item, attempt, look);
+    switch (passed.kind) {
+      case 'open':
+        course.mayDelete = true;
+        return 'again';
+      case 'inactive':
+        return {
+          ...passed.end,
+          kind: 'settled',
+          outcome: 'inactivated',
+          message: '',
+          isUncalled: false,
+          byAbsence: false,
+        };
+      case 'later':
+        return snoozed(course, UNREAD_MS);
+      case 'failed':
+        return { kind: 'wait', delayMs: backoffMs(passed.attempt.failures, policy, random()), attempt: passed.attempt };
+      case 'dead':
+        if (!(await host.mayEndDead(passed.answer))) return snoozed(course, UNJUDGED_MS);
+        return dead(attempt, passed.verdict, requestIdOf(passed.answer), false);
     }
   }
 
@@ -218,32 +257,4 @@ function callOf({ batch, n, certificate, run }: Item, { attempt }: Course): Call
 
 function released({ attempt }: Course): Disposition {
   return attempt === undefined ? { kind: 'release' } : { kind: 'release', attempt };
-}
-
-/** An item's end as a dead letter. */
-export function dead(
-  attempt: Attempt,
-  { code, message }: { readonly code: string; readonly message: string },
-  requestId: string,
-  isUncalled: boolean,
-): Disposition {
-  return { kind: 'settled', outcome: 'dead', code, message, requestId, attempt, isUncalled, byAbsence: false };
-}
-
-/** What the limiter is to know of an answer. @param isOurs - the refusal stops this host alone */
-function reportOf(answer: Answer, verdict: Verdict, isOurs: boolean): CallReport {
-  if (provesAccess(answer)) return { kind: 'proved' };
-  switch (verdict.kind) {
-    case 'throttled':
-      return { kind: 'throttled', retryAfterMs: verdict.retryAfterMs };
-    case 'halt':
-      return isOurs ? { kind: 'void' } : verdict;
-    case 'retry':
-      // It has told nothing yet.
-      return { kind: verdict.again === 'backoff' || verdict.again === 'later' ? 'nothing' : 'void' };
-    case 'done':
-    case 'dead':
-    case 'look':
-      return { kind: 'nothing' };
-  }
 }

@@ -5,6 +5,7 @@ import type { Ledger } from '../../ledger/ledger.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
 import type { Block } from '../contract.ts';
 import type { Item } from './item.ts';
+import { stepsOf } from './steps.ts';
 
 export type ResolvedBlock =
   | { readonly kind: 'items'; readonly items: readonly Item[] }
@@ -18,7 +19,7 @@ export type ResolvedBlock =
 /** Finds the items of a block that are not settled. */
 export async function resolveBlock(
   parts: {
-    readonly ledger: Pick<Ledger, 'former' | 'items' | 'lanes'>;
+    readonly ledger: Pick<Ledger, 'former' | 'items' | 'lanes' | 'retirements'>;
     readonly chunks: ChunkReader;
     readonly states: BatchStateCache;
   },
@@ -37,13 +38,14 @@ export async function resolveBlock(
   if (state === undefined) return { kind: 'no-batch' };
   if (certificates === undefined) return { kind: 'lost', what: `chunk ${chunk} of batch ${batch}` };
   if (cursor < to) return { kind: 'not-yet' };
-  const { action } = state;
+  const all = Array.from({ length: to - from }, (_, at) => from + at);
+  const stepOf = await stepsOf(ledger, state, batch, all);
   const isUrgent = state.priority === 'urgent';
   const items: Item[] = [];
   for (let n = from; n < to; n += 1) {
     const certificate = certificates[n % CHUNK_ITEMS];
     if (certificate?.instanceId !== instanceId || isSettled(n % CHUNK_ITEMS)) continue;
-    items.push({ batch, n, action, certificate, isUrgent, run });
+    items.push({ batch, n, ...stepOf(n), certificate, isUrgent, run });
   }
   // An older version may have made jobs for them too, and called, before its feeder died.
   const ordinals = items.map(({ n }) => n);

@@ -4,10 +4,15 @@ import type { Ledger } from '../../ledger/ledger.ts';
 import type { Claim } from '../../ledger/waiting.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
 import type { Item } from './item.ts';
+import { stepsOf } from './steps.ts';
 
 /** Finds the item that waited and was claimed; undefined where Redis has lost what it stands for, or its batch was forgotten. */
 export async function resolveClaim(
-  parts: { readonly ledger: Pick<Ledger, 'waiting'>; readonly chunks: ChunkReader; readonly states: BatchStateCache },
+  parts: {
+    readonly ledger: Pick<Ledger, 'retirements' | 'waiting'>;
+    readonly chunks: ChunkReader;
+    readonly states: BatchStateCache;
+  },
   claim: Claim,
 ): Promise<Item | undefined> {
   const { ledger, chunks, states } = parts;
@@ -20,5 +25,6 @@ export async function resolveClaim(
   }
   if (item === undefined) return undefined;
   const isUrgent = state.priority === 'urgent';
-  return { ...item, batch, n, action: state.action, isUrgent, run: { kind: 'claim', name: randomUUID(), score } };
+  const step = (await stepsOf(ledger, state, batch, [n]))(n);
+  return { ...item, batch, n, ...step, isUrgent, run: { kind: 'claim', name: randomUUID(), score } };
 }

@@ -19,6 +19,7 @@ import {
 } from '../contract.ts';
 import { signedWith } from '../signature.ts';
 import type { Item } from './item.ts';
+import { stepsOf } from './steps.ts';
 
 /** `stale`: of an item that was retried since as another job, that was settled and forgotten, or that was refused. */
 export type ResolvedJob = { readonly kind: 'item'; readonly item: Item } | { readonly kind: 'stale' } | Unusable;
@@ -43,7 +44,7 @@ export interface StartedJob {
 
 /** A single certificate that belongs to no batch is deleted. */
 type Place = Pick<Item, 'batch' | 'n' | 'key' | 'requestedBy' | 'reason'> & Partial<Pick<Item, 'action'>>;
-type JobLedger = Pick<Ledger, 'direct' | 'former'>;
+type JobLedger = Pick<Ledger, 'direct' | 'former' | 'retirements'>;
 
 /** Finds the item that a job of contract version 1 stands for; one that belongs to no batch gets its place in the account's direct batch. */
 export class JobResolver {
@@ -115,7 +116,7 @@ export class JobResolver {
       kind: 'item',
       item: itemOf(started, job.certificate, {
         ...item,
-        action: gate.action,
+        ...(await stepsOf(this.#ledger, gate, item.batch, [item.n]))(item.n),
         ...(key !== undefined && { key, ...job.motive }),
       }),
     };

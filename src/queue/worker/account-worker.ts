@@ -11,6 +11,7 @@ import { PROBE_INTERVAL_MS } from '../../limiter/halts/account-halts.ts';
 import { openLimiter } from '../../limiter/limiter.ts';
 import { BatchStateCache } from '../batch-state-cache.ts';
 import type { FeederEvent } from '../feed/feeder.ts';
+import { DeletionGate, type CaClient } from '../process/deletion-gate.ts';
 import { EndpointReads, type ReadingClient } from '../process/endpoint-reads.ts';
 import { HostWatch, type HostEvent, type HostHalt, type OthersView } from '../process/host-watch.ts';
 import type { RevocationClient } from '../process/item-calls.ts';
@@ -45,7 +46,7 @@ export interface AccountWorkerOptions {
   readonly breaker: BreakerPolicy;
   /** What is taken in without a manifest: everything, at the default pace, when not given. */
   readonly direct?: DirectRules;
-  readonly client: RevocationClient & ReadingClient & { close(): void };
+  readonly client: RevocationClient & ReadingClient & CaClient & { close(): void };
   readonly refreshCredentials: () => void;
   /** From a command to Redis' answer, milliseconds. */
   readonly onRoundTrip?: (ms: number) => void;
@@ -136,6 +137,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
     createProcessor({
       ...options,
       host,
+      gate: new DeletionGate({ pacer: limiter, client: options.client, states, policy: options.policy }),
       pacer: limiter,
       random: Math.random,
       tell(event) {

@@ -32,7 +32,7 @@ export type RunnerEvent =
   | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
 export interface JobRunnerParts {
-  readonly ledger: Pick<Ledger, 'former' | 'items' | 'lanes' | 'waiting'>;
+  readonly ledger: Pick<Ledger, 'former' | 'items' | 'lanes' | 'retirements' | 'waiting'>;
   readonly chunks: ChunkReader;
   readonly states: BatchStateCache;
   readonly resolver: JobResolver;

@@ -31,7 +31,15 @@ type Trouble = (typeof TROUBLES)[number];
 
 /** Counts what the worker of an account tells: plain numbers, and the one place that has them. The screen and the metrics read them. */
 export class Tally {
-  readonly calls: Record<Verdict['kind'], number> = { done: 0, look: 0, retry: 0, throttled: 0, dead: 0, halt: 0 };
+  readonly calls: Record<Verdict['kind'], number> = {
+    done: 0,
+    look: 0,
+    inactive: 0,
+    retry: 0,
+    throttled: 0,
+    dead: 0,
+    halt: 0,
+  };
   readonly settled = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
   /** Halts that this process marked, by scope. */
   readonly halts = { account: 0, instance: 0, host: 0 };
@@ -55,7 +63,7 @@ export class Tally {
         if (event.outcome === 'dead' && isRefusal(event.code)) this.refusedJobs += 1;
         return;
       case 'item-cancelled':
-        this.settled.cancelled += 1;
+        this.settled[event.outcome] += 1;
         return;
       case 'halted':
         this.halts[event.scope] += 1;
@@ -76,6 +84,8 @@ export class Tally {
         return;
       // The limiter counts its own; the others change nothing that is counted.
       case 'limiter':
+      case 'marked':
+      case 'phase':
       case 'drained':
       case 'lifted':
       case 'host-lifted':

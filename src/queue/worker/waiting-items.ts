@@ -15,7 +15,7 @@ const LEAST_MS = 100;
 
 export interface WaitingItemsParts {
   readonly redis: Redis;
-  readonly ledger: Pick<Ledger, 'waiting'>;
+  readonly ledger: Pick<Ledger, 'retirements' | 'waiting'>;
   readonly chunks: ChunkReader;
   readonly states: BatchStateCache;
   readonly instances: readonly string[];

@@ -56,8 +56,20 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
       record({ event: 'settled', ...fields, ...(byAbsence && { confirmedByAbsence: true }) });
       return;
     }
+    case 'marked': {
+      const { code, requestId, calls } = event;
+      const { batch, n, certificate } = event.item;
+      const fields = { account, batch, n, action: 'retire', ...certificate, code, requestId, attempts: calls };
+      record({ event: 'marked', ...fields });
+      return;
+    }
+    case 'phase': {
+      const { batch, phase } = event;
+      log.info({ event: 'batch-phase', account, batch, phase });
+      return;
+    }
     case 'item-cancelled': {
-      const { batch, n, action, certificate } = event;
+      const { batch, n, action, certificate, outcome } = event;
       const of = action === DEFAULT_ACTION ? {} : { action };
       const fields = {
         account,
@@ -65,7 +77,7 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
         n,
         ...of,
         ...certificate,
-        outcome: 'cancelled',
+        outcome,
         code: '',
         requestId: '',
         attempts: 0,

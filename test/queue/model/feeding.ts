@@ -33,6 +33,7 @@ function expectReason(model: QueueModel, event: FeederEvent): void {
   if (event.kind === 'trouble') throw event.error;
   // What was settled as cancelled is looked at in the ledger.
   if (event.kind === 'item-cancelled') return;
+  if (event.kind === 'phase') throw new Error('nothing retires');
   if (event.kind === 'lanes-lost') throw new Error(`the ${event.key} of ${event.batch} are there`);
   const batch = model.batches.find(({ id }) => id === event.batch);
   if (batch === undefined) throw new Error(`there is no batch ${event.batch}`);

@@ -87,6 +87,7 @@ function expectTruth(batch: ModelBatch, n: number, { ours, unsure }: ModelItem):
     case 'already-gone':
     case 'already-inactive':
     case 'already-active':
+    case 'kept-active':
       expect(told).toEqual({ ...told, ours: false });
       break;
     case 'dead':

@@ -1,4 +1,4 @@
-import type { Action } from '../../../src/core/action.ts';
+import type { CallAction } from '../../../src/core/action.ts';
 import type { Outcome } from '../../../src/core/batch.ts';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { Block } from '../../../src/queue/contract.ts';
@@ -18,7 +18,7 @@ export interface ModelRecord {
 
 /** A certificate with which something is to be done, and what is true of it, whatever the code makes of it. */
 export interface ModelItem {
-  readonly action: Action;
+  readonly action: CallAction;
   readonly certificate: Certificate;
   /** None before a job of no batch is adopted. */
   at?: { readonly batch: ModelBatch; readonly n: number };
@@ -81,7 +81,7 @@ export class QueueModel extends Model {
     return [...this.certificates.values()].flat();
   }
 
-  override submit(manifest: number, id: string, items: number, action: Action): ModelBatch {
+  override submit(manifest: number, id: string, items: number, action: CallAction): ModelBatch {
     const batch = super.submit(manifest, id, items, action);
     const certificates = this.manifests[manifest] ?? [];
     this.certificates.set(
@@ -215,6 +215,6 @@ export function isPending({ at }: ModelItem): boolean {
 
 export const FRESH: Readonly<ModelRecord> = { failures: 0, calls: 0, unknown: false, crashes: 0 };
 
-function newItem(certificate: Certificate, action: Action): ModelItem {
+function newItem(certificate: Certificate, action: CallAction): ModelItem {
   return { action, certificate, life: 0, ours: false, record: { ...FRESH }, unsure: false, waits: false, lost: false };
 }

@@ -1,5 +1,5 @@
 import { ALREADY, DONE } from '../../ledger/model.ts';
-import type { Action } from '../../../src/core/action.ts';
+import type { CallAction } from '../../../src/core/action.ts';
 import type { Outcome } from '../../../src/core/batch.ts';
 import { ATTEMPTS, type AnswerKind } from '../hand.ts';
 import type { CallEffect } from '../world.ts';
@@ -30,7 +30,7 @@ const FAILURES = new Set<AnswerKind>([...UNCERTAIN, 'unreachable']);
 const DEAD = { kind: 'settled', outcome: 'dead', byAbsence: false } as const;
 
 /** What a run knows of its item after the call that its batch is for, and what must come of it. */
-export function afterCall(kind: AnswerKind, { found, isDone }: CallEffect, action: Action, before: Known): After {
+export function afterCall(kind: AnswerKind, { found, isDone }: CallEffect, action: CallAction, before: Known): After {
   const known = knownAfter(before, kind);
   if (kind !== 'honest') return { known, next: afterTrouble(kind, known) };
   if (isDone) return { known, next: { kind: 'settled', outcome: DONE[action], byAbsence: false } };
@@ -52,7 +52,7 @@ export function afterCall(kind: AnswerKind, { found, isDone }: CallEffect, actio
 export function afterRead(
   kind: AnswerKind,
   { found }: CallEffect,
-  action: Action,
+  action: CallAction,
   { mayBeOurs }: Puzzle,
   before: Known,
 ): After {

@@ -84,6 +84,7 @@ function process(
         return Promise.resolve(answers[calls - 1] ?? ACCEPTED);
       },
     },
+    gate: { pass: () => Promise.reject(new Error('nothing retires')) },
     refreshCredentials: () => undefined,
     policy: { attempts: 3, notFound: 'already-gone', baseMs: 1, capMs: 5 },
     random: () => 0.5,
@@ -135,6 +136,7 @@ it('is given back where this host has stopped while it waited for its slot', asy
       },
     },
     client: { ...NO_OTHER_CALLS, deleteDeviceCertificate: () => Promise.reject(new Error('called')) },
+    gate: { pass: () => Promise.reject(new Error('nothing retires')) },
     refreshCredentials: () => undefined,
     policy: { attempts: 3, notFound: 'already-gone', baseMs: 1, capMs: 5 },
     random: () => 0.5,

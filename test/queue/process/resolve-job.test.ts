@@ -41,7 +41,7 @@ describe('the item of a job', () => {
     const items = certificatesOf(3);
     const batch = await room.batchOf(items);
     const resolved = await resolve(start({ v: 1, ...items[2], batch, n: 2 }));
-    const item = { batch, n: 2, certificate: items[2], isUrgent: false, run };
+    const item = { batch, n: 2, action: 'delete', certificate: items[2], isUrgent: false, run };
     expect(resolved).toEqual({ kind: 'item', item });
   });
 

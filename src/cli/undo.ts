@@ -1,0 +1,136 @@
+import { Option, type Command } from 'commander';
+import type { Store } from '../app/store.ts';
+import type { ManifestSummary, Priority } from '../app/submit.ts';
+import { checkUndo, undoBatch, type LeftAlone, type NotUndoable } from '../app/undo.ts';
+import { CommandEnd, EXIT, noBatch } from './exit.ts';
+import {
+  addMotive,
+  confirmedNumber,
+  motiveOf,
+  reasonAsker,
+  unconfirmed,
+  type ConfirmOptions,
+  type MotiveOptions,
+} from './motive.ts';
+import { withStore, type CommonOptions } from './session.ts';
+import { tellSubmitted } from './submitted.ts';
+import { describeEffect } from './text/action.ts';
+import { describeSummary } from './text/plan.ts';
+import { count, printJson, say } from './text/terminal.ts';
+import { wholeNumber } from './whole-number.ts';
+
+interface UndoOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
+  readonly execute?: boolean;
+  readonly wait?: boolean;
+  readonly priority: Priority;
+  readonly json?: boolean;
+}
+
+export function addUndo(program: Command): void {
+  const command = program
+    .command('undo')
+    .summary('activate again what a batch has inactivated')
+    .description(
+      'Activates what a finished batch has inactivated and not deleted, as a batch of its own. It is a dry run that touches nothing, unless --execute is given. A batch that is at work is to be cancelled first.',
+    )
+    .argument('<batch>', 'one of --action inactivate or retire')
+    .option('--execute', 'store the batch and have the workers do it')
+    .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
+    .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
+      wholeNumber('--confirm', value),
+    )
+    .option('--wait', 'wait until every item is settled, showing progress on stderr')
+    .addOption(new Option('--priority <p>', 'urgent runs before bulk').choices(['urgent', 'bulk']).default('bulk'));
+  addMotive(command)
+    .option('--json', 'print one object: batch, accepted, duplicates, rejected; of a dry run also what is left alone')
+    .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
+    .addHelpText('after', '\nExample:\n  certsweep undo <batch> --execute --confirm 1234 --reason "wrong list"')
+    .action((batch: string, options: UndoOptions) =>
+      withStore(options, (store) => (options.execute === true ? execute : rehearse)(store, batch, options)),
+    );
+}
+
+async function rehearse(store: Store, batch: string, options: UndoOptions): Promise<void> {
+  if (options.yes === true || options.confirm !== undefined || options.wait === true)
+    throw new CommandEnd(
+      EXIT.usage,
+      'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to have it done.',
+    );
+  const checked = await checkUndo(store, batch);
+  if (checked.kind !== 'undoable') throw refusal(store, batch, checked);
+  const { summary, left } = checked;
+  sayPlan(store, summary, left, options);
+  const { accepted, duplicates, rejected } = summary;
+  if (options.json === true) printJson({ batch: null, accepted, duplicates, rejected, ...left });
+  else say(`Dry run: nothing was touched. To activate ${them(accepted)}: the same command with --execute.`);
+}
+
+async function execute(store: Store, batch: string, options: UndoOptions): Promise<void> {
+  const { priority } = options;
+  const result = await undoBatch(store, batch, {
+    priority,
+    ...motiveOf(options),
+    ...reasonAsker(options),
+    confirm(summary, left) {
+      sayPlan(store, summary, left, options);
+      return confirmedNumber(summary.accepted, describeEffect('activate', summary.accepted), options);
+    },
+  });
+  switch (result.kind) {
+    case 'no-batch':
+    case 'other-action':
+    case 'unfinished':
+      throw refusal(store, batch, result);
+    case 'empty':
+      throw new CommandEnd(EXIT.refused, `Batch ${batch} has left nothing inactive that was active before.`);
+    case 'bad-rows':
+      say(describeSummary(result.summary, store.config, 'activate'));
+      throw new CommandEnd(
+        EXIT.refused,
+        'The configuration no longer has an account for some of these certificates: add it. Nothing was touched.',
+      );
+    case 'unconfirmed':
+      throw unconfirmed(result.summary.accepted, 'certificates', options);
+    default:
+      await tellSubmitted(result, options, store);
+  }
+}
+
+function sayPlan(store: Store, summary: ManifestSummary, left: LeftAlone, options: UndoOptions): void {
+  if (options.json === true) return;
+  say(describeSummary(summary, store.config, 'activate'));
+  const { deleted, alreadyInactive, keptActive, dead } = left;
+  if (deleted > 0)
+    say(
+      `${count(deleted, 'certificate')} of the batch ${deleted === 1 ? 'is' : 'are'} deleted: that cannot be undone.`,
+    );
+  if (alreadyInactive > 0)
+    say(`${count(alreadyInactive, 'certificate')} inactive before the batch: left so, since it was not its doing.`);
+  if (keptActive > 0) say(`${count(keptActive, 'certificate')} active already.`);
+  if (dead > 0) say(`${count(dead, 'item')} dead: certsweep dead list --batch shows what is known of them.`);
+}
+
+function refusal({ where }: Store, batch: string, why: NotUndoable): CommandEnd {
+  switch (why.kind) {
+    case 'no-batch':
+      return noBatch(batch, where);
+    case 'other-action':
+      return new CommandEnd(
+        EXIT.refused,
+        why.action === 'delete'
+          ? `Batch ${batch} deletes: that cannot be undone. Nothing was touched.`
+          : `Batch ${batch} inactivates nothing: there is nothing to undo. Nothing was touched.`,
+      );
+    case 'unfinished':
+      return new CommandEnd(
+        EXIT.refused,
+        why.state === 'cancelled'
+          ? `Batch ${batch} is cancelled, and ${count(why.pending, 'item')} of it still pending: a worker ends them. Try again then. Nothing was touched.`
+          : `Batch ${batch} is ${why.state}, ${count(why.pending, 'item')} pending: certsweep cancel ${batch} ends it, and leaves inactive what it has inactivated. Undo it then. Nothing was touched.`,
+      );
+  }
+}
+
+function them(certificates: number): string {
+  return certificates === 1 ? 'it' : 'them';
+}
