@@ -117,6 +117,8 @@ it(
         unreadable: 0,
         notFound: [],
         ambiguous: [],
+        listed: 1_205,
+        isCutShort: false,
       },
       left: null,
     });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createProducer, KEY_PREFIX, NewerLayout } from '../../src/index.ts';
+import { LAYOUT_VERSION } from '../../src/ledger/layout.ts';
 import { certificates, manifestOf, openFleet, type Fleet } from '../support/fleet.ts';
 import { INSTANCE, KEY_ENV } from '../support/installation.ts';
 
@@ -64,9 +65,9 @@ describe('a newer layout of the keys', () => {
   it('ends a worker that runs, and every command says so and leaves', async () => {
     const worker = await fleet.startWorker();
     const redis = await fleet.redis();
-    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe('3');
-    await redis.set(`${KEY_PREFIX}:layout`, '4');
-    const says = 'its keys have layout 4, this version knows 3 and older. Install the newer version on this host too.';
+    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe(`${LAYOUT_VERSION}`);
+    await redis.set(`${KEY_PREFIX}:layout`, LAYOUT_VERSION + 1);
+    const says = `its keys have layout ${LAYOUT_VERSION + 1}, this version knows ${LAYOUT_VERSION} and older. Install the newer version on this host too.`;
     const ended = await worker.ended;
     expect(ended.code).toBe(3);
     expect(ended.stderr).toContain('"worker-stopped"');
@@ -87,7 +88,7 @@ describe('a newer layout of the keys', () => {
     }
     const config = join(fleet.folder, 'certsweep.yaml');
     await expect(createProducer({ config })).rejects.toThrow(NewerLayout);
-    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe('4');
+    expect(await redis.get(`${KEY_PREFIX}:layout`)).toBe(`${LAYOUT_VERSION + 1}`);
     expect(fleet.sandbox.seen().calls).toBe(0);
   });
 });
