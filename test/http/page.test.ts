@@ -64,6 +64,11 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
   it('retries dead letters by filter once their number is typed, and keeps the filter', async () => {
     const batch = await room.submit(certificates(12, 77));
     await room.settled(batch);
+    const codes = async (): Promise<string[]> => {
+      await operator.goto(`${room.url}/batches/${batch}`);
+      return operator.locator('#codes tbody tr').allInnerTexts();
+    };
+    expect((await codes()).join()).toMatch(/^dead\s+ParameterFieldCheckFailed\s+12$/);
     await operator.goto(`${room.url}/dead?batch=${batch}`);
     await operator.getByRole('link', { name: 'ParameterFieldCheckFailed' }).click();
     const filtered = operator.url();
@@ -80,6 +85,8 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     await operator.getByText('There is no dead letter like that.').waitFor();
     expect(operator.url()).toBe(filtered);
     expect(await room.settled(batch)).toMatchObject({ revoked: 12, dead: 0 });
+    // What was read before counts no longer.
+    expect((await codes()).join()).toMatch(/^revoked\s+OK\s+12$/);
   });
 
   it('has somebody else approve a large batch', async () => {

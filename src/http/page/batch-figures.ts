@@ -4,7 +4,8 @@ import { COUNT_FIELD, type Outcome } from '../../core/batch.ts';
 import { duration, markup, number, time, type Markup } from './markup.ts';
 
 /** What an outcome is, whatever the batch does: each has a colour. */
-export type OutcomeKind = 'done' | 'already' | 'dead' | 'cancelled';
+export const OUTCOME_KINDS = ['done', 'already', 'dead', 'cancelled'] as const;
+export type OutcomeKind = (typeof OUTCOME_KINDS)[number];
 
 const WORDS: Readonly<Record<Action, string>> = {
   delete: 'deleted',
@@ -59,7 +60,7 @@ export function outcomeBadge(outcome: Outcome | null): Markup {
 }
 
 export function nameOf(outcome: Outcome): string {
-  return outcome.replace('-', ' ');
+  return outcome.replaceAll('-', ' ');
 }
 
 export function kindOf(outcome: Outcome): OutcomeKind {
@@ -81,9 +82,10 @@ export function fate({ action }: Pick<BatchDetail, 'action'>): string {
 }
 
 /** How fast it goes, and when it is done. */
-export function pacing({ state, pending, ratePerSecond, etaSeconds, completedAt }: BatchDetail): Markup {
+export function pacing({ state, soakUntil, pending, ratePerSecond, etaSeconds, completedAt }: BatchDetail): Markup {
   if (completedAt !== undefined) return markup`done ${time(completedAt)}`;
   if (state !== 'running' || pending === 0) return markup`<span class="faint">–</span>`;
+  if (soakUntil !== undefined) return markup`waits until ${time(soakUntil)}`;
   if (etaSeconds === null) return markup`nothing moves`;
   return markup`${number(Math.round(ratePerSecond))}/s, ${duration(etaSeconds)} left`;
 }

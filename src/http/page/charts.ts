@@ -2,7 +2,7 @@ import type { OutcomeHistory } from '../../app/outcome-history.ts';
 import { paceHistory, type PaceHistory } from '../../app/pace-history.ts';
 import type { Store } from '../../app/store.ts';
 import { outcomesOfAction, type Action } from '../../core/action.ts';
-import { kindOf, nameOf } from './batch-figures.ts';
+import { kindOf, nameOf, OUTCOME_KINDS } from './batch-figures.ts';
 import { markup, NOTHING, type Markup } from './markup.ts';
 
 /** Columns for the script: times in Unix seconds, then one list for each line. */
@@ -52,18 +52,21 @@ export function paceFigures(basePath: string, histories: readonly PaceHistory[])
   })}</div>`;
 }
 
+/** One line for each kind, whatever the batch does. */
 export function outcomeCharts(action: Action, { spans, spanMs }: OutcomeHistory): Charts {
   const perSecond = spanMs / 1_000;
-  return {
-    outcomes: [
-      spans.map(({ at }) => (at + spanMs / 2) / 1_000),
-      ...outcomesOfAction(action).map((outcome) => spans.map(({ counts }) => counts[outcome] / perSecond)),
-    ],
-  };
+  const lines = OUTCOME_KINDS.map((kind) => {
+    const outcomes = outcomesOfAction(action).filter((outcome) => kindOf(outcome) === kind);
+    return spans.map(({ counts }) => outcomes.reduce((sum, outcome) => sum + counts[outcome], 0) / perSecond);
+  });
+  return { outcomes: [spans.map(({ at }) => (at + spanMs / 2) / 1_000), ...lines] };
 }
 
 export function outcomeFigure(action: Action, source: string): Markup {
-  const legend = outcomesOfAction(action).map((outcome) => ({ kind: kindOf(outcome), name: nameOf(outcome) }));
+  const legend = OUTCOME_KINDS.map((kind) => {
+    const outcomes = outcomesOfAction(action).filter((outcome) => kindOf(outcome) === kind);
+    return { kind, name: outcomes.map(nameOf).join(', ') };
+  });
   return markup`<div class="charts one" data-charts="${source}"><figure class="panel" data-chart="outcomes" data-kind="outcomes"><figcaption>${legendOf(legend, [])}</figcaption><div class="plot" role="img" aria-label="Outcomes a second since the batch began. The figures of the batch stand above."></div></figure></div>`;
 }
 
