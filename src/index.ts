@@ -4,6 +4,7 @@ import { openStore } from './app/store.ts';
 import { DirectSubmitter } from './app/submit-direct.ts';
 import { submitManifest, type Priority, type SubmitOutcome, type Submitted } from './app/submit.ts';
 import { DEFAULT_ACTION, type Action } from './core/action.ts';
+import type { RetireDetails } from './core/retirement.ts';
 import type { Certificate } from './core/certificate.ts';
 import { rowOfObject, rowsOfObjects } from './manifest/objects.ts';
 import { loadConfig } from './runtime/config/load-config.ts';
@@ -13,6 +14,7 @@ import { describeRedisError } from './runtime/redis/describe-error.ts';
 
 export type { Certificate } from './core/certificate.ts';
 export type { Action } from './core/action.ts';
+export type { Phase, RetireDetails } from './core/retirement.ts';
 export type { BatchState } from './core/batch.ts';
 export type { BatchStatus } from './app/overview.ts';
 export type {
@@ -46,6 +48,8 @@ export interface ProducerOptions {
 export interface SubmitOptions {
   /** What is done with the certificates. Default `delete`. With another action, a single certificate is a batch of its own. */
   readonly action?: Action;
+  /** Of `retire`: how long the certificates stay inactive (default a day), and that no device can come back, which else their CAs must ensure. */
+  readonly retire?: Partial<RetireDetails>;
   /** `urgent` runs before `bulk`. Default `bulk`. */
   readonly priority?: Priority;
   /** Kept on record, and with the batch or the single certificate. */
@@ -136,14 +140,14 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
   return {
     async submit(
       certificates,
-      { action = DEFAULT_ACTION, priority = 'bulk', requestedBy, reason, skipInvalid = false } = {},
+      { action = DEFAULT_ACTION, retire = {}, priority = 'bulk', requestedBy, reason, skipInvalid = false } = {},
     ) {
       const motive = { ...(requestedBy !== undefined && { requestedBy }), ...(reason !== undefined && { reason }) };
       // What belongs to no batch is deleted.
       if (isOne(certificates) && action === DEFAULT_ACTION)
         return submittedOf(await direct.submit(rowOfObject(certificates, 1), priority, motive));
       const rows = rowsOfObjects(isOne(certificates) ? [certificates] : certificates);
-      return submittedOf(await submitManifest(store, rows, { action, priority, skipInvalid, ...motive }));
+      return submittedOf(await submitManifest(store, rows, { action, retire, priority, skipInvalid, ...motive }));
     },
     async status(batch) {
       const detail = await batchStatus(store.ledger, batch);

@@ -82,7 +82,10 @@ export function addSubmit(program: Command): void {
     )
     .option('--json', 'print one object: batch, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
-    .addHelpText('after', '\nExample:\n  certsweep submit manifest.csv --action inactivate --execute --confirm 1234')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  certsweep submit manifest.csv --action inactivate --execute --confirm 1234\n  certsweep submit manifest.csv --action retire --soak 24h --execute',
+    )
     .action((manifest: string | undefined, options: SubmitOptions) => submit(manifest, options));
 }
 

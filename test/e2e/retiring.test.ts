@@ -42,12 +42,12 @@ it('killed in every phase, a retirement ends each item once, and its undo leaves
     // Where the machine is busy, slots have time.
     settings: { breaker: { maxDeadShare: 1 }, limiter: { lateMs: 200 } },
   });
-  const ledger = new Ledger(await fleet.redis(), KEY_PREFIX);
-  const endSoak = (id: string): Promise<number> => ledger.redis.hset(ledger.keys.of(id).record, 'soakUntil', 1);
   const soaks = { phase: 'soaking', state: 'running', pending: 250, inactivated: 0, revoked: 0 } as const;
 
   // Under an active CA: killed while it inactivates, and while it looks again.
   let worker = await fleet.startWorker();
+  const ledger = new Ledger(await fleet.redis(), KEY_PREFIX);
+  const endSoak = (id: string): Promise<number> => ledger.redis.hset(ledger.keys.of(id).record, 'soakUntil', 1);
   const first = await fleet.submit(ITEMS, '--action', 'retire', '--soak', '1h');
   await killAfter(worker, 'InactivateDeviceCertificate', 120);
   expect((await fleet.until(first, () => true)).pending).toBe(250);

@@ -72,7 +72,7 @@ export class LedgerRoom {
   readonly ledger = new Ledger(this.redis, this.keys.prefix);
 
   async plan(items: readonly Certificate[], priority: Priority = 'bulk', action: Action = 'delete'): Promise<Plan> {
-    const plan = new Plan(this.ledger, { priority, action }, Date.now());
+    const plan = new Plan(this.ledger, { priority, action, retire: { soakMs: 0 } }, Date.now());
     for (const item of items) await plan.add(item);
     return plan;
   }

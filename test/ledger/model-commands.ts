@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { CallAction } from '../../src/core/action.ts';
+import type { Action } from '../../src/core/action.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { CancelledItem } from '../../src/ledger/items.ts';
 import type { LedgerRoom } from './ledger-room.ts';
@@ -12,7 +12,7 @@ export interface Real {
   readonly room: LedgerRoom;
   readonly manifests: readonly (readonly Certificate[])[];
   /** Of each manifest; the same certificates with another action are another manifest. All delete when not given. */
-  readonly actions?: readonly CallAction[];
+  readonly actions?: readonly Action[];
 }
 
 export type Command = fc.AsyncCommand<Model, Real>;

@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { pendingOf, settledOf } from '../../src/core/batch.ts';
 import type { LedgerRoom } from './ledger-room.ts';
 import { RunModel } from './model-runs.ts';
-import type { Model, ModelBatch } from './model.ts';
+import { isSoaking, type Model, type ModelBatch } from './model.ts';
 
 /** Of the manifests that models submit. */
 export const INSTANCES = ['post-cn-a', 'post-cn-b'] as const;
@@ -70,6 +70,11 @@ async function expectBatchAs(batch: ModelBatch, room: LedgerRoom): Promise<void>
         inactivated: tally('inactivated'),
         alreadyInactive: tally('already-inactive'),
       }),
+      ...(action === 'retire' && {
+        inactivated: tally('inactivated'),
+        alreadyInactive: tally('already-inactive'),
+        keptActive: tally('kept-active'),
+      }),
       ...(action === 'activate' && { activated: tally('activated'), alreadyActive: tally('already-active') }),
       dead: tally('dead'),
       cancelled: tally('cancelled'),
@@ -80,7 +85,12 @@ async function expectBatchAs(batch: ModelBatch, room: LedgerRoom): Promise<void>
   expect(pendingOf(counts)).toBe(pending);
   expect(completedAt === undefined).toBe(pending > 0 || batch.state === 'paused');
   expect(score !== null).toBe(pending > 0);
-  expect(bits).toBe(batch.items.length - pending);
+  const soaking = [...batch.items.keys()].filter((n) => isSoaking(batch, n)).length;
+  expect({ bits, phase: record.retirement?.phase, passed: record.retirement?.passed ?? 0 }).toEqual({
+    bits: batch.items.length - pending + soaking,
+    phase: batch.phase,
+    passed: soaking,
+  });
   const outcomes = rows.map(({ ordinal, outcome }) => [ordinal, outcome] as const);
   const settled = [...batch.items.entries()].filter(([, item]) => item !== 'pending');
   expect(outcomes.toSorted(([a], [b]) => a - b)).toEqual(settled);

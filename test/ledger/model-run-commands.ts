@@ -8,7 +8,7 @@ import { LEASE_MS, letterText } from './ledger-room.ts';
 import { readMeanwhile, type Real } from './model-commands.ts';
 import { expectLedgerAs, INSTANCES } from './model-judge.ts';
 import type { Ask, ModelRun, Past, RunModel, Tell } from './model-runs.ts';
-import { ALREADY, DONE, type ModelBatch } from './model.ts';
+import { ALREADY, callOf, DONE, type ModelBatch } from './model.ts';
 
 /** With the runs behind those of the model. */
 export interface RunReal extends Real {
@@ -129,13 +129,14 @@ type SettleEnd = Extract<Tell['end'], { kind: 'settle' }>;
 
 /** An end as the batch's action has it. */
 function settledAs(
-  { action }: ModelBatch,
+  batch: ModelBatch,
   {
     outcome,
     byAbsence,
     ...how
   }: Omit<SettleEnd, 'outcome'> & { readonly outcome: 'done' | 'already' | 'dead' | 'cancelled' },
 ): SettleEnd {
+  const action = callOf(batch);
   const outcomes = { done: DONE[action], already: ALREADY[action], dead: 'dead', cancelled: 'cancelled' } as const;
   return { ...how, outcome: outcomes[outcome], byAbsence: byAbsence && outcomes[outcome] === 'revoked' };
 }

@@ -1,6 +1,6 @@
 import type { Outcome } from '../../src/core/batch.ts';
 import type { Reopened } from '../../src/ledger/dead-letters.ts';
-import { DONE, Model, type ModelBatch } from './model.ts';
+import { callOf, DONE, Model, type ModelBatch } from './model.ts';
 
 /** What lies behind an item. `run`: who has a call of it on its way, as far as anybody was told. */
 export interface Past {
@@ -148,7 +148,7 @@ export class RunModel extends Model {
     }
     const past = { ...this.past(batch, n) };
     const isOwn = past.run === run.name;
-    const isSuccess = end.kind === 'settle' && end.outcome === DONE[batch.action];
+    const isSuccess = end.kind === 'settle' && end.outcome === DONE[callOf(batch)];
     if (!isSuccess) {
       if (!isOwn && (own !== undefined || !this.#isFree(batch, n, run))) return 'overtaken';
       if (!isOwn && past.run !== undefined) crash(past);

@@ -1,5 +1,6 @@
-import type { CallAction } from '../../src/core/action.ts';
+import type { Action, CallAction } from '../../src/core/action.ts';
 import type { BatchState, Outcome } from '../../src/core/batch.ts';
+import type { Phase } from '../../src/core/retirement.ts';
 import type { Reopened } from '../../src/ledger/dead-letters.ts';
 
 /** What the ledger should know of one batch, in the plainest terms. */
@@ -7,7 +8,11 @@ export interface ModelBatch {
   readonly id: string;
   /** The manifest that it came from; none for the direct batch. */
   readonly manifest?: number;
-  readonly action: CallAction;
+  readonly action: Action;
+  /** Of one that retires. */
+  phase?: Phase;
+  /** Items that were marked inactive: whether they were so before. */
+  readonly marked: Map<number, 'ours' | 'before'>;
   state: BatchState;
   readonly items: (Outcome | 'pending')[];
   /** The dead letters: of each, how often its item was dead before. */
@@ -22,6 +27,22 @@ export interface ModelBatch {
 export const DONE = { delete: 'revoked', inactivate: 'inactivated', activate: 'activated' } as const;
 export const ALREADY = { delete: 'already-gone', inactivate: 'already-inactive', activate: 'already-active' } as const;
 
+/** What one call for an item of the batch is for; of one that retires, while nothing is known of the item. */
+export function callOf({ action }: Pick<ModelBatch, 'action'>): CallAction {
+  return action === 'retire' ? 'inactivate' : action;
+}
+
+/** Whether the item was marked and waits for the end of the soak. */
+export function isSoaking({ phase, marked, items }: ModelBatch, n: number): boolean {
+  return phase !== undefined && phase !== 'deleting' && marked.has(n) && items[n] === 'pending';
+}
+
+/** How an item ends that was marked and is not deleted. */
+export function leftAs({ marked }: ModelBatch, n: number): 'inactivated' | 'already-inactive' | undefined {
+  const mark = marked.get(n);
+  return mark && (mark === 'ours' ? 'inactivated' : 'already-inactive');
+}
+
 /** The ledger as a person would explain it. Written without the product's own table of transitions. */
 export class Model {
   readonly batches: ModelBatch[] = [];
@@ -32,7 +53,7 @@ export class Model {
     return this.batches[index % Math.max(1, this.batches.length)];
   }
 
-  submit(manifest: number, id: string, items: number, action: CallAction): ModelBatch {
+  submit(manifest: number, id: string, items: number, action: Action): ModelBatch {
     this.working.set(manifest, id);
     return this.#open({ id, manifest, count: items, action });
   }
@@ -78,6 +99,7 @@ export class Model {
       this.#drain(batch);
     } else if (event === 'cancel' && (state === 'running' || state === 'paused')) {
       batch.state = 'cancelled';
+      if (batch.phase !== undefined) batch.phase = 'deleting';
       this.#free(batch);
     } else return false;
     return true;
@@ -105,7 +127,7 @@ export class Model {
     return { n: batch.items.length - 1, isNew: true, key: job };
   }
 
-  #open(batchOf: { id: string; manifest?: number; count: number; action: CallAction }): ModelBatch {
+  #open(batchOf: { id: string; manifest?: number; count: number; action: Action }): ModelBatch {
     const { id, manifest, count, action } = batchOf;
     const batch: ModelBatch = {
       id,
@@ -117,6 +139,8 @@ export class Model {
       deaths: new Map(),
       adopted: new Map(),
       byAbsence: 0,
+      ...(action === 'retire' && { phase: 'inactivating' as const }),
+      marked: new Map(),
     };
     this.batches.push(batch);
     return batch;

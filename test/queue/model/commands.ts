@@ -134,6 +134,15 @@ function lose(what: 'jobs' | (typeof INSTANCES)[number]): Command {
   });
 }
 
+/** Somebody changes the CA, or activates every certificate. */
+function operate(what: 'inactivates the CA' | 'activates the CA' | 'activates all'): Command {
+  return command(`somebody ${what}`, async ({ room }) => {
+    if (what === 'activates all') room.world.inactive.clear();
+    else room.world.isCaActive = what === 'activates the CA';
+    return Promise.resolve();
+  });
+}
+
 /** A finished batch is taken out of Redis. */
 export function forget(at: number): Command {
   return command(`forget ${at}`, async ({ model, room }) => {
@@ -145,7 +154,7 @@ export function forget(at: number): Command {
 }
 
 /** As `openStage` makes them. */
-const MANIFESTS = 4;
+const MANIFESTS = 5;
 
 /** Any command, in proportions that keep items on their way for a while. */
 export function commands(): fc.Arbitrary<Command> {
@@ -198,5 +207,11 @@ export function commands(): fc.Arbitrary<Command> {
     { weight: 4, arbitrary: fc.nat(2).map(addAgain) },
     { weight: 1, arbitrary: fc.constantFrom('jobs' as const, ...INSTANCES).map(lose) },
     { weight: 1, arbitrary: index.map(forget) },
+    {
+      weight: 2,
+      arbitrary: fc
+        .constantFrom('inactivates the CA' as const, 'activates the CA' as const, 'activates all' as const)
+        .map(operate),
+    },
   );
 }

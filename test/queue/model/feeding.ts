@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
 import { parseBlock } from '../../../src/queue/contract.ts';
 import type { FeederEvent } from '../../../src/queue/feed/feeder.ts';
-import type { ModelBatch } from '../../ledger/model.ts';
+import type { Phase } from '../../../src/core/retirement.ts';
+import { isSoaking, leftAs, type ModelBatch } from '../../ledger/model.ts';
 import { INSTANCES, type FeederDeath, type HandStage } from '../hand-stage.ts';
 import { isPending, type QueueModel } from './model.ts';
 
@@ -33,10 +34,11 @@ function expectReason(model: QueueModel, event: FeederEvent): void {
   if (event.kind === 'trouble') throw event.error;
   // What was settled as cancelled is looked at in the ledger.
   if (event.kind === 'item-cancelled') return;
-  if (event.kind === 'phase') throw new Error('nothing retires');
+
   if (event.kind === 'lanes-lost') throw new Error(`the ${event.key} of ${event.batch} are there`);
   const batch = model.batches.find(({ id }) => id === event.batch);
   if (batch === undefined) throw new Error(`there is no batch ${event.batch}`);
+  if (event.kind === 'phase') return takePhase(batch, event.phase);
   if (event.kind === 'jobs-lost') {
     const lost = [...batch.items.keys()].filter((n) => model.itemAt(batch.id, n).lost);
     expect(lost.length).toBeGreaterThanOrEqual(event.pending);
@@ -46,6 +48,14 @@ function expectReason(model: QueueModel, event: FeederEvent): void {
   model.change(batch, 'pause');
 }
 
+/** It soaks when nothing is left to be marked, and deletes only after that. */
+function takePhase(batch: ModelBatch, phase: Phase): void {
+  const open = [...batch.items.keys()].filter((n) => batch.items[n] === 'pending' && !isSoaking(batch, n));
+  const told = { phase, before: batch.phase, open: phase === 'soaking' ? open : [], state: batch.state };
+  expect(told).toEqual({ phase, before: phase === 'soaking' ? 'inactivating' : 'soaking', open: [], state: 'running' });
+  batch.phase = phase;
+}
+
 /** What the feeder has settled: as cancelled, of a cancelled batch, where no call may have worked or be under way. */
 async function takeCancelled(model: QueueModel, stage: HandStage, batch: ModelBatch): Promise<void> {
   const rows = await stage.rows(batch.id);
@@ -53,9 +63,10 @@ async function takeCancelled(model: QueueModel, stage: HandStage, batch: ModelBa
     const item = model.itemAt(batch.id, ordinal);
     if (!isPending(item)) continue;
     const { unknown, note } = item.record;
+    const left = leftAs(batch, ordinal) ?? 'cancelled';
     const told = { ordinal, state: batch.state, outcome, unknown, note };
-    expect(told).toEqual({ ordinal, state: 'cancelled', outcome: 'cancelled', unknown: false, note: undefined });
-    model.end(item, 'cancelled', false, false);
+    expect(told).toEqual({ ordinal, state: 'cancelled', outcome: left, unknown: false, note: undefined });
+    model.end(item, left, false, false);
   }
 }
 

@@ -6,14 +6,17 @@ import type { AnswerKind } from '../hand.ts';
 import type { CallEffect, HandEvent } from '../world.ts';
 import { expectSame } from './judge.ts';
 import { isPending, type ModelItem, type ModelRun, type QueueModel } from './model.ts';
-import { DONE } from '../../ledger/model.ts';
-import { afterCall, afterRead, type Known, type Next, type Puzzle } from './next.ts';
+import { DONE, leftAs } from '../../ledger/model.ts';
+import { afterCall, afterLook, afterRead, type Known, type Next, type Puzzle, type Step } from './next.ts';
 
 /** An item in the hands of a process. */
 export interface Life {
   readonly run: ModelRun;
   readonly item: ModelItem;
+  readonly step: Step;
   next: Next;
+  /** It was looked at, and may be deleted by the next call. */
+  mayDelete?: boolean;
   /** What the run knows, once it has called. */
   known?: Known;
   /** The code of its last call told nothing: the certificate is to be read. */
@@ -30,6 +33,8 @@ const DONE_OUTCOMES = new Set<Outcome>(Object.values(DONE));
 
 /** Hears all that processes do with items, and says of each thing whether it may be, as a person would tell it. */
 export class Lives {
+  /** Of the world. */
+  readonly isCaActive: () => boolean;
   readonly #model: QueueModel;
   readonly #runs = new Map<string, ModelRun>();
   readonly #lives = new Map<Item, Life>();
@@ -38,7 +43,8 @@ export class Lives {
   /** Goes up with each command. */
   step = 0;
 
-  constructor(model: QueueModel) {
+  constructor(model: QueueModel, isCaActive: () => boolean) {
+    this.isCaActive = isCaActive;
     this.#model = model;
   }
 
@@ -56,7 +62,18 @@ export class Lives {
       const run = this.#runs.get(runName(event.item.run));
       if (run === undefined) throw new Error(`nobody has ${runName(event.item.run)} in hand`);
       const item = this.#model.itemAt(event.item.batch, event.item.n);
-      this.#lives.set(event.item, { run, item, next: { kind: 'ask' } });
+      const { action, isRetiring } = event.item;
+      const { at } = item;
+      const isMarked = at !== undefined && at.batch.marked.has(at.n);
+      const isRetired = item.action === 'retire';
+      const due = isRetired ? (isMarked ? 'delete' : 'inactivate') : item.action;
+      expectSame({ action, isRetiring: isRetiring === true }, { action: due, isRetiring: isRetired });
+      this.#lives.set(event.item, {
+        run,
+        item,
+        step: { action, ...(isRetired && { isRetiring }) },
+        next: { kind: 'ask' },
+      });
       return;
     }
     const life = this.#lives.get(event.item);
@@ -159,13 +176,25 @@ export class Lives {
     }
     item.ours ||= how.isDone;
     const before = life.known ?? noted;
+    const { action, isRetiring } = life.step;
+    if (isRetiring === true && action === 'delete') {
+      // No deletion without a look right before it.
+      expectSame(how.isRead, life.mayDelete !== true);
+      life.mayDelete = false;
+      if (how.isRead) {
+        const after = afterLook(kind, how, this.isCaActive(), before);
+        life.mayDelete = kind === 'honest' && after.next.kind === 'ask';
+        Object.assign(life, after);
+        return;
+      }
+    }
     if (how.isRead) {
       if (life.puzzle === undefined) throw new Error('a certificate was read without need');
-      Object.assign(life, afterRead(kind, how, item.action, life.puzzle, before));
+      Object.assign(life, afterRead(kind, how, life.step, life.puzzle, before));
       return;
     }
     delete life.puzzle;
-    Object.assign(life, afterCall(kind, how, item.action, before));
+    Object.assign(life, afterCall(kind, how, life.step, before));
   }
 
   #reported(life: Life, disposition: Disposition, reply: Reported | 'closed'): void {
@@ -204,16 +233,32 @@ export class Lives {
     const isUntold = note !== undefined && note !== run;
     const unknown = record.unknown || isUntold;
     // What the API has said of a call of ours stays true, whatever others did.
-    if (!(isSettled && DONE_OUTCOMES.has(disposition.outcome)) && note !== run) {
+    const left = leftAs(at.batch, at.n);
+    const isSure =
+      isSettled &&
+      DONE_OUTCOMES.has(disposition.outcome) &&
+      !(disposition.outcome === 'inactivated' && left !== undefined);
+    if (!isSure && note !== run) {
       const isLive = note?.jobId !== undefined && note.holds;
       const isElsewhere = isClaim ? item.claim !== run : item.waits;
       if (known !== undefined || isLive || isElsewhere) return 'overtaken';
     }
     if (isSettled) {
       if (disposition.outcome === 'cancelled' && unknown) return 'overtaken';
-      this.#model.end(item, disposition.outcome, disposition.byAbsence, unknown || known?.unknown === true);
+      const isUnsure = unknown || known?.unknown === true;
+      const { outcome } = disposition;
+      if (at.batch.phase === 'inactivating' && (outcome === 'inactivated' || outcome === 'already-inactive')) {
+        // Counted as ours is what our calls did, and only that.
+        if (outcome === 'already-inactive') expectSame(item.ours, false);
+        else if (!isUnsure) expectSame(item.ours, true);
+        this.#model.mark(item, outcome === 'inactivated' ? 'ours' : 'before');
+        if (isClaim) this.#model.leave(item);
+        return 'marked';
+      }
+      const isLeft = left !== undefined && (outcome === 'cancelled' || outcome === 'inactivated');
+      this.#model.end(item, isLeft ? left : outcome, disposition.byAbsence, isUnsure);
       if (isClaim) this.#model.leave(item);
-      return 'settled';
+      return isLeft ? left : 'settled';
     }
     const { failures, calls } = known ?? record;
     const crashes = record.crashes + (isUntold ? 1 : 0);

@@ -1,8 +1,8 @@
-import type { CallAction } from '../../../src/core/action.ts';
+import type { Action } from '../../../src/core/action.ts';
 import type { Outcome } from '../../../src/core/batch.ts';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { Block } from '../../../src/queue/contract.ts';
-import { Model, type ModelBatch } from '../../ledger/model.ts';
+import { isSoaking, Model, type ModelBatch } from '../../ledger/model.ts';
 import type { JobPlace } from '../hand-stage.ts';
 
 /** What lies behind an item that pends. */
@@ -18,7 +18,7 @@ export interface ModelRecord {
 
 /** A certificate with which something is to be done, and what is true of it, whatever the code makes of it. */
 export interface ModelItem {
-  readonly action: CallAction;
+  readonly action: Action;
   readonly certificate: Certificate;
   /** None before a job of no batch is adopted. */
   at?: { readonly batch: ModelBatch; readonly n: number };
@@ -81,7 +81,7 @@ export class QueueModel extends Model {
     return [...this.certificates.values()].flat();
   }
 
-  override submit(manifest: number, id: string, items: number, action: CallAction): ModelBatch {
+  override submit(manifest: number, id: string, items: number, action: Action): ModelBatch {
     const batch = super.submit(manifest, id, items, action);
     const certificates = this.manifests[manifest] ?? [];
     this.certificates.set(
@@ -100,6 +100,14 @@ export class QueueModel extends Model {
       this.wait(item);
     }
     return reopened;
+  }
+
+  override change(batch: ModelBatch, event: 'pause' | 'resume' | 'cancel'): boolean {
+    const soaking = [...batch.items.keys()].filter((n) => isSoaking(batch, n));
+    const isChanged = super.change(batch, event);
+    // They are to be ended, and nothing holds them.
+    if (event === 'cancel' && isChanged) for (const n of soaking) this.itemAt(batch.id, n).lost = true;
+    return isChanged;
   }
 
   /** @returns whether it may be forgotten */
@@ -198,6 +206,15 @@ export class QueueModel extends Model {
     item.record = { ...FRESH };
   }
 
+  /** The item is inactive, and waits for the end of the soak. */
+  mark(item: ModelItem, as: 'ours' | 'before'): void {
+    item.at?.batch.marked.set(item.at.n, as);
+    item.lost = false;
+    // From here on, it is a deletion that may be ours.
+    item.ours = false;
+    item.record = { ...FRESH };
+  }
+
   #findLost(): void {
     for (const item of this.items) item.lost ||= isPending(item) && !this.isHeld(item);
   }
@@ -209,12 +226,13 @@ export class QueueModel extends Model {
   }
 }
 
+/** Something is to be done with it now. */
 export function isPending({ at }: ModelItem): boolean {
-  return at?.batch.items[at.n] === 'pending';
+  return at?.batch.items[at.n] === 'pending' && !isSoaking(at.batch, at.n);
 }
 
 export const FRESH: Readonly<ModelRecord> = { failures: 0, calls: 0, unknown: false, crashes: 0 };
 
-function newItem(certificate: Certificate, action: CallAction): ModelItem {
+function newItem(certificate: Certificate, action: Action): ModelItem {
   return { action, certificate, life: 0, ours: false, record: { ...FRESH }, unsure: false, waits: false, lost: false };
 }

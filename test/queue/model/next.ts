@@ -1,9 +1,12 @@
 import { ALREADY, DONE } from '../../ledger/model.ts';
-import type { CallAction } from '../../../src/core/action.ts';
 import type { Outcome } from '../../../src/core/batch.ts';
 import { ATTEMPTS, type AnswerKind } from '../hand.ts';
 import type { CallEffect } from '../world.ts';
+import type { Item } from '../../../src/queue/process/item.ts';
 import type { ModelRecord } from './model.ts';
+
+/** What a run is to do with its item. */
+export type Step = Pick<Item, 'action' | 'isRetiring'>;
 
 export type Known = Pick<ModelRecord, 'failures' | 'calls' | 'unknown'>;
 /** What must come next of an item in hand. */
@@ -27,10 +30,16 @@ const UNCERTAIN = new Set<AnswerKind>(['busy', 'lost-before', 'lost-after', 'gar
 /** These count as tries. */
 const FAILURES = new Set<AnswerKind>([...UNCERTAIN, 'unreachable']);
 
+const GONE = { kind: 'settled', outcome: 'already-gone', byAbsence: false } as const;
 const DEAD = { kind: 'settled', outcome: 'dead', byAbsence: false } as const;
 
 /** What a run knows of its item after the call that its batch is for, and what must come of it. */
-export function afterCall(kind: AnswerKind, { found, isDone }: CallEffect, action: CallAction, before: Known): After {
+export function afterCall(
+  kind: AnswerKind,
+  { found, isDone }: CallEffect,
+  { action, isRetiring }: Step,
+  before: Known,
+): After {
   const known = knownAfter(before, kind);
   if (kind !== 'honest') return { known, next: afterTrouble(kind, known) };
   if (isDone) return { known, next: { kind: 'settled', outcome: DONE[action], byAbsence: false } };
@@ -42,7 +51,8 @@ export function afterCall(kind: AnswerKind, { found, isDone }: CallEffect, actio
       puzzle: { mayBeOurs: before.unknown },
     };
   }
-  if (action !== 'delete') return { known, next: DEAD };
+  // What retires is as good as deleted.
+  if (action !== 'delete') return { known, next: isRetiring === true ? GONE : DEAD };
   // It was there when it was submitted; if one of our calls may have taken it away, it did.
   const outcome = before.unknown ? DONE.delete : ALREADY.delete;
   return { known, next: { kind: 'settled', outcome, byAbsence: before.unknown } };
@@ -52,12 +62,12 @@ export function afterCall(kind: AnswerKind, { found, isDone }: CallEffect, actio
 export function afterRead(
   kind: AnswerKind,
   { found }: CallEffect,
-  action: CallAction,
+  { action, isRetiring }: Step,
   { mayBeOurs }: Puzzle,
   before: Known,
 ): After {
   const known = knownAfter(before, kind);
-  if (kind === 'honest' && found === 'absent') return { known, next: DEAD };
+  if (kind === 'honest' && found === 'absent') return { known, next: isRetiring === true ? GONE : DEAD };
   if (kind === 'honest' && found === STATUS[action]) {
     const outcome = mayBeOurs ? DONE[action] : ALREADY[action];
     return { known, next: { kind: 'settled', outcome, byAbsence: false } };
@@ -68,6 +78,25 @@ export function afterRead(
     return { known: failed, next: failed.failures >= ATTEMPTS ? DEAD : { kind: 'wait' } };
   }
   return { known, next: afterTrouble(kind, known) };
+}
+
+/** The same after a look at a certificate that was inactive for a while, and is to be deleted unless its CA is active. */
+export function afterLook(kind: AnswerKind, { found }: CallEffect, isCaActive: boolean, before: Known): After {
+  // A look deletes nothing.
+  const known = { ...knownAfter(before, kind), unknown: before.unknown };
+  if (kind === 'forbidden') {
+    const failed = { ...known, failures: known.failures + 1 };
+    return { known: failed, next: failed.failures >= ATTEMPTS ? DEAD : { kind: 'wait' } };
+  }
+  if (kind !== 'honest') return { known, next: afterTrouble(kind, known) };
+  if (found === 'active') return { known, next: { kind: 'settled', outcome: 'kept-active', byAbsence: false } };
+  if (found === 'inactive')
+    return {
+      known,
+      next: isCaActive ? { kind: 'settled', outcome: 'inactivated', byAbsence: false } : { kind: 'ask' },
+    };
+  const outcome = before.unknown ? DONE.delete : ALREADY.delete;
+  return { known, next: { kind: 'settled', outcome, byAbsence: before.unknown } };
 }
 
 function afterTrouble(kind: Exclude<AnswerKind, 'honest'>, after: Known): Next {

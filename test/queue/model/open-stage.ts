@@ -7,10 +7,10 @@ import { Lives } from './life.ts';
 import { QueueModel } from './model.ts';
 import type { Real } from './real.ts';
 
-const ACTIONS = ['delete', 'delete', 'inactivate', 'activate'] as const;
+const ACTIONS = ['delete', 'delete', 'inactivate', 'activate', 'retire'] as const;
 
 /** What is submitted first, by manifest. */
-export const OPENINGS: readonly (readonly number[])[] = [[0, 1], [2, 1], [2, 3], [2], [3, 1]];
+export const OPENINGS: readonly (readonly number[])[] = [[0, 1], [2, 1], [2, 3], [2], [3, 1], [4], [4], [4, 3]];
 
 /**
  * Manifests that share certificates, of which some were never registered and some are inactive; more than the first step of the ramp; some are
@@ -26,13 +26,19 @@ export async function openStage(
   death?: FeederDeath,
 ): Promise<{ model: QueueModel; real: Real }> {
   const fleet = certificatesOf(16, INSTANCES);
-  const manifests = [fleet.slice(0, 12), fleet.slice(9, 15), fleet.slice(0, 11), fleet.slice(3, 14)];
+  const manifests = [
+    fleet.slice(0, 12),
+    fleet.slice(9, 15),
+    fleet.slice(0, 11),
+    fleet.slice(3, 14),
+    fleet.slice(1, 13),
+  ];
   const registered = fleet.filter((_, n) => n % 5 !== 4).map(({ deviceSn }) => deviceSn);
   const world = new World(registered, refusesSameState);
   for (const [n, { deviceSn }] of fleet.entries()) if (n % 2 === 1) world.inactive.add(deviceSn);
   const room = new HandStage(world, { maxStalled, lowWater });
   const model = new QueueModel(manifests);
-  const lives = new Lives(model);
+  const lives = new Lives(model, () => world.isCaActive);
   const failures: unknown[] = [];
   room.world.watch(
     (event) => lives.hear(event),

@@ -1,5 +1,5 @@
 import type fc from 'fast-check';
-import type { CallAction } from '../../../src/core/action.ts';
+import type { Action } from '../../../src/core/action.ts';
 import type { Certificate } from '../../../src/core/certificate.ts';
 import type { Block } from '../../../src/queue/contract.ts';
 import type { HandStage } from '../hand-stage.ts';
@@ -16,7 +16,7 @@ export interface Real {
   /** Times that a job may stall before BullMQ gives it up. */
   readonly maxStalled: number;
   readonly manifests: readonly (readonly Certificate[])[];
-  readonly actions: readonly CallAction[];
+  readonly actions: readonly Action[];
   readonly direct: string;
   /** Certificates that other producers add jobs for. */
   readonly others: readonly Certificate[];
