@@ -3,7 +3,7 @@ import { fateOf } from '../runtime/redis/fate.ts';
 import type { Awaiting } from './awaiting.ts';
 import { FEED_RANK, type Batch } from './batch-record.ts';
 import type { LedgerStore } from './keys.ts';
-import { activateScript, activationKeys, type Activated } from './plan.ts';
+import { activateScript, activationKeys, type Activated } from './activation.ts';
 
 /** What becomes of a batch that was approved. */
 export type Approved = Extract<Activated, { readonly kind: 'running' | 'duplicate' | 'gone' | 'unknown' }>;

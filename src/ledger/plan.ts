@@ -6,20 +6,18 @@ import type { Certificate } from '../core/certificate.ts';
 import { DEFAULT_SOAK_MS, type RetireDetails } from '../core/retirement.ts';
 import { fateOf } from '../runtime/redis/fate.ts';
 import { script } from '../runtime/redis/script.ts';
-import type { Awaiting, Submitter } from './awaiting.ts';
+import { activateScript, activationArguments, activationKeys, type Activated, type LateDetails } from './activation.ts';
 import { FEED_RANK, type Priority } from './batch-record.ts';
-import { ACTIVATE, WITHDRAW } from './batch-scripts.lua.ts';
-import type { Claim } from './claims.ts';
+import { WITHDRAW } from './batch-scripts.lua.ts';
 import { appendChunk, CHUNK_ITEMS, packChunk, type ChunkRanges } from './chunk.ts';
 import type { LedgerKeys, LedgerStore } from './keys.ts';
-import { occurrenceArgument, occurrenceKeys, type OccurrenceClaim } from './occurrence-claim.ts';
+import { occurrenceKeys } from './occurrence-claim.ts';
 
 /** How long a plan that nobody activates is kept after its last write. */
 const PLAN_TTL_SECONDS = 3_600;
 /** Chunks that may be on their way to Redis at once: bounds memory without a round trip for each. */
 const WRITES_IN_FLIGHT = 8;
 
-export const activateScript = script<string>(ACTIVATE);
 const withdrawScript = script<null>(WITHDRAW);
 
 export interface PlanDetails extends Motive {
@@ -29,48 +27,6 @@ export interface PlanDetails extends Motive {
   /** Of a batch that retires; by default a day, and nothing is known to be destroyed. */
   readonly retire?: Partial<RetireDetails>;
 }
-
-/** What is known of a manifest only once it is read. Only the batch of a plan file may be that of an occurrence. */
-export interface LateDetails {
-  /** In place of the one that the plan was made with. */
-  readonly reason?: string;
-  /** Over its bytes. */
-  readonly manifestSha256?: string;
-  /** Of the plan file that it comes from, which is good once. */
-  readonly planId?: string;
-  /** It must not run yet: who submitted it, null where no token was used, while somebody else has to approve it. */
-  readonly awaiting?: { readonly by: Submitter | null };
-  /** Bound to the batch in the same step. */
-  readonly claim?: BoundClaim;
-  /** Of a schedule, which it ends. */
-  readonly occurrence?: OccurrenceClaim;
-}
-
-/** What a claim is bound with. */
-export interface BoundClaim extends Pick<Claim, 'id' | 'holder'> {
-  /** What was sent. */
-  readonly content: string;
-  /** What the answer has beside the batch. */
-  readonly answer: string;
-}
-
-export type Activated =
-  /** It runs. */
-  | { readonly kind: 'running'; readonly batch: string }
-  /** It waits for its approval. */
-  | { readonly kind: 'awaits-approval'; readonly batch: string }
-  /** The claim ran out meanwhile, and may be another's: nothing runs. */
-  | { readonly kind: 'claim-lost' }
-  /** The same manifest is at work already with the same action, as that batch. */
-  | { readonly kind: 'duplicate'; readonly batch: string }
-  /** The plan file was used before, for that batch: nothing runs. */
-  | { readonly kind: 'used'; readonly batch: string }
-  /** The occurrence has ended already, or another process is at it: nothing runs. */
-  | { readonly kind: 'overtaken' }
-  /** The plan is no longer whole (it waited too long, or Redis lost it): nothing runs. */
-  | { readonly kind: 'gone' }
-  /** Redis did not answer: it may run already, or begin to when what was sent arrives. */
-  | { readonly kind: 'unknown'; readonly batch: string; readonly error: unknown };
 
 /**
  * A batch while it is written: invisible to the workers until `activate`, and gone by itself when the submitter dies.
@@ -144,26 +100,9 @@ export class Plan {
       ...motive,
       ...late,
     });
-    const { reason = '', manifestSha256 = '' } = late;
     const [certificates, chunks] = [this.#accepted, this.#chunks];
-    const waits: Awaiting | undefined = awaiting && { certificates, chunks, fingerprint, by: awaiting.by };
-    const counted = [this.batch, fingerprint, certificates, chunks, rank];
-    const args = [
-      ...counted,
-      note,
-      reason,
-      manifestSha256,
-      planId ?? '',
-      waits === undefined ? '' : JSON.stringify(waits),
-      ...(claim === undefined ? ['', '', ''] : [claim.holder, claim.content, claim.answer]),
-      occurrence === undefined
-        ? ''
-        : occurrenceArgument(occurrence, {
-            batch: this.batch,
-            accepted: certificates,
-            isAwaiting: awaiting !== undefined,
-          }),
-    ];
+    const counted = { batch: this.batch, fingerprint, certificates, chunks, rank };
+    const args = activationArguments(counted, note, { planId, awaiting, claim, occurrence, ...late });
     const fate = await fateOf(this.#redis, () => activateScript(this.#redis, keys, args));
     if (fate.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: fate.error };
     if (fate.kind === 'refused') {
@@ -237,13 +176,6 @@ export class Plan {
     };
     write.hset(this.#keys.of(this.batch).record, record).zadd(this.#keys.batches, Date.now(), this.batch);
   }
-}
-
-/** The keys of `ACTIVATE`, of every batch. */
-export function activationKeys(keys: LedgerKeys, batch: string): string[] {
-  const { active, fingerprints, batches, signals, audit, layout } = keys;
-  const { record, chunks, lanes } = keys.of(batch);
-  return [record, active, fingerprints, batches, signals, chunks, lanes, audit.stream, audit.head, layout];
 }
 
 /**

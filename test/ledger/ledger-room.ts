@@ -14,7 +14,8 @@ import {
 } from '../../src/ledger/call-notes.ts';
 import type { DeadLetter } from '../../src/ledger/dead-letters.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
-import { Plan, type Activated } from '../../src/ledger/plan.ts';
+import type { Activated } from '../../src/ledger/activation.ts';
+import { Plan } from '../../src/ledger/plan.ts';
 import type { ItemEnd, ItemReport, Reported } from '../../src/ledger/items.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import type { Claimed } from '../../src/ledger/waiting.ts';

@@ -1,5 +1,6 @@
 import type { LedgerStore } from '../../ledger/keys.ts';
-import { Plan, type Activated, type LateDetails, type PlanDetails } from '../../ledger/plan.ts';
+import type { Activated, LateDetails } from '../../ledger/activation.ts';
+import { Plan, type PlanDetails } from '../../ledger/plan.ts';
 import type { ManifestRow } from '../../manifest/row.ts';
 import { ManifestSummarizer, type Duplicates, type ManifestSummary } from './manifest-summary.ts';
 
