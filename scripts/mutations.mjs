@@ -243,7 +243,7 @@ const MUTATIONS = [
   },
   {
     name: 'a cancel ends what a call may have worked for',
-    file: 'src/ledger/item-scripts.lua.ts',
+    file: 'src/ledger/cancel-script.lua.ts',
     from: "(attempt.run == '' and not attempt.unknown)",
     to: "(attempt.run == '')",
     tests: ['test/ledger'],
@@ -650,8 +650,8 @@ const MUTATIONS = [
   {
     name: 'a waiting item is deleted whatever its batch is for',
     file: 'src/queue/process/resolve-claim.ts',
-    from: 'action: state.action,',
-    to: "action: 'delete',",
+    from: ' ...step,',
+    to: " action: 'delete',",
     tests: ['test/queue/process/actions.test.ts'],
   },
   {
@@ -692,7 +692,7 @@ const MUTATIONS = [
   {
     name: 'older workers may stay beside a batch that does not delete',
     file: 'src/ledger/batch-scripts.lua.ts',
-    from: "redis.call('SET', layout, ${ACTIONS_SINCE})",
+    from: "redis.call('SET', layout, needed)",
     to: "redis.call('GET', layout)",
     tests: ['test/ledger/actions.test.ts'],
   },
@@ -772,6 +772,27 @@ const MUTATIONS = [
     from: '(before.listed[key] ?? 0) > 0',
     to: '(before.listed[key] ?? 0) > 1e9',
     tests: ['test/schedule/run.test.ts'],
+  },
+  {
+    name: 'a retirement does not ask the gate before a deletion',
+    file: 'src/queue/process/deletion-gate.ts',
+    from: "return { kind: 'inactive', end: { code: CA_ACTIVE, requestId, attempt } };",
+    to: "return { kind: 'open' };",
+    tests: ['test/queue/process/retire.test.ts'],
+  },
+  {
+    name: 'a retirement deletes what is active again',
+    file: 'src/core/retirement.ts',
+    from: "return status === 'active'",
+    to: 'return status === undefined',
+    tests: ['test/queue/process/retire.test.ts'],
+  },
+  {
+    name: 'a retirement does not soak',
+    file: 'src/ledger/retirement.lua.ts',
+    from: 'if now < tonumber(soakUntil) then',
+    to: 'if false then',
+    tests: ['test/queue/process/retire.test.ts'],
   },
 ];
 

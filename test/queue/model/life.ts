@@ -174,7 +174,9 @@ export class Lives {
         },
       );
     }
-    item.ours ||= how.isDone;
+    // Where another run has marked it meanwhile, a call to inactivate it does nothing more.
+    const isLate = life.step.action === 'inactivate' && item.at?.batch.marked.has(item.at.n) === true;
+    item.ours ||= how.isDone && !isLate;
     const before = life.known ?? noted;
     const { action, isRetiring } = life.step;
     if (isRetiring === true && action === 'delete') {

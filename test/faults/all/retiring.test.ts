@@ -1,9 +1,9 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { Ledger } from '../../src/ledger/ledger.ts';
-import { KEY_PREFIX } from '../../src/queue/contract.ts';
-import type { RunningCommand } from '../support/command.ts';
-import { certificates, openFleet, type Fleet } from '../support/fleet.ts';
-import { INSTANCE } from '../support/installation.ts';
+import { Ledger } from '../../../src/ledger/ledger.ts';
+import { KEY_PREFIX } from '../../../src/queue/contract.ts';
+import type { RunningCommand } from '../../support/command.ts';
+import { certificates, openFleet, type Fleet } from '../../support/fleet.ts';
+import { INSTANCE } from '../../support/installation.ts';
 
 let fleet: Fleet;
 afterEach(() => fleet.remove());

@@ -1,0 +1,48 @@
+import { afterAll, expect, it } from 'vitest';
+import { checkUndo, undoBatch } from '../../src/app/undo.ts';
+import { certificatesOf } from '../ledger/ledger-room.ts';
+import { AppRoom } from './app-room.ts';
+
+const room = new AppRoom();
+afterAll(() => room.cleanup());
+
+it('activates what a batch has inactivated, and nothing else', async () => {
+  const store = await room.store();
+  const items = certificatesOf(4, ['post-cn-a']);
+  const batch = await room.batchOf(items, 'bulk', 'inactivate');
+  const ends = ['inactivated', 'already-inactive', 'dead', 'inactivated'] as const;
+  for (const [n, outcome] of ends.entries()) {
+    expect(await checkUndo(store, batch)).toMatchObject({ kind: 'unfinished', state: 'running', pending: 4 - n });
+    const item = items[n];
+    if (item !== undefined) await room.end(batch, n, outcome, item, 'ParameterCheckFailed');
+  }
+  expect(await checkUndo(store, batch)).toMatchObject({
+    kind: 'undoable',
+    summary: { accepted: 2, rejected: 0 },
+    left: { deleted: 0, alreadyInactive: 1, keptActive: 0, dead: 1 },
+  });
+  const request = { priority: 'bulk', reason: 'wrong list' } as const;
+  const unsure = await undoBatch(store, batch, { ...request, confirm: async () => Promise.resolve(3) });
+  expect(unsure).toMatchObject({ kind: 'unconfirmed', confirmed: 3 });
+  const undone = await undoBatch(store, batch, {
+    ...request,
+    confirm: async ({ accepted }) => Promise.resolve(accepted),
+  });
+  expect(undone).toMatchObject({ kind: 'running', submitted: { accepted: 2 } });
+  const id = undone.kind === 'running' ? undone.submitted.batch : '';
+  expect(await room.batch(id)).toMatchObject({ action: 'activate', reason: `wrong list (undoes ${batch})` });
+  expect(await room.ledger.items.chunk(id, 0)).toEqual([items[0], items[3]]);
+  // Twice is once, while it is at work.
+  const again = await undoBatch(store, batch, {
+    ...request,
+    confirm: async ({ accepted }) => Promise.resolve(accepted),
+  });
+  expect(again).toMatchObject({ kind: 'at-work', submitted: { batch: id } });
+});
+
+it('says what cannot be undone', async () => {
+  const store = await room.store();
+  const deleting = await room.batchOf(certificatesOf(1, ['post-cn-a']));
+  expect(await checkUndo(store, deleting)).toEqual({ kind: 'other-action', action: 'delete' });
+  expect(await checkUndo(store, 'none')).toEqual({ kind: 'no-batch' });
+});
