@@ -1,6 +1,5 @@
 import { codeOf, requestIdOf, type Answer } from '../../core/answer.ts';
 import { backoffMs, type BackoffPolicy } from '../../core/backoff.ts';
-import type { Puzzle } from '../../core/decide-look.ts';
 import {
   FIRST_ATTEMPT,
   recordAttempt,
@@ -11,6 +10,7 @@ import {
 } from '../../core/decide.ts';
 import type { CallToNote, CallVerdict } from '../../ledger/call-notes.ts';
 import type { CallReport, Limiter, SlotGrant } from '../../limiter/contract.ts';
+import { callOf, released, type Course } from './course.ts';
 import type { DeletionGate, Look } from './deletion-gate.ts';
 import type { HostWatch } from './host-watch.ts';
 import { ItemCalls, type RevocationClient } from './item-calls.ts';
@@ -67,17 +67,6 @@ const UNJUDGED_MS = 2_000;
 const UNREAD_MS = 2_000;
 /** The least time before a throttled item is tried again. */
 const THROTTLED_MS = 500;
-
-/**
- * What lies behind an item and what comes next, while the process has it. `attempt` only after a call of this run. `puzzle`: the code of the last
- * call told nothing, so the next one reads the certificate; another run repeats the call instead, which does no harm.
- */
-interface Course {
-  attempt?: Attempt;
-  puzzle?: Puzzle | undefined;
-  /** It has been looked at, and its next call may delete it. */
-  mayDelete?: boolean;
-}
 
 /**
  * What a worker does with an item. It reads as the list in the design: admit, slot, call, decide, and then a disposition as data. It throws nothing.
@@ -249,12 +238,4 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
       return dead(failed, { code: 'worker-defect', message: error.message }, '', false);
     return { kind: 'wait', delayMs: DEFECT_MS, attempt: failed };
   }
-}
-
-function callOf({ batch, n, certificate, run }: Item, { attempt }: Course): CallToNote {
-  return { batch, n, instanceId: certificate.instanceId, run, ...(attempt !== undefined && { attempt }) };
-}
-
-function released({ attempt }: Course): Disposition {
-  return attempt === undefined ? { kind: 'release' } : { kind: 'release', attempt };
 }
