@@ -91,7 +91,15 @@ async function execute(store: Store, batch: string, options: UndoOptions): Promi
       );
     case 'unconfirmed':
       throw unconfirmed(result.summary.accepted, 'certificates', options);
-    default:
+    case 'running':
+    case 'at-work':
+    case 'awaits-approval':
+    case 'reason-required':
+    case 'used':
+    case 'claim-lost':
+    case 'overtaken':
+    case 'gone':
+    case 'unknown':
       await tellSubmitted(result, options, store);
   }
 }

@@ -14,7 +14,7 @@ import { callOf, released, type Course } from './course.ts';
 import type { DeletionGate, Look } from './deletion-gate.ts';
 import type { HostWatch } from './host-watch.ts';
 import { ItemCalls, type RevocationClient } from './item-calls.ts';
-import { dead, reportOf } from './endings.ts';
+import { dead, PAUSED_MS, DEFECT_MS, TOKEN_MS, UNJUDGED_MS, UNREAD_MS, THROTTLED_MS, reportOf } from './endings.ts';
 import type { Disposition, Item } from './item.ts';
 import { KeyRenewal } from './key-renewal.ts';
 
@@ -55,18 +55,6 @@ export interface ProcessorParts {
   readonly random: () => number;
   readonly tell: (event: ProcessorEvent) => void;
 }
-
-/** How long an item of a paused batch waits before it is looked at again. */
-const PAUSED_MS = 5_000;
-const DEFECT_MS = 2_000;
-/** Before an item is tried again whose token was refused, though it works for others. */
-const TOKEN_MS = 2_000;
-/** Before an item is tried again that could only end dead, while the endpoint judges nothing. */
-const UNJUDGED_MS = 2_000;
-/** Before a certificate's CA is asked about again. */
-const UNREAD_MS = 2_000;
-/** The least time before a throttled item is tried again. */
-const THROTTLED_MS = 500;
 
 /**
  * What a worker does with an item. It reads as the list in the design: admit, slot, call, decide, and then a disposition as data. It throws nothing.

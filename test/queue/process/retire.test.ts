@@ -75,7 +75,11 @@ describe('retiring', () => {
     });
     await expectEmptied(shop);
     expect(shop.sandbox.seen().calls).toBe(calls);
-    expect(await endsOf(batch)).toEqual({
+    const ends = await endsOf(batch);
+    const { soakUntil = Number.NaN } = retirement ?? {};
+    const early = (await shop.rows(batch)).filter(({ settledAt }) => !(Date.parse(settledAt) >= soakUntil));
+    expect(early.map(({ ordinal }) => ordinal)).toEqual([...ABSENT]);
+    expect(ends).toEqual({
       [`inactivated ${CA_ACTIVE}`]: others(INACTIVE, EXPIRED, ABSENT),
       // An operator who undoes the batch must not activate what somebody else had inactivated.
       [`already-inactive ${CA_ACTIVE}`]: [...INACTIVE],
