@@ -20,6 +20,9 @@ export interface EventLog extends Readonly<Record<LogLevel, (event: LogEvent) =>
 /** Lines that wait for their write take no more than this, characters: what a pipe takes in one piece on every system. */
 const MOST_GATHERED = 4_096;
 
+/** How a line begins that may wait. */
+const GATHERED_LEVEL = '{"level":"info"';
+
 /** Structured lines on stderr. Standard output is for data. */
 export function createLogger(level: Config['log']['level']): EventLog {
   const log = pino(
@@ -42,7 +45,7 @@ export function createLogger(level: Config['log']['level']): EventLog {
 
 /**
  * Lines that are told in one go, such as those of a report's items, are one write: a write costs more than a line. They leave before the process
- * does anything else, and before it ends.
+ * does anything else, and before it ends. A line of trouble leaves at once: what is said beside the log comes behind it.
  */
 function gathered(destination: { write(text: string): unknown }): { write(line: string): void } {
   let text = '';
@@ -57,6 +60,7 @@ function gathered(destination: { write(text: string): unknown }): { write(line: 
       if (text === '') queueMicrotask(flush);
       else if (text.length + line.length > MOST_GATHERED) flush();
       text += line;
+      if (!line.startsWith(GATHERED_LEVEL)) flush();
     },
   };
 }

@@ -41,8 +41,15 @@ it('the last words of a process are written before it ends', () => {
   const before = new Set(process.listeners('exit'));
   const log = createLogger('warn');
   const [atExit] = process.listeners('exit').filter((listener) => !before.has(listener));
-  log.error({ event: 'worker-failed', n: 1 });
+  log.record?.({ event: 'settled', n: 1 });
   expect(writes).toEqual([]);
   atExit?.(0);
   expect(writes.map(numbersIn)).toEqual([[1]]);
+});
+
+it('a line of trouble leaves at once, behind those before it', () => {
+  const log = createLogger('warn');
+  log.record?.({ event: 'settled', n: 1 });
+  log.warn({ event: 'worker-left', n: 2 });
+  expect(writes.map(numbersIn)).toEqual([[1, 2]]);
 });

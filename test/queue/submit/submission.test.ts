@@ -58,6 +58,7 @@ it('counts what is accepted, named twice and rejected, the same for a survey and
     forgotten: 0,
     ratePerSecond: 0,
     etaSeconds: null,
+    action: 'delete',
   });
 });
 
