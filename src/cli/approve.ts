@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { Option, type Command } from 'commander';
 import { approveBatch, awaitedApproval, type ApprovalOutcome } from '../app/approve.ts';
 import { identify, type Identity } from '../app/identity.ts';
@@ -10,7 +11,7 @@ import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { reasonRequired } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { count, printJson, say } from './text/terminal.ts';
+import { printJson, say } from './text/terminal.ts';
 
 interface ApproveOptions extends CommonOptions {
   readonly manifest?: string;

@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { Argument, type Command } from 'commander';
 import { changeBatch, changePriority, forget, forgetBefore, type Change } from '../app/control.ts';
 import type { Priority } from '../app/submit.ts';
@@ -5,7 +6,7 @@ import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { addMotive, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { count, printJson, say } from './text/terminal.ts';
+import { printJson, say } from './text/terminal.ts';
 
 type BatchOptions = CommonOptions & MotiveOptions;
 

@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { Option, type Command } from 'commander';
 import {
   discardDeadLetters,
@@ -23,7 +24,7 @@ import {
   type MotiveOptions,
 } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { count, print, printJson, say } from './text/terminal.ts';
+import { print, printJson, say } from './text/terminal.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface DeadOptions extends CommonOptions, MotiveOptions, ConfirmOptions {

@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import type { Command } from 'commander';
 import type { Check } from '../doctor/check.ts';
 import { refusedConfiguration } from '../doctor/configuration.ts';
@@ -7,7 +8,7 @@ import { printable } from '../core/printable.ts';
 import { EXIT } from './exit.ts';
 import { configOf, sayNotice, type CommonOptions } from './session.ts';
 import { wrap } from './text/fit.ts';
-import { columnsOfTerminal, count, print, printJson, say } from './text/terminal.ts';
+import { columnsOfTerminal, print, printJson, say } from './text/terminal.ts';
 
 interface DoctorOptions extends CommonOptions {
   readonly json?: boolean;

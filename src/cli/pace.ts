@@ -1,3 +1,4 @@
+import { duration } from '../core/counting.ts';
 import type { Command } from 'commander';
 import { lowerPace, restorePace, type LowerOutcome, type UnknownAccount } from '../app/pace.ts';
 import { accountsOverview } from '../app/paces.ts';
@@ -6,7 +7,7 @@ import { CommandEnd, EXIT } from './exit.ts';
 import { addMotive, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describePaces } from './text/paces.ts';
-import { duration, printJson, printText, say } from './text/terminal.ts';
+import { printJson, printText, say } from './text/terminal.ts';
 import { timeSpanMs } from './time-span.ts';
 import { wholeNumber } from './whole-number.ts';
 

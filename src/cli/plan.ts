@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { createHash } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { PLANNED_ACTIONS, type PlannedAction } from '../core/action.ts';
@@ -12,7 +13,7 @@ import { addSelectorOptions, readExcept, readSelectors, type SelectorOptions } f
 import { withStore, type CommonOptions } from './session.ts';
 import { describeSummary } from './text/plan.ts';
 import { describeObstacles, describePlan, describeStopped } from './text/planned.ts';
-import { count, printJson, say } from './text/terminal.ts';
+import { printJson, say } from './text/terminal.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface PlanOptions extends CommonOptions, SelectorOptions {

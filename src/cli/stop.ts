@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import type { Command } from 'commander';
 import { startAll, stopAll, type StartLook } from '../app/stop.ts';
 import type { Store } from '../app/store.ts';
@@ -5,7 +6,7 @@ import { CommandEnd, EXIT } from './exit.ts';
 import { addMotive, ask, isOnTerminal, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeStopped } from './text/status.ts';
-import { count, printJson, say } from './text/terminal.ts';
+import { printJson, say } from './text/terminal.ts';
 
 interface StopOptions extends CommonOptions, MotiveOptions {
   readonly all?: boolean;

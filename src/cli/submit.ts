@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { createHash, type Hash } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { ACTIONS, DEFAULT_ACTION, type Action } from '../core/action.ts';
@@ -30,7 +31,7 @@ import { describeEffect, verbOf } from './text/action.ts';
 import { describeSummary } from './text/plan.ts';
 import { describeFault } from './text/planned.ts';
 import { configOf, withStore, type CommonOptions } from './session.ts';
-import { count, printJson, say } from './text/terminal.ts';
+import { printJson, say } from './text/terminal.ts';
 import { timeSpanMs } from './time-span.ts';
 import { wholeNumber } from './whole-number.ts';
 

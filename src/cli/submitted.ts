@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { unattendedOf } from '../app/accounts.ts';
 import type { Store } from '../app/store.ts';
 import type { SubmitOutcome } from '../app/submit.ts';
@@ -5,7 +6,7 @@ import { CommandEnd, EXIT } from './exit.ts';
 import { reasonRequired } from './motive.ts';
 import { describeUnknown } from './text/plan.ts';
 import { describeUnattended } from './text/status.ts';
-import { count, printJson, say } from './text/terminal.ts';
+import { printJson, say } from './text/terminal.ts';
 import { waitForBatch } from './wait.ts';
 
 interface TellOptions {

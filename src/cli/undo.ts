@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { Option, type Command } from 'commander';
 import type { Store } from '../app/store.ts';
 import type { ManifestSummary, Priority } from '../app/submit.ts';
@@ -16,7 +17,7 @@ import { withStore, type CommonOptions } from './session.ts';
 import { tellSubmitted } from './submitted.ts';
 import { describeEffect } from './text/action.ts';
 import { describeSummary } from './text/plan.ts';
-import { count, printJson, say } from './text/terminal.ts';
+import { printJson, say } from './text/terminal.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface UndoOptions extends CommonOptions, MotiveOptions, ConfirmOptions {

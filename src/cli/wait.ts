@@ -1,3 +1,4 @@
+import { count } from '../core/counting.ts';
 import { ownersOf } from '../app/accounts.ts';
 import type { BatchDetail } from '../app/overview.ts';
 import { lookWhileWaiting } from '../app/status.ts';
@@ -8,7 +9,7 @@ import { CommandEnd, EXIT } from './exit.ts';
 import { describeEnds } from './text/action.ts';
 import { Progress } from './text/progress.ts';
 import { describeHalt, describeStopped, describeUnattended } from './text/status.ts';
-import { count, say } from './text/terminal.ts';
+import { say } from './text/terminal.ts';
 
 const LOOK_EVERY_MS = 500;
 

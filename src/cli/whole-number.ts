@@ -1,5 +1,5 @@
+import { groupDigits } from '../core/counting.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { groupDigits } from './text/terminal.ts';
 
 /** Sixteen digits may be more than a number holds exactly. */
 const DIGITS = /^\d{1,15}$/;

@@ -1,3 +1,4 @@
+import { count, groupDigits } from '../../core/counting.ts';
 import { outcomesOfAction } from '../../core/action.ts';
 import { COUNT_FIELD } from '../../core/batch.ts';
 import type { Certificate } from '../../core/certificate.ts';
@@ -5,7 +6,6 @@ import { CLOUD_EGRESS_QPS, DEFAULT_EGRESS_QPS } from '../../core/pace.ts';
 import type { REPORT_COLUMNS } from '../../ledger/report-text.ts';
 import type { BatchDetail } from '../../app/overview.ts';
 import type { SandboxReport } from '../../sandbox/observations.ts';
-import { count, groupDigits } from '../text/terminal.ts';
 
 /** A row of the report, as it stands in the file. */
 export type DemoRow = Readonly<Record<(typeof REPORT_COLUMNS)[number], string>>;

@@ -1,6 +1,6 @@
+import { count, groupDigits } from '../../core/counting.ts';
 import { outcomesOfAction, type Action } from '../../core/action.ts';
 import { COUNT_FIELD, type Counts, type Outcome } from '../../core/batch.ts';
-import { count, groupDigits } from './terminal.ts';
 
 /** What an action does to so many certificates, for the question that has the number confirmed. */
 export function describeEffect(action: Action, certificates: number): string {

@@ -1,8 +1,8 @@
+import { count, groupDigits } from '../../core/counting.ts';
 import type { AuditEntry, ChainVerdict } from '../../app/audit.ts';
 import type { ForgottenBatch } from '../../app/control.ts';
 import { printable } from '../../core/printable.ts';
 import { describeEnds } from './action.ts';
-import { count, groupDigits } from './terminal.ts';
 
 /** An entry for a person: what, of which batch, by whom, why. */
 export function describeEntry(entry: AuditEntry): string {

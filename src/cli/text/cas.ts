@@ -1,7 +1,8 @@
+import { count } from '../../core/counting.ts';
 import type { CaAction, CaChangeOutcome, CaLook } from '../../app/ca-change.ts';
 import type { Ca } from '../../app/cas.ts';
 import { printable } from '../../core/printable.ts';
-import { count, table } from './terminal.ts';
+import { table } from './terminal.ts';
 
 interface ActionText {
   readonly description: string;

@@ -1,6 +1,6 @@
+import { count } from '../../core/counting.ts';
 import type { LogEvent, LogLevel } from '../../runtime/logger.ts';
 import { printable } from '../../core/printable.ts';
-import { count } from './terminal.ts';
 
 /** Something that happened, in a person's words. */
 export interface Happening {

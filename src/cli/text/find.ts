@@ -1,8 +1,8 @@
+import { count } from '../../core/counting.ts';
 import type { LiveStatus } from '../../app/find-live.ts';
 import type { DeviceSearch, FoundDevice } from '../../app/find.ts';
 import { printable } from '../../core/printable.ts';
 import { labelOf } from './action.ts';
-import { count } from './terminal.ts';
 
 const LIVE_WORDS: Readonly<Record<LiveStatus, string>> = {
   active: 'registered, active',

@@ -1,6 +1,6 @@
+import { groupDigits } from '../../core/counting.ts';
 import type { Happening } from './event.ts';
 import { cut, wrap } from './fit.ts';
-import { groupDigits } from './terminal.ts';
 
 /** A line of a screen. A loud one is also coloured where there are colours; its words say the same. */
 export interface Line {

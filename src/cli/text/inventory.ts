@@ -1,6 +1,6 @@
+import { count } from '../../core/counting.ts';
 import type { Inventory } from '../../app/inventory.ts';
 import { printable } from '../../core/printable.ts';
-import { count } from './terminal.ts';
 
 /** Of what was not found, so many are named. */
 const MOST_NAMED = 20;

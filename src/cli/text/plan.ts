@@ -1,10 +1,11 @@
+import { count, duration, groupDigits } from '../../core/counting.ts';
 import { estimate } from '../../app/estimate.ts';
 import { DEFAULT_ACTION, type Action } from '../../core/action.ts';
 import type { ManifestSummary } from '../../app/submit.ts';
 import type { Config } from '../../runtime/config/config.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { printable } from '../../core/printable.ts';
-import { count, duration, groupDigits, table } from './terminal.ts';
+import { table } from './terminal.ts';
 
 /** Rejected rows shown; the rest is counted. */
 const SHOWN = 20;

@@ -1,10 +1,10 @@
+import { count, duration, groupDigits } from '../../core/counting.ts';
 import { estimate } from '../../app/estimate.ts';
 import type { CaShare, PlanEnd, PlanObstacle, PlanReport } from '../../app/plan.ts';
 import type { PlanFault } from '../../app/submit-plan.ts';
 import type { Config } from '../../runtime/config/config.ts';
 import { printable } from '../../core/printable.ts';
 import { describeStop } from './cloud.ts';
-import { count, duration, groupDigits } from './terminal.ts';
 
 /** Of CAs, warnings and obstacles, so many are shown. */
 const MOST_SHOWN = 20;

@@ -1,7 +1,8 @@
+import { duration, groupDigits } from '../../core/counting.ts';
 import type { BatchDetail } from '../../app/overview.ts';
 import { endsOf } from './action.ts';
 import { cut } from './fit.ts';
-import { duration, groupDigits, say } from './terminal.ts';
+import { say } from './terminal.ts';
 
 /** Off a terminal one plain line in so many milliseconds, so that a log stays readable. */
 const PLAIN_EVERY_MS = 10_000;

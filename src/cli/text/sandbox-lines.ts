@@ -1,8 +1,8 @@
+import { count, duration, groupDigits } from '../../core/counting.ts';
 import type { Happening } from './event.ts';
 import { cut, wrapParts } from './fit.ts';
 import type { Line, Size } from './frame.ts';
 import { printable } from '../../core/printable.ts';
-import { count, duration, groupDigits } from './terminal.ts';
 
 /** What a sandbox has seen: the part of its report that its screen shows. */
 export interface SandboxSeen {

@@ -1,3 +1,4 @@
+import { duration, groupDigits } from '../../core/counting.ts';
 import type { BatchDetail } from '../../app/overview.ts';
 import type { LoweredAccount } from '../../app/pace.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook, type OverviewLook } from '../../app/status.ts';
@@ -5,7 +6,6 @@ import type { Stop } from '../../app/stop.ts';
 import { printable } from '../../core/printable.ts';
 import { endsOf } from './action.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
-import { duration, groupDigits } from './terminal.ts';
 
 /** Of the names of a batch's rows, at least. */
 const NAME_COLUMNS = 16;

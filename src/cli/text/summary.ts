@@ -1,8 +1,8 @@
+import { count, duration, groupDigits } from '../../core/counting.ts';
 import type { BatchSummary, CodeCount } from '../../app/summary.ts';
 import { printable } from '../../core/printable.ts';
 import { endsOf } from './action.ts';
 import { AMISS } from './verify.ts';
-import { count, duration, groupDigits } from './terminal.ts';
 
 /** What Markdown, or HTML within it, would take for more than a letter. */
 const SPECIAL = /[\\`*_~[\]<>|#&]/g;

@@ -1,7 +1,7 @@
+import { count } from '../../core/counting.ts';
 import type { Action } from '../../core/action.ts';
 import type { Verification, VerifyOutcome } from '../../app/verify.ts';
 import { printable } from '../../core/printable.ts';
-import { count } from './terminal.ts';
 
 type Found = Extract<VerifyOutcome, { kind: 'verified' }>['found'];
 

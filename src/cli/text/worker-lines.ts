@@ -1,3 +1,4 @@
+import { count, duration, groupDigits } from '../../core/counting.ts';
 import type { AnyHalt } from '../../app/status.ts';
 import type { PausedBatch, WorkLook } from '../../app/work.ts';
 import { OUTCOMES, type Outcome } from '../../core/batch.ts';
@@ -6,7 +7,7 @@ import { cut, wrap, wrapParts } from './fit.ts';
 import { clock, type Line, type Size } from './frame.ts';
 import { printable } from '../../core/printable.ts';
 import { describeStopped } from './status.ts';
-import { count, duration, groupDigits, table } from './terminal.ts';
+import { table } from './terminal.ts';
 
 /** One account as its worker sees it now. */
 export interface AccountNow {

@@ -1,7 +1,8 @@
+import { duration, groupDigits } from '../../core/counting.ts';
 import type { AwaitedApproval, BatchDetail } from '../../app/overview.ts';
 import { DONE_OUTCOMES, outcomesOfAction, type Action } from '../../core/action.ts';
 import { COUNT_FIELD, type Outcome } from '../../core/batch.ts';
-import { duration, markup, number, time, type Markup } from './markup.ts';
+import { markup, time, type Markup } from './markup.ts';
 
 /** What an outcome is, whatever the batch does: each has a colour. */
 export const OUTCOME_KINDS = ['done', 'already', 'dead', 'cancelled'] as const;
@@ -33,8 +34,8 @@ export function bar(detail: BatchDetail): Markup {
     x += width;
     return width > 0 && markup`<rect class="${kind}" x="${from}" y="0" width="${width}" height="10"/>`;
   });
-  const told = ends.map(({ name, items }) => `${number(items)} ${name}`).join(', ');
-  return markup`<svg class="bar" viewBox="0 0 ${BAR} 10" preserveAspectRatio="none" role="img" aria-label="${percent(detail)} settled: ${told}, ${number(detail.pending)} pending">${parts}</svg>`;
+  const told = ends.map(({ name, items }) => `${groupDigits(items)} ${name}`).join(', ');
+  return markup`<svg class="bar" viewBox="0 0 ${BAR} 10" preserveAspectRatio="none" role="img" aria-label="${percent(detail)} settled: ${told}, ${groupDigits(detail.pending)} pending">${parts}</svg>`;
 }
 
 export function percent({ accepted, pending }: Pick<BatchDetail, 'accepted' | 'pending'>): string {
@@ -48,8 +49,10 @@ export function legend(detail: BatchDetail): Markup {
   const shown = [...endsOf(detail), { kind: 'pending', name: 'pending', items: pending } as const];
   return markup`<dl class="figures">${shown.map(({ kind, name, items }) => {
     const beside =
-      kind === 'done' && confirmedByAbsence > 0 && markup` <small>${number(confirmedByAbsence)} by absence</small>`;
-    return markup`<div class="${kind}"><dt>${name}</dt><dd>${number(items)}${beside}</dd></div>`;
+      kind === 'done' &&
+      confirmedByAbsence > 0 &&
+      markup` <small>${groupDigits(confirmedByAbsence)} by absence</small>`;
+    return markup`<div class="${kind}"><dt>${name}</dt><dd>${groupDigits(items)}${beside}</dd></div>`;
   })}</dl>`;
 }
 
@@ -87,7 +90,7 @@ export function pacing({ state, soakUntil, pending, ratePerSecond, etaSeconds, c
   if (state !== 'running' || pending === 0) return markup`<span class="faint">–</span>`;
   if (soakUntil !== undefined) return markup`waits until ${time(soakUntil)}`;
   if (etaSeconds === null) return markup`nothing moves`;
-  return markup`${number(Math.round(ratePerSecond))}/s, ${duration(etaSeconds)} left`;
+  return markup`${groupDigits(Math.round(ratePerSecond))}/s, ${duration(etaSeconds)} left`;
 }
 
 /** Who wants an approval; `submittedBy` is empty for who used no token. */

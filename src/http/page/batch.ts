@@ -1,3 +1,4 @@
+import { groupDigits } from '../../core/counting.ts';
 import type { Identity } from '../../app/identity.ts';
 import type { OutcomeHistory } from '../../app/outcome-history.ts';
 import type { BatchDetail } from '../../app/overview.ts';
@@ -7,7 +8,7 @@ import { mayDo } from '../../core/role.ts';
 import { dialog, opener } from './actions.ts';
 import { badge, bar, fate, legend, outcomeBadge, pacing, percent, submitter } from './batch-figures.ts';
 import { outcomeFigure } from './charts.ts';
-import { markup, NOTHING, number, table, time, type Markup, type Shown } from './markup.ts';
+import { markup, NOTHING, table, time, type Markup, type Shown } from './markup.ts';
 import { haltBanner } from './overview.ts';
 import { mayControl, type Content, type Frame } from './shell.ts';
 
@@ -24,7 +25,7 @@ export function batchPageOf(frame: Frame, look: BatchLook, history: OutcomeHisto
   const { batch } = detail;
   const body = markup`<div class="head"><h1><small>Batch</small> ${batch}</h1><div id="controls" class="controls" data-live>${controls(frame, detail)}</div></div>
 <div id="trouble" data-live aria-live="polite">${troubles(look)}</div>
-<section id="progress" class="panel stack" data-live aria-label="Progress"><p class="line">${badge(detail)}<b>${percent(detail)}</b> settled of ${number(detail.accepted)}<span class="push">${pacing(detail)}</span></p>${bar(detail)}${legend(detail)}</section>
+<section id="progress" class="panel stack" data-live aria-label="Progress"><p class="line">${badge(detail)}<b>${percent(detail)}</b> settled of ${groupDigits(detail.accepted)}<span class="push">${pacing(detail)}</span></p>${bar(detail)}${legend(detail)}</section>
 <div class="columns"><section aria-labelledby="over-time"><h2 id="over-time">Outcomes over time <small>a second</small></h2>${outcomeFigure(detail.action, `${basePath}/charts/batches/${encodeURIComponent(batch)}`)}</section>
 <section aria-labelledby="about"><h2 id="about">Who and why</h2><div id="facts" class="panel" data-live>${facts(basePath, detail)}</div></section></div>
 <section aria-labelledby="codes-head"><h2 id="codes-head">Codes</h2><div id="codes" class="panel" data-live>${codes(basePath, batch, history)}</div></section>
@@ -61,7 +62,7 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
       ? [
           dialog({
             id: 'approve',
-            title: `Approve ${number(awaitsApproval.certificates)} certificates?`,
+            title: `Approve ${groupDigits(awaitsApproval.certificates)} certificates?`,
             explain: markup`Submitted ${submitter(awaitsApproval)}. They are ${fate(detail)} at once. Compare the manifest’s SHA-256 with what you have checked: <code class="hash">${awaitsApproval.manifest}</code>`,
             path: `${path}/approve`,
             button: 'Approve',
@@ -88,7 +89,7 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
     dialog({
       id: 'resume',
       title: 'Resume this batch?',
-      explain: markup`${number(detail.pending)} certificates were pending when this page was opened. It goes on at full pace, without a ramp.`,
+      explain: markup`${groupDigits(detail.pending)} certificates were pending when this page was opened. It goes on at full pace, without a ramp.`,
       path: `${path}/resume`,
       button: 'Resume',
       isDanger: false,
@@ -115,7 +116,7 @@ ${state === 'paused' && markup`<p class="banner warning"><span><b>It is paused.<
 ${unattended.map((account) => markup`<p class="banner warning"><span><b>No worker runs for account ${account}.</b> Start certsweep worker.</span></p>`)}
 ${lanesLost && markup`<p class="banner warning">Redis has lost which instances it holds: a worker is reading its chunks.</p>`}
 ${lowered.map(({ account, qps, untilMs }) => markup`<p class="banner info"><span><b>The pace of account ${account} is lowered</b> to ${qps} calls a second until ${time(untilMs)}.</span></p>`)}
-${state === 'planned' && awaitsApproval !== undefined && markup`<p class="banner info"><span><b>It awaits approval</b>: ${number(awaitsApproval.certificates)} certificates, submitted ${submitter(awaitsApproval)}. Another token with the role approver lets it run.</span></p>`}`;
+${state === 'planned' && awaitsApproval !== undefined && markup`<p class="banner info"><span><b>It awaits approval</b>: ${groupDigits(awaitsApproval.certificates)} certificates, submitted ${submitter(awaitsApproval)}. Another token with the role approver lets it run.</span></p>`}`;
 }
 
 function facts(basePath: string, detail: BatchDetail): Markup {
@@ -128,12 +129,12 @@ function facts(basePath: string, detail: BatchDetail): Markup {
     ['Completed', completedAt === undefined ? undefined : time(completedAt)],
     ['Action', action],
     ['Priority', priority],
-    ['Forgotten', forgotten === 0 ? undefined : number(forgotten)],
+    ['Forgotten', forgotten === 0 ? undefined : groupDigits(forgotten)],
     [
       'Dead letters',
       dead === 0
         ? undefined
-        : markup`<a href="${basePath}/dead?batch=${encodeURIComponent(batch)}">Look at ${number(dead)}</a>`,
+        : markup`<a href="${basePath}/dead?batch=${encodeURIComponent(batch)}">Look at ${groupDigits(dead)}</a>`,
     ],
     ['Manifest', manifestSha256 === undefined ? undefined : markup`<code class="hash">${manifestSha256}</code>`],
   ];
@@ -156,7 +157,7 @@ function codes(basePath: string, batch: string, { codes: found, isWhole }: Outco
           return markup`<a href="${basePath}/dead?${query.toString()}"><code>${code}</code></a>`;
         },
       },
-      { head: 'Items', isNumber: true, cell: ({ items }) => number(items) },
+      { head: 'Items', isNumber: true, cell: ({ items }) => groupDigits(items) },
     ],
     found,
   );

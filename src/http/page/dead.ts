@@ -1,7 +1,8 @@
+import { count, groupDigits } from '../../core/counting.ts';
 import type { DeadGroup, DeadGroups } from '../../app/dead-groups.ts';
 import type { DeadLetterOf } from '../../app/dead-letters.ts';
 import { dialog, opener } from './actions.ts';
-import { count, markup, NOTHING, number, table, time, type Markup } from './markup.ts';
+import { markup, NOTHING, table, time, type Markup } from './markup.ts';
 import { linkTo } from './batch-figures.ts';
 import { mayControl, type Content, type Frame } from './shell.ts';
 
@@ -85,9 +86,9 @@ function groupTable(basePath: string, filter: LetterFilter, groups: readonly Dea
           return markup`<a id="code-${code}" href="${basePath}/dead?${query.toString()}"><code>${code}</code></a>`;
         },
       },
-      { head: 'Letters', isNumber: true, cell: ({ letters }) => number(letters) },
-      { head: 'Batches', isNumber: true, cell: ({ batches }) => number(batches) },
-      { head: 'Instances', isNumber: true, cell: ({ instances }) => number(instances) },
+      { head: 'Letters', isNumber: true, cell: ({ letters }) => groupDigits(letters) },
+      { head: 'Batches', isNumber: true, cell: ({ batches }) => groupDigits(batches) },
+      { head: 'Instances', isNumber: true, cell: ({ instances }) => groupDigits(instances) },
       { head: 'Last', cell: ({ lastAt, message }) => markup`${time(lastAt)}<small>${message}</small>` },
     ],
     groups,
@@ -110,7 +111,7 @@ function letterTable(basePath: string, letters: readonly DeadLetterOf[]): Markup
         head: 'Calls',
         isNumber: true,
         cell: ({ calls, effectUnknown }) =>
-          markup`${number(calls)}${effectUnknown ? markup`<small>one may have worked</small>` : NOTHING}`,
+          markup`${groupDigits(calls)}${effectUnknown ? markup`<small>one may have worked</small>` : NOTHING}`,
       },
       { head: 'Died', cell: ({ at }) => time(at) },
     ],

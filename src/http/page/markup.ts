@@ -22,29 +22,11 @@ function visible(value: Shown): unknown {
 /** Nothing of it is told to anybody. */
 export const NOTHING: Markup = markup``;
 
-export function number(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
-/** One of something, several of it. */
-export function count(value: number, noun: string, nouns = `${noun}s`): string {
-  return `${number(value)} ${value === 1 ? noun : nouns}`;
-}
-
 /** In UTC, as logs and the record have it: who looks may sit elsewhere than who wrote. @param at - Unix milliseconds, or ISO 8601 */
 export function time(at: number | string): Markup {
   const iso = new Date(at).toISOString();
   const shown = `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
   return markup`<time datetime="${iso}">${shown}</time>`;
-}
-
-/** 4,321 seconds as "1 h 12 min". */
-export function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.ceil(seconds)} s`;
-  const minutes = Math.ceil(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const rest = minutes % 60;
-  return rest === 0 ? `${minutes / 60} h` : `${Math.floor(minutes / 60)} h ${rest} min`;
 }
 
 export interface Column<T> {

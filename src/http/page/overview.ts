@@ -1,3 +1,4 @@
+import { count, groupDigits } from '../../core/counting.ts';
 import { activeBatches, batchPage, type BatchPage } from '../../app/batch-list.ts';
 import type { BatchDetail } from '../../app/overview.ts';
 import { accountsOverview, type AccountsOverview } from '../../app/paces.ts';
@@ -6,7 +7,7 @@ import { haltsNow, type AnyHalt } from '../../app/status.ts';
 import type { Store } from '../../app/store.ts';
 import { listWorkers, type WorkerSeen } from '../../app/workers.ts';
 import { badge, bar, fate, linkTo, pacing, percent, submitter } from './batch-figures.ts';
-import { count, markup, number, table, time, type Markup } from './markup.ts';
+import { markup, table, time, type Markup } from './markup.ts';
 import { pausedBanners, schedulesOf, scheduleTable } from './schedules.ts';
 import type { Content } from './shell.ts';
 
@@ -63,10 +64,10 @@ export function overviewPage(basePath: string, sight: Sight, charts: Markup): Co
   const used = accounts.reduce((sum, { usedQps }) => sum + (usedQps ?? 0), 0);
   const inForce = accounts.reduce((sum, { inForceQps }) => sum + inForceQps, 0);
   const tiles = [
-    tile('Calls a second', number(Math.round(used)), `${number(Math.round(inForce))} in force`),
-    tile('Pending', number(pending), count(batches.filter((one) => one.pending > 0).length, 'batch', 'batches')),
-    tile('Dead', number(dead), 'in the batches below'),
-    tile('Workers', number(workers.length), count(accounts.length, 'account')),
+    tile('Calls a second', groupDigits(Math.round(used)), `${groupDigits(Math.round(inForce))} in force`),
+    tile('Pending', groupDigits(pending), count(batches.filter((one) => one.pending > 0).length, 'batch', 'batches')),
+    tile('Dead', groupDigits(dead), 'in the batches below'),
+    tile('Workers', groupDigits(workers.length), count(accounts.length, 'account')),
   ];
   const body = markup`<h1>Overview</h1>
 <div id="trouble" data-live aria-live="polite">${troubles(basePath, sight)}</div>
@@ -138,7 +139,7 @@ function batchTable(basePath: string, { batches, next }: Sight): Markup {
       {
         head: 'Settled',
         cell: (detail) =>
-          markup`<span class="progress">${bar(detail)}<span>${percent(detail)} <small>of ${number(detail.accepted || (detail.awaitsApproval?.certificates ?? 0))}</small></span></span>`,
+          markup`<span class="progress">${bar(detail)}<span>${percent(detail)} <small>of ${groupDigits(detail.accepted || (detail.awaitsApproval?.certificates ?? 0))}</small></span></span>`,
       },
       {
         head: 'Dead',
@@ -146,7 +147,7 @@ function batchTable(basePath: string, { batches, next }: Sight): Markup {
         cell: ({ batch, dead }) =>
           dead === 0
             ? '0'
-            : markup`<a href="${basePath}/dead?batch=${encodeURIComponent(batch)}" aria-label="${dead} dead letters of batch ${batch}">${number(dead)}</a>`,
+            : markup`<a href="${basePath}/dead?batch=${encodeURIComponent(batch)}" aria-label="${dead} dead letters of batch ${batch}">${groupDigits(dead)}</a>`,
       },
       { head: 'Rate and end', isNumber: true, cell: pacing },
     ],

@@ -1,7 +1,8 @@
+import { count, groupDigits } from '../../core/counting.ts';
 import type { AuditEntry, AuditPage } from '../../app/audit.ts';
 import type { DeviceSearch, FoundDevice } from '../../app/find.ts';
 import { linkTo, outcomeBadge } from './batch-figures.ts';
-import { count, markup, number, table, time, type Markup } from './markup.ts';
+import { markup, table, time, type Markup } from './markup.ts';
 import type { Content } from './shell.ts';
 
 /** What became of a device. @param search - absent while nobody has asked */
@@ -27,7 +28,7 @@ function result(basePath: string, deviceSn: string, { found, batches, notWhole, 
           [
             {
               head: 'Batch',
-              cell: ({ batch, n }) => markup`${linkTo(basePath, batch)}<small>item ${number(n)}</small>`,
+              cell: ({ batch, n }) => markup`${linkTo(basePath, batch)}<small>item ${groupDigits(n)}</small>`,
             },
             {
               head: 'Outcome',

@@ -58,8 +58,8 @@ export function feedRepeatedly(parts: FeedLoopParts, onError: (error: Error) => 
       }
       // Not yet `undefined` where Redis does not answer: then the lag is what there is to see.
       wellAtMs = isMine ? (wellAtMs ?? performance.now()) : undefined;
-      if (isMine) await sample();
       if (!isMine) return;
+      await sample();
       if ((await redis.zcard(ledger.keys.active)) > 0) {
         halted = new Set((await standingHalts(redis, prefix, account.name)).map(({ instanceId }) => instanceId));
         await feeder.feed();
