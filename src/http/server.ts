@@ -34,6 +34,8 @@ const IDLE_MS = 60_000;
 const MAX_CONNECTIONS = 1_000;
 const MAX_HEADER_BYTES = 16 * 1_024;
 const CLOSE_WITHIN_MS = 3_000;
+/** For the rest of a refused request to come in. */
+const LINGER_MS = 2_000;
 
 /** Nothing of other sites, nothing inline, in no frame of anyone. */
 const HEADERS: Readonly<Record<string, string>> = {
@@ -138,4 +140,8 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   const body = JSON.stringify(document);
   const head = `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`;
   socket.end(head + body);
+  // Closed at once, with bytes on the way, the connection would be reset, and the answer lost.
+  socket.removeAllListeners('data').on('data', () => undefined);
+  const late = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(late));
 }

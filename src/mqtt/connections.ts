@@ -215,9 +215,9 @@ function lookOnceMore(agent: HttpAgent): void {
     });
     // Before the SDK's own listener, which is added when the request has been made.
     request.once('response', (response) => {
-      if (outgoing.takeBody !== undefined) readAnswer(response, outgoing.takeBody);
-      // Outside of it, so that it counts what comes in.
       boundAnswer(response);
+      // After it, since it goes round what stands before it.
+      if (outgoing.takeBody !== undefined) readAnswer(response, outgoing.takeBody);
     });
     add(request, target, ...rest);
   };

@@ -19,8 +19,10 @@ export function readAnswer(response: IncomingMessage, take: (body: object) => vo
   // What the SDK unpacks with is made when it begins to read.
   const pipe = response.pipe.bind(response);
   response.pipe = (into, options) => {
+    // First: it bounds what is unpacked, and nothing comes before this turn ends.
+    const piped = pipe(into, options);
     if (isReadable(into)) readFrom(into, take);
-    return pipe(into, options);
+    return piped;
   };
 }
 

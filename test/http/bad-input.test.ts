@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificates, manifestOf } from '../support/fleet.ts';
@@ -20,7 +19,7 @@ async function raw(text: string, during?: (socket: Socket) => void): Promise<str
   socket.on('error', () => undefined);
   socket.write(text);
   during?.(socket);
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve));
   return heard;
 }
 
@@ -83,7 +82,7 @@ describe('a body', () => {
 
 it('heads without end, or that are none, are answered and closed', async () => {
   const many = Array.from({ length: 100_000 }, (_, at) => `x-${at}: y`).join('\r\n');
-  expect(await raw(`GET /v1/halts HTTP/1.1\r\nhost: localhost\r\n${many}\r\n\r\n`)).toMatch(/^(HTTP\/1\.1 431 |$)/);
+  expect(await raw(`GET /v1/halts HTTP/1.1\r\nhost: localhost\r\n${many}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431 /);
   const long = await raw(`GET /v1/halts HTTP/1.1\r\nhost: localhost\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`);
   expect(long).toMatch(/^HTTP\/1\.1 431 [^]*"next"/);
   expect(await raw('hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 [^]*application\/problem\+json/);
