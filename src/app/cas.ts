@@ -55,11 +55,9 @@ export async function listCas(
       desk,
       listing: listingOfCas(client, instanceId),
       from: WALK_START,
-      take(pages) {
-        for (const page of pages) {
-          unreadable += page.unreadable;
-          for (const ca of page.found) cas.set(ca.caSn, toCa(ca));
-        }
+      take(page) {
+        unreadable += page.unreadable;
+        for (const ca of page.found) cas.set(ca.caSn, toCa(ca));
       },
     });
     if (end.kind !== 'walked') return end;

@@ -6,8 +6,8 @@ const BACK_ROWS = [100, 400, 1_600] as const;
 const RECENT_WINDOWS = 24;
 /** A window that was asked for ahead and shares nothing so often is given up: those behind the chain's end are asked for again. */
 const MOST_MISSES = 3;
-/** Windows that wait for one before them, at most: their pages are in memory. At the highest pace, more than a second's. */
-const MOST_AHEAD = 320;
+/** Windows that wait for one before them, at most: their pages are in memory. At the pace of an address, those of two seconds. */
+const MOST_AHEAD = 640;
 /** Windows that are asked for ahead where nobody knows how long the listing is. */
 const BLIND_AHEAD = 2;
 
@@ -104,22 +104,22 @@ export class Walk<Page extends WindowRows> {
     return window;
   }
 
-  /**
-   * The answer to a window that `take` gave.
-   * @returns the pages that are part of the chain now, in its order
-   */
-  heard(window: Window, page: Page): Page[] {
+  /** The answer to a window that `take` gave. */
+  heard(window: Window, page: Page): void {
     const planned = this.#planned.find((one) => one.window === window);
     this.#calls += 1;
-    // The end was found meanwhile, or the window was given up.
-    if (planned === undefined) return [];
+    // Where there is none, the end was found meanwhile, or the window was given up.
+    if (planned === undefined) return;
     planned.page = page;
     this.#expected = page.expected;
-    const accepted: Page[] = [];
+  }
+
+  /** Makes the chain longer by one page: the one that is returned. Undefined where an answer must come first. */
+  next(): Page | undefined {
     for (;;) {
       const [first] = this.#planned;
-      if (this.#isDone || first?.page === undefined) return accepted;
-      if (this.#judge(first, first.page)) accepted.push(first.page);
+      if (this.#isDone || first?.page === undefined) return undefined;
+      if (this.#judge(first, first.page)) return first.page;
     }
   }
 

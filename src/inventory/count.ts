@@ -27,11 +27,9 @@ export async function countDevices(
       desk,
       listing: listingOfDevices(client, instanceId, caSn),
       from: WALK_START,
-      take(pages) {
-        for (const { found, unreadable } of pages) {
-          certificates += unreadable;
-          for (const { deviceSn } of found) if (seen.add({ instanceId, caSn, deviceSn })) certificates += 1;
-        }
+      take({ found, unreadable }) {
+        certificates += unreadable;
+        for (const { deviceSn } of found) if (seen.add({ instanceId, caSn, deviceSn })) certificates += 1;
       },
     });
     if (end.kind !== 'walked') return end;

@@ -111,7 +111,7 @@ class InventoryRun {
         desk,
         listing: listingOfDevices(client, instanceId, caSn, selectors.pems === undefined ? 'dropped' : 'kept'),
         from: start,
-        take: (pages, state) => this.#take(pages, state),
+        take: (page, state) => this.#take(page, state),
       });
       if (end.kind !== 'walked') return end;
       const { stepsBack, isMoved } = this.#before;
@@ -124,22 +124,20 @@ class InventoryRun {
     return { kind: 'done', inventory: await this.#conclude() };
   }
 
-  async #take(pages: readonly Page<RegisteredDevice>[], state: () => WalkState): Promise<void> {
+  async #take({ found, unreadable, total, pageSize }: Page<RegisteredDevice>, state: () => WalkState): Promise<void> {
     const { instanceId, sink, watch } = this.#parts;
     const rows: InventoryRow[] = [];
-    for (const page of pages) {
-      this.#unreadable += page.unreadable;
-      this.#lastPage = page;
-      for (const device of page.found) {
-        watch?.(device);
-        const selected = this.#selection.judge(device);
-        if (selected.kind === 'no' || !this.#isNew(device)) continue;
-        const row = toRow(instanceId, device);
-        if (selected.kind === 'maybe') this.#maybe.push({ pem: selected.pem, row });
-        else {
-          rows.push(row);
-          this.#certificates += 1;
-        }
+    this.#unreadable += unreadable;
+    this.#lastPage = { total, pageSize };
+    for (const device of found) {
+      watch?.(device);
+      const selected = this.#selection.judge(device);
+      if (selected.kind === 'no' || !this.#isNew(device)) continue;
+      const row = toRow(instanceId, device);
+      if (selected.kind === 'maybe') this.#maybe.push({ pem: selected.pem, row });
+      else {
+        rows.push(row);
+        this.#certificates += 1;
       }
     }
     if (rows.length > 0) await sink.write(rows);

@@ -21,8 +21,8 @@ export interface WalkParts<Row> {
   readonly desk: ReadDesk;
   readonly listing: Listing<Row>;
   readonly from: WalkState;
-  /** The pages of the chain that have come since, in its order, and how far the walk is now. */
-  readonly take: (pages: readonly Page<Row>[], state: () => WalkState) => Promise<void> | void;
+  /** The next page of the chain, and how far the walk is with it. */
+  readonly take: (page: Page<Row>, state: () => WalkState) => Promise<void> | void;
 }
 
 export type WalkEnd =
@@ -54,10 +54,12 @@ export async function walkPages<Row>({ desk, listing, from, take }: WalkParts<Ro
     if (answer === undefined) continue;
     const [window, end] = answer;
     if (end.kind === 'read') {
-      const pages = walk.heard(window, end.data);
-      if (pages.length > 0) await take(pages, () => walk.state);
-      // Answers come many at once. Between two of them, calls whose slots have come must be able to leave.
-      await setImmediate();
+      walk.heard(window, end.data);
+      // A late answer completes the chain for many pages at once. Between two of them, calls whose slots have come must be able to leave.
+      for (let page = walk.next(); page !== undefined; page = walk.next()) {
+        await take(page, () => walk.state);
+        await setImmediate();
+      }
     } else failure = end;
   }
   // What was asked for ahead has a slot or waits for one: nobody may close the client under it.

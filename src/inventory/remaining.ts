@@ -51,14 +51,12 @@ export async function findRemaining(
   const seen = new DuplicateDetector();
   try {
     for (const { instanceId, caSn, isKnown } of cas) {
-      const take = (pages: readonly Page<RegisteredDevice>[]): void => {
-        for (const page of pages) {
-          found.unreadable += page.unreadable;
-          for (const { deviceSn, status } of page.found) {
-            const certificate = { instanceId, caSn, deviceSn };
-            if (isAmiss(action, status) && wanted.has(certificate) && seen.add(certificate))
-              found.remaining.push({ ...certificate, status });
-          }
+      const take = (page: Page<RegisteredDevice>): void => {
+        found.unreadable += page.unreadable;
+        for (const { deviceSn, status } of page.found) {
+          const certificate = { instanceId, caSn, deviceSn };
+          if (isAmiss(action, status) && wanted.has(certificate) && seen.add(certificate))
+            found.remaining.push({ ...certificate, status });
         }
       };
       const end = await walkPages({

@@ -39,11 +39,9 @@ async function seeAll<Row>(desk: ReadDesk, listing: Listing<Row>, see: (row: Row
     desk,
     listing,
     from: WALK_START,
-    take(pages) {
-      for (const page of pages) {
-        unreadable += page.unreadable;
-        for (const row of page.found) see(row);
-      }
+    take(page) {
+      unreadable += page.unreadable;
+      for (const row of page.found) see(row);
     },
   });
   return end.kind === 'walked' ? { kind: 'seen', isMoved: end.state.isMoved, unreadable } : end;

@@ -57,7 +57,8 @@ function walk(
     }
     const [answer] = underWay.splice(Math.floor(random() * underWay.length), 1);
     if (answer === undefined) throw new Error('it waits for nothing');
-    for (const { keys } of walking.heard(...answer)) for (const key of keys) seen.add(key);
+    walking.heard(...answer);
+    for (let page = walking.next(); page !== undefined; page = walking.next()) for (const key of page.keys) seen.add(key);
   }
   return { state: walking.state, seen, isDone: walking.isDone };
 }
