@@ -1,9 +1,10 @@
-// npm run bench [-- pace|ceiling|submit|find|inventory|plan ...]: prints what docs/benchmarks.md shows, and keeps it in bench/results.
+// npm run bench [-- pace|ceiling|submit|find|inventory|plan|http ...]: prints what docs/benchmarks.md shows, and keeps it in bench/results.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { benchCeiling } from './ceiling.mjs';
 import { medianOfEach } from './median.mjs';
 import { benchFind } from './find.mjs';
+import { benchHttp } from './http.mjs';
 import { benchInventory, benchPlan } from './inventory.mjs';
 import { benchPace } from './pace.mjs';
 import { benchSubmit } from './submit.mjs';
@@ -15,6 +16,7 @@ const BENCHES = {
   pace: () => benchPace({ only: process.env.BENCH_ONLY }),
   inventory: benchInventory,
   plan: benchPlan,
+  http: benchHttp,
 };
 const chosen = process.argv.slice(2);
 const unknown = chosen.find((name) => !(name in BENCHES));

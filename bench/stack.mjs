@@ -69,6 +69,7 @@ export async function startStack({
     folder,
     config,
     endpoint,
+    start,
     /** A worker that calls from an address of its own, or from the host's. */
     startWorker({ egress, record = true } = {}) {
       workers += 1;
