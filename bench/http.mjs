@@ -9,7 +9,7 @@ import { cpuSeconds, startStack, worstSecond } from './stack.mjs';
 const QPS = 480;
 const PAGES = 10;
 /** As the page's script and a usual collector do. */
-const PAGE_EVERY_MS = 3_000;
+const PAGE_EVERY_MS = 4_000;
 const CHARTS_EVERY_MS = 10_000;
 const SCRAPE_EVERY_MS = 5_000;
 const WARM_MS = 6_000;

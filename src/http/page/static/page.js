@@ -2,7 +2,7 @@
 // The server makes every page as HTML; nothing is decided here.
 'use strict';
 (() => {
-  const REFRESH_MS = 3_000;
+  const REFRESH_MS = 4_000;
   const CHARTS_MS = 10_000;
   const SAID_MS = 8_000;
   const find = (id) => document.getElementById(id);
