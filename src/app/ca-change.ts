@@ -38,7 +38,7 @@ export type CaChangeOutcome =
   | ({ readonly kind: 'unconfirmed' } & CaLook)
   /** Between the question and the call the number of certificates changed: no call was made. */
   | { readonly kind: 'other-number'; readonly asked: number; readonly now: number }
-  /** The certificates could not be counted, since the order of their listing changed: no call was made. */
+  /** The certificates could not be counted, since their listing changed its order or ended too early: no call was made. */
   | { readonly kind: 'moved' }
   | { readonly kind: 'no-ca' }
   | ReasonRequired

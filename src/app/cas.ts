@@ -29,7 +29,7 @@ export type CaListOutcome =
   | {
       readonly kind: 'listed';
       readonly cas: readonly Ca[];
-      /** The order of the listing changed meanwhile: some may be missing. */
+      /** The order of the listing changed meanwhile, or it ended before its own total says so: some may be missing. */
       readonly isMoved: boolean;
       /** Rows that name no CA that can be called for. */
       readonly unreadable: number;
@@ -61,7 +61,7 @@ export async function listCas(
       },
     });
     if (end.kind !== 'walked') return end;
-    return { kind: 'listed', cas: [...cas.values()], isMoved: end.state.isMoved, unreadable };
+    return { kind: 'listed', cas: [...cas.values()], isMoved: end.state.isMoved || end.isCutShort, unreadable };
   });
 }
 

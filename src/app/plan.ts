@@ -75,6 +75,7 @@ class Planning {
   readonly #registered = new RegisteredCounts();
   readonly #caStatuses = new Map<string, ReadonlyMap<string, RegisteredStatus>>();
   #isMoved = false;
+  #isCutShort = false;
   #unreadable = 0;
   #notFound: readonly string[] = [];
   #ambiguous: readonly string[] = [];
@@ -133,8 +134,9 @@ class Planning {
           keep: () => Promise.resolve(),
         });
         if (taken.kind !== 'done') return taken;
-        const { state, unreadable, notFound, ambiguous } = taken.inventory;
+        const { state, isCutShort, unreadable, notFound, ambiguous } = taken.inventory;
         this.#isMoved = state === 'moved';
+        this.#isCutShort = isCutShort;
         this.#unreadable = unreadable;
         this.#notFound = notFound;
         this.#ambiguous = ambiguous;
@@ -161,6 +163,7 @@ class Planning {
       });
       if (end.kind !== 'seen') return end;
       this.#isMoved ||= end.isMoved;
+      this.#isCutShort ||= end.isCutShort;
       this.#unreadable += end.unreadable;
       const cas = await readCas(reader, instanceId);
       if (cas.kind !== 'read') return cas;
@@ -184,7 +187,7 @@ class Planning {
   async #conclude(wanted: Wanted, atMs: number, manifestSha256: string | null): Promise<PlanEnd> {
     const { action, caps, out } = this.#request;
     const state = this.#isMoved ? 'moved' : 'stable';
-    const notes = { state, unreadable: this.#unreadable } as const;
+    const notes = { state, isCutShort: this.#isCutShort, unreadable: this.#unreadable } as const;
     const drawing = drawPlan(action, wanted, this.#registered, this.#caStatuses, notes);
     const instances = this.#sharesOf(drawing);
     const { certificates, classes, cas, warnings } = drawing;

@@ -84,7 +84,10 @@ async function list(store: OpenStore, instanceId: string, { json = false }: CaOp
   if (json) printJson(cas);
   else if (cas.length > 0) print(describeCas(cas));
   if (cas.length === 0) say(`${instanceId} has no CA.`);
-  if (isMoved) say('The order of the listing changed meanwhile, so some CAs may be missing: ask again.');
+  if (isMoved)
+    say(
+      'The order of the listing changed meanwhile, or it ended before its own total says so. Some CAs may be missing: ask again.',
+    );
   if (unreadable > 0) say(`Left out, since they have no serial number that can be called for: ${unreadable}.`);
 }
 
@@ -204,6 +207,6 @@ function conclude(
 function moved(): CommandEnd {
   return new CommandEnd(
     EXIT.refused,
-    'The certificates of the CA could not be counted: the order of their listing changed meanwhile. Ask again. Nothing was touched.',
+    'The certificates of the CA could not be counted: the order of their listing changed meanwhile, or it ended before its own total says so. Ask again. Nothing was touched.',
   );
 }

@@ -106,8 +106,9 @@ function conclude(
       next: isKept ? 'ask again with --resume' : 'ask again',
     });
   }
-  const { certificates, state, stepsBack, calls, notFound, ambiguous } = end.inventory;
-  if (json) printJson({ instance: instanceId, certificates, state, stepsBack, calls });
+  const { certificates, state, stepsBack, calls, isCutShort, notFound, ambiguous } = end.inventory;
+  const rare = isCutShort && { cutShort: true };
+  if (json) printJson({ instance: instanceId, certificates, state, stepsBack, calls, ...rare });
   say(describeInventory(end.inventory, instanceId, out));
   if (notFound.length + ambiguous.length > 0) process.exitCode = EXIT.someDead;
 }

@@ -81,7 +81,7 @@ export function addSubmit(program: Command): void {
       '--allow-unterminated',
       'take the last row of a CSV without a line end, for tools that write none; else it counts as cut off',
     )
-    .option('--json', 'print one object: batch, accepted, duplicates, rejected; with exit code 4 also outcome')
+    .option('--json', 'print one object: batch, action, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText(
       'after',
@@ -135,7 +135,7 @@ function sayRehearsed(
   action: Action,
   options: SubmitOptions,
 ): void {
-  if (options.json === true) printJson({ batch: null, accepted, duplicates, rejected });
+  if (options.json === true) printJson({ batch: null, action, accepted, duplicates, rejected });
   else
     say(
       `Dry run: nothing was touched. To ${verbOf(action)} ${accepted === 1 ? 'it' : 'them'}: the same command with --execute.`,
@@ -148,11 +148,14 @@ async function execute(
   store: Store,
 ): Promise<void> {
   const { priority, action = DEFAULT_ACTION, skipInvalid = false } = options;
+  // A plan says its own.
+  let doing = action;
   const request = {
     priority,
     ...motiveOf(options),
     ...reasonAsker(options),
     confirm(summary: ManifestSummary, what: Action) {
+      doing = what;
       sayPlan(summary, what, store.config, options);
       const { accepted } = summary;
       return confirmedNumber(accepted, describeEffect(what, accepted), options);
@@ -186,7 +189,7 @@ async function execute(
     case 'overtaken':
     case 'gone':
     case 'unknown':
-      await tellSubmitted(result, options, store);
+      await tellSubmitted(result, doing, options, store);
   }
 }
 

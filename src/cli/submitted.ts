@@ -2,6 +2,7 @@ import { count } from '../core/counting.ts';
 import { unattendedOf } from '../app/accounts.ts';
 import type { Store } from '../app/store.ts';
 import type { SubmitOutcome } from '../app/submit.ts';
+import type { Action } from '../core/action.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { reasonRequired } from './motive.ts';
 import { describeUnknown } from './text/plan.ts';
@@ -17,16 +18,17 @@ interface TellOptions {
 /** Says how a submission ended whose certificates were all right and confirmed. @throws CommandEnd where nothing may run, or nobody knows */
 export async function tellSubmitted(
   result: Exclude<SubmitOutcome, { readonly kind: 'bad-rows' | 'empty' | 'unconfirmed' }>,
+  action: Action,
   options: TellOptions,
   store: Store,
 ): Promise<void> {
   switch (result.kind) {
     case 'running':
     case 'at-work':
-      await sayTaken(result, options, store);
+      await sayTaken(result, action, options, store);
       return;
     case 'awaits-approval':
-      sayAwaits(result.submitted, options);
+      sayAwaits(result.submitted, action, options);
       return;
     case 'reason-required':
       throw reasonRequired();
@@ -40,7 +42,8 @@ export async function tellSubmitted(
       );
     case 'unknown': {
       const { batch, rejected, error } = result;
-      if (options.json === true) printJson({ batch, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
+      if (options.json === true)
+        printJson({ batch, action, accepted: null, duplicates: null, rejected, outcome: 'unknown' });
       throw new CommandEnd(EXIT.unknown, describeUnknown(batch, error));
     }
   }
@@ -50,11 +53,12 @@ type TakenIn = Extract<SubmitOutcome, { readonly kind: 'awaits-approval' }>['sub
 
 async function sayTaken(
   { kind, submitted }: Extract<SubmitOutcome, { readonly kind: 'running' | 'at-work' }>,
+  action: Action,
   options: TellOptions,
   store: Store,
 ): Promise<void> {
   const { batch, accepted, duplicates, rejected } = submitted;
-  if (options.json === true) printJson({ batch, accepted, duplicates, rejected });
+  if (options.json === true) printJson({ batch, action, accepted, duplicates, rejected });
   if (kind === 'running')
     say(`Batch ${batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${batch} shows how it goes.`);
   else say(`This manifest is at work already, as batch ${batch}: nothing was added.`);
@@ -64,8 +68,8 @@ async function sayTaken(
 }
 
 /** Nobody should wait for what somebody else has to do. */
-function sayAwaits({ batch, accepted, duplicates, rejected }: TakenIn, options: TellOptions): void {
-  if (options.json === true) printJson({ batch, accepted, duplicates, rejected, outcome: 'awaits-approval' });
+function sayAwaits({ batch, accepted, duplicates, rejected }: TakenIn, action: Action, options: TellOptions): void {
+  if (options.json === true) printJson({ batch, action, accepted, duplicates, rejected, outcome: 'awaits-approval' });
   say(
     `Batch ${batch}: ${count(accepted, 'certificate')} stored, and none is called for before somebody else has approved it (approvals.above), within 7 days. certsweep approve ${batch} shows what they need.`,
   );

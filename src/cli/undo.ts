@@ -43,7 +43,10 @@ export function addUndo(program: Command): void {
     .option('--wait', 'wait until every item is settled, showing progress on stderr')
     .addOption(new Option('--priority <p>', 'urgent runs before bulk').choices(['urgent', 'bulk']).default('bulk'));
   addMotive(command)
-    .option('--json', 'print one object: batch, accepted, duplicates, rejected; of a dry run also what is left alone')
+    .option(
+      '--json',
+      'print one object: batch, action, accepted, duplicates, rejected; of a dry run also what is left alone',
+    )
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText('after', '\nExample:\n  certsweep undo <batch> --execute --confirm 1234 --reason "wrong list"')
     .action((batch: string, options: UndoOptions) =>
@@ -62,7 +65,7 @@ async function rehearse(store: Store, batch: string, options: UndoOptions): Prom
   const { summary, left } = checked;
   sayPlan(store, summary, left, options);
   const { accepted, duplicates, rejected } = summary;
-  if (options.json === true) printJson({ batch: null, accepted, duplicates, rejected, ...left });
+  if (options.json === true) printJson({ batch: null, action: 'activate', accepted, duplicates, rejected, ...left });
   else say(`Dry run: nothing was touched. To activate ${them(accepted)}: the same command with --execute.`);
 }
 
@@ -101,7 +104,7 @@ async function execute(store: Store, batch: string, options: UndoOptions): Promi
     case 'overtaken':
     case 'gone':
     case 'unknown':
-      await tellSubmitted(result, options, store);
+      await tellSubmitted(result, 'activate', options, store);
   }
 }
 

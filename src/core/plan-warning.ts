@@ -14,11 +14,14 @@ export type PlanWarning =
   | { readonly kind: 'absent'; readonly certificates: number }
   | { readonly kind: 'other-ca'; readonly certificates: number }
   | { readonly kind: 'moved' }
+  | { readonly kind: 'cut-short' }
   | { readonly kind: 'unreadable'; readonly rows: number };
 
 /** What was noticed while the inventory was taken. */
 export interface InventoryNotes {
   readonly state: 'stable' | 'moved';
+  /** The listing ended before its own total says so. */
+  readonly isCutShort: boolean;
   readonly unreadable: number;
 }
 
@@ -45,6 +48,7 @@ export function warningsOf(
   if (classes.absent > 0) warnings.push({ kind: 'absent', certificates: classes.absent });
   if (classes.otherCa > 0) warnings.push({ kind: 'other-ca', certificates: classes.otherCa });
   if (notes.state === 'moved') warnings.push({ kind: 'moved' });
+  if (notes.isCutShort) warnings.push({ kind: 'cut-short' });
   if (notes.unreadable > 0) warnings.push({ kind: 'unreadable', rows: notes.unreadable });
   return warnings;
 }
@@ -73,6 +77,8 @@ export function describeWarning(warning: PlanWarning): string {
       return `${warning.certificates} ${plural(warning.certificates, 'certificate')} ${are(warning.certificates)} registered under another CA than the one named, likely a typo: left out.`;
     case 'moved':
       return 'The order of the listing changed during the inventory, so what is said to be absent may be registered: plan again.';
+    case 'cut-short':
+      return 'The listing ended before its own total says so: what is said to be absent may be registered, and more may survive. Plan again.';
     case 'unreadable':
       return `${warning.rows} ${plural(warning.rows, 'row')} of the listing named no certificate that a manifest can hold: not counted.`;
   }

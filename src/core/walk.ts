@@ -8,6 +8,8 @@ const RECENT_WINDOWS = 24;
 const MOST_MISSES = 3;
 /** Windows that wait for one before them, at most: their pages are in memory. At the pace of an address, those of two seconds. */
 const MOST_AHEAD = 640;
+/** Full windows in a row that bring nothing new, at most: the listing gives the same page for each number, or grows faster than it is read. */
+const MOST_STILL = 64;
 /** Windows that are asked for ahead where nobody knows how long the listing is. */
 const BLIND_AHEAD = 2;
 
@@ -62,8 +64,9 @@ export class Walk<Page extends WindowRows> {
   #stepsBack: number;
   #isMoved: boolean;
   #isDone = false;
-  /** Windows in a row that shared nothing. */
+  /** Steps back since a window last shared something. */
   #backs = 0;
+  #still = 0;
   #expected: number | undefined;
 
   constructor(state: WalkState = WALK_START) {
@@ -126,7 +129,10 @@ export class Walk<Page extends WindowRows> {
   /** @returns whether the page is part of the chain */
   #judge(planned: Planned<Page>, page: Page): boolean {
     const { window } = planned;
-    const isLinked = window.start === 0 || this.#isShared(page.keys);
+    const isShared = this.#isShared(page.keys);
+    // One that begins the chain again is linked, but after some of them only a window that shares something shows that there is an order.
+    const isLinked = window.start === 0 || isShared;
+    if (isShared) this.#backs = 0;
     // After a change of the order no chain can promise anything: each page is taken as it is.
     if (!isLinked && !this.#isMoved) {
       if (this.#bridge(planned)) return false;
@@ -165,12 +171,14 @@ export class Walk<Page extends WindowRows> {
   #accept(window: Window, page: Page): void {
     const last = this.#recent.at(-1);
     if (last !== undefined && !keepsOrder(last, page.keys)) this.#isMoved = true;
+    const isStill = page.keys.length > 0 && page.keys.every((key) => this.#recent.some((places) => places.has(key)));
+    this.#still = isStill ? this.#still + 1 : 0;
+    if (this.#still > MOST_STILL) this.#isMoved = true;
     this.#planned.shift();
-    this.#backs = 0;
     this.#recent.push(placesOf(page.keys));
     if (this.#recent.length > RECENT_WINDOWS) this.#recent.shift();
     this.#end = window.start + page.rows;
-    if (page.rows >= window.pageSize) return;
+    if (page.rows >= window.pageSize && this.#still <= MOST_STILL) return;
     this.#isDone = true;
     this.#planned.length = 0;
   }

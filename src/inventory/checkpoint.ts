@@ -35,6 +35,7 @@ const checkpointSchema = z.object({
   calls: z.int(),
   stepsBack: z.int(),
   isMoved: z.boolean(),
+  isCutShort: z.boolean(),
   names: z.array(z.int()),
   pems: z.array(z.int()),
   maybe: z.array(z.object({ pem: z.int(), row: rowSchema })),

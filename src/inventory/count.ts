@@ -7,7 +7,7 @@ import type { ReadDesk, ReadEnd } from './reads.ts';
 
 export type CountEnd =
   | { readonly kind: 'counted'; readonly certificates: number }
-  /** The order of the listing changed meanwhile: the number is not known. */
+  /** The order of the listing changed meanwhile, or it ended before its own total says so: the number is not known. */
   | { readonly kind: 'moved' }
   | Exclude<ReadEnd<never>, { kind: 'read' }>;
 
@@ -22,18 +22,21 @@ export async function countDevices(
 ): Promise<CountEnd> {
   const seen = new DuplicateDetector();
   let certificates = 0;
+  let unreadable = 0;
   try {
     const end = await walkPages({
       desk,
       listing: listingOfDevices(client, instanceId, caSn),
       from: WALK_START,
-      take({ found, unreadable }) {
-        certificates += unreadable;
+      take({ found, unreadable: more }) {
+        unreadable += more;
         for (const { deviceSn } of found) if (seen.add({ instanceId, caSn, deviceSn })) certificates += 1;
       },
     });
     if (end.kind !== 'walked') return end;
-    return end.state.isMoved ? { kind: 'moved' } : { kind: 'counted', certificates };
+    if (end.state.isMoved || end.isCutShort) return { kind: 'moved' };
+    // Rows that name nothing are in each page that shows them: then only the place where the listing ended tells how many there are.
+    return { kind: 'counted', certificates: unreadable === 0 ? certificates : Math.max(certificates, end.state.end) };
   } finally {
     seen.close();
   }

@@ -1,5 +1,4 @@
 import type { Certificate } from '../core/certificate.ts';
-import { isCutShort } from '../core/listed.ts';
 import type { RegisteredDevice } from '../core/registered.ts';
 import { WALK_START, type WalkState } from '../core/walk.ts';
 import { DuplicateDetector } from '../manifest/duplicate-detector.ts';
@@ -86,8 +85,7 @@ class InventoryRun {
   #before: Pick<WalkState, 'stepsBack' | 'isMoved'>;
   #keptMs = performance.now();
   #listed = 0;
-  #isCutShort = false;
-  #lastPage: Pick<Page<RegisteredDevice>, 'total' | 'pageSize'> | undefined;
+  #isCutShort: boolean;
 
   constructor(parts: InventoryParts, seen: DuplicateDetector) {
     const { from, selectors, nowMs } = parts;
@@ -100,6 +98,7 @@ class InventoryRun {
     this.#unreadable = from?.unreadable ?? 0;
     this.#listing = from?.listing ?? 0;
     this.#before = from ?? WALK_START;
+    this.#isCutShort = from?.isCutShort ?? false;
   }
 
   async run(): Promise<InventoryEnd> {
@@ -117,18 +116,17 @@ class InventoryRun {
       const { stepsBack, isMoved } = this.#before;
       this.#before = { stepsBack: stepsBack + end.state.stepsBack, isMoved: isMoved || end.state.isMoved };
       this.#listed += end.state.end;
-      this.#isCutShort ||= isCutShort(end.state.end, this.#lastPage);
+      this.#isCutShort ||= end.isCutShort;
       this.#listing += 1;
       start = WALK_START;
     }
     return { kind: 'done', inventory: await this.#conclude() };
   }
 
-  async #take({ found, unreadable, total, pageSize }: Page<RegisteredDevice>, state: () => WalkState): Promise<void> {
+  async #take({ found, unreadable }: Page<RegisteredDevice>, state: () => WalkState): Promise<void> {
     const { instanceId, sink, watch } = this.#parts;
     const rows: InventoryRow[] = [];
     this.#unreadable += unreadable;
-    this.#lastPage = { total, pageSize };
     for (const device of found) {
       watch?.(device);
       const selected = this.#selection.judge(device);
@@ -166,6 +164,7 @@ class InventoryRun {
       calls: (from?.calls ?? 0) + desk.calls,
       stepsBack: this.#before.stepsBack,
       isMoved: this.#before.isMoved,
+      isCutShort: this.#isCutShort,
       names: [...this.#selection.foundNames],
       pems: [...this.#selection.foundPems],
       maybe: this.#maybe,

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { isCutShort } from '../core/listed.ts';
 import type { ListedPage, ReadAnswer } from '../core/registered.ts';
 import { Walk, type WalkState, type WindowRows } from '../core/walk.ts';
 import type { Window } from '../core/window.ts';
@@ -12,9 +13,8 @@ const AT_ONCE = 128;
 export interface Page<Row> extends WindowRows {
   readonly found: readonly Row[];
   readonly unreadable: number;
-  /** What the API says of the whole listing, and how many rows were asked for. */
-  readonly total: number | undefined;
-  readonly pageSize: number;
+  /** It has fewer rows than were asked for, as the last page does, and says itself that more follow. */
+  readonly isCutShort: boolean;
 }
 
 export interface WalkParts<Row> {
@@ -26,7 +26,12 @@ export interface WalkParts<Row> {
 }
 
 export type WalkEnd =
-  | { readonly kind: 'walked'; readonly state: WalkState }
+  | {
+      readonly kind: 'walked';
+      readonly state: WalkState;
+      /** The listing ended before its own total says so: certificates may have been missed. */
+      readonly isCutShort: boolean;
+    }
   | Exclude<ReadEnd<never>, { kind: 'read' }>;
 
 /** Walks over a listing with as many calls under way as the pace wants. The first failure ends it. */
@@ -42,6 +47,7 @@ export async function walkPages<Row>({ desk, listing, from, take }: WalkParts<Ro
     wake();
   };
   let failure: WalkEnd | undefined;
+  let isShort = false;
   while (failure === undefined && !walk.isDone) {
     while (underWay.size < AT_ONCE) {
       const window = walk.take();
@@ -57,6 +63,7 @@ export async function walkPages<Row>({ desk, listing, from, take }: WalkParts<Ro
       walk.heard(window, end.data);
       // A late answer completes the chain for many pages at once. Between two of them, calls whose slots have come must be able to leave.
       for (let page = walk.next(); page !== undefined; page = walk.next()) {
+        isShort = page.isCutShort;
         await take(page, () => walk.state);
         await setImmediate();
       }
@@ -64,13 +71,19 @@ export async function walkPages<Row>({ desk, listing, from, take }: WalkParts<Ro
   }
   // What was asked for ahead has a slot or waits for one: nobody may close the client under it.
   while (underWay.size > 0) await new Promise<void>((resolve) => (wake = resolve));
-  return failure ?? { kind: 'walked', state: walk.state };
+  return failure ?? { kind: 'walked', state: walk.state, isCutShort: isShort };
 }
 
-async function readPage<Row>(
+/** A page that is not full ends the walk, so one that contradicts itself is asked for once more. */
+async function readPage<Row>(desk: ReadDesk, listing: Listing<Row>, window: Window): Promise<ReadEnd<Page<Row>>> {
+  const first = await readOnce(desk, listing, window);
+  return first.kind === 'read' && first.data.isCutShort ? readOnce(desk, listing, window) : first;
+}
+
+async function readOnce<Row>(
   desk: ReadDesk,
   { read, keyOf, totals }: Listing<Row>,
-  { pageNo, pageSize }: Window,
+  { start, pageNo, pageSize }: Window,
 ): Promise<ReadEnd<Page<Row>>> {
   const end = await desk.read((notAfterMs): Promise<ReadAnswer<ListedPage<Row>>> =>
     read({ pageNo, pageSize }, notAfterMs),
@@ -79,8 +92,16 @@ async function readPage<Row>(
   const { rows, unreadable, total } = end.data;
   // Only how much is asked for ahead depends on it.
   const expected = total === undefined || totals === 'rows' ? total : total * pageSize;
+  const listed = rows.length + unreadable;
   return {
     kind: 'read',
-    data: { keys: rows.map(keyOf), rows: rows.length + unreadable, expected, found: rows, unreadable, total, pageSize },
+    data: {
+      keys: rows.map(keyOf),
+      rows: listed,
+      expected,
+      found: rows,
+      unreadable,
+      isCutShort: listed < pageSize && isCutShort(start + listed, { total, pageSize }),
+    },
   };
 }

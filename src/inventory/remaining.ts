@@ -22,7 +22,7 @@ export interface WantedCa {
 /** What walks over CAs found so far. */
 export interface Found {
   readonly remaining: RemainingCertificate[];
-  /** The order of a listing changed meanwhile: some may have been missed. */
+  /** The order of a listing changed meanwhile, or it ended before its own total says so: some may have been missed. */
   isMoved: boolean;
   /** Rows that name no certificate that can be called for. */
   unreadable: number;
@@ -65,7 +65,7 @@ export async function findRemaining(
         from: WALK_START,
         take,
       });
-      if (end.kind === 'walked') found.isMoved ||= end.state.isMoved;
+      if (end.kind === 'walked') found.isMoved ||= end.state.isMoved || end.isCutShort;
       else if (!isAbsent(end, isKnown)) return end;
     }
     return 'found';

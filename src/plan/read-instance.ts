@@ -12,7 +12,12 @@ export interface Reading {
 }
 
 type Stopped = Exclude<ReadEnd<never>, { kind: 'read' }>;
-type Seen = { readonly kind: 'seen'; readonly isMoved: boolean; readonly unreadable: number };
+type Seen = {
+  readonly kind: 'seen';
+  readonly isMoved: boolean;
+  readonly isCutShort: boolean;
+  readonly unreadable: number;
+};
 
 /** Shows every certificate of an instance to `see`, some of them several times. */
 export function seeInstance(
@@ -44,5 +49,6 @@ async function seeAll<Row>(desk: ReadDesk, listing: Listing<Row>, see: (row: Row
       for (const row of page.found) see(row);
     },
   });
-  return end.kind === 'walked' ? { kind: 'seen', isMoved: end.state.isMoved, unreadable } : end;
+  if (end.kind !== 'walked') return end;
+  return { kind: 'seen', isMoved: end.state.isMoved, isCutShort: end.isCutShort, unreadable };
 }

@@ -42,9 +42,11 @@ describe('submit without --execute', () => {
     expect(ended).toEqual({
       code: 0,
       signal: null,
-      stdout: '{"batch":null,"accepted":2,"duplicates":1,"rejected":0}\n',
+      stdout: '{"batch":null,"action":"delete","accepted":2,"duplicates":1,"rejected":0}\n',
       stderr: '',
     });
+    const other = await place.run(['submit', join(place.folder, 'json.csv'), '--action', 'inactivate', '--json']);
+    expect(JSON.parse(other.stdout)).toMatchObject({ batch: null, action: 'inactivate', accepted: 2 });
   });
 
   it('refuses a manifest with bad rows, each with its line and reason', async () => {
@@ -61,7 +63,10 @@ describe('submit without --execute', () => {
     expect(ended.stderr).toContain('refused for 4 bad rows: fix them, or leave them out with --skip-invalid. Nothing');
 
     const skipped = await place.run(['submit', join(place.folder, 'bad.csv'), '--skip-invalid', '--json']);
-    expect(skipped).toMatchObject({ code: 0, stdout: '{"batch":null,"accepted":1,"duplicates":0,"rejected":4}\n' });
+    expect(skipped).toMatchObject({
+      code: 0,
+      stdout: '{"batch":null,"action":"delete","accepted":1,"duplicates":0,"rejected":4}\n',
+    });
     expect(skipped.stderr).toContain('line 3: deviceSn is missing\n');
   });
 
@@ -99,7 +104,7 @@ describe('submit without --execute', () => {
     const stdin = `${HEADER}\n${row('1')}`;
     expect(await place.run(['submit', '-', '--json', '--allow-unterminated'], { stdin })).toMatchObject({
       code: 0,
-      stdout: '{"batch":null,"accepted":1,"duplicates":0,"rejected":0}\n',
+      stdout: '{"batch":null,"action":"delete","accepted":1,"duplicates":0,"rejected":0}\n',
     });
     const refused = await place.run(['submit', '-', '--json'], { stdin });
     expect(refused).toMatchObject({ code: 2, stdout: '' });
@@ -134,7 +139,7 @@ describe('submit without --execute', () => {
 describe('a manifest', () => {
   const accepted = (count: number) => ({
     code: 0,
-    stdout: `{"batch":null,"accepted":${count},"duplicates":0,"rejected":0}\n`,
+    stdout: `{"batch":null,"action":"delete","accepted":${count},"duplicates":0,"rejected":0}\n`,
     stderr: '',
   });
 

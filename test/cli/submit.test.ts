@@ -34,13 +34,13 @@ describe('submit --execute', () => {
     expect(first.code).toBe(0);
     const { batch } = answerOf(first);
     expect(batch).toMatch(BATCH);
-    expect(first.stdout).toBe(`{"batch":"${batch}","accepted":3,"duplicates":0,"rejected":0}\n`);
+    expect(first.stdout).toBe(`{"batch":"${batch}","action":"delete","accepted":3,"duplicates":0,"rejected":0}\n`);
     expect(first.stderr).toContain(`Batch ${batch}: 3 certificates accepted.`);
 
     const second = await submit('--yes', '--json');
     expect(second).toMatchObject({
       code: 0,
-      stdout: `{"batch":"${batch}","accepted":0,"duplicates":3,"rejected":0}\n`,
+      stdout: `{"batch":"${batch}","action":"delete","accepted":0,"duplicates":3,"rejected":0}\n`,
     });
     expect(second.stderr).toContain(`at work already, as batch ${batch}: nothing was added`);
     const running = {
@@ -64,7 +64,7 @@ describe('submit --execute', () => {
     expect(both.map(({ code }) => code)).toEqual([0, 0]);
     const [first, second] = both.map(answerOf);
     expect(second?.batch).toBe(first?.batch);
-    const accepted = { batch: first?.batch, accepted: 3, duplicates: 0, rejected: 0 };
+    const accepted = { batch: first?.batch, action: 'delete', accepted: 3, duplicates: 0, rejected: 0 };
     expect([first, second]).toEqual(expect.arrayContaining([accepted, { ...accepted, accepted: 0, duplicates: 3 }]));
     expect(await batches()).toHaveLength(1);
   });
@@ -93,7 +93,13 @@ describe('submit --execute', () => {
 
     const skipped = await submit('--confirm', '2', '--skip-invalid', '--json');
     expect(skipped.code).toBe(0);
-    expect(answerOf(skipped)).toEqual({ batch: expect.stringMatching(BATCH), accepted: 2, duplicates: 0, rejected: 1 });
+    expect(answerOf(skipped)).toEqual({
+      batch: expect.stringMatching(BATCH),
+      action: 'delete',
+      accepted: 2,
+      duplicates: 0,
+      rejected: 1,
+    });
     expect(await batches()).toMatchObject([{ accepted: 2, pending: 2 }]);
     // Nothing is left of the manifest that was refused.
     const starter = place.start(['status', '--watch']);

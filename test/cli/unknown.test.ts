@@ -71,7 +71,7 @@ describe.concurrent('when the reply to a submission is lost', () => {
       expect(ended.code).toBe(4);
       const { batch } = JSON.parse(ended.stdout) as { batch: string };
       expect(ended.stdout).toBe(
-        `{"batch":"${batch}","accepted":null,"duplicates":null,"rejected":0,"outcome":"unknown"}\n`,
+        `{"batch":"${batch}","action":"delete","accepted":null,"duplicates":null,"rejected":0,"outcome":"unknown"}\n`,
       );
       expect(ended.stderr).toContain(`Redis did not answer whether batch ${batch} runs: `);
       expect(ended.stderr).toContain(
@@ -80,7 +80,10 @@ describe.concurrent('when the reply to a submission is lost', () => {
       expect(await ledger.batches.find(batch)).toMatchObject({ state: 'running', counts: { accepted: 2 } });
 
       proxy.down = false;
-      const duplicate = { code: 0, stdout: `{"batch":"${batch}","accepted":0,"duplicates":2,"rejected":0}\n` };
+      const duplicate = {
+        code: 0,
+        stdout: `{"batch":"${batch}","action":"delete","accepted":0,"duplicates":2,"rejected":0}\n`,
+      };
       expect(await submit()).toMatchObject(duplicate);
       await ledger.batches.change(batch, 'pause');
       expect(await submit()).toMatchObject(duplicate);

@@ -86,7 +86,7 @@ describe('the warnings', () => {
     fc.assert(
       fc.property(named, others, statuses, (rows, surviving, of) => {
         const { cas, classes } = sharesOf(rows, surviving, of);
-        const warnings = warningsOf('delete', cas, classes, { state: 'stable', unreadable: 0 });
+        const warnings = warningsOf('delete', cas, classes, { state: 'stable', isCutShort: false, unreadable: 0 });
         const about = (kind: string): string[] =>
           warnings.flatMap((one) => (one.kind === kind && 'caSn' in one ? [one.caSn] : []));
         const those = (fits: (ca: (typeof cas)[number]) => boolean): string[] =>
@@ -110,8 +110,14 @@ describe('the warnings', () => {
       { CA1: 3, CA2: 0, CA3: 0 },
       { CA1: 'active', CA2: 'absent', CA3: 'absent' },
     );
-    const words = warningsOf('delete', cas, classes, { state: 'moved', unreadable: 1 }).map(describeWarning);
+    const words = warningsOf('delete', cas, classes, { state: 'moved', isCutShort: true, unreadable: 1 }).map(
+      describeWarning,
+    );
     expect(words[0]).toContain('Deleting its 2 inactive certificates removes the mark that keeps these devices out');
-    expect(words.slice(1)).toEqual([expect.stringContaining('plan again'), expect.stringContaining('not counted')]);
+    expect(words.slice(1)).toEqual([
+      expect.stringContaining('plan again'),
+      expect.stringContaining('its own total'),
+      expect.stringContaining('not counted'),
+    ]);
   });
 });

@@ -58,7 +58,8 @@ function walk(
     const [answer] = underWay.splice(Math.floor(random() * underWay.length), 1);
     if (answer === undefined) throw new Error('it waits for nothing');
     walking.heard(...answer);
-    for (let page = walking.next(); page !== undefined; page = walking.next()) for (const key of page.keys) seen.add(key);
+    for (let page = walking.next(); page !== undefined; page = walking.next())
+      for (const key of page.keys) seen.add(key);
   }
   return { state: walking.state, seen, isDone: walking.isDone };
 }
@@ -171,6 +172,27 @@ it.each([101, 150, 1_000, 5_000])('an order that changes with each call ends mov
       { atOnce, random },
     );
     expect({ isDone, isMoved: state.isMoved }).toEqual({ isDone: true, isMoved: true });
+  }
+});
+
+it.each([
+  ['names nothing that can be called for', () => []],
+  ['has the same page for each number', () => Array.from({ length: 100 }, (_, at) => String(at))],
+  ['has other certificates with each call', (calls: number) => [`${calls}`]],
+])('a listing that %s ends moved', (_, keysOf) => {
+  for (const atOnce of [1, 20]) {
+    let calls = 0;
+    const { state, isDone } = walk(
+      ({ start, pageSize }) => {
+        calls += 1;
+        // The first kinds are never at an end by themselves.
+        const rows = keysOf(calls).length === 100 || start < 1_000 ? pageSize : 0;
+        return { keys: keysOf(calls).slice(0, rows), rows, expected: 1_000 };
+      },
+      { atOnce, random: seededRandom(3), stopAfter: 2_000 },
+    );
+    expect({ isDone, isMoved: state.isMoved }).toEqual({ isDone: true, isMoved: true });
+    expect(calls).toBeLessThan(200);
   }
 });
 

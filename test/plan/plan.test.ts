@@ -137,6 +137,20 @@ describe('a plan of a manifest', () => {
   });
 });
 
+it('a plan to inactivate says so in its batch', async () => {
+  place = await openPlanning();
+  const { code } = await place.plan('--instance', INSTANCE, '--action', 'inactivate', '--out', place.planFile);
+  expect(code).toBe(0);
+  const ran = await place.submitPlan(place.planFile, '--execute', '--yes');
+  expect(JSON.parse(ran.stdout)).toEqual({
+    batch: expect.any(String),
+    action: 'inactivate',
+    accepted: 4,
+    duplicates: 0,
+    rejected: 0,
+  });
+});
+
 describe('a plan of a selection', () => {
   it('has what the selectors choose, and counts what stays', async () => {
     place = await openPlanning();

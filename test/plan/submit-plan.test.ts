@@ -20,7 +20,7 @@ describe('submit --plan', () => {
     const rehearsed = await place.submitPlan(place.planFile);
     expect(rehearsed).toMatchObject({
       code: 0,
-      stdout: '{"batch":null,"accepted":3,"duplicates":0,"rejected":0}\n',
+      stdout: '{"batch":null,"action":"delete","accepted":3,"duplicates":0,"rejected":0}\n',
     });
     const wrong = await place.submitPlan(place.planFile, '--execute', '--confirm', '2');
     expect(wrong.code).toBe(3);

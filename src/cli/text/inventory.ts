@@ -6,7 +6,7 @@ import { printable } from '../../core/printable.ts';
 const MOST_NAMED = 20;
 
 export function describeInventory(inventory: Inventory, instanceId: string, out: string | undefined): string {
-  const { certificates, state, stepsBack, calls, unreadable, notFound, ambiguous } = inventory;
+  const { certificates, state, stepsBack, calls, unreadable, isCutShort, notFound, ambiguous } = inventory;
   const where = out === undefined ? '' : `, written to ${out}`;
   const steps = stepsBack === 0 ? '' : `, ${count(stepsBack, 'step')} back`;
   const lines = [
@@ -16,6 +16,8 @@ export function describeInventory(inventory: Inventory, instanceId: string, out:
     lines.push('No certificate fits: leave a selector out to see what there is.');
   if (state === 'moved')
     lines.push('The order of the listing changed meanwhile, so some certificates may be missing: take it again.');
+  if (isCutShort)
+    lines.push('The listing ended before its own total says so, so some certificates may be missing: take it again.');
   if (unreadable > 0)
     lines.push(`${count(unreadable, 'row')} of the listing named no certificate that a manifest can hold: left out.`);
   lines.push(...named('Not found', notFound), ...named('Several certificates have the number of', ambiguous));

@@ -41,7 +41,10 @@ export function describeVerification(
     lines.push(
       'While its CA is active, a device that holds its key can register again: certsweep ca inactivate <instance> <sn> keeps it out. Then submit them again; certsweep dead list shows those that could not be deleted.',
     );
-  if (isMoved) lines.push('The order of a listing changed meanwhile, so some may have been missed: verify again.');
+  if (isMoved)
+    lines.push(
+      'The order of a listing changed meanwhile, or it ended before its own total says so. Some may have been missed: verify again.',
+    );
   if (unreadable > 0)
     lines.push(`${count(unreadable, 'row')} of the listings named no certificate that can be called for.`);
   if (pending > 0) lines.push(`${count(pending, 'item')} of the batch still pending: not looked for.`);
