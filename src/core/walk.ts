@@ -62,8 +62,9 @@ export class Walk<Page extends WindowRows> {
   #stepsBack: number;
   #isMoved: boolean;
   #isDone = false;
-  /** Windows in a row that shared nothing. */
+  /** Steps back since the chain was longest, and where that was. */
   #backs = 0;
+  #backFrom = 0;
   #expected: number | undefined;
 
   constructor(state: WalkState = WALK_START) {
@@ -153,6 +154,7 @@ export class Walk<Page extends WindowRows> {
     }
     const backRows = BACK_ROWS[this.#backs];
     if (backRows === undefined) return false;
+    if (this.#backs === 0) this.#backFrom = this.#end;
     this.#backs += 1;
     this.#stepsBack += 1;
     planned.misses += 1;
@@ -166,10 +168,11 @@ export class Walk<Page extends WindowRows> {
     const last = this.#recent.at(-1);
     if (last !== undefined && !keepsOrder(last, page.keys)) this.#isMoved = true;
     this.#planned.shift();
-    this.#backs = 0;
     this.#recent.push(placesOf(page.keys));
     if (this.#recent.length > RECENT_WINDOWS) this.#recent.shift();
     this.#end = window.start + page.rows;
+    // Only a chain that has become longer counts from none again: a listing that withholds its rest would be stepped back from for ever.
+    if (this.#end > this.#backFrom) this.#backs = 0;
     if (page.rows >= window.pageSize) return;
     this.#isDone = true;
     this.#planned.length = 0;

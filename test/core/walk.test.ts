@@ -58,7 +58,8 @@ function walk(
     const [answer] = underWay.splice(Math.floor(random() * underWay.length), 1);
     if (answer === undefined) throw new Error('it waits for nothing');
     walking.heard(...answer);
-    for (let page = walking.next(); page !== undefined; page = walking.next()) for (const key of page.keys) seen.add(key);
+    for (let page = walking.next(); page !== undefined; page = walking.next())
+      for (const key of page.keys) seen.add(key);
   }
   return { state: walking.state, seen, isDone: walking.isDone };
 }
@@ -172,6 +173,26 @@ it.each([101, 150, 1_000, 5_000])('an order that changes with each call ends mov
     );
     expect({ isDone, isMoved: state.isMoved }).toEqual({ isDone: true, isMoved: true });
   }
+});
+
+it('a listing that has no pages from some place on, though it goes on, is walked to an end, as moved', () => {
+  const sizes = fc.record({
+    // Full pages before it: one that is not full is the end.
+    given: fc.integer({ min: 1, max: 30 }).map((pages) => pages * 100),
+    atOnce: fc.constantFrom(1, 5, 50),
+    seed: fc.nat(1_000),
+  });
+  fc.assert(
+    fc.property(sizes, ({ given, atOnce, seed }) => {
+      const cloud = new Cloud(given + 500, 'end', seededRandom(seed));
+      const read = (window: Window): WindowRows => {
+        const page = cloud.read(window);
+        return endOf(window) <= given ? page : { ...page, keys: [], rows: 0 };
+      };
+      const { state, isDone } = walk(read, { atOnce, random: cloud.random, stopAfter: 1_000 });
+      expect({ isDone, isMoved: state.isMoved }).toEqual({ isDone: true, isMoved: true });
+    }),
+  );
 });
 
 describe('the windows', () => {

@@ -8,6 +8,7 @@ import type { Config } from '../../src/runtime/config/config.ts';
 import { loadConfig } from '../../src/runtime/config/load-config.ts';
 import type { NewDevice } from '../../src/sandbox/listed-registry.ts';
 import { generateCertificates } from '../../src/sandbox/generate.ts';
+import { startEndpointFront } from '../support/endpoint-front.ts';
 import type { Ended } from '../support/command.ts';
 import { manifestOf, openFleet, type Fleet } from '../support/fleet.ts';
 import { ACCOUNT_KEY, KEY_ENV } from '../support/installation.ts';
@@ -309,6 +310,33 @@ describe('a run of a schedule', () => {
     const end = await run('back', false, { select: { returnedFrom: batch, cas: [] } });
     expect(end.reason).toMatch(/^4 certificates;/);
   });
+});
+
+it('a run stops where the listing ends before its end', async () => {
+  const registry = certificatesOf('short', 300);
+  const { fleet, store } = await openSchedules(['short'], { short: WIDE }, { registry });
+  // It goes on for 300 rows, says its total, and gives 150 of them.
+  const front = await startEndpointFront(fleet.sandbox.url, (call, body) => {
+    const answer = JSON.parse(body) as { Data?: { DeviceCertificateVOS?: unknown[] } };
+    const from = (Number(call.get('PageNo')) - 1) * Number(call.get('PageSize'));
+    answer.Data?.DeviceCertificateVOS?.splice(Math.max(0, 150 - from));
+    return JSON.stringify(answer);
+  });
+  try {
+    const [account] = store.config.accounts;
+    if (account !== undefined) Object.assign(account, { endpoint: front.url });
+    const end = await runIn(store, 'short', true);
+    expect(end).toMatchObject({ state: 'planned', batch: null, isStopped: true });
+    expect(end.reason).toContain('the listing is not whole (it ended before its end)');
+    expect(await plansKept(store.config, 'short')).toBe(1);
+    expect(await store.ledger.batches.all()).toEqual([]);
+    expect(fleet.sandbox.seen().byOperation).not.toHaveProperty('DeleteDeviceCertificate');
+  } finally {
+    vi.unstubAllEnvs();
+    await store.close();
+    await fleet.remove();
+    await front.close();
+  }
 });
 
 it('a run stops where the order of the listing changes and certificates are lost', async () => {
