@@ -6,6 +6,7 @@ import { activatedReason, AWAITS_APPROVAL } from '../ledger/occurrence-claim.ts'
 import type { ScheduleConfig } from '../runtime/config/config.ts';
 import { waitsBecause } from '../schedule/batch-watch.ts';
 import type { Run, RunEnd, RunRequest } from '../schedule/run.ts';
+import { prunePlans } from './kept-plans.ts';
 import { planOf, type PlanEnd, type PlanReport } from './plan.ts';
 import { lookThrough, type Looked } from './schedule-listing.ts';
 import { submitPlan } from './submit-plan.ts';
@@ -41,6 +42,8 @@ export function scheduleRun(store: OpenStore, options: RunOptions): Run {
       return failed(error instanceof Error ? printable(error.message) : String(error));
     } finally {
       await rm(manifest, { force: true });
+      // Files that stay too long do no harm, and a run that ended has ended.
+      await prunePlans(folder, Date.now()).catch(() => undefined);
     }
   };
 }

@@ -32,8 +32,17 @@ export type NotUndoable =
   /** It is at work: it has to be cancelled, and come to its end. */
   | { readonly kind: 'unfinished'; readonly state: BatchState; readonly pending: number };
 
+/** A batch that undoes the same one, and has run or runs. */
+export type EarlierUndo = Pick<Batch, 'id' | 'state' | 'counts'>;
+
 export type UndoCheck =
-  | { readonly kind: 'undoable'; readonly summary: ManifestSummary; readonly left: LeftAlone }
+  | {
+      readonly kind: 'undoable';
+      readonly summary: ManifestSummary;
+      readonly left: LeftAlone;
+      /** The newest first. */
+      readonly undoneBy: readonly EarlierUndo[];
+    }
   | NotUndoable;
 
 export type UndoOutcome = SubmitOutcome | NotUndoable;
@@ -44,7 +53,7 @@ export async function checkUndo(store: Store, id: string): Promise<UndoCheck> {
   const obstacle = obstacleOf(batch);
   if (batch === undefined || obstacle !== undefined) return obstacle ?? { kind: 'no-batch' };
   const { summary } = await checkManifest(store.config, rowsOfObjects(inactivated(store, batch)), true);
-  return { kind: 'undoable', summary, left: leftBy(batch) };
+  return { kind: 'undoable', summary, left: leftBy(batch), undoneBy: await undosOf(store, id) };
 }
 
 /** Activates what a batch has inactivated and not deleted, as a batch of its own, under the rules of every submission. */
@@ -52,25 +61,38 @@ export async function undoBatch(
   store: Store,
   id: string,
   request: Omit<SubmitRequest, 'action' | 'skipInvalid' | 'confirm'> & {
-    readonly confirm: (summary: ManifestSummary, left: LeftAlone) => Promise<number>;
+    readonly confirm: (summary: ManifestSummary, left: LeftAlone, undoneBy: readonly EarlierUndo[]) => Promise<number>;
   },
 ): Promise<UndoOutcome> {
   const batch = await store.ledger.batches.find(id);
   const obstacle = obstacleOf(batch);
   if (batch === undefined || obstacle !== undefined) return obstacle ?? { kind: 'no-batch' };
-  const { confirm, ...details } = request;
+  const { confirm, askReason, ...details } = request;
+  const undoneBy = await undosOf(store, id);
   return submitManifest(store, rowsOfObjects(inactivated(store, batch)), {
     ...details,
     ...naming(store, id, details),
+    ...(askReason !== undefined && { askReason: async () => named(await askReason(), id) }),
     action: 'activate',
-    confirm: (summary) => confirm(summary, leftBy(batch)),
+    confirm: (summary) => confirm(summary, leftBy(batch), undoneBy),
   });
 }
 
 /** So that the record of the new batch says where it comes from; a reason that has to be given is the operator's own. */
 function naming(store: Store, id: string, { reason }: Motive): Motive {
-  if (reason === undefined) return lacksReason(store, {}) ? {} : { reason: `undoes ${id}` };
-  return { reason: `${reason} (undoes ${id})` };
+  const ours = named(reason, id) ?? (lacksReason(store, {}) ? undefined : `undoes ${id}`);
+  return ours === undefined ? {} : { reason: ours };
+}
+
+/** A blank reason is none. */
+function named(reason: string | undefined, id: string): string | undefined {
+  return (reason ?? '').trim() === '' ? undefined : `${reason} (undoes ${id})`;
+}
+
+async function undosOf({ ledger }: Store, id: string): Promise<EarlierUndo[]> {
+  const names = (reason = ''): boolean => reason === `undoes ${id}` || reason.endsWith(`(undoes ${id})`);
+  const batches = await ledger.batches.all();
+  return batches.filter(({ action, state, reason }) => action === 'activate' && state !== 'planned' && names(reason));
 }
 
 function obstacleOf(batch: Batch | undefined): NotUndoable | undefined {

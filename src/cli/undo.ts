@@ -1,8 +1,9 @@
+import { pendingOf } from '../core/batch.ts';
 import { count } from '../core/counting.ts';
 import { Option, type Command } from 'commander';
 import type { Store } from '../app/store.ts';
 import type { ManifestSummary, Priority } from '../app/submit.ts';
-import { checkUndo, undoBatch, type LeftAlone, type NotUndoable } from '../app/undo.ts';
+import { checkUndo, undoBatch, type EarlierUndo, type LeftAlone, type NotUndoable } from '../app/undo.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import {
   addMotive,
@@ -62,10 +63,19 @@ async function rehearse(store: Store, batch: string, options: UndoOptions): Prom
     );
   const checked = await checkUndo(store, batch);
   if (checked.kind !== 'undoable') throw refusal(store, batch, checked);
-  const { summary, left } = checked;
-  sayPlan(store, summary, left, options);
+  const { summary, left, undoneBy } = checked;
+  sayPlan(store, summary, { left, undoneBy }, options);
   const { accepted, duplicates, rejected } = summary;
-  if (options.json === true) printJson({ batch: null, action: 'activate', accepted, duplicates, rejected, ...left });
+  if (options.json === true)
+    printJson({
+      batch: null,
+      action: 'activate',
+      accepted,
+      duplicates,
+      rejected,
+      ...left,
+      undoneBy: undoneBy.map(({ id }) => id),
+    });
   else say(`Dry run: nothing was touched. To activate ${them(accepted)}: the same command with --execute.`);
 }
 
@@ -75,8 +85,8 @@ async function execute(store: Store, batch: string, options: UndoOptions): Promi
     priority,
     ...motiveOf(options),
     ...reasonAsker(options),
-    confirm(summary, left) {
-      sayPlan(store, summary, left, options);
+    confirm(summary, left, undoneBy) {
+      sayPlan(store, summary, { left, undoneBy }, options);
       return confirmedNumber(summary.accepted, describeEffect('activate', summary.accepted), options);
     },
   });
@@ -108,7 +118,12 @@ async function execute(store: Store, batch: string, options: UndoOptions): Promi
   }
 }
 
-function sayPlan(store: Store, summary: ManifestSummary, left: LeftAlone, options: UndoOptions): void {
+function sayPlan(
+  store: Store,
+  summary: ManifestSummary,
+  { left, undoneBy }: { readonly left: LeftAlone; readonly undoneBy: readonly EarlierUndo[] },
+  options: UndoOptions,
+): void {
   if (options.json === true) return;
   say(describeSummary(summary, store.config, 'activate'));
   const { deleted, alreadyInactive, keptActive, dead } = left;
@@ -120,6 +135,12 @@ function sayPlan(store: Store, summary: ManifestSummary, left: LeftAlone, option
     say(`${count(alreadyInactive, 'certificate')} inactive before the batch: left so, since it was not its doing.`);
   if (keptActive > 0) say(`${count(keptActive, 'certificate')} active already.`);
   if (dead > 0) say(`${count(dead, 'item')} dead: certsweep dead list --batch shows what is known of them.`);
+  for (const { id, state, counts } of undoneBy) {
+    const { activated = 0, alreadyActive = 0 } = counts;
+    const pending = pendingOf(counts);
+    const rest = pending === 0 ? '' : `, ${count(pending, 'item')} pending`;
+    say(`Batch ${id} undoes it already: ${state}, ${count(activated + alreadyActive, 'certificate')} active${rest}.`);
+  }
 }
 
 function refusal({ where }: Store, batch: string, why: NotUndoable): CommandEnd {

@@ -20,6 +20,7 @@ it('activates what a batch has inactivated, and nothing else', async () => {
     kind: 'undoable',
     summary: { accepted: 2, rejected: 0 },
     left: { deleted: 0, alreadyInactive: 1, keptActive: 0, dead: 1 },
+    undoneBy: [],
   });
   const request = { priority: 'bulk', reason: 'wrong list' } as const;
   const unsure = await undoBatch(store, batch, { ...request, confirm: async () => Promise.resolve(3) });
@@ -38,6 +39,25 @@ it('activates what a batch has inactivated, and nothing else', async () => {
     confirm: async ({ accepted }) => Promise.resolve(accepted),
   });
   expect(again).toMatchObject({ kind: 'at-work', submitted: { batch: id } });
+  const undoneBy = [{ id, state: 'running', counts: { accepted: 2 } }];
+  expect(await checkUndo(store, batch)).toMatchObject({ kind: 'undoable', undoneBy });
+});
+
+it('names the batch that it undoes, also in a reason that is asked for, and takes a blank one for none', async () => {
+  const open = await room.store();
+  const store = { ...open, config: { ...open.config, audit: { requireReason: true } } };
+  const items = certificatesOf(1, ['post-cn-a']);
+  const batch = await room.batchOf(items, 'bulk', 'inactivate');
+  const [item] = items;
+  if (item !== undefined) await room.end(batch, 0, 'inactivated', item);
+  const request = { priority: 'bulk', confirm: async () => Promise.resolve(1) } as const;
+  expect(await undoBatch(store, batch, { ...request, reason: ' ' })).toEqual({ kind: 'reason-required' });
+  const unsaid = { ...request, askReason: async () => Promise.resolve(' ') };
+  expect(await undoBatch(store, batch, unsaid)).toEqual({ kind: 'reason-required' });
+  const undone = await undoBatch(store, batch, { ...request, askReason: async () => Promise.resolve('ticket 7') });
+  const id = undone.kind === 'running' ? undone.submitted.batch : '';
+  expect(await room.batch(id)).toMatchObject({ reason: `ticket 7 (undoes ${batch})` });
+  expect(await checkUndo(store, batch)).toMatchObject({ undoneBy: [{ id }] });
 });
 
 it('says what cannot be undone', async () => {

@@ -196,6 +196,26 @@ it.each([
   }
 });
 
+it('a listing that has no pages from some place on, though it goes on, is walked to an end, as moved', () => {
+  const sizes = fc.record({
+    // Full pages before it: one that is not full is the end.
+    given: fc.integer({ min: 1, max: 30 }).map((pages) => pages * 100),
+    atOnce: fc.constantFrom(1, 5, 50),
+    seed: fc.nat(1_000),
+  });
+  fc.assert(
+    fc.property(sizes, ({ given, atOnce, seed }) => {
+      const cloud = new Cloud(given + 500, 'end', seededRandom(seed));
+      const read = (window: Window): WindowRows => {
+        const page = cloud.read(window);
+        return endOf(window) <= given ? page : { ...page, keys: [], rows: 0 };
+      };
+      const { state, isDone } = walk(read, { atOnce, random: cloud.random, stopAfter: 1_000 });
+      expect({ isDone, isMoved: state.isMoved }).toEqual({ isDone: true, isMoved: true });
+    }),
+  );
+});
+
 describe('the windows', () => {
   it('begin inside the one before, and are pages that the API gives', () => {
     fc.assert(

@@ -1,13 +1,15 @@
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { runSchedule, scheduleHistory, type OccurrenceEnd } from '../../src/app/schedules.ts';
+import { listSchedules, runSchedule, scheduleHistory, type OccurrenceEnd } from '../../src/app/schedules.ts';
 import { openStore, type OpenStore } from '../../src/app/store.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
 import type { Config } from '../../src/runtime/config/config.ts';
 import { loadConfig } from '../../src/runtime/config/load-config.ts';
 import type { NewDevice } from '../../src/sandbox/listed-registry.ts';
 import { generateCertificates } from '../../src/sandbox/generate.ts';
+import { startEndpointFront } from '../support/endpoint-front.ts';
+import type { Ended } from '../support/command.ts';
 import { manifestOf, openFleet, type Fleet } from '../support/fleet.ts';
 import { ACCOUNT_KEY, KEY_ENV } from '../support/installation.ts';
 
@@ -120,6 +122,17 @@ async function runIn(store: OpenStore, name: string, execute: boolean, change: o
   return ran.end;
 }
 
+/** As runs by hand have left them long ago, one a minute. */
+async function leaveOldPlans({ dataDir }: Config, name: string, count: number): Promise<void> {
+  const folder = join(dataDir, 'schedules', name);
+  await mkdir(folder, { recursive: true });
+  for (let n = 0; n < count; n += 1) {
+    const path = join(folder, `2026-01-05T03${String(n).padStart(2, '0')}.plan`);
+    await writeFile(path, '');
+    await utimes(path, 1_767_582_000 + 60 * n, 1_767_582_000 + 60 * n);
+  }
+}
+
 async function plansKept({ dataDir }: Config, name: string): Promise<number> {
   const files = await readdir(join(dataDir, 'schedules', name)).catch(() => []);
   return files.filter((file) => file.endsWith('.plan')).length;
@@ -134,6 +147,7 @@ describe('a run of a schedule', () => {
     await fleet.file('keep.csv', manifestOf(WHOLE.slice(0, 3)));
     await fleet.file('bad.csv', 'instanceId,caSn,deviceSn\npost-cn-bad,CA01,\n');
     await fleet.file('hollow.csv', '');
+    await leaveOldPlans(store.config, 'within', 25);
     // At once: most of a run is the first second of its limiters.
     const names = ['items', 'within', 'nothing', 'gone'] as const;
     await Promise.all(names.map(async (name) => early.set(name, await run(name, name !== 'gone'))));
@@ -190,11 +204,56 @@ describe('a run of a schedule', () => {
     });
   });
 
+  it('is paused and resumed by the command', async () => {
+    const schedule = (...args: string[]): Promise<Ended> => fleet.run(['schedule', ...args]);
+    const stateOf = async (name: string): Promise<object | undefined> =>
+      (await listSchedules(store)).find((line) => line.schedule === name);
+    const [pausedUnknown, resumedUnknown, notPaused, paused] = await Promise.all([
+      schedule('pause', 'nosuch', '--json'),
+      schedule('resume', 'nosuch', '--json'),
+      schedule('resume', 'items', '--json'),
+      schedule('pause', 'nothing', '--json', '--requested-by', 'ann', '--reason', 'migration'),
+    ]);
+    for (const { code, stdout, stderr } of [pausedUnknown, resumedUnknown]) {
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr.replaceAll(/\s+/g, ' ')).toContain('has no schedule "nosuch": it has whole, share,');
+    }
+    expect(notPaused).toMatchObject({ code: 0, stdout: '{"schedule":"items","state":"active"}\n' });
+    expect(notPaused.stderr).toContain('Schedule items was not paused.');
+    expect(paused).toMatchObject({ code: 0, stdout: '{"schedule":"nothing","state":"paused"}\n' });
+    expect(paused.stderr.replaceAll(/\s+/g, ' ')).toContain(
+      'Schedule nothing is paused: certsweep schedule resume continues it.',
+    );
+    expect(await stateOf('nothing')).toMatchObject({ state: 'paused', reason: 'paused by ann: migration' });
+
+    // The first reason stays. The others are not paused.
+    const again = await schedule('pause', 'nothing', '--reason', 'another');
+    expect(again).toMatchObject({ code: 0, stdout: '' });
+    expect(again.stderr).toContain('Schedule nothing was paused before.');
+    const lines = await listSchedules(store);
+    expect(lines.filter(({ state }) => state === 'paused')).toMatchObject([{ reason: 'paused by ann: migration' }]);
+
+    const resumed = await schedule('resume', 'nothing', '--json', '--reason', 'done');
+    expect(resumed).toMatchObject({ code: 0, stdout: '{"schedule":"nothing","state":"active"}\n' });
+    expect(resumed.stderr).toContain('Schedule nothing goes on with its next time.');
+    expect(await stateOf('nothing')).toMatchObject({ state: 'active', reason: null });
+    const entries = await store.redis.xrange(store.ledger.keys.audit.stream, '-', '+');
+    const record = entries.map(([, fields]) => JSON.parse(fields[1] ?? '{}') as { schedule?: string });
+    expect(record.filter((one) => one.schedule === 'nothing')).toMatchObject([
+      { event: 'schedule-pause', requestedBy: 'ann', reason: 'migration' },
+      { event: 'schedule-resume', reason: 'done' },
+    ]);
+  });
+
   it('stops at the other cap, and runs within both', () => {
     const stopped = early.get('items');
     expect(stopped).toMatchObject({ state: 'planned', batch: null, isStopped: true });
     expect(stopped?.reason).toContain('51 certificates are more than maxItems (50)');
     expect(early.get('within')).toMatchObject({ state: 'activated', reason: '50 certificates' });
+  });
+
+  it('takes away the plans of old runs, but for the last 20', async () => {
+    expect(await plansKept(store.config, 'within')).toBe(20);
   });
 
   it.each([
@@ -251,6 +310,33 @@ describe('a run of a schedule', () => {
     const end = await run('back', false, { select: { returnedFrom: batch, cas: [] } });
     expect(end.reason).toMatch(/^4 certificates;/);
   });
+});
+
+it('a run stops where the listing ends before its end', async () => {
+  const registry = certificatesOf('short', 300);
+  const { fleet, store } = await openSchedules(['short'], { short: WIDE }, { registry });
+  // It goes on for 300 rows, says its total, and gives 150 of them.
+  const front = await startEndpointFront(fleet.sandbox.url, (call, body) => {
+    const answer = JSON.parse(body) as { Data?: { DeviceCertificateVOS?: unknown[] } };
+    const from = (Number(call.get('PageNo')) - 1) * Number(call.get('PageSize'));
+    answer.Data?.DeviceCertificateVOS?.splice(Math.max(0, 150 - from));
+    return JSON.stringify(answer);
+  });
+  try {
+    const [account] = store.config.accounts;
+    if (account !== undefined) Object.assign(account, { endpoint: front.url });
+    const end = await runIn(store, 'short', true);
+    expect(end).toMatchObject({ state: 'planned', batch: null, isStopped: true });
+    expect(end.reason).toContain('the listing is not whole (it ended before its end)');
+    expect(await plansKept(store.config, 'short')).toBe(1);
+    expect(await store.ledger.batches.all()).toEqual([]);
+    expect(fleet.sandbox.seen().byOperation).not.toHaveProperty('DeleteDeviceCertificate');
+  } finally {
+    vi.unstubAllEnvs();
+    await store.close();
+    await fleet.remove();
+    await front.close();
+  }
 });
 
 it('a run stops where the order of the listing changes and certificates are lost', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 
 /** How an endpoint is out, or that it is not. */
 export type FrontState = 'open' | 'refuses' | 'hangs' | 'html' | 'unavailable';
@@ -14,8 +15,14 @@ export interface EndpointFront {
   close(): Promise<void>;
 }
 
-/** @param behind - the sandbox' URL */
-export async function startEndpointFront(behind: string): Promise<EndpointFront> {
+/** Makes another answer to a call of its own: parameters of the URL, and the body that the sandbox gave. */
+export type ChangeAnswer = (call: URLSearchParams, body: string) => string;
+
+/**
+ * @param behind - the sandbox' URL
+ * @param change - of each answer while it is open
+ */
+export async function startEndpointFront(behind: string, change?: ChangeAnswer): Promise<EndpointFront> {
   const turnedAway: string[] = [];
   const onwards = new Agent({ keepAlive: true });
   let state: FrontState = 'open';
@@ -48,12 +55,24 @@ export async function startEndpointFront(behind: string): Promise<EndpointFront>
   }
   function pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const { method, headers, url } = incoming;
-    const onward = request(new URL(url ?? '/', behind), { method, headers, agent: onwards }, (reply) => {
+    const to = new URL(url ?? '/', behind);
+    const onward = request(to, { method, headers, agent: onwards }, (reply) => {
+      if (change !== undefined) return void passChanged(reply, outgoing, (body) => change(to.searchParams, body));
       outgoing.writeHead(reply.statusCode ?? 502, reply.headers);
       reply.pipe(outgoing);
     });
     onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);
+  }
+
+  async function passChanged(
+    reply: IncomingMessage,
+    outgoing: ServerResponse,
+    changed: (body: string) => string,
+  ): Promise<void> {
+    const body = changed(await text(reply));
+    const headers = { ...reply.headers, 'content-length': Buffer.byteLength(body) };
+    outgoing.writeHead(reply.statusCode ?? 502, headers).end(body);
   }
 
   await listen();

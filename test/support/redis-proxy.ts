@@ -14,6 +14,8 @@ export interface RedisProxy {
   swallow: boolean;
   /** What is sent with this text arrives, and its reply never does: the connection is cut, and the proxy may be told to do more. */
   loseReply: { readonly to: string; readonly andThen?: () => void } | undefined;
+  /** What is sent from this text on never arrives. Once all before it has, the proxy may be told to do more. */
+  stopBefore: { readonly text: string; readonly andThen: () => void } | undefined;
   close(): Promise<void>;
 }
 
@@ -37,12 +39,19 @@ export async function startRedisProxy(path: string): Promise<RedisProxy> {
       });
     }
     let lost: RedisProxy['loseReply'];
+    let isStopped = false;
     client.on('data', (bytes: Buffer) => {
       if (proxy.loseReply !== undefined && bytes.includes(proxy.loseReply.to)) {
         lost = proxy.loseReply;
         proxy.loseReply = undefined;
       }
-      if (!proxy.swallow) upstream.write(bytes);
+      if (proxy.swallow || isStopped) return;
+      const { text, andThen } = proxy.stopBefore ?? {};
+      const at = text === undefined ? -1 : bytes.indexOf(text);
+      if (at < 0) return void upstream.write(bytes);
+      isStopped = true;
+      proxy.stopBefore = undefined;
+      upstream.write(bytes.subarray(0, at), andThen);
     });
     const late: Buffer[] = [];
     upstream.on('data', (bytes: Buffer) => {
@@ -66,6 +75,7 @@ export async function startRedisProxy(path: string): Promise<RedisProxy> {
     delayMs: 0,
     swallow: false,
     loseReply: undefined,
+    stopBefore: undefined,
     get down() {
       return isDown;
     },
