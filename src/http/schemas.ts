@@ -1,7 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import { ACTIONS } from '../core/action.ts';
-import { PHASES } from '../core/retirement.ts';
 import { BATCH_STATES } from '../core/batch.ts';
+import { PHASES } from '../core/retirement.ts';
+import { TIME_SPAN, timeSpanMs } from '../core/time-span.ts';
 
 /** What several routes take or answer. */
 
@@ -21,6 +22,12 @@ export const wholeNumber = z
   .string()
   .regex(/^\d{1,15}$/, { error: WHOLE })
   .transform(Number);
+
+/** Of days, hours or minutes, as the command line takes it; milliseconds for who reads it. */
+export const timeSpan = z
+  .string()
+  .regex(TIME_SPAN, { error: 'write days, hours or minutes, such as 30d or 12h' })
+  .transform((text) => timeSpanMs(text) ?? 0);
 
 export const reason = z.string().trim().min(1, { error: 'give a reason' }).max(1_000).describe('Kept on record.');
 
@@ -56,7 +63,11 @@ export const batchDetail = z
     action: z.enum(ACTIONS),
     state: z.enum(BATCH_STATES),
     phase: z.enum(PHASES).optional().describe('Of a batch that retires, while it is at work.'),
-    soakUntil: z.string().optional(),
+    soakUntil: z.string().optional().describe('ISO 8601; while it soaks.'),
+    retire: z
+      .object({ soakMs: z.int(), deviceDestroyed: z.boolean() })
+      .optional()
+      .describe('Of a batch that retires: how long it soaks, and whether it deletes also while the CA is active.'),
     ...counts,
     forgotten: z.int(),
     ratePerSecond: z.number(),
