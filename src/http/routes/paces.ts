@@ -13,9 +13,15 @@ const account = z
   .looseObject({
     account: z.string(),
     configuredQps: z.number(),
-    inForceQps: z.number().describe('Less while it is lowered or after throttling, 0 while it is stopped.'),
-    usedQps: z.number().nullable(),
+    inForceQps: z
+      .number()
+      .describe(
+        'Less while it is lowered or after throttling, 0 while it is stopped, halted or held after a throttling answer.',
+      ),
+    usedQps: z.number().nullable().describe('Over the last ten seconds that a worker has measured.'),
     lowered: lowered.nullable(),
+    factor: z.number().describe('Share of the pace that throttling answers have left.'),
+    heldForMs: z.int().describe('A throttling answer stops it for so long.'),
     halts: z.array(halt),
     isAttended: z.boolean().describe('Whether a worker works for it.'),
   })
