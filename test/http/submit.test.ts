@@ -161,8 +161,8 @@ describe('an idempotency key', () => {
     });
     expect((await room.audit()).at(-1)).toMatchObject({ event: 'submit', retire: { soakMs, deviceDestroyed: true } });
     expect((await retire('&soak=2d&deviceDestroyed=true')).headers.get('idempotency-replayed')).toBe('true');
-    for (const other of ['&soak=48h', '&soak=1h&deviceDestroyed=true', '&deviceDestroyed=true', ''])
-      expect([other, (await retire(other)).status]).toEqual([other, 422]);
+    for (const how of ['&soak=48h', '&soak=1h&deviceDestroyed=true', '&deviceDestroyed=true', ''])
+      expect([how, (await retire(how)).status]).toEqual([how, 422]);
   });
 
   it('keeps what it joined, also when that batch has ended meanwhile', async () => {

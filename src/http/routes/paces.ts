@@ -5,10 +5,8 @@ import { startAll, stopAll } from '../../app/stop.ts';
 import { addRoute, type Api, type Asked, type Surroundings } from '../api.ts';
 import { badRequest, Problem, reasonRequired } from '../problem.ts';
 import { forbidden, requireWithin } from '../rights.ts';
-import { halt, reason } from '../schemas.ts';
+import { halt, lowered, reason, stop } from '../schemas.ts';
 
-const stop = z.object({ since: z.int(), requestedBy: z.string(), reason: z.string().nullable() }).openapi('Stop');
-const lowered = z.object({ qps: z.number(), untilMs: z.int().describe('Unix milliseconds.') });
 const account = z
   .looseObject({
     account: z.string(),
@@ -26,7 +24,8 @@ const account = z
     isAttended: z.boolean().describe('Whether a worker works for it.'),
   })
   .openapi('Account');
-const accounts = z.object({ stopped: stop.nullable(), accounts: z.array(account) });
+// Not `nullable()`: with it, the document would let every Stop be null.
+const accounts = z.object({ stopped: z.union([stop, z.null()]), accounts: z.array(account) });
 const pace = z.object({ account: z.string(), configuredQps: z.number(), lowered: lowered.nullable() });
 const why = z.strictObject({ reason: reason.optional() });
 

@@ -13,7 +13,7 @@ import { MANIFEST_BODY, readBody } from '../body.ts';
 import { badRequest, Problem } from '../problem.ts';
 import { requireWithin } from '../rights.ts';
 import { flag, reason, timeSpan, wholeNumber } from '../schemas.ts';
-import { keyInUse, notTaken, otherContent, takenReply } from './submit-answers.ts';
+import { keyInUse, notTaken, otherContent, submittedAnswer, takenReply } from './submit-answers.ts';
 
 const FORMATS: Readonly<Record<string, ManifestFormat>> = {
   'text/csv': 'csv',
@@ -43,19 +43,6 @@ const query = z.strictObject({
 });
 type Query = z.infer<typeof query>;
 
-const taken = z
-  .object({
-    batch: z.string().nullable(),
-    state: z.enum(['dry-run', 'running', 'at-work', 'awaits-approval']),
-    accepted: z.int(),
-    duplicates: z.int(),
-    rejected: z.int(),
-    rejections: z.array(z.object({ line: z.int(), reason: z.string() })).describe('The first hundred.'),
-    manifestSha256: z.string().optional(),
-    seconds: z.number().optional().describe('Of a dry run: how long it takes at least.'),
-  })
-  .openapi('Submitted');
-
 /** Manifests come in here. */
 export function addSubmission(api: Api, surroundings: Surroundings): void {
   let uploads = 0;
@@ -75,8 +62,8 @@ export function addSubmission(api: Api, surroundings: Surroundings): void {
       }),
       streams: Object.keys(FORMATS),
       answers: {
-        200: { description: 'A dry run, or the same is at work already.', schema: taken },
-        202: { description: 'It runs, or waits for its approval.', schema: taken },
+        200: { description: 'A dry run, or the same is at work already.', schema: submittedAnswer },
+        202: { description: 'It runs, or waits for its approval.', schema: submittedAnswer },
       },
     },
     async (asked, { query: given }) => {
