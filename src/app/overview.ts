@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { countsOf, type Action } from '../core/action.ts';
 import { pendingOf, type BatchState, type Counts } from '../core/batch.ts';
-import type { Phase } from '../core/retirement.ts';
+import type { Phase, RetireDetails } from '../core/retirement.ts';
 import { etaSeconds } from '../core/pace.ts';
 import type { Awaiting } from '../ledger/awaiting.ts';
 import type { Batch, Priority } from '../ledger/batch-record.ts';
@@ -18,6 +18,8 @@ export interface BatchStatus extends Counts {
   readonly phase?: Phase;
   /** When its soak ends, ISO 8601; while it soaks. */
   readonly soakUntil?: string;
+  /** It runs only once somebody else has approved it. */
+  readonly awaitsApproval?: AwaitedApproval;
   readonly pending: number;
   /** Settled items of a direct batch that were forgotten; they stay counted above. */
   readonly forgotten: number;
@@ -31,14 +33,14 @@ export interface BatchDetail extends BatchStatus {
   /** Of `revoked`: confirmed by absence after a lost answer. */
   readonly confirmedByAbsence: number;
   readonly priority: Priority;
+  /** Of a batch that retires. */
+  readonly retire?: RetireDetails;
   readonly submittedAt: string;
   readonly completedAt?: string;
   readonly requestedBy?: string;
   readonly reason?: string;
   readonly pausedBecause?: string;
   readonly manifestSha256?: string;
-  /** It runs only once somebody else has approved it. */
-  readonly awaitsApproval?: AwaitedApproval;
 }
 
 /** What an approver approves. */
@@ -75,12 +77,13 @@ export async function overview(redis: Redis, prefix: string, ledger: BatchLedger
 
 /** The part that the JSON of a batch's status consists of, in its order. */
 export function statusOf(detail: BatchDetail): BatchStatus {
-  const { batch, action, state, phase, soakUntil, pending, forgotten, ratePerSecond } = detail;
+  const { batch, action, state, phase, soakUntil, awaitsApproval, pending, forgotten, ratePerSecond } = detail;
   return {
     batch,
     state,
     ...(phase !== undefined && { phase }),
     ...(soakUntil !== undefined && { soakUntil }),
+    ...(awaitsApproval !== undefined && { awaitsApproval }),
     ...countsOf(action, (field) => detail[field] ?? 0),
     pending,
     forgotten,
@@ -106,6 +109,7 @@ export async function detailOf(ledger: BatchLedger, batch: Batch): Promise<Batch
     etaSeconds: etaSeconds(pending, ratePerSecond) ?? null,
     confirmedByAbsence: batch.confirmedByAbsence,
     priority: batch.priority,
+    ...retireOf(batch),
     submittedAt: iso(batch.submittedAt),
     ...(batch.completedAt !== undefined && { completedAt: iso(batch.completedAt) }),
     ...(batch.requestedBy !== undefined && { requestedBy: batch.requestedBy }),
@@ -120,6 +124,12 @@ function phaseOf({ state, retirement }: Batch): Pick<BatchStatus, 'phase' | 'soa
   if (retirement === undefined || (state !== 'running' && state !== 'paused')) return {};
   const { phase, soakUntil } = retirement;
   return { phase, ...(soakUntil !== undefined && { soakUntil: iso(soakUntil) }) };
+}
+
+function retireOf({ retirement }: Batch): Pick<BatchDetail, 'retire'> {
+  if (retirement === undefined) return {};
+  const { soakMs, deviceDestroyed } = retirement;
+  return { retire: { soakMs, deviceDestroyed } };
 }
 
 export function awaitedOf(

@@ -12,7 +12,7 @@ export interface AccountPace {
   readonly account: string;
   /** Calls a second that this configuration allows, over all workers. */
   readonly configuredQps: number;
-  /** Calls a second that workers may make now: less while it is lowered or after throttling answers, 0 while it is stopped. */
+  /** Calls a second that workers may make now: less while it is lowered or after throttling answers, 0 while it is stopped, halted or held. */
   readonly inForceQps: number;
   /** Slots given a second, over the last ten seconds that a worker has measured; null where none has of late. */
   readonly usedQps: number | null;

@@ -11,6 +11,7 @@ import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { reasonRequired } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
+import { describeRetire } from './text/status.ts';
 import { printJson, say } from './text/terminal.ts';
 
 interface ApproveOptions extends CommonOptions {
@@ -50,11 +51,12 @@ async function show(store: Store, batch: string, { json }: ApproveOptions): Prom
   const awaited = await awaitedApproval(store, batch);
   if (awaited === undefined) throw await notAwaiting(store, batch);
   const { certificates, manifest, submittedBy } = awaited;
-  const { action = DEFAULT_ACTION } = (await batchStatus(store.ledger, batch)) ?? {};
-  if (json === true) printJson({ batch, approved: false, ...awaited });
+  const { action = DEFAULT_ACTION, retire } = (await batchStatus(store.ledger, batch)) ?? {};
+  const how = retire === undefined ? '' : ` (${describeRetire(retire)})`;
+  if (json === true) printJson({ batch, approved: false, action, ...(retire !== undefined && { retire }), ...awaited });
   else
     say(
-      `Batch ${batch} would ${action} ${count(certificates, 'device certificate')}, submitted by ${submittedBy ?? 'somebody without a token'}. To approve it: certsweep approve ${batch} --manifest ${manifest}${action === DEFAULT_ACTION ? '' : ` --action ${action}`}`,
+      `Batch ${batch} would ${action} ${count(certificates, 'device certificate')}${how}, submitted by ${submittedBy ?? 'somebody without a token'}. To approve it: certsweep approve ${batch} --manifest ${manifest}${action === DEFAULT_ACTION ? '' : ` --action ${action}`}`,
     );
 }
 

@@ -52,7 +52,7 @@ export interface RouteOf<P extends z.ZodObject, Q extends z.ZodObject, B extends
 export interface Answer {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** Where it is not JSON. */
+  /** Where it is not JSON; none where there is no body. */
   readonly types?: readonly string[];
 }
 
@@ -147,6 +147,7 @@ function documented<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Zo
 }: RouteOf<P, Q, B>): ReturnType<typeof createRoute> {
   const streamed = Object.fromEntries(streams.map((type) => [type, { schema: z.string() }]));
   const content = body === undefined ? streamed : { 'application/json': { schema: body } };
+  const isNeeded = streams.length > 0 || body?.safeParse({}).success === false;
   const problem = { 'application/problem+json': { schema: problemSchema } };
   return createRoute({
     method,
@@ -158,7 +159,7 @@ function documented<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Zo
       ...(params !== undefined && { params }),
       ...(query !== undefined && { query }),
       ...(headers !== undefined && { headers }),
-      ...(Object.keys(content).length > 0 && { body: { content } }),
+      ...(Object.keys(content).length > 0 && { body: { content, required: isNeeded } }),
     },
     responses: {
       ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, responseOf(answer)])),
@@ -169,7 +170,8 @@ function documented<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Zo
 
 function responseOf({ description, schema = z.string(), types = ['application/json'] }: Answer): {
   description: string;
-  content: Record<string, { schema: z.ZodType }>;
+  content?: Record<string, { schema: z.ZodType }>;
 } {
+  if (types.length === 0) return { description };
   return { description, content: Object.fromEntries(types.map((type) => [type, { schema }])) };
 }

@@ -31,9 +31,10 @@ async function submit(
   size: number,
   as: TokenName,
   key?: string,
+  how = '',
 ): Promise<{ answer: Answered; sha256: string; id: string }> {
   const body = manifestOf(certificates(size, (seed += 1)));
-  const answer = await room.ask(`/v1/batches?execute=true&confirm=${size}`, {
+  const answer = await room.ask(`/v1/batches?execute=true&confirm=${size}${how}`, {
     as,
     method: 'POST',
     body,
@@ -123,6 +124,17 @@ it('the command line waits for an approval as well, and gives one', async () => 
   });
   expect(approved).toMatchObject({ code: 0 });
   expect(await stateOf(batch)).toMatchObject({ state: 'running', accepted: 5 });
+});
+
+it('an approver is told how it retires, and everybody that it waits', async () => {
+  const { id } = await submit(4, 'producer', undefined, '&action=retire&soak=0h&deviceDestroyed=true');
+  const retire = { soakMs: 0, deviceDestroyed: true };
+  expect(await stateOf(id)).toMatchObject({ state: 'planned', retire, awaitsApproval: { certificates: 4 } });
+  const [shown, status] = await Promise.all([room.run(['approve', id]), room.run(['status', id, '--json'])]);
+  expect(shown.stderr.replaceAll(/\s+/g, ' ')).toContain(
+    'would retire 4 device certificates (soak 0m, deleted also while their CA is active)',
+  );
+  expect(JSON.parse(status.stdout)).toMatchObject({ state: 'planned', awaitsApproval: { certificates: 4 } });
 });
 
 it('a batch that waits can be cancelled, and then not approved', async () => {

@@ -88,6 +88,9 @@ describe('a manifest', () => {
       ['a parameter twice', manifest(), { query: '?execute=true&execute=false&confirm=3' }, 400],
       ['no number', manifest(), { query: '?execute=true&confirm=3e0' }, 400],
       ['an unknown action', manifest(), { query: '?action=bless' }, 400],
+      ['a soak of what does not retire', manifest(), { query: '?soak=24h' }, 400],
+      ['destroyed devices of what deletes', manifest(), { query: '?action=delete&deviceDestroyed=true' }, 400],
+      ['a soak without a unit', manifest(), { query: '?action=retire&soak=24' }, 400],
       ['an empty key', manifest(), { key: 'a b\tc' }, 400],
     ];
     for (const [what, body, posting, status] of refused) {
@@ -141,6 +144,25 @@ describe('an idempotency key', () => {
       });
     expect(await post(manifest(), { key: 'k2', as: 'second' })).toMatchObject({ status: 202 });
     expect(await post(manifest(), { key: 'k2', query: '' })).toMatchObject({ status: 200 });
+  });
+
+  it('belongs to one way to retire, however that is written', async () => {
+    const body = manifest();
+    const retire = (how: string): Promise<Answered> =>
+      post(body, { key: 'k7', query: `?execute=true&confirm=3&action=retire${how}` });
+    const taken = await retire('&soak=48h&deviceDestroyed=true');
+    expect(taken).toMatchObject({ status: 202, json: { state: 'running' } });
+    const at = taken.headers.get('location') ?? '';
+    const soakMs = 48 * 3_600_000;
+    expect((await room.ask(at, { as: 'viewer' })).json).toMatchObject({
+      action: 'retire',
+      phase: 'inactivating',
+      retire: { soakMs, deviceDestroyed: true },
+    });
+    expect((await room.audit()).at(-1)).toMatchObject({ event: 'submit', retire: { soakMs, deviceDestroyed: true } });
+    expect((await retire('&soak=2d&deviceDestroyed=true')).headers.get('idempotency-replayed')).toBe('true');
+    for (const how of ['&soak=48h', '&soak=1h&deviceDestroyed=true', '&deviceDestroyed=true', ''])
+      expect([how, (await retire(how)).status]).toEqual([how, 422]);
   });
 
   it('keeps what it joined, also when that batch has ended meanwhile', async () => {

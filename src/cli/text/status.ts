@@ -1,10 +1,12 @@
-import { duration, groupDigits } from '../../core/counting.ts';
+import { count, duration, groupDigits } from '../../core/counting.ts';
 import type { BatchDetail } from '../../app/overview.ts';
 import type { LoweredAccount } from '../../app/pace.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook, type OverviewLook } from '../../app/status.ts';
 import type { Stop } from '../../app/stop.ts';
 import { printable } from '../../core/printable.ts';
+import type { RetireDetails } from '../../core/retirement.ts';
 import { endsOf } from './action.ts';
+import { describeTimeSpan } from '../../core/time-span.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
 
 /** Of the names of a batch's rows, at least. */
@@ -40,6 +42,19 @@ export function describeHalt(halt: AnyHalt): string {
   return `HALTED ${where} since ${since}: ${why}. Its items wait. Fix the cause (certsweep doctor helps to find it); a probe every 30 s then lifts the halt.`;
 }
 
+/** A batch that nobody has agreed to yet: nothing of it runs. */
+function describeAwaiting({ batch, action, retire, awaitsApproval }: BatchDetail): string {
+  if (awaitsApproval === undefined) return '';
+  const { certificates, submittedBy } = awaitsApproval;
+  const what = `${action} ${count(certificates, 'certificate')}${retire === undefined ? '' : ` (${describeRetire(retire)})`}`;
+  return `AWAITS APPROVAL batch ${batch}: it would ${what}, submitted by ${printable(submittedBy ?? 'somebody without a token')}. Nothing of it runs before somebody else approves it; certsweep approve ${batch} shows what that is.`;
+}
+
+/** How a batch is to retire its certificates. */
+export function describeRetire({ soakMs, deviceDestroyed }: RetireDetails): string {
+  return `soak ${describeTimeSpan(soakMs)}${deviceDestroyed ? ', deleted also while their CA is active' : ''}`;
+}
+
 /** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
 export function describeLook(look: BatchLook, columns?: number): string {
   const { detail, stop, halts, lanesLost, lowered, unattended } = look;
@@ -47,6 +62,7 @@ export function describeLook(look: BatchLook, columns?: number): string {
   const problems = [
     ...(stop === undefined ? [] : [describeStopped(stop)]),
     ...halts.map(describeHalt),
+    ...(isAwaiting(detail) ? [describeAwaiting(detail)] : []),
     ...(lanesLost ? [lost] : []),
     ...unattended.map(describeUnattended),
     ...lowered.map(describeLowered),
@@ -65,8 +81,9 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
   const rows: [string, string | number | undefined][] = [
     ['batch', detail.batch],
     ['action', detail.action],
-    ['state', detail.state],
+    ['state', stateOf(detail)],
     ['phase', detail.phase],
+    ['retires', detail.retire === undefined ? undefined : describeRetire(detail.retire)],
     ['soaks until', detail.soakUntil],
     ['priority', detail.priority === 'bulk' ? undefined : detail.priority],
     ['paused because', detail.pausedBecause],
@@ -114,17 +131,20 @@ export function describeOverview(
   return [
     ...fitted(stop === undefined ? [] : [describeStopped(stop)], columns),
     ...fitted(halts.map(describeHalt), columns),
+    ...fitted(batches.filter(isAwaiting).map(describeAwaiting), columns),
     ...fitted(lowered.map(describeLowered), columns),
     ...(batches.length === 0 ? fitted([none], columns) : batches.flatMap((batch) => glance(batch, columns))),
   ].join('\n');
 }
 
 function glance(detail: BatchDetail, columns: number | undefined): string[] {
-  const { batch, action, state, phase, accepted, pending, ratePerSecond, etaSeconds } = detail;
+  const { batch, action, phase, pending, ratePerSecond, etaSeconds, soakUntil } = detail;
+  const accepted = isAwaiting(detail) ? (detail.awaitsApproval?.certificates ?? 0) : detail.accepted;
   const why = detail.pausedBecause === undefined ? '' : `: ${printable(detail.pausedBecause)}`;
-  const head = `${printable(batch)}  ${action === 'delete' ? '' : `${action}  `}${state}${phase === undefined ? '' : `, ${phase}`}${why}`;
+  const where = phase === undefined ? '' : `, ${phase}${soakUntil === undefined ? '' : ` until ${soakUntil}`}`;
+  const head = `${printable(batch)}  ${action === 'delete' ? '' : `${action}  `}${stateOf(detail)}${where}${why}`;
   const figures = [
-    `${groupDigits(accepted - pending)} of ${groupDigits(accepted)}`,
+    `${groupDigits(detail.accepted - pending)} of ${groupDigits(accepted)}`,
     ...endsOf(action, detail)
       .filter(({ outcome, items }) => outcome !== 'cancelled' || items > 0)
       .map(({ label, items }) => `${label} ${groupDigits(items)}`),
@@ -139,6 +159,14 @@ function glance(detail: BatchDetail, columns: number | undefined): string[] {
 /** Sentences, broken where they go to a terminal. */
 function fitted(sentences: readonly string[], columns: number | undefined): readonly string[] {
   return columns === undefined ? sentences : sentences.flatMap((text) => wrap(text, columns - 1, INDENT));
+}
+
+function isAwaiting({ state, awaitsApproval }: BatchDetail): boolean {
+  return state === 'planned' && awaitsApproval !== undefined;
+}
+
+function stateOf(detail: BatchDetail): string {
+  return isAwaiting(detail) ? 'planned, awaits approval' : detail.state;
 }
 
 /** Whether a rate says anything of what is to come: that of a paused batch is of the calls before the pause. */

@@ -2,7 +2,9 @@ import { duration, groupDigits } from '../../core/counting.ts';
 import type { AwaitedApproval, BatchDetail } from '../../app/overview.ts';
 import { DONE_OUTCOMES, outcomesOfAction, type Action } from '../../core/action.ts';
 import { COUNT_FIELD, type Outcome } from '../../core/batch.ts';
-import { markup, time, type Markup } from './markup.ts';
+import { PHASES } from '../../core/retirement.ts';
+import { describeTimeSpan } from '../../core/time-span.ts';
+import { markup, NOTHING, time, type Markup } from './markup.ts';
 
 /** What an outcome is, whatever the batch does: each has a colour. */
 export const OUTCOME_KINDS = ['done', 'already', 'dead', 'cancelled'] as const;
@@ -18,9 +20,42 @@ const WORDS: Readonly<Record<Action, string>> = {
 const BAR = 1_000;
 
 /** What a batch is, in a word and a colour. */
-export function badge({ state, awaitsApproval }: Pick<BatchDetail, 'state' | 'awaitsApproval'>): Markup {
-  const isAwaiting = awaitsApproval !== undefined && state === 'planned';
-  return markup`<span class="badge ${isAwaiting ? 'awaits' : state}">${isAwaiting ? 'awaits approval' : state}</span>`;
+export function badge(detail: Pick<BatchDetail, 'state' | 'awaitsApproval'>): Markup {
+  const { state } = detail;
+  const awaits = isAwaiting(detail);
+  return markup`<span class="badge ${awaits ? 'awaits' : state}">${awaits ? 'awaits approval' : state}</span>`;
+}
+
+/** Whether nothing of it runs before somebody else agrees. */
+export function isAwaiting({ state, awaitsApproval }: Pick<BatchDetail, 'state' | 'awaitsApproval'>): boolean {
+  return awaitsApproval !== undefined && state === 'planned';
+}
+
+/** What becomes of its certificates where that is more than to be deleted, in a word or two. */
+export function purpose(detail: BatchDetail): Markup {
+  const { action, phase, soakUntil } = detail;
+  if (action === 'delete') return NOTHING;
+  const until = soakUntil !== undefined && markup` until ${time(soakUntil)}`;
+  return markup`<small>to be ${fate(detail)}${phase !== undefined && markup`: ${phase}${until}`}</small>`;
+}
+
+/** Of a batch that retires, while it is at work: where it stands. */
+export function phases({ phase, soakUntil }: BatchDetail): Markup {
+  if (phase === undefined) return NOTHING;
+  const now = PHASES.indexOf(phase);
+  const steps = PHASES.map((step, at) => {
+    const until = step === phase && soakUntil !== undefined && markup` until ${time(soakUntil)}`;
+    const told = at < now && markup`<span class="unseen"> (done)</span>`;
+    return markup`<li${at < now && markup` class="past"`}${at === now && markup` aria-current="step"`}>${step}${until}${told}</li>`;
+  });
+  return markup`<ol class="phases" aria-label="Phases">${steps}</ol>`;
+}
+
+/** How it retires its certificates; of another action the action's name. */
+export function manner({ action, retire }: BatchDetail): string {
+  if (retire === undefined) return action;
+  const { soakMs, deviceDestroyed } = retire;
+  return `${action}: soak ${describeTimeSpan(soakMs)}${deviceDestroyed ? ', then deleted also while their CA is active' : ''}`;
 }
 
 /** How much of it is settled, and how. */

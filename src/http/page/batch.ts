@@ -6,10 +6,22 @@ import type { BatchLook } from '../../app/status.ts';
 import { transition } from '../../core/batch.ts';
 import { mayDo } from '../../core/role.ts';
 import { dialog, opener } from './actions.ts';
-import { badge, bar, fate, legend, outcomeBadge, pacing, percent, submitter } from './batch-figures.ts';
+import {
+  badge,
+  bar,
+  fate,
+  isAwaiting,
+  legend,
+  manner,
+  outcomeBadge,
+  pacing,
+  percent,
+  phases,
+  submitter,
+} from './batch-figures.ts';
 import { outcomeFigure } from './charts.ts';
 import { markup, NOTHING, table, time, type Markup, type Shown } from './markup.ts';
-import { haltBanner } from './overview.ts';
+import { awaitingBanner, haltBanner } from './overview.ts';
 import { mayControl, type Content, type Frame } from './shell.ts';
 
 const CHANGES = [
@@ -25,7 +37,7 @@ export function batchPageOf(frame: Frame, look: BatchLook, history: OutcomeHisto
   const { batch } = detail;
   const body = markup`<div class="head"><h1><small>Batch</small> ${batch}</h1><div id="controls" class="controls" data-live>${controls(frame, detail)}</div></div>
 <div id="trouble" data-live aria-live="polite">${troubles(look)}</div>
-<section id="progress" class="panel stack" data-live aria-label="Progress"><p class="line">${badge(detail)}<b>${percent(detail)}</b> settled of ${groupDigits(detail.accepted)}<span class="push">${pacing(detail)}</span></p>${bar(detail)}${legend(detail)}</section>
+<section id="progress" class="panel stack" data-live aria-label="Progress"><p class="line">${badge(detail)}<b>${percent(detail)}</b> settled of ${groupDigits(detail.accepted || (detail.awaitsApproval?.certificates ?? 0))}<span class="push">${pacing(detail)}</span></p>${phases(detail)}${bar(detail)}${legend(detail)}</section>
 <div class="columns"><section aria-labelledby="over-time"><h2 id="over-time">Outcomes over time <small>a second</small></h2>${outcomeFigure(detail.action, `${basePath}/charts/batches/${encodeURIComponent(batch)}`)}</section>
 <section aria-labelledby="about"><h2 id="about">Who and why</h2><div id="facts" class="panel" data-live>${facts(basePath, detail)}</div></section></div>
 <section aria-labelledby="codes-head"><h2 id="codes-head">Codes</h2><div id="codes" class="panel" data-live>${codes(basePath, batch, history)}</div></section>
@@ -48,8 +60,8 @@ function mayApprove({ who }: Frame, detail: BatchDetail): boolean {
 }
 
 /** The button is not offered for one's own batch; the rule itself is the server's. */
-function isForOthers({ name }: Identity, { state, awaitsApproval }: BatchDetail): boolean {
-  return state === 'planned' && awaitsApproval !== undefined && awaitsApproval.submittedBy !== name;
+function isForOthers({ name }: Identity, detail: BatchDetail): boolean {
+  return isAwaiting(detail) && detail.awaitsApproval?.submittedBy !== name;
 }
 
 function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
@@ -63,7 +75,7 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
           dialog({
             id: 'approve',
             title: `Approve ${groupDigits(awaitsApproval.certificates)} certificates?`,
-            explain: markup`Submitted ${submitter(awaitsApproval)}. They are ${fate(detail)} at once. Compare the manifest’s SHA-256 with what you have checked: <code class="hash">${awaitsApproval.manifest}</code>`,
+            explain: markup`Submitted ${submitter(awaitsApproval)}. ${becomes(detail)} Compare the manifest’s SHA-256 with what you have checked: <code class="hash">${awaitsApproval.manifest}</code>`,
             path: `${path}/approve`,
             button: 'Approve',
             isDanger: true,
@@ -109,25 +121,30 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
   ];
 }
 
+/** What an approval lets happen. */
+function becomes(detail: BatchDetail): string {
+  return detail.retire === undefined
+    ? `They are ${fate(detail)} at once.`
+    : `They are made inactive at once (${manner(detail)}).`;
+}
+
 function troubles({ detail, halts, unattended, lowered, lanesLost }: BatchLook): Markup {
-  const { state, pausedBecause, awaitsApproval } = detail;
-  return markup`${halts.map(haltBanner)}
+  const { state, pausedBecause } = detail;
+  return markup`${halts.map(haltBanner)}${isAwaiting(detail) && awaitingBanner(detail, markup`${detail.batch}`)}
 ${state === 'paused' && markup`<p class="banner warning"><span><b>It is paused.</b> ${pausedBecause ?? 'An operator did it: the audit record has who, and why.'}</span></p>`}
 ${unattended.map((account) => markup`<p class="banner warning"><span><b>No worker runs for account ${account}.</b> Start certsweep worker.</span></p>`)}
 ${lanesLost && markup`<p class="banner warning">Redis has lost which instances it holds: a worker is reading its chunks.</p>`}
-${lowered.map(({ account, qps, untilMs }) => markup`<p class="banner info"><span><b>The pace of account ${account} is lowered</b> to ${qps} calls a second until ${time(untilMs)}.</span></p>`)}
-${state === 'planned' && awaitsApproval !== undefined && markup`<p class="banner info"><span><b>It awaits approval</b>: ${groupDigits(awaitsApproval.certificates)} certificates, submitted ${submitter(awaitsApproval)}. Another token with the role approver lets it run.</span></p>`}`;
+${lowered.map(({ account, qps, untilMs }) => markup`<p class="banner info"><span><b>The pace of account ${account} is lowered</b> to ${qps} calls a second until ${time(untilMs)}.</span></p>`)}`;
 }
 
 function facts(basePath: string, detail: BatchDetail): Markup {
-  const { submittedAt, completedAt, requestedBy, reason, manifestSha256, action, priority, dead, batch, forgotten } =
-    detail;
+  const { submittedAt, completedAt, requestedBy, reason, manifestSha256, priority, dead, batch, forgotten } = detail;
   const rows: readonly (readonly [string, Shown])[] = [
     ['Requested by', requestedBy ?? 'nobody said'],
     ['Reason', reason ?? 'nobody said'],
     ['Submitted', time(submittedAt)],
     ['Completed', completedAt === undefined ? undefined : time(completedAt)],
-    ['Action', action],
+    ['Action', manner(detail)],
     ['Priority', priority],
     ['Forgotten', forgotten === 0 ? undefined : groupDigits(forgotten)],
     [

@@ -49,7 +49,7 @@ export function paceFigures(basePath: string, histories: readonly PaceHistory[])
     const name = `${history.kind === 'egress' ? 'Address' : 'Account'} ${history.name}`;
     const words = [last?.used ?? '–', last?.inForce ?? '–', last?.qps ?? '–'];
     return markup`<figure class="panel" data-chart="${chartOf(history)}" data-kind="pace"><figcaption><span class="name">${name}</span>${legendOf(PACE_LEGEND, words)}</figcaption><div class="plot" role="img" aria-label="Calls a second of ${name} over the last hour. The figures above are the last ones."></div></figure>`;
-  })}</div>`;
+  })}</div><p class="faint note">In force is 0 while calls are stopped, halted, or held after a throttling answer.</p>`;
 }
 
 /** One line for each kind, whatever the batch does. */

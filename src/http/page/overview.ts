@@ -6,8 +6,8 @@ import type { ScheduleLine } from '../../app/schedules.ts';
 import { haltsNow, type AnyHalt } from '../../app/status.ts';
 import type { Store } from '../../app/store.ts';
 import { listWorkers, type WorkerSeen } from '../../app/workers.ts';
-import { badge, bar, fate, linkTo, pacing, percent, submitter } from './batch-figures.ts';
-import { markup, table, time, type Markup } from './markup.ts';
+import { badge, bar, fate, isAwaiting, linkTo, pacing, percent, purpose, submitter } from './batch-figures.ts';
+import { markup, NOTHING, table, time, type Markup } from './markup.ts';
 import { pausedBanners, schedulesOf, scheduleTable } from './schedules.ts';
 import type { Content } from './shell.ts';
 
@@ -87,9 +87,9 @@ function troubles(basePath: string, { halts, accounts, batches, schedules }: Sig
   const unattended = accounts.filter(({ isAttended }) => !isAttended);
   const lowered = accounts.flatMap(({ account, lowered: to }) => (to === null ? [] : [{ account, ...to }]));
   const paused = batches.filter(({ pausedBecause }) => pausedBecause !== undefined);
-  const awaiting = batches.filter(({ state, awaitsApproval }) => state === 'planned' && awaitsApproval !== undefined);
   const all = [
     ...halts.map(haltBanner),
+    ...batches.filter(isAwaiting).map((detail) => awaitingBanner(detail, linkTo(basePath, detail.batch))),
     ...paused.map(
       ({ batch, pausedBecause = '' }) =>
         markup`<p class="banner warning"><span><b>Batch ${linkTo(basePath, batch)} is paused.</b> ${pausedBecause}</span></p>`,
@@ -99,16 +99,20 @@ function troubles(basePath: string, { halts, accounts, batches, schedules }: Sig
       ({ account }) =>
         markup`<p class="banner warning"><span><b>No worker runs for account ${account}.</b> Start certsweep worker.</span></p>`,
     ),
-    ...awaiting.map(
-      ({ batch, awaitsApproval }) =>
-        markup`<p class="banner info"><span><b>Batch ${linkTo(basePath, batch)} awaits approval</b>: ${count(awaitsApproval?.certificates ?? 0, 'certificate')}, submitted ${awaitsApproval === undefined ? '' : submitter(awaitsApproval)}.</span></p>`,
-    ),
     ...lowered.map(
       ({ account, qps, untilMs }) =>
         markup`<p class="banner info"><span><b>The pace of account ${account} is lowered</b> to ${qps} calls a second until ${time(untilMs)}.</span></p>`,
     ),
   ];
   return markup`${all.length === 0 ? markup`<p class="banner calm">Nothing is halted, and nothing waits for anybody.</p>` : all}`;
+}
+
+/** Nothing of the batch runs, and nothing will unless somebody acts: as loud as a halt. @param which - names it */
+export function awaitingBanner(detail: BatchDetail, which: Markup): Markup {
+  const { awaitsApproval } = detail;
+  if (awaitsApproval === undefined) return NOTHING;
+  const { certificates } = awaitsApproval;
+  return markup`<div class="banner warning"><h3>Batch ${which} awaits approval</h3><p>${count(certificates, 'certificate')} ${certificates === 1 ? 'is' : 'are'} to be ${fate(detail)}, submitted ${submitter(awaitsApproval)}. Nothing of it runs before another token with the role approver lets it, within seven days.</p></div>`;
 }
 
 export function haltBanner(halt: AnyHalt): Markup {
@@ -133,8 +137,7 @@ function batchTable(basePath: string, { batches, next }: Sight): Markup {
       },
       {
         head: 'State',
-        cell: (detail) =>
-          markup`${badge(detail)}${detail.action !== 'delete' && markup`<small>to be ${fate(detail)}</small>`}`,
+        cell: (detail) => markup`${badge(detail)}${purpose(detail)}`,
       },
       {
         head: 'Settled',

@@ -39,6 +39,7 @@ export function addEvents(api: Api, { store }: Surroundings): void {
           description: 'Events progress, each with the whole state of the batch, and at last done.',
           types: ['text/event-stream'],
         },
+        204: { description: 'The last event was heard already, and it was done.', types: [] },
       },
     },
     async (asked, { query: { batch } }) => {

@@ -4,18 +4,24 @@ import { auditPage } from '../../app/audit.ts';
 import { findDevice } from '../../app/find.ts';
 import { listSchedules } from '../../app/schedules.ts';
 import { haltsNow } from '../../app/status.ts';
+import { ACTIONS } from '../../core/action.ts';
+import { OUTCOMES } from '../../core/batch.ts';
 import { addRoute, type Api, type Surroundings } from '../api.ts';
 import { forbidden } from '../rights.ts';
-import { batchId, halt, pageOf, pageQuery } from '../schemas.ts';
+import { batchId, halt, pageOf, pageQuery, retire } from '../schemas.ts';
 import { notACursor } from './batch-reads.ts';
 
 const foundDevice = z
   .looseObject({
     batch: z.string(),
     n: z.int(),
-    outcome: z.string().nullable().describe('Null while it is pending.'),
+    action: z.enum(ACTIONS),
+    outcome: z.enum(OUTCOMES).nullable().describe('Null while it is pending, as are the three behind it.'),
     code: z.string().nullable(),
+    requestId: z.string().nullable(),
     settledAt: z.string().nullable(),
+    requestedBy: z.string().nullable(),
+    reason: z.string().nullable(),
     certificate: z.object({ instanceId: z.string(), caSn: z.string(), deviceSn: z.string() }),
   })
   .openapi('FoundDevice');
@@ -23,6 +29,9 @@ const foundDevice = z
 const search = z.looseObject({
   found: z.array(foundDevice),
   batches: z.int().describe('How many were searched.'),
+  notWhole: z
+    .array(z.object({ batch: z.string(), lost: z.enum(['items', 'outcomes']) }))
+    .describe('Batches of which Redis has lost something that may have been the device.'),
   forgotten: z.int().describe('Batches that were forgotten, and what they held with them.'),
 });
 
@@ -32,8 +41,18 @@ const auditEntry = z
     at: z.int().describe('Unix milliseconds.'),
     event: z.string(),
     batch: z.string().nullable(),
+    action: z.enum(ACTIONS).optional(),
+    retire: retire.optional(),
+    ca: z.object({ instanceId: z.string(), caSn: z.string() }).optional(),
+    schedule: z.string().optional(),
+    user: z.string().describe('Of the operating system, as are host and pid of the process that did it.'),
+    host: z.string(),
+    pid: z.int(),
     requestedBy: z.string().nullable(),
     reason: z.string().nullable(),
+    counts: z.record(z.string(), z.number()).nullable(),
+    manifestSha256: z.string().nullable(),
+    previous: z.string().describe('The hash of the entry before.'),
     hash: z.string(),
   })
   .openapi('AuditEntry');

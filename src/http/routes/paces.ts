@@ -5,22 +5,27 @@ import { startAll, stopAll } from '../../app/stop.ts';
 import { addRoute, type Api, type Asked, type Surroundings } from '../api.ts';
 import { badRequest, Problem, reasonRequired } from '../problem.ts';
 import { forbidden, requireWithin } from '../rights.ts';
-import { halt, reason } from '../schemas.ts';
+import { halt, lowered, reason, stop } from '../schemas.ts';
 
-const stop = z.object({ since: z.int(), requestedBy: z.string(), reason: z.string().nullable() }).openapi('Stop');
-const lowered = z.object({ qps: z.number(), untilMs: z.int().describe('Unix milliseconds.') });
 const account = z
   .looseObject({
     account: z.string(),
     configuredQps: z.number(),
-    inForceQps: z.number().describe('Less while it is lowered or after throttling, 0 while it is stopped.'),
-    usedQps: z.number().nullable(),
+    inForceQps: z
+      .number()
+      .describe(
+        'Less while it is lowered or after throttling, 0 while it is stopped, halted or held after a throttling answer.',
+      ),
+    usedQps: z.number().nullable().describe('Over the last ten seconds that a worker has measured.'),
     lowered: lowered.nullable(),
+    factor: z.number().describe('Share of the pace that throttling answers have left.'),
+    heldForMs: z.int().describe('A throttling answer stops it for so long.'),
     halts: z.array(halt),
     isAttended: z.boolean().describe('Whether a worker works for it.'),
   })
   .openapi('Account');
-const accounts = z.object({ stopped: stop.nullable(), accounts: z.array(account) });
+// Not `nullable()`: with it, the document would let every Stop be null.
+const accounts = z.object({ stopped: z.union([stop, z.null()]), accounts: z.array(account) });
 const pace = z.object({ account: z.string(), configuredQps: z.number(), lowered: lowered.nullable() });
 const why = z.strictObject({ reason: reason.optional() });
 

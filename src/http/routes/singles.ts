@@ -6,7 +6,7 @@ import { addRoute, type Api, type Surroundings } from '../api.ts';
 import { Problem } from '../problem.ts';
 import { requireWithin } from '../rights.ts';
 import { reason } from '../schemas.ts';
-import { takenReply } from './submit-answers.ts';
+import { submittedAnswer, takenReply } from './submit-answers.ts';
 
 const body = z.strictObject({
   instanceId: z.string().max(200),
@@ -14,7 +14,6 @@ const body = z.strictObject({
   deviceSn: z.string().max(200),
   reason: reason.optional(),
 });
-const answer = z.looseObject({ batch: z.string(), state: z.enum(['running', 'at-work']), accepted: z.int() });
 
 /** Single certificates come in here; each is urgent, since somebody waits for it. */
 export function addSingles(api: Api, { store, direct }: Surroundings): void {
@@ -26,7 +25,7 @@ export function addSingles(api: Api, { store, direct }: Surroundings): void {
       right: 'submit',
       summary: 'Revoke one certificate, before all batches',
       body,
-      answers: { 202: { description: 'It is taken in. Location says where to look.', schema: answer } },
+      answers: { 202: { description: 'It is taken in. Location says where to look.', schema: submittedAnswer } },
     },
     async (asked, { body: { reason: why, ...certificate } }) => {
       const who = asked.get('who');

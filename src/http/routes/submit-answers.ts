@@ -1,6 +1,21 @@
+import { z } from '@hono/zod-openapi';
 import type { ManifestCheck, SubmitOutcome, TakenIn } from '../../app/submit.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
 import { Problem, reasonRequired } from '../problem.ts';
+
+/** Of one certificate as of a whole manifest. */
+export const submittedAnswer = z
+  .object({
+    batch: z.string().nullable(),
+    state: z.enum(['dry-run', 'running', 'at-work', 'awaits-approval']),
+    accepted: z.int(),
+    duplicates: z.int(),
+    rejected: z.int(),
+    rejections: z.array(z.object({ line: z.int(), reason: z.string() })).describe('The first hundred.'),
+    manifestSha256: z.string().optional(),
+    seconds: z.number().optional().describe('Of a dry run: how long it takes at least.'),
+  })
+  .openapi('Submitted');
 
 /** What became of a submission, as an answer. */
 export interface TakenReply {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { z } from '@hono/zod-openapi';
 import { ACTIONS, DEFAULT_ACTION } from '../../core/action.ts';
+import type { RetireDetails } from '../../core/retirement.ts';
 import { answerAgain, claimIdempotencyKey, contentOf, endClaim, type Claimed } from '../../app/idempotent.ts';
 import { estimate } from '../../app/estimate.ts';
 import { checkManifest, submitManifest, type ManifestSummary, type SubmitOutcome } from '../../app/submit.ts';
@@ -11,8 +12,8 @@ import { addRoute, type Api, type Asked, type Reply, type Surroundings } from '.
 import { MANIFEST_BODY, readBody } from '../body.ts';
 import { badRequest, Problem } from '../problem.ts';
 import { requireWithin } from '../rights.ts';
-import { flag, reason, wholeNumber } from '../schemas.ts';
-import { keyInUse, notTaken, otherContent, takenReply } from './submit-answers.ts';
+import { flag, reason, timeSpan, wholeNumber } from '../schemas.ts';
+import { keyInUse, notTaken, otherContent, submittedAnswer, takenReply } from './submit-answers.ts';
 
 const FORMATS: Readonly<Record<string, ManifestFormat>> = {
   'text/csv': 'csv',
@@ -29,6 +30,10 @@ const query = z.strictObject({
     .enum(ACTIONS, { error: `give one of ${ACTIONS.join(', ')}` })
     .default(DEFAULT_ACTION)
     .describe('What is done with the certificates.'),
+  soak: timeSpan
+    .optional()
+    .describe('Of retire: how long they stay inactive before they may be deleted; a day unless it is said.'),
+  deviceDestroyed: flag.describe('Of retire: delete also while the CA is active, since no device can come back.'),
   priority: z.enum(['urgent', 'bulk'], { error: 'give urgent or bulk' }).default('bulk'),
   skipInvalid: flag.describe('Leave bad rows out instead of refusing the manifest.'),
   allowUnterminated: flag.describe('Take the last row of a CSV without a line end.'),
@@ -37,19 +42,6 @@ const query = z.strictObject({
   reason: reason.optional(),
 });
 type Query = z.infer<typeof query>;
-
-const taken = z
-  .object({
-    batch: z.string().nullable(),
-    state: z.enum(['dry-run', 'running', 'at-work', 'awaits-approval']),
-    accepted: z.int(),
-    duplicates: z.int(),
-    rejected: z.int(),
-    rejections: z.array(z.object({ line: z.int(), reason: z.string() })).describe('The first hundred.'),
-    manifestSha256: z.string().optional(),
-    seconds: z.number().optional().describe('Of a dry run: how long it takes at least.'),
-  })
-  .openapi('Submitted');
 
 /** Manifests come in here. */
 export function addSubmission(api: Api, surroundings: Surroundings): void {
@@ -70,11 +62,12 @@ export function addSubmission(api: Api, surroundings: Surroundings): void {
       }),
       streams: Object.keys(FORMATS),
       answers: {
-        200: { description: 'A dry run, or the same is at work already.', schema: taken },
-        202: { description: 'It runs, or waits for its approval.', schema: taken },
+        200: { description: 'A dry run, or the same is at work already.', schema: submittedAnswer },
+        202: { description: 'It runs, or waits for its approval.', schema: submittedAnswer },
       },
     },
     async (asked, { query: given }) => {
+      refuseMisplaced(given);
       if (uploads >= UPLOADS_AT_ONCE) throw busy();
       uploads += 1;
       try {
@@ -122,6 +115,7 @@ async function execute(asked: Asked, given: Query, surroundings: Surroundings): 
       action: given.action,
       priority: given.priority,
       skipInvalid: given.skipInvalid,
+      retire: retireOf(given),
       requestedBy: who.name,
       ...(given.reason !== undefined && { reason: given.reason }),
       ...(who.sha256 !== undefined && { by: { name: who.name, sha256: who.sha256 } }),
@@ -154,8 +148,22 @@ async function again(
 }
 
 /** What was said of the manifest, in one order. */
-function said({ action, priority, skipInvalid, allowUnterminated, instance, ca }: Query): object {
-  return { action, priority, skipInvalid, allowUnterminated, instance, ca };
+function said(given: Query): object {
+  const { action, priority, skipInvalid, allowUnterminated, instance, ca } = given;
+  return { action, priority, skipInvalid, allowUnterminated, instance, ca, ...retireOf(given) };
+}
+
+function retireOf({ soak, deviceDestroyed }: Query): Partial<RetireDetails> {
+  return { ...(soak !== undefined && { soakMs: soak }), ...(deviceDestroyed && { deviceDestroyed }) };
+}
+
+/** Who says how long certificates are to be kept takes them for kept. */
+function refuseMisplaced({ action, soak, deviceDestroyed }: Query): void {
+  if (action === 'retire' || (soak === undefined && !deviceDestroyed)) return;
+  throw badRequest(
+    `soak and deviceDestroyed belong to action=retire, and the action is ${action}. Nothing was touched.`,
+    'Leave them out, or send action=retire.',
+  );
 }
 
 function within(asked: Asked, { instances, accepted }: ManifestSummary): void {

@@ -23,7 +23,7 @@ export interface PaceSample {
   readonly used: number | null;
   /** Configured calls a second. */
   readonly qps: number;
-  /** What processes may use of it: less after throttling answers and while it is lowered, 0 while it is halted or stopped. */
+  /** What processes may use of it: less after throttling answers and while it is lowered, 0 while it is halted, stopped or held after one. */
   readonly inForce: number;
 }
 

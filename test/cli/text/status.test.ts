@@ -61,6 +61,22 @@ describe('status', () => {
     ]);
   });
 
+  it('says loudly that a batch waits for somebody, and until when one soaks', () => {
+    const awaitsApproval = { certificates: 5_001, manifest: 'f'.repeat(64), submittedBy: 'ci' };
+    const waiting: BatchDetail = { ...RUNNING, state: 'planned', accepted: 0, pending: 0, awaitsApproval };
+    const soaking: BatchDetail = { ...RUNNING, batch: 'b-3', action: 'retire', phase: 'soaking', soakUntil: 'noon' };
+    const [loud, ...batches] = describeOverview({ ...ALL, halts: [], batches: [waiting, soaking] }, 'here').split('\n');
+    expect(loud).toMatch(
+      /^AWAITS APPROVAL batch b-2: it would delete 5,001 certificates, submitted by ci\..*approve b-2/,
+    );
+    expect(batches).toContain('b-2  planned, awaits approval');
+    expect(batches).toContain('b-3  retire  running, soaking until noon');
+    const look = describeLook({ ...LOOK, halts: [], detail: waiting });
+    expect(look).toMatch(/^AWAITS APPROVAL[^]*\nstate +planned, awaits approval\n/);
+    // Once it was cancelled, it waits for nobody.
+    expect(describeLook({ ...LOOK, detail: { ...waiting, state: 'cancelled' } })).not.toContain('APPROVAL');
+  });
+
   it.each([80, 120])('fits %i columns on a terminal, and has no colour that could be missed', (columns) => {
     for (const text of [describeOverview(ALL, 'here', columns), describeLook(LOOK, columns)]) {
       expect(text.split('\n').filter((line) => columnsOf(line) >= columns)).toEqual([]);
