@@ -8,7 +8,7 @@
 // - README.md has at most 220 lines; no paragraph, list item or table cell of README.md, SECURITY.md and docs/ has more than 300 characters.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import { createProgram } from '../dist/cli/program.js';
+import { createProgram, loadCommands } from '../dist/cli/program.js';
 import { generatedPages } from './generate-docs.mjs';
 
 const README_LINES = 220;
@@ -16,6 +16,8 @@ const LONGEST = 300;
 const EXAMPLE_LANGUAGES = ['sh', 'bash', 'console'];
 /** Each has a usual word: again, anyone who, fix. */
 const UNUSUAL = /\b(?:anew|whoever|mend(?:s|ed|ing)?)\b|\bis to be seen\b/i;
+/** All commands. */
+const COMMANDS = await loadCommands();
 const PLACES = /^(?:src|test|docs|config|scripts|bench)\/[\w./-]*$/;
 
 const faults = [];
@@ -168,7 +170,7 @@ function certsweepCalls(line) {
 
 /** @param isMention - in running text, where a command may be named without its arguments */
 function faultOfCall(args, isMention) {
-  const program = createProgram();
+  const program = createProgram(COMMANDS);
   disarm(program);
   try {
     program.parse(args, { from: 'user' });

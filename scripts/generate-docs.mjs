@@ -3,12 +3,15 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { createProgram } from '../dist/cli/program.js';
+import { createProgram, loadCommands } from '../dist/cli/program.js';
 import { configJsonSchema } from '../dist/runtime/config/schema.js';
 import { variablesByKey } from '../dist/runtime/config/variables.js';
 
 const MARKER = '<!-- Generated below by `npm run docs`; do not edit. -->';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** All commands. */
+const COMMANDS = await loadCommands();
 
 /** Path from the root to what the page must hold. */
 export function generatedPages() {
@@ -78,7 +81,7 @@ function code(value) {
 }
 
 function commands() {
-  const { commands: all } = createProgram();
+  const { commands: all } = createProgram(COMMANDS);
   return [['certsweep'], ...all.flatMap((command) => namesOf(command, ['certsweep']))]
     .map((names) => `## ${names.join(' ')}\n\n\`\`\`text\n${help(names.slice(1))}\n\`\`\`\n`)
     .join('\n');

@@ -4,7 +4,7 @@ import type { OpenClient } from '../inventory/clients.ts';
 import { ReadDesk, type ReadEnd } from '../inventory/reads.ts';
 import { openLimiter } from '../limiter/limiter.ts';
 import type { Limiter } from '../limiter/contract.ts';
-import { credentialsOf } from '../queue/worker/worker.ts';
+import { credentialsOf } from '../queue/worker/credentials.ts';
 import type { AccountConfig } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
 import { overview } from './overview.ts';

@@ -44,7 +44,7 @@ async function* checksOf(options: DoctorOptions): AsyncGenerator<Check> {
     const config = await configOf(options);
     // Loaded here: BullMQ and the SDK take half a second, which no other command should pay.
     const { examine } = await import('../doctor/examine.ts');
-    const { credentialsOf } = await import('../queue/worker/worker.ts');
+    const { credentialsOf } = await import('../queue/worker/credentials.ts');
     yield* examine({
       config,
       environment,

@@ -8,7 +8,7 @@ import { ConfigError } from '../runtime/config/faults.ts';
 import { describeRedisError, RedisUnavailable } from '../runtime/redis/describe-error.ts';
 import { SecretUnreadable } from '../runtime/secret.ts';
 import { CommandEnd, EXIT } from './exit.ts';
-import { createProgram } from './program.ts';
+import { createProgram, loadCommands } from './program.ts';
 import { say } from './text/terminal.ts';
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -21,7 +21,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => undefined);
 
 try {
-  await createProgram().parseAsync();
+  await createProgram(await loadCommands(process.argv[2])).parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
 }

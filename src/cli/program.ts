@@ -1,31 +1,47 @@
 import { Command } from 'commander';
 import { printableLines } from '../core/printable.ts';
 import { VERSION } from '../runtime/version.ts';
-import { addApprove } from './approve.ts';
-import { addAudit } from './audit.ts';
-import { addBatchCommands, addPriority } from './batch.ts';
-import { addCa } from './ca.ts';
-import { addDead } from './dead.ts';
-import { addDemo } from './demo/demo.ts';
-import { addDoctor } from './doctor.ts';
-import { addFind } from './find.ts';
-import { addInventory } from './inventory.ts';
-import { addPace } from './pace.ts';
-import { addPlan } from './plan.ts';
-import { addReport } from './report.ts';
-import { addSandbox } from './sandbox.ts';
-import { addSchedule } from './schedule.ts';
-import { addServe } from './serve.ts';
-import { addStatus } from './status.ts';
-import { addStop } from './stop.ts';
-import { addSubmit } from './submit.ts';
-import { addToken } from './token.ts';
-import { addUndo } from './undo.ts';
-import { addVerify } from './verify.ts';
-import { addWorker } from './worker.ts';
+/** Adds a command, or several, to the program. */
+type Add = (program: Command) => void;
 
-/** The command line with all its commands, not yet parsed. The check of the documents parses their examples with it. */
-export function createProgram(): Command {
+/** In the order of the help: the commands of each file, and how it is loaded. */
+const FILES: readonly (readonly [commands: readonly string[], load: () => Promise<Add>])[] = [
+  [['submit'], async () => (await import('./submit.ts')).addSubmit],
+  [['worker'], async () => (await import('./worker.ts')).addWorker],
+  [['serve'], async () => (await import('./serve.ts')).addServe],
+  [['token'], async () => (await import('./token.ts')).addToken],
+  [['status'], async () => (await import('./status.ts')).addStatus],
+  [['report'], async () => (await import('./report.ts')).addReport],
+  [['find'], async () => (await import('./find.ts')).addFind],
+  [['dead'], async () => (await import('./dead.ts')).addDead],
+  [['inventory'], async () => (await import('./inventory.ts')).addInventory],
+  [['plan'], async () => (await import('./plan.ts')).addPlan],
+  [['ca'], async () => (await import('./ca.ts')).addCa],
+  [['verify'], async () => (await import('./verify.ts')).addVerify],
+  [['schedule'], async () => (await import('./schedule.ts')).addSchedule],
+  [['pause', 'resume', 'cancel', 'forget'], async () => (await import('./batch.ts')).addBatchCommands],
+  [['undo'], async () => (await import('./undo.ts')).addUndo],
+  [['pace'], async () => (await import('./pace.ts')).addPace],
+  [['priority'], async () => (await import('./batch.ts')).addPriority],
+  [['stop', 'start'], async () => (await import('./stop.ts')).addStop],
+  [['approve'], async () => (await import('./approve.ts')).addApprove],
+  [['audit'], async () => (await import('./audit.ts')).addAudit],
+  [['doctor'], async () => (await import('./doctor.ts')).addDoctor],
+  [['sandbox'], async () => (await import('./sandbox.ts')).addSandbox],
+  [['demo'], async () => (await import('./demo/demo.ts')).addDemo],
+];
+
+/**
+ * Loads commands: a start costs what it loads.
+ * @param word - the first on the command line: where it names a command, only the file of that command is loaded, else all
+ */
+export async function loadCommands(word?: string): Promise<Add[]> {
+  const asked = FILES.filter(([commands]) => word !== undefined && commands.includes(word));
+  return Promise.all((asked.length > 0 ? asked : FILES).map(([, load]) => load()));
+}
+
+/** The command line with these commands, not yet parsed. The check of the documents parses their examples with it. */
+export function createProgram(commands: readonly Add[]): Command {
   const program = new Command('certsweep')
     .description('Revokes device certificates of ApsaraMQ for MQTT in bulk, never over a quota.')
     .version(VERSION, '-V, --version', 'print the version')
@@ -37,32 +53,6 @@ export function createProgram(): Command {
       writeErr: (text) => void process.stderr.write(printableLines(text)),
     })
     .exitOverride();
-  for (const add of [
-    addSubmit,
-    addWorker,
-    addServe,
-    addToken,
-    addStatus,
-    addReport,
-    addFind,
-    addDead,
-    addInventory,
-    addPlan,
-    addCa,
-    addVerify,
-    addSchedule,
-    addBatchCommands,
-    addUndo,
-    addPace,
-    addPriority,
-    addStop,
-    addApprove,
-    addAudit,
-    addDoctor,
-    addSandbox,
-    addDemo,
-  ]) {
-    add(program);
-  }
+  for (const add of commands) add(program);
   return program;
 }

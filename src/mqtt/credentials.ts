@@ -1,4 +1,4 @@
-import { DefaultCredentialsProvider } from '@alicloud/credentials';
+import type { DefaultCredentialsProvider } from '@alicloud/credentials';
 import type { AccessKey } from './access-key.ts';
 import { redactorFor } from './redact.ts';
 import { hushHttpx } from './sdk.ts';
@@ -47,6 +47,8 @@ export function credentialsFromChain(): CredentialSource {
   let chain: DefaultCredentialsProvider | undefined;
   return cacheCredentials(async (isRefused) => {
     hushHttpx();
+    // Loaded where it is needed only: it is much, and most have their key in variables.
+    const { DefaultCredentialsProvider } = await import('@alicloud/credentials');
     // A chain that failed once asks only its last link ever after, and one that succeeded keeps a refused token: build another.
     if (isRefused || chain === undefined) chain = DefaultCredentialsProvider.builder().build();
     // Without the cause: the SDK's errors carry whole requests.

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createProgram } from '../../src/cli/program.ts';
+import { createProgram, loadCommands } from '../../src/cli/program.ts';
 import type { Ended } from '../support/command.ts';
 import { certificates, manifestOf } from '../support/fleet.ts';
 import { openInstallation, type Installation } from '../support/installation.ts';
@@ -25,7 +25,7 @@ it.each([
   ['start --yes', 'add --all'],
   ['priority a-batch soon', 'urgent'],
 ])('%s changes nothing, and says why', async (line, says) => {
-  const program = createProgram();
+  const program = createProgram(await loadCommands(line.split(' ')[0]));
   for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: () => undefined });
   await expect(program.parseAsync(['node', 'certsweep', ...line.split(' ')])).rejects.toThrow(says);
 });

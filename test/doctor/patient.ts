@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Check, CheckName } from '../../src/doctor/check.ts';
 import { examine } from '../../src/doctor/examine.ts';
-import { credentialsOf } from '../../src/queue/worker/worker.ts';
+import { credentialsOf } from '../../src/queue/worker/credentials.ts';
 import { loadConfig } from '../../src/runtime/config/load-config.ts';
 
 export const KEY = { accessKeyId: 'patient-key-id', accessKeySecret: 'patient-key-secret' } as const;

@@ -49,13 +49,16 @@ describe('certsweep ca list and show', () => {
       validBegin: '1970-01-01T00:00:00.000Z',
       validEnd: '1970-01-02T00:00:00.000Z',
     };
-    const listed = jsonOf(await ca('list', INSTANCE, '--json'));
-    expect(listed).toEqual([
+    const [listed, shown, { stdout }] = await Promise.all([
+      ca('list', INSTANCE, '--json'),
+      ca('show', INSTANCE, 'CA01', '--json'),
+      ca('list', INSTANCE),
+    ]);
+    expect(jsonOf(listed)).toEqual([
       first,
       { caSn: '00ff', name: '', status: 'inactive', validBegin: expect.any(String), validEnd: expect.any(String) },
     ]);
-    expect(jsonOf(await ca('show', INSTANCE, 'CA01', '--json'))).toEqual({ ...first, certificates: 230 });
-    const { stdout } = await ca('list', INSTANCE);
+    expect(jsonOf(shown)).toEqual({ ...first, certificates: 230 });
     expect(stdout).toContain('plant\\u{202e} one');
     expect(changes()).toEqual({});
   }, 60_000);
@@ -104,14 +107,15 @@ describe('certsweep ca inactivate and activate', () => {
       [['show', INSTANCE, 'CA09'], 2, 'has no CA "CA09"'],
       [['list', 'post-cn-nobody'], 2, 'accounts.<name>.instances'],
     ] as const;
-    for (const [words, code, message] of cases) {
+    const refused = cases.map(async ([words, code, message]) => {
       const ended = await ca(...words);
       expect({ words, code: ended.code, stderr: ended.stderr }).toEqual({
         words,
         code,
         stderr: expect.stringContaining(message),
       });
-    }
+    });
+    await Promise.all(refused);
     expect(changes()).toEqual({});
   }, 90_000);
 
@@ -172,10 +176,12 @@ describe('certsweep ca delete', () => {
       requestId: null,
     });
     expect(look.stderr).toContain('--confirm CA01:230');
-    for (const flags of [[], ['--yes'], ['--confirm', '230'], ['--confirm', 'CA01'], ['--confirm', 'CA01:229']]) {
+    const wrong = [[], ['--yes'], ['--confirm', '230'], ['--confirm', 'CA01'], ['--confirm', 'CA01:229']];
+    const refused = wrong.map(async (flags) => {
       const { code, stderr } = await ca('delete', INSTANCE, 'CA01', '--execute', ...flags);
       expect({ flags, code, stderr }).toEqual({ flags, code: 3, stderr: expect.stringContaining('CA01:230') });
-    }
+    });
+    await Promise.all(refused);
     expect(changes()).toEqual({});
     expect(fleet.sandbox.registeredCount).toBe(230);
     const done = await ca('delete', INSTANCE, 'CA01', '--execute', '--yes', '--confirm', 'CA01:230', '--json');

@@ -1,21 +1,23 @@
 import { appendFile, copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ledgerKeys } from '../../src/ledger/keys.ts';
 import { PLAN_GOOD_MS } from '../../src/ledger/plan-use.ts';
+import type { PlanHeader } from '../../src/plan/plan-file.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { INSTANCE, KEY_ENV } from '../support/installation.ts';
 import { NAMED, openPlanning, type Planning } from './planning.ts';
 
 let place: Planning;
-beforeEach(async () => {
-  place = await openPlanning();
-});
-afterEach(() => place.remove());
 
 describe('submit --plan', () => {
-  it('revokes what the plan has, once', async () => {
+  beforeEach(async () => {
+    place = await openPlanning();
     await place.holdRedis();
+  });
+  afterEach(() => place.remove());
+
+  it('revokes what the plan has, once', async () => {
     const { manifestSha256 } = await place.planned();
     const rehearsed = await place.submitPlan(place.planFile);
     expect(rehearsed).toMatchObject({
@@ -44,7 +46,6 @@ describe('submit --plan', () => {
   });
 
   it('runs one batch where two submit it at once', async () => {
-    await place.holdRedis();
     await place.planned();
     const both = await Promise.all([0, 1].map(() => place.submitPlan(place.planFile, '--execute', '--yes')));
     expect(new Set(both.map(({ code }) => code))).toEqual(new Set([0, 3]));
@@ -53,7 +54,6 @@ describe('submit --plan', () => {
   });
 
   it('takes a copy of the file for the same plan, and its certificates in another plan for the same batch', async () => {
-    await place.holdRedis();
     await place.planned();
     const copy = join(place.folder, 'copy.plan');
     await copyFile(place.planFile, copy);
@@ -67,9 +67,19 @@ describe('submit --plan', () => {
     expect(second.code).toBe(0);
     expect(second.stderr).toContain('at work already');
   });
+});
 
-  it('refuses an edited file, whatever was edited', async () => {
-    await place.planned();
+describe('submit --plan refuses', () => {
+  let header: PlanHeader;
+  beforeAll(async () => {
+    place = await openPlanning();
+    await place.holdRedis();
+    header = await place.planned();
+  });
+  afterEach(() => place.expectUntouched());
+  afterAll(() => place.remove());
+
+  it('an edited file, whatever was edited', async () => {
     const whole = await readFile(place.planFile, 'utf8');
     const [head = '', first = ''] = whole.split('\n');
     const edits: Record<string, string> = {
@@ -91,11 +101,9 @@ describe('submit --plan', () => {
     // A header whose id was made again, for other certificates than follow.
     const forged = await place.submitPlan(await place.forged({ certificates: 2 }), '--execute', '--yes');
     expect(forged).toMatchObject({ code: 3, stdout: '' });
-    await place.expectUntouched();
   });
 
-  it('refuses what is no plan, and what a plan leaves no room for', async () => {
-    await place.planned();
+  it('what is no plan, and what a plan leaves no room for', async () => {
     const manifest = await place.file('m.csv', NAMED);
     for (const { flags, code, words } of [
       { flags: ['--plan', manifest], code: 3, words: 'is no plan that this version knows' },
@@ -108,11 +116,10 @@ describe('submit --plan', () => {
       expect(ended.code).toBe(code);
       expect(ended.stderr).toContain(words);
     }
-    await place.expectUntouched();
   });
 
-  it('refuses a plan after 24 hours, and one from the future', async () => {
-    const { inventory } = await place.planned();
+  it('a plan after 24 hours, and one from the future', async () => {
+    const { inventory } = header;
     for (const { offMs, words } of [
       { offMs: -PLAN_GOOD_MS - 1, words: 'old: a plan is good for 24 hours' },
       { offMs: PLAN_GOOD_MS + 600_000, words: 'is from the future' },
@@ -122,12 +129,10 @@ describe('submit --plan', () => {
       expect(ended).toMatchObject({ code: 3, stdout: '' });
       expect(ended.stderr).toContain(words);
     }
-    await place.expectUntouched();
   });
 
-  it('refuses a plan for another account, endpoint or instance', async () => {
-    const { accounts } = await place.planned();
-    const [endpoint] = accounts.map((one) => one.endpoint);
+  it('a plan for another account, endpoint or instance', async () => {
+    const [endpoint] = header.accounts.map((one) => one.endpoint);
     const account = { endpoint, credentials: KEY_ENV };
     for (const { config, words } of [
       { config: { other: { ...account, instances: [INSTANCE] } }, words: 'was planned for account fleet' },
@@ -145,6 +150,5 @@ describe('submit --plan', () => {
       expect(ended).toMatchObject({ code: 3, stdout: '' });
       expect(ended.stderr).toContain(words);
     }
-    await place.expectUntouched();
   });
 });

@@ -1,4 +1,3 @@
-import { Cluster } from 'ioredis';
 import { HORIZON_MS, IN_HAND_MS } from '../../core/pace.ts';
 import { script } from '../../runtime/redis/script.ts';
 import { limiterKeys, type CallNotes, type LimiterOptions } from '../contract.ts';
@@ -74,7 +73,7 @@ export function openPaceStore(
   const watch = new ServerClockWatch(lateMs);
   let worstTripMs = 0;
   // In a Cluster the server may change without a word.
-  const isOneOfMany = redis instanceof Cluster;
+  const isOneOfMany = redis.isCluster;
   let isFirst = true;
   let losses = 0;
   let turnMs = 0;

@@ -8,21 +8,14 @@ import { readHalts } from '../../limiter/halts/halt-store.ts';
 import { describeStop, readStop } from '../../limiter/halts/stop.ts';
 import { noted } from '../../limiter/noted.ts';
 import { createMqttClient } from '../../mqtt/client.ts';
-import { credentialsFromChain, credentialsFromEnvironment, type CredentialSource } from '../../mqtt/credentials.ts';
-import {
-  accountOf,
-  keyVariablesOf,
-  type AccountConfig,
-  type Config,
-  type Environment,
-} from '../../runtime/config/config.ts';
+import { accountOf, type AccountConfig, type Config, type Environment } from '../../runtime/config/config.ts';
 import { jobKeyOf } from '../../runtime/config/job-key.ts';
 import type { EventLog } from '../../runtime/logger.ts';
 import { Metrics, processMetrics } from '../../runtime/metrics.ts';
 import { describeRedisError } from '../../runtime/redis/describe-error.ts';
-import { readSecret } from '../../runtime/secret.ts';
 import { startAccountWorker, type AccountWorker } from './account-worker.ts';
 import { MAX_CONCURRENCY } from './concurrency.ts';
+import { credentialsOf } from './credentials.ts';
 import { KEY_PREFIX } from '../contract.ts';
 import { every } from './repeat.ts';
 import { UNREACHABLE, type HostHalt } from '../process/host-watch.ts';
@@ -192,19 +185,4 @@ function placed(
   { endpoint }: AccountConfig,
 ): { message: string } {
   return { message: code === UNREACHABLE ? `${new URL(endpoint).host} does not answer: ${message}` : message };
-}
-
-/** Where an account's keys come from: the named variables or their files, or the default chain. */
-export function credentialsOf(account: AccountConfig, environment: Environment): CredentialSource {
-  const variables = keyVariablesOf(account, environment);
-  if (variables === undefined) return credentialsFromChain();
-  const { accessKeyIdEnv, accessKeySecretEnv, securityTokenEnv } = variables;
-  return credentialsFromEnvironment(
-    {
-      accessKeyId: accessKeyIdEnv,
-      accessKeySecret: accessKeySecretEnv,
-      ...(securityTokenEnv !== undefined && { securityToken: securityTokenEnv }),
-    },
-    (name) => readSecret(environment, name),
-  );
 }

@@ -1,5 +1,5 @@
-import { Cluster } from 'ioredis';
 import type { Command, Redis, RedisOptions } from 'ioredis';
+import { Cluster } from './ioredis.ts';
 
 /** The hash tag of all our keys: one slot of a cluster, and so one node at a time, holds them. */
 export const KEY_TAG = '{certsweep}';
@@ -74,4 +74,4 @@ class DeadlineCluster extends Cluster {
   }
 }
 
-type SendRest = Parameters<Cluster['sendCommand']> extends [unknown, ...infer Rest] ? Rest : never;
+type SendRest = Parameters<InstanceType<typeof Cluster>['sendCommand']> extends [unknown, ...infer Rest] ? Rest : never;

@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module';
-import { Redis } from 'ioredis';
-import type { RedisOptions } from 'ioredis';
+import type { Redis, RedisOptions } from 'ioredis';
 import { hush, type DebugSwitch } from '../../core/debug-switch.ts';
 import { openCluster } from './cluster.ts';
 import type { RedisNode } from './cluster.ts';
 import { withoutCommand } from './describe-error.ts';
+import * as ioredis from './ioredis.ts';
 
 /**
  * What a connection is for.
@@ -74,7 +74,7 @@ export function connect(open: RedisTarget, role: RedisRole, onError: (error: Err
   hushIoredis();
   const options = connectionOptions(open.options, role);
   const tell = (error: Error): void => onError(withoutCommand(error));
-  if (open.clusterNodes === undefined) return new Redis(options).on('error', tell);
+  if (open.clusterNodes === undefined) return new ioredis.Redis(options).on('error', tell);
   const maxRedirections = role === 'producer' ? PRODUCER_REDIRECTIONS : Number.MAX_SAFE_INTEGER;
   const client = openCluster({ nodes: open.clusterNodes, options, retryDelayMs, maxRedirections });
   // The loss of a node is none of the cluster, and nobody else would tell it.
@@ -112,7 +112,7 @@ export async function connectOnce(
   };
   const client =
     clusterNodes === undefined
-      ? new Redis(once)
+      ? new ioredis.Redis(once)
       : openCluster({ nodes: clusterNodes, options: once, retryDelayMs: retryOnceJoined, maxRedirections: 1 });
   client.on('error', (error: Error) => {
     reason = withoutCommand(error);

@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, lstatSync, openSync } from 'node:fs';
 import { createConnection, Socket } from 'node:net';
 import { join } from 'node:path';
-import { AbstractConnector } from 'ioredis';
 import type { RedisOptions } from 'ioredis';
 import { RedisUnavailable } from '../describe-error.ts';
+import { AbstractConnector } from '../ioredis.ts';
 import { currentUser } from './own-files.ts';
 import { FOLDER_ONLY, FolderMoved, isFolder, leadsNowhere, type OwnFolder } from './own-folder.ts';
 
