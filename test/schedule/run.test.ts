@@ -191,11 +191,13 @@ describe('a run of a schedule', () => {
     expect(ended.stderr.replaceAll(/\s+/g, ' ')).toContain(words);
     expect(await plansKept(store.config, 'share')).toBe(1);
     expect(fleet.sandbox.seen().byOperation).not.toHaveProperty('DeleteDeviceCertificate');
-    const history = await fleet.run(['schedule', 'history', 'share', '--json']);
+    const [history, told, list] = await Promise.all([
+      fleet.run(['schedule', 'history', 'share', '--json']),
+      fleet.run(['schedule', 'history', 'share']),
+      fleet.run(['schedule', 'list', '--json']),
+    ]);
     expect(JSON.parse(history.stdout)).toEqual([end]);
-    const told = await fleet.run(['schedule', 'history', 'share']);
     expect(told.stdout).toBe(`${end.occurrence}  planned\n  ${end.reason}\n`);
-    const list = await fleet.run(['schedule', 'list', '--json']);
     const [first] = JSON.parse(list.stdout) as object[];
     expect(first).toEqual({
       schedule: 'whole',
