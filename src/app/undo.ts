@@ -37,7 +37,8 @@ export type EarlierUndo = Pick<Batch, 'id' | 'state' | 'counts'>;
 
 export type UndoCheck =
   | {
-      readonly kind: 'undoable';
+      /** `empty`: it has left nothing inactive that was active before. `bad-rows`: no account of the configuration has some of them. */
+      readonly kind: 'undoable' | 'empty' | 'bad-rows';
       readonly summary: ManifestSummary;
       readonly left: LeftAlone;
       /** The newest first. */
@@ -52,8 +53,9 @@ export async function checkUndo(store: Store, id: string): Promise<UndoCheck> {
   const batch = await store.ledger.batches.find(id);
   const obstacle = obstacleOf(batch);
   if (batch === undefined || obstacle !== undefined) return obstacle ?? { kind: 'no-batch' };
-  const { summary } = await checkManifest(store.config, rowsOfObjects(inactivated(store, batch)), true);
-  return { kind: 'undoable', summary, left: leftBy(batch), undoneBy: await undosOf(store, id) };
+  const check = await checkManifest(store.config, rowsOfObjects(inactivated(store, batch)), false);
+  const kind = check.kind === 'acceptable' ? 'undoable' : check.kind;
+  return { kind, summary: check.summary, left: leftBy(batch), undoneBy: await undosOf(store, id) };
 }
 
 /** Activates what a batch has inactivated and not deleted, as a batch of its own, under the rules of every submission. */

@@ -7,7 +7,7 @@ import { outOfReach, stopped, untilLeave } from './cloud.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeFound, describeLost, describeSearch } from './text/find.ts';
-import { print, printJson, say } from './text/terminal.ts';
+import { printJson, printText, say } from './text/terminal.ts';
 
 interface FindOptions extends CommonOptions {
   readonly json?: boolean;
@@ -54,7 +54,7 @@ async function find(store: OpenStore, deviceSn: string, { json = false, live = f
         ...(look !== undefined && { live: look.statusOf(certificate) }),
       })),
     );
-  } else for (const one of search.found) print(describeFound(one, look?.statusOf(one.certificate)));
+  } else for (const one of search.found) printText(describeFound(one, look?.statusOf(one.certificate)));
   say(describeSearch(search, deviceSn, store.where));
   if (search.notWhole.length > 0) throw new CommandEnd(EXIT.refused, describeLost(search));
   for (const trouble of look?.troubles ?? []) {

@@ -20,9 +20,9 @@ export function addMotive(command: Command): Command {
     .option('--reason <text>', 'kept on record');
 }
 
-/** What is on record of who asked; a blank reason is none. */
-export function motiveOf({ requestedBy = osUser(), reason = '' }: MotiveOptions): Motive {
-  return { requestedBy, ...(reason.trim() !== '' && { reason }) };
+/** What is on record of who asked; a blank reason is none, and a blank name too: `--requested-by "$USER"` is one where nobody has logged in. */
+export function motiveOf({ requestedBy = '', reason = '' }: MotiveOptions): Motive {
+  return { requestedBy: requestedBy.trim() === '' ? osUser() : requestedBy, ...(reason.trim() !== '' && { reason }) };
 }
 
 /** For a command that a person cannot be asked about, `--yes` and `--confirm` included. */

@@ -9,7 +9,7 @@ import { addMotive, motiveOf, reasonRequired, type MotiveOptions } from './motiv
 import { withStore, type CommonOptions } from './session.ts';
 import { describePlan } from './text/planned.ts';
 import { describeHistory, describeSchedules, describeUpcoming } from './text/schedule.ts';
-import { print, printJson, say } from './text/terminal.ts';
+import { print, printJson, printText, say } from './text/terminal.ts';
 
 interface ScheduleOptions extends CommonOptions, MotiveOptions {
   readonly json?: boolean;
@@ -106,7 +106,7 @@ async function list(store: OpenStore, { json }: ScheduleOptions): Promise<void> 
   const lines = await listSchedules(store);
   if (json === true) printJson(lines);
   else if (lines.length === 0) say('The configuration has no schedule: write one below schedules.');
-  else print(describeSchedules(lines));
+  else printText(describeSchedules(lines));
 }
 
 async function next(store: OpenStore, name: string | undefined, { json }: ScheduleOptions): Promise<void> {
@@ -204,5 +204,5 @@ async function history(store: OpenStore, name: string | undefined, { json }: Sch
   );
   if (json === true) printJson(ends.flat());
   else if (ends.flat().length === 0) say('No run yet.');
-  else print(describeHistory(ends.flat()));
+  else printText(describeHistory(ends.flat()));
 }

@@ -46,7 +46,7 @@ export function addUndo(program: Command): void {
   addMotive(command)
     .option(
       '--json',
-      'print one object: batch, action, accepted, duplicates, rejected; of a dry run also what is left alone',
+      'print one object: batch, action, accepted, duplicates, rejected; of a dry run also what is left alone, and undoneBy',
     )
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText('after', '\nExample:\n  certsweep undo <batch> --execute --confirm 1234 --reason "wrong list"')
@@ -62,8 +62,8 @@ async function rehearse(store: Store, batch: string, options: UndoOptions): Prom
       'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to have it done.',
     );
   const checked = await checkUndo(store, batch);
-  if (checked.kind !== 'undoable') throw refusal(store, batch, checked);
-  const { summary, left, undoneBy } = checked;
+  if (!('summary' in checked)) throw refusal(store, batch, checked);
+  const { kind, summary, left, undoneBy } = checked;
   sayPlan(store, summary, { left, undoneBy }, options);
   const { accepted, duplicates, rejected } = summary;
   if (options.json === true)
@@ -76,7 +76,10 @@ async function rehearse(store: Store, batch: string, options: UndoOptions): Prom
       ...left,
       undoneBy: undoneBy.map(({ id }) => id),
     });
-  else say(`Dry run: nothing was touched. To activate ${them(accepted)}: the same command with --execute.`);
+  if (kind === 'empty') throw nothingInactive(batch);
+  if (kind === 'bad-rows') throw accountGone();
+  if (options.json !== true)
+    say(`Dry run: nothing was touched. To activate ${them(accepted)}: the same command with --execute.`);
 }
 
 async function execute(store: Store, batch: string, options: UndoOptions): Promise<void> {
@@ -96,13 +99,10 @@ async function execute(store: Store, batch: string, options: UndoOptions): Promi
     case 'unfinished':
       throw refusal(store, batch, result);
     case 'empty':
-      throw new CommandEnd(EXIT.refused, `Batch ${batch} has left nothing inactive that was active before.`);
+      throw nothingInactive(batch);
     case 'bad-rows':
       say(describeSummary(result.summary, store.config, 'activate'));
-      throw new CommandEnd(
-        EXIT.refused,
-        'The configuration no longer has an account for some of these certificates: add it. Nothing was touched.',
-      );
+      throw accountGone();
     case 'unconfirmed':
       throw unconfirmed(result.summary.accepted, 'certificates', options);
     case 'running':
@@ -116,6 +116,20 @@ async function execute(store: Store, batch: string, options: UndoOptions): Promi
     case 'unknown':
       await tellSubmitted(result, 'activate', options, store);
   }
+}
+
+function nothingInactive(batch: string): CommandEnd {
+  return new CommandEnd(
+    EXIT.refused,
+    `Batch ${batch} has left nothing inactive that was active before: there is nothing to undo.`,
+  );
+}
+
+function accountGone(): CommandEnd {
+  return new CommandEnd(
+    EXIT.refused,
+    'The configuration no longer has an account for some of these certificates: add it. Nothing was touched.',
+  );
 }
 
 function sayPlan(

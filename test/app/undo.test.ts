@@ -65,4 +65,16 @@ it('says what cannot be undone', async () => {
   const deleting = await room.batchOf(certificatesOf(1, ['post-cn-a']));
   expect(await checkUndo(store, deleting)).toEqual({ kind: 'other-action', action: 'delete' });
   expect(await checkUndo(store, 'none')).toEqual({ kind: 'no-batch' });
+  // It had nothing to do, and its instance is no longer in the configuration.
+  const items = certificatesOf(2, ['post-cn-a', 'post-cn-gone']);
+  for (const [n, outcome, kind] of [
+    [0, 'already-inactive', 'empty'],
+    [1, 'inactivated', 'bad-rows'],
+  ] as const) {
+    const item = items[n];
+    if (item === undefined) continue;
+    const batch = await room.batchOf([item], 'bulk', 'inactivate');
+    await room.end(batch, 0, outcome, item);
+    expect(await checkUndo(store, batch)).toMatchObject({ kind, summary: { accepted: 0, rejected: n } });
+  }
 });

@@ -130,7 +130,9 @@ describe('certsweep find', () => {
     await fleet.settled(batch);
     const { code, stdout, stderr } = await fleet.run(['find', 'seen']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(new RegExp(`^${batch}  item 0  delete  revoked  \\S+Z\n  ${INSTANCE} CA01 seen\n`));
+    expect(stdout).toMatch(
+      new RegExp(`^${batch}  item 0  delete  revoked\n  ${INSTANCE} CA01 seen\n  settled \\S+Z\n  code OK, `),
+    );
     expect(stdout).toContain('  requested by eve\n  reason: lost\\u{202e}\\u{1b}[31m\n');
     expect(stderr).toMatch(/1 of \d+ batches has the device "seen"/);
     const redis = await fleet.redis();

@@ -1,6 +1,7 @@
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { osUser } from '../../src/app/acting.ts';
 import { listSchedules, runSchedule, scheduleHistory, type OccurrenceEnd } from '../../src/app/schedules.ts';
 import { openStore, type OpenStore } from '../../src/app/store.ts';
 import type { Certificate } from '../../src/core/certificate.ts';
@@ -190,9 +191,13 @@ describe('a run of a schedule', () => {
     expect(ended.stderr.replaceAll(/\s+/g, ' ')).toContain(words);
     expect(await plansKept(store.config, 'share')).toBe(1);
     expect(fleet.sandbox.seen().byOperation).not.toHaveProperty('DeleteDeviceCertificate');
-    const history = await fleet.run(['schedule', 'history', 'share', '--json']);
+    const [history, told, list] = await Promise.all([
+      fleet.run(['schedule', 'history', 'share', '--json']),
+      fleet.run(['schedule', 'history', 'share']),
+      fleet.run(['schedule', 'list', '--json']),
+    ]);
     expect(JSON.parse(history.stdout)).toEqual([end]);
-    const list = await fleet.run(['schedule', 'list', '--json']);
+    expect(told.stdout).toBe(`${end.occurrence}  planned\n  ${end.reason}\n`);
     const [first] = JSON.parse(list.stdout) as object[];
     expect(first).toEqual({
       schedule: 'whole',
@@ -233,7 +238,7 @@ describe('a run of a schedule', () => {
     const lines = await listSchedules(store);
     expect(lines.filter(({ state }) => state === 'paused')).toMatchObject([{ reason: 'paused by ann: migration' }]);
 
-    const resumed = await schedule('resume', 'nothing', '--json', '--reason', 'done');
+    const resumed = await schedule('resume', 'nothing', '--json', '--requested-by', ' ', '--reason', 'done');
     expect(resumed).toMatchObject({ code: 0, stdout: '{"schedule":"nothing","state":"active"}\n' });
     expect(resumed.stderr).toContain('Schedule nothing goes on with its next time.');
     expect(await stateOf('nothing')).toMatchObject({ state: 'active', reason: null });
@@ -241,7 +246,7 @@ describe('a run of a schedule', () => {
     const record = entries.map(([, fields]) => JSON.parse(fields[1] ?? '{}') as { schedule?: string });
     expect(record.filter((one) => one.schedule === 'nothing')).toMatchObject([
       { event: 'schedule-pause', requestedBy: 'ann', reason: 'migration' },
-      { event: 'schedule-resume', reason: 'done' },
+      { event: 'schedule-resume', requestedBy: osUser(), reason: 'done' },
     ]);
   });
 

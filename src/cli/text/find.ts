@@ -17,13 +17,14 @@ const LIVE_WORDS: Readonly<Record<LiveStatus, string>> = {
 export function describeFound(found: FoundDevice, live?: LiveStatus | null): string {
   const { batch, n, action, outcome, code, requestId, settledAt, requestedBy, reason, certificate } = found;
   const end = outcome === null ? 'pending' : labelOf(outcome);
-  const head = [batch, `item ${n}`, action, end, ...(settledAt === null ? [] : [settledAt])].join('  ');
+  const head = [batch, `item ${n}`, action, end].join('  ');
   const answer = [
     ...(code === null || code === '' ? [] : [`code ${code}`]),
     ...(requestId === null || requestId === '' ? [] : [`request ${requestId}`]),
   ].join(', ');
   const lines = [
     `${certificate.instanceId} ${certificate.caSn} ${certificate.deviceSn}`,
+    ...(settledAt === null ? [] : [`settled ${settledAt}`]),
     ...(answer === '' ? [] : [answer]),
     ...(requestedBy === null ? [] : [`requested by ${requestedBy}`]),
     ...(reason === null ? [] : [`reason: ${reason}`]),

@@ -18,14 +18,14 @@ export function describeUpcoming(upcoming: readonly { readonly occurrence: strin
   );
 }
 
-/** How runs ended, a line each. */
+/** How runs ended, a line each, and below it why. */
 export function describeHistory(
   ends: readonly Pick<OccurrenceEnd, 'occurrence' | 'batch' | 'state' | 'reason'>[],
 ): string {
   return ends
     .map(({ occurrence, batch, state, reason }) => {
-      const why = reason === '' ? '' : `: ${reason}`;
-      return printable(`${occurrence}  ${state}${batch === null ? '' : `  batch ${batch}`}${why}`);
+      const why = [...(batch === null ? [] : [`batch ${batch}`]), ...(reason === '' ? [] : [reason])].join(': ');
+      return [`${occurrence}  ${state}`, ...(why === '' ? [] : [`  ${why}`])].map(printable).join('\n');
     })
     .join('\n');
 }
