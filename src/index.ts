@@ -109,13 +109,14 @@ export interface Producer {
   status(batch: string): Promise<BatchStatus | undefined>;
   /**
    * What the cloud has registered for an instance, read with calls that keep the account's pace. Changes nothing. Who stops reading ends it.
-   * @throws CloudUnavailable while it is read, where the cloud does not answer; TypeError where a PEM has no certificate; ScratchUnavailable
+   * @throws CloudUnavailable while it is read, where the cloud does not answer; TypeError where a PEM has no certificate; RangeError where a time is
+   * none; ScratchUnavailable
    */
   inventory(instanceId: string, selectors?: InventorySelectors): InventoryWalk;
   /**
    * Holds certificates, or those that are selected of an instance, against what the cloud has. Changes nothing there.
-   * @throws InvalidCertificates, CloudUnavailable, ScratchUnavailable, TypeError where a PEM has no certificate, or the system's error where the file
-   * cannot be written: then none was
+   * @throws InvalidCertificates, CloudUnavailable, ScratchUnavailable, TypeError where a PEM has no certificate, RangeError where a time or a cap is
+   * none, or the system's error where the file cannot be written: then none was
    */
   plan(
     source: Iterable<Certificate> | AsyncIterable<Certificate> | (InventorySelectors & { readonly instanceId: string }),
