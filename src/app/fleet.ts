@@ -1,4 +1,4 @@
-import type { PlannedAction } from '../core/action.ts';
+import { PLANNED_ACTIONS, type PlannedAction } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
 import type { RegisteredStatus } from '../core/registered.ts';
 import { wantedIn, type WantedPem } from '../inventory/pem.ts';
@@ -108,6 +108,8 @@ export class Fleet {
   ): Promise<Plan> {
     const { action = 'delete', out, ...caps } = options;
     const { maxItems = 0, maxShareOfCa = 1 } = caps;
+    if (!PLANNED_ACTIONS.includes(action))
+      throw new TypeError(`action is ${action}: give one of ${PLANNED_ACTIONS.join(', ')}`);
     must('maxItems', maxItems, Number.isInteger(maxItems) && maxItems >= 0, 'a whole number');
     // As a percentage it would be no cap at all.
     must(

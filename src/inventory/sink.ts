@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import { open, rename, stat, type FileHandle } from 'node:fs/promises';
 import type { Certificate } from '../core/certificate.ts';
 import { readManifest } from '../manifest/read-manifest.ts';
 import { partsOf, removeCheckpoint, type Written } from './checkpoint.ts';
@@ -51,6 +51,7 @@ function linesOf(rows: readonly InventoryRow[], format: InventoryFormat): string
  */
 export async function fileSink(out: string, format: InventoryFormat, from: number): Promise<Sink> {
   const { part, progress } = partsOf(out);
+  await mustBeReplaceable(out);
   const file: FileHandle = await open(part, from === 0 ? 'w' : 'r+', 0o600);
   if (from > 0) await file.truncate(from);
   // What is left of an earlier run would say of other rows how far they came.
@@ -78,6 +79,17 @@ export async function fileSink(out: string, format: InventoryFormat, from: numbe
     },
     close: () => file.close(),
   };
+}
+
+/**
+ * A file gets its name at the end, in place of what has it: that must not be a device or a pipe, and cannot be a folder.
+ * @throws an error as the system's
+ */
+export async function mustBeReplaceable(out: string): Promise<void> {
+  const found = await stat(out).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  const code = found.isDirectory() ? 'EISDIR' : 'it is no regular file';
+  throw Object.assign(new Error(`${out} cannot be written: ${code}`), { code, path: out });
 }
 
 /** Whether what an earlier run has written is still what it was. */

@@ -1,10 +1,13 @@
-import { access, copyFile, readFile, symlink, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { access, copyFile, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { certificates, openFleet, type Fleet } from '../support/fleet.ts';
 import { INSTANCE } from '../support/installation.ts';
 import { NUMBERED } from './same-numbers.ts';
 
+const execute = promisify(execFile);
 const CA02 = { instanceId: INSTANCE, caSn: 'CA02' };
 const ALL = certificates(3_000);
 
@@ -77,6 +80,19 @@ describe('a full disk', () => {
     });
     expect(await isThere(full)).toBe(false);
   });
+});
+
+it('a pipe is not replaced by a file', async () => {
+  const pipe = join(fleet.folder, 'pipe');
+  await execute('mkfifo', [pipe]);
+  for (const words of [
+    ['inventory', INSTANCE],
+    ['plan', '--instance', INSTANCE],
+  ]) {
+    const { code, stderr } = await fleet.run([...words, '--ca', 'CA02', '--out', pipe]);
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('it is no regular file') });
+  }
+  expect((await stat(pipe)).isFIFO()).toBe(true);
 });
 
 it('PEMs that a number may mean alike are named, and none is taken for it', async () => {
