@@ -3,7 +3,7 @@ import { batchStatus, statusOf, type BatchStatus } from './app/overview.ts';
 import { openStore } from './app/store.ts';
 import { DirectSubmitter } from './app/submit-direct.ts';
 import { submitManifest, type Priority, type SubmitOutcome, type Submitted } from './app/submit.ts';
-import { DEFAULT_ACTION, type Action } from './core/action.ts';
+import { actionNamed, ACTIONS, DEFAULT_ACTION, type Action } from './core/action.ts';
 import type { RetireDetails } from './core/retirement.ts';
 import type { Certificate } from './core/certificate.ts';
 import { rowOfObject, rowsOfObjects } from './manifest/objects.ts';
@@ -97,7 +97,7 @@ export interface Producer {
    * When it resolves, the certificates are in Redis and will be revoked, or what `action` says. A single certificate that is to be deleted joins the
    * direct batch of its account.
    * @throws RedisUnavailable, or the client's error, when Redis does not take them; ScratchUnavailable, when that folder does not.
-   * ReasonRequired, where the configuration wants one; AuditFileUnavailable, when the audit file cannot be appended to.
+   * TypeError, where there is no such action; ReasonRequired, where the configuration wants one; AuditFileUnavailable, when the audit file cannot be appended to.
    * DirectRefused or HourlyLimitReached, when the account does not take a single certificate in, or no more of them for now.
    * Then nothing was accepted. SubmissionUnknown, when Redis did not answer: then it may have been
    */
@@ -109,13 +109,14 @@ export interface Producer {
   status(batch: string): Promise<BatchStatus | undefined>;
   /**
    * What the cloud has registered for an instance, read with calls that keep the account's pace. Changes nothing. Who stops reading ends it.
-   * @throws CloudUnavailable while it is read, where the cloud does not answer; TypeError where a PEM has no certificate; ScratchUnavailable
+   * @throws CloudUnavailable while it is read, where the cloud does not answer; TypeError where a PEM has no certificate; RangeError where a time is
+   * none; ScratchUnavailable
    */
   inventory(instanceId: string, selectors?: InventorySelectors): InventoryWalk;
   /**
    * Holds certificates, or those that are selected of an instance, against what the cloud has. Changes nothing there.
-   * @throws InvalidCertificates, CloudUnavailable, ScratchUnavailable, TypeError where a PEM has no certificate, or the system's error where the file
-   * cannot be written: then none was
+   * @throws InvalidCertificates, CloudUnavailable, ScratchUnavailable, TypeError where a PEM has no certificate, RangeError where a time or a cap is
+   * none, or the system's error where the file cannot be written: then none was
    */
   plan(
     source: Iterable<Certificate> | AsyncIterable<Certificate> | (InventorySelectors & { readonly instanceId: string }),
@@ -142,6 +143,9 @@ export async function createProducer(options: ProducerOptions = {}): Promise<Pro
       certificates,
       { action = DEFAULT_ACTION, retire = {}, priority = 'bulk', requestedBy, reason, skipInvalid = false } = {},
     ) {
+      // Nobody would know what to do with such a batch.
+      if (actionNamed(action) === undefined)
+        throw new TypeError(`action is ${action}: give one of ${ACTIONS.join(', ')}`);
       const motive = { ...(requestedBy !== undefined && { requestedBy }), ...(reason !== undefined && { reason }) };
       // What belongs to no batch is deleted.
       if (isOne(certificates) && action === DEFAULT_ACTION)

@@ -1,4 +1,4 @@
-import type { PlannedAction } from '../core/action.ts';
+import { PLANNED_ACTIONS, type PlannedAction } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
 import type { RegisteredStatus } from '../core/registered.ts';
 import { wantedIn, type WantedPem } from '../inventory/pem.ts';
@@ -107,6 +107,17 @@ export class Fleet {
     options: PlanOptions = {},
   ): Promise<Plan> {
     const { action = 'delete', out, ...caps } = options;
+    const { maxItems = 0, maxShareOfCa = 1 } = caps;
+    if (!PLANNED_ACTIONS.includes(action))
+      throw new TypeError(`action is ${action}: give one of ${PLANNED_ACTIONS.join(', ')}`);
+    must('maxItems', maxItems, Number.isInteger(maxItems) && maxItems >= 0, 'a whole number');
+    // As a percentage it would be no cap at all.
+    must(
+      'maxShareOfCa',
+      maxShareOfCa,
+      maxShareOfCa > 0 && maxShareOfCa <= 1,
+      'more than 0 and at most 1, such as 0.05',
+    );
     const request = { source: this.#sourceOf(source), action, caps, ...(out !== undefined && { out }) };
     const end = await this.#noted(planOf(this.#store, request, this.#closing.signal));
     switch (end.kind) {
@@ -181,8 +192,15 @@ async function* each<T>(all: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T, 
   yield* all;
 }
 
-/** @throws TypeError where a PEM has no certificate */
+/** @throws RangeError */
+function must(name: string, value: number, isRight: boolean, what: string): void {
+  if (!isRight) throw new RangeError(`${name} is ${value}: give ${what}`);
+}
+
+/** @throws TypeError where a PEM has no certificate, RangeError where a time is none */
 function selectorsOf({ status, expiredForMs, expiresWithinMs, names, pems }: InventorySelectors): Selectors {
+  for (const [name, ms = 0] of Object.entries({ expiredForMs, expiresWithinMs }))
+    must(name, ms, ms >= 0, 'milliseconds, from 0');
   return {
     status,
     expiredForMs,

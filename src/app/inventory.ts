@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { partsOf, readCheckpoint, writeCheckpoint, type Checkpoint } from '../inventory/checkpoint.ts';
 import { takeInventory, type InventoryEnd, type InventoryParts } from '../inventory/inventory.ts';
 import { openReadingClient } from '../inventory/clients.ts';
+import { isIntact } from '../inventory/sink.ts';
 import type { AccountConfig } from '../runtime/config/config.ts';
 import { withCloud } from './cloud.ts';
 import type { OpenStore } from './store.ts';
@@ -16,14 +17,15 @@ export { fileSink, NO_SINK, textSink, writtenBefore } from '../inventory/sink.ts
 export type InventoryRequest = Omit<InventoryParts, 'desk' | 'client'>;
 
 /**
- * What an earlier run has left beside the file: `none` that can be gone on with, or one for which `another` question was asked.
+ * What an earlier run has left beside the file: `none` that can be gone on with, as where somebody edited it, or one for which `another` question was asked.
  */
 export async function unfinished(out: string, asked: string): Promise<Checkpoint | 'none' | 'another'> {
   const { part, progress } = partsOf(out);
   const checkpoint = await readCheckpoint(progress);
   const size = (await stat(part).catch(() => undefined))?.size ?? 0;
-  if (checkpoint === undefined || size < checkpoint.bytes) return 'none';
-  return checkpoint.asked === asked ? checkpoint : 'another';
+  if (checkpoint === undefined || size < checkpoint.written.bytes) return 'none';
+  if (checkpoint.asked !== asked) return 'another';
+  return (await isIntact(out, checkpoint.written)) ? checkpoint : 'none';
 }
 
 /** Keeps how far the inventory of this file has come. */

@@ -7,6 +7,7 @@ import type { Certificate } from '../core/certificate.ts';
 import type { AccountConfig } from '../runtime/config/config.ts';
 import { accountFor, stopped, untilLeave } from './cloud.ts';
 import { CommandEnd, EXIT } from './exit.ts';
+import { fileTrouble } from './out-file.ts';
 import { addSelectorOptions, readExcept, readSelectors, type SelectorOptions } from './selectors.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeInventory } from './text/inventory.ts';
@@ -66,15 +67,25 @@ async function inventory(store: OpenStore, instanceId: string, options: Inventor
       `${out} is what is left of another inventory: ask for the same as then, or start over without --resume.`,
     );
   const from = found === 'none' ? undefined : found;
-  if (found === 'none') say('Nothing is left of an earlier inventory: this one starts over.');
+  if (found === 'none') say('Nothing is left of an earlier inventory that can be gone on with: this one starts over.');
   async function* except(): AsyncGenerator<Certificate, void, undefined> {
     yield* readExcept(options.except, instanceId, cas);
-    if (out !== undefined && from !== undefined) yield* app.writtenBefore(out, format, from.bytes);
+    if (out !== undefined && from !== undefined) yield* app.writtenBefore(out, format, from.written.bytes);
   }
-  const sink = await openSink(app, options, from?.bytes ?? 0);
+  const sink = await openSink(app, options, from?.written.bytes ?? 0);
   const request = { instanceId, cas, selectors, except: except(), asked, nowMs: Date.now(), from, sink };
   const keep = out === undefined ? () => Promise.resolve() : app.keeperOf(out);
-  const end = await untilLeave((signal) => app.inventoryOf(store, account, { ...request, keep }, signal));
+  const end = await untilLeave((signal) => app.inventoryOf(store, account, { ...request, keep }, signal)).catch(
+    (error: unknown) => {
+      const code = out === undefined ? undefined : fileTrouble(error, out);
+      throw code === undefined
+        ? error
+        : new CommandEnd(
+            EXIT.refused,
+            `${out} cannot be written (${code}): make room and ask again with --resume, or choose another place with --out.`,
+          );
+    },
+  );
   conclude(end, instanceId, { ...(out !== undefined && { out }), json, account });
 }
 

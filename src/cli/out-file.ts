@@ -5,6 +5,16 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CommandEnd, EXIT } from './exit.ts';
 
+/** Only files fail so. Of a write, the system does not say to which file: all others that a command writes say it themselves. */
+const OF_FILES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS']);
+
+/** The system's code, where something that is written for this file could not be; the parts of it begin with its name. */
+export function fileTrouble(error: unknown, out: string): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code = '', path } = error as NodeJS.ErrnoException;
+  return path?.startsWith(out) === true || (path === undefined && OF_FILES.has(code)) ? code : undefined;
+}
+
 /**
  * Writes beside the file and renames at the end, so that half of it never looks like a whole one. A pipe or a device is written to as it is:
  * a file must not take its place.

@@ -9,6 +9,7 @@ import { accountOf, type Config } from '../runtime/config/config.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { openManifest } from './open-manifest.ts';
+import { fileTrouble } from './out-file.ts';
 import { addSelectorOptions, readExcept, readSelectors, type SelectorOptions } from './selectors.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeSummary } from './text/plan.ts';
@@ -91,9 +92,10 @@ async function plan(store: OpenStore, manifest: string | undefined, options: Pla
   const caps = { maxItems, maxShareOfCa };
   const end = await planOf(store, { source, action, caps, ...(out !== undefined && { out }) }, ending.signal)
     .catch((error: unknown) => {
-      throw out === undefined || !isFileError(error, out)
+      const code = out === undefined ? undefined : fileTrouble(error, out);
+      throw code === undefined
         ? error
-        : new CommandEnd(EXIT.refused, `${out} cannot be written (${error.code}): choose another place with --out.`);
+        : new CommandEnd(EXIT.refused, `${out} cannot be written (${code}): choose another place with --out.`);
     })
     .finally(() => leave.forget());
   conclude(end, options, store.config);
@@ -118,10 +120,6 @@ async function selection(
     );
   const { selectors } = await readSelectors(options, wantedIn);
   return { kind: 'selection', instanceId, cas, selectors, except: readExcept(except, instanceId, cas) };
-}
-
-function isFileError(error: unknown, out: string): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'path' in error && String(error.path).startsWith(out);
 }
 
 function conclude(end: PlanEnd, options: PlanOptions, config: Config): void {

@@ -77,8 +77,7 @@ async function readPems(
     if (typeof wanted === 'string') throw new CommandEnd(EXIT.usage, `--pem: ${wanted}.`);
     all.push(...wanted);
   }
-  // One that is given twice is looked for once.
-  return [...new Map(all.map((wanted) => [wanted.digest, wanted])).values()];
+  return all;
 }
 
 /** The certificates to leave out. @throws CommandEnd at the first bad row: to pass over it would be to let its certificate in */

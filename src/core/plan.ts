@@ -109,7 +109,8 @@ export function obstaclesOf(cas: readonly CaShare[], { maxItems, maxShareOfCa }:
   if (maxItems !== undefined && certificates > maxItems) obstacles.push({ kind: 'too-many', certificates, maxItems });
   if (maxShareOfCa === undefined) return obstacles;
   for (const ca of cas) {
-    if (ca.covered > maxShareOfCa * (ca.covered + ca.surviving))
+    // Divided, as the operator has: 0.29 times 100 is less than 29.
+    if (ca.covered > 0 && ca.covered / (ca.covered + ca.surviving) > maxShareOfCa)
       obstacles.push({ kind: 'too-much-of-ca', ca, maxShareOfCa });
   }
   return obstacles;

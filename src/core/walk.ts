@@ -64,8 +64,9 @@ export class Walk<Page extends WindowRows> {
   #stepsBack: number;
   #isMoved: boolean;
   #isDone = false;
-  /** Steps back since a window last shared something. */
+  /** Steps back since the chain was longest, and where that was. */
   #backs = 0;
+  #backFrom = 0;
   #still = 0;
   #expected: number | undefined;
 
@@ -129,10 +130,7 @@ export class Walk<Page extends WindowRows> {
   /** @returns whether the page is part of the chain */
   #judge(planned: Planned<Page>, page: Page): boolean {
     const { window } = planned;
-    const isShared = this.#isShared(page.keys);
-    // One that begins the chain again is linked, but after some of them only a window that shares something shows that there is an order.
-    const isLinked = window.start === 0 || isShared;
-    if (isShared) this.#backs = 0;
+    const isLinked = window.start === 0 || this.#isShared(page.keys);
     // After a change of the order no chain can promise anything: each page is taken as it is.
     if (!isLinked && !this.#isMoved) {
       if (this.#bridge(planned)) return false;
@@ -159,6 +157,7 @@ export class Walk<Page extends WindowRows> {
     }
     const backRows = BACK_ROWS[this.#backs];
     if (backRows === undefined) return false;
+    if (this.#backs === 0) this.#backFrom = this.#end;
     this.#backs += 1;
     this.#stepsBack += 1;
     planned.misses += 1;
@@ -178,6 +177,8 @@ export class Walk<Page extends WindowRows> {
     this.#recent.push(placesOf(page.keys));
     if (this.#recent.length > RECENT_WINDOWS) this.#recent.shift();
     this.#end = window.start + page.rows;
+    // Only a chain that has become longer counts from none again: a listing that withholds its rest would be stepped back from for ever.
+    if (this.#end > this.#backFrom) this.#backs = 0;
     if (page.rows >= window.pageSize && this.#still <= MOST_STILL) return;
     this.#isDone = true;
     this.#planned.length = 0;

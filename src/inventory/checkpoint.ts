@@ -14,6 +14,11 @@ const rowSchema = z.object({
   validEnd: z.string(),
 });
 
+const writtenSchema = z.object({ bytes: z.int(), sha256: z.string() });
+
+/** So much of the part file, and what it is. */
+export type Written = z.infer<typeof writtenSchema>;
+
 const checkpointSchema = z.object({
   version: z.literal(1),
   /** Of what was asked for: another question cannot go on from here. */
@@ -29,7 +34,7 @@ const checkpointSchema = z.object({
     isMoved: z.boolean(),
   }),
   /** Of the part file: what stands behind was written after this. */
-  bytes: z.int(),
+  written: writtenSchema,
   certificates: z.int(),
   unreadable: z.int(),
   calls: z.int(),
@@ -38,7 +43,7 @@ const checkpointSchema = z.object({
   isCutShort: z.boolean(),
   names: z.array(z.int()),
   pems: z.array(z.int()),
-  maybe: z.array(z.object({ pem: z.int(), row: rowSchema })),
+  maybe: z.array(z.object({ pems: z.array(z.int()), row: rowSchema })),
 });
 
 /** How far an inventory has come. It holds no certificate's text. */

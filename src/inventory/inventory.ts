@@ -6,6 +6,7 @@ import type { MqttClient } from '../mqtt/client.ts';
 import { KEPT_WINDOWS, type Checkpoint } from './checkpoint.ts';
 import { listingOfDevices } from './listings.ts';
 import { walkPages, type Page } from './pages.ts';
+import { eachOnce } from './pem.ts';
 import type { ReadDesk, ReadEnd } from './reads.ts';
 import { toRow, type InventoryRow } from './row.ts';
 import { Selection, type Selectors } from './selection.ts';
@@ -63,7 +64,7 @@ export async function takeInventory(parts: InventoryParts): Promise<InventoryEnd
   const seen = new DuplicateDetector();
   try {
     for await (const certificate of parts.except) seen.add(certificate);
-    const end = await new InventoryRun(parts, seen).run();
+    const end = await new InventoryRun(eachAskedOnce(parts), seen).run();
     if (end.kind === 'done') await parts.sink.finish();
     return end;
   } finally {
@@ -72,12 +73,19 @@ export async function takeInventory(parts: InventoryParts): Promise<InventoryEnd
   }
 }
 
+/** A CA that is named twice is walked over once, and a PEM that is given twice is looked for once. */
+function eachAskedOnce(parts: InventoryParts): InventoryParts {
+  const { cas, selectors } = parts;
+  const { pems } = selectors;
+  return { ...parts, cas: [...new Set(cas)], selectors: { ...selectors, pems: pems && eachOnce(pems) } };
+}
+
 class InventoryRun {
   readonly #parts: InventoryParts;
   readonly #seen: DuplicateDetector;
   readonly #selection: Selection;
   readonly #startedMs: number;
-  readonly #maybe: { pem: number; row: InventoryRow }[];
+  readonly #maybe: { pems: readonly number[]; row: InventoryRow }[];
   #certificates: number;
   #unreadable: number;
   #listing: number;
@@ -132,7 +140,7 @@ class InventoryRun {
       const selected = this.#selection.judge(device);
       if (selected.kind === 'no' || !this.#isNew(device)) continue;
       const row = toRow(instanceId, device);
-      if (selected.kind === 'maybe') this.#maybe.push({ pem: selected.pem, row });
+      if (selected.kind === 'maybe') this.#maybe.push({ pems: selected.pems, row });
       else {
         rows.push(row);
         this.#certificates += 1;
@@ -149,8 +157,10 @@ class InventoryRun {
   async #keepSometimes(state: () => WalkState): Promise<void> {
     const { sink, keep, asked, desk, from } = this.#parts;
     const nowMs = performance.now();
-    if (sink.bytes === undefined || nowMs - this.#keptMs < KEEP_EVERY_MS) return;
+    if (nowMs - this.#keptMs < KEEP_EVERY_MS) return;
     this.#keptMs = nowMs;
+    const written = sink.written();
+    if (written === undefined) return;
     const walk = state();
     await keep({
       version: 1,
@@ -158,7 +168,7 @@ class InventoryRun {
       startedMs: this.#startedMs,
       listing: this.#listing,
       walk: { ...walk, recent: walk.recent.slice(-KEPT_WINDOWS).map((keys) => [...keys]) },
-      bytes: sink.bytes,
+      written,
       certificates: this.#certificates,
       unreadable: this.#unreadable,
       calls: (from?.calls ?? 0) + desk.calls,
@@ -167,11 +177,14 @@ class InventoryRun {
       isCutShort: this.#isCutShort,
       names: [...this.#selection.foundNames],
       pems: [...this.#selection.foundPems],
-      maybe: this.#maybe,
+      maybe: this.#maybe.map(({ pems, row }) => ({ pems: [...pems], row })),
     });
   }
 
-  /** A PEM that was found by nothing but its number is found where one certificate has it, and in doubt where several do. */
+  /**
+   * A PEM that was found by nothing but its number is found where one certificate has it, and no other PEM fits that one. It is in doubt where several
+   * do, or the one may be another PEM's.
+   */
   async #conclude(): Promise<Inventory> {
     const { selectors, sink, desk, from } = this.#parts;
     const { names = [], pems = [] } = selectors;
@@ -180,10 +193,10 @@ class InventoryRun {
     const ambiguous: string[] = [];
     for (const [at, { where }] of pems.entries()) {
       if (foundPems.has(at)) continue;
-      const like = this.#maybe.filter(({ pem }) => pem === at);
+      const like = this.#maybe.filter(({ pems: those }) => those.includes(at));
       const [only] = like;
       if (only === undefined) notFound.push(where);
-      else if (like.length > 1) ambiguous.push(where);
+      else if (like.length > 1 || only.pems.length > 1) ambiguous.push(where);
       else {
         await sink.write([only.row]);
         this.#certificates += 1;

@@ -33,6 +33,11 @@ export function wantedIn(file: string, text: string): WantedPem[] | string {
   return wanted.length === 0 ? `${file} has no certificate: give a file with -----BEGIN CERTIFICATE-----` : wanted;
 }
 
+/** One that is given twice is looked for once. */
+export function eachOnce(wanted: readonly WantedPem[]): WantedPem[] {
+  return [...new Map(wanted.map((one) => [one.digest, one])).values()];
+}
+
 /** What the cloud has of a certificate, to be compared. `content` writes line ends maybe as a backslash and an n. */
 export interface FoundContent {
   readonly digest: string;

@@ -11,11 +11,11 @@ export interface Selectors {
   readonly pems?: readonly WantedPem[] | undefined;
 }
 
-/** What becomes of a certificate: `maybe` where only its serial number is like that of the PEM with this number. */
+/** What becomes of a certificate: `maybe` where only its serial number is like that of the PEMs with these numbers. */
 export type Selected =
   | { readonly kind: 'yes' }
   | { readonly kind: 'no' }
-  | { readonly kind: 'maybe'; readonly pem: number };
+  | { readonly kind: 'maybe'; readonly pems: readonly number[] };
 
 const YES: Selected = { kind: 'yes' };
 const NO: Selected = { kind: 'no' };
@@ -28,7 +28,8 @@ export class Selection {
   readonly #nowMs: number;
   readonly #names: ReadonlyMap<string, number> | undefined;
   readonly #byDigest: ReadonlyMap<string, number>;
-  readonly #bySerial = new Map<string, number>();
+  /** Authorities number on their own: several PEMs may have one serial number. */
+  readonly #bySerial = new Map<string, number[]>();
 
   /** @param nowMs - Unix milliseconds: of one walk always the same */
   constructor(
@@ -43,7 +44,8 @@ export class Selection {
     this.foundPems = new Set(found.pems);
     this.#names = names === undefined ? undefined : new Map(names.map((name, at) => [name, at]));
     this.#byDigest = new Map(pems.map(({ digest }, at) => [digest, at]));
-    for (const [at, { serial }] of pems.entries()) this.#bySerial.set(serial, at);
+    for (const [at, { serial }] of pems.entries())
+      this.#bySerial.set(serial, [...(this.#bySerial.get(serial) ?? []), at]);
   }
 
   judge(device: RegisteredDevice): Selected {
@@ -72,16 +74,13 @@ export class Selection {
     }
     if (found?.x509 !== undefined) {
       const { serial, issuer } = found.x509;
-      const like = this.#bySerial.get(serial);
       // A certificate of another issuer with this number is another certificate.
-      if (like === undefined || pems[like]?.issuer !== issuer) return NO;
+      const like = this.#bySerial.get(serial)?.find((at) => pems[at]?.issuer === issuer);
+      if (like === undefined) return NO;
       this.foundPems.add(like);
       return YES;
     }
-    for (const spelling of spellingsOf(deviceSn)) {
-      const pem = this.#bySerial.get(spelling);
-      if (pem !== undefined) return { kind: 'maybe', pem };
-    }
-    return NO;
+    const like = new Set(spellingsOf(deviceSn).flatMap((spelling) => this.#bySerial.get(spelling) ?? []));
+    return like.size === 0 ? NO : { kind: 'maybe', pems: [...like] };
   }
 }

@@ -1,14 +1,15 @@
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, type FileHandle } from 'node:fs/promises';
+import { open, rename, stat, type FileHandle } from 'node:fs/promises';
 import type { Certificate } from '../core/certificate.ts';
 import { readManifest } from '../manifest/read-manifest.ts';
-import { partsOf, removeCheckpoint } from './checkpoint.ts';
+import { partsOf, removeCheckpoint, type Written } from './checkpoint.ts';
 import { headOf, lineOf, type InventoryFormat, type InventoryRow } from './row.ts';
 
 /** Where the certificates of an inventory go. */
 export interface Sink {
-  /** So many bytes were written; undefined where nobody can go on from them. */
-  readonly bytes: number | undefined;
+  /** What was written; undefined where nobody can go on from it. */
+  written(): Written | undefined;
   write(rows: readonly InventoryRow[]): Promise<void>;
   /** Everything is written. */
   finish(): Promise<void>;
@@ -18,7 +19,7 @@ export interface Sink {
 
 /** Where nobody wants them. */
 export const NO_SINK: Sink = {
-  bytes: undefined,
+  written: () => undefined,
   write: () => Promise.resolve(),
   finish: () => Promise.resolve(),
   close: () => Promise.resolve(),
@@ -50,11 +51,16 @@ function linesOf(rows: readonly InventoryRow[], format: InventoryFormat): string
  */
 export async function fileSink(out: string, format: InventoryFormat, from: number): Promise<Sink> {
   const { part, progress } = partsOf(out);
+  await mustBeReplaceable(out);
   const file: FileHandle = await open(part, from === 0 ? 'w' : 'r+', 0o600);
-  await file.truncate(from);
+  if (from > 0) await file.truncate(from);
+  // What is left of an earlier run would say of other rows how far they came.
+  if (from === 0) await removeCheckpoint(progress);
+  const hash = await hashOfPart(out, from);
   let bytes = from;
   const write = async (text: string): Promise<void> => {
     const rest = Buffer.from(text);
+    hash.update(rest);
     for (let done = 0; done < rest.length;) {
       const { bytesWritten } = await file.write(rest, done, rest.length - done, bytes);
       done += bytesWritten;
@@ -63,9 +69,7 @@ export async function fileSink(out: string, format: InventoryFormat, from: numbe
   };
   if (from === 0) await write(headOf(format));
   return {
-    get bytes() {
-      return bytes;
-    },
+    written: () => ({ bytes, sha256: hash.copy().digest('hex') }),
     write: (rows) => write(linesOf(rows, format)),
     async finish() {
       await file.sync();
@@ -75,6 +79,29 @@ export async function fileSink(out: string, format: InventoryFormat, from: numbe
     },
     close: () => file.close(),
   };
+}
+
+/**
+ * A file gets its name at the end, in place of what has it: that must not be a device or a pipe, and cannot be a folder.
+ * @throws an error as the system's
+ */
+export async function mustBeReplaceable(out: string): Promise<void> {
+  const found = await stat(out).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  const code = found.isDirectory() ? 'EISDIR' : 'it is no regular file';
+  throw Object.assign(new Error(`${out} cannot be written: ${code}`), { code, path: out });
+}
+
+/** Whether what an earlier run has written is still what it was. */
+export async function isIntact(out: string, { bytes, sha256 }: Written): Promise<boolean> {
+  return (await hashOfPart(out, bytes)).digest('hex') === sha256;
+}
+
+async function hashOfPart(out: string, bytes: number): Promise<Hash> {
+  const hash = createHash('sha256');
+  if (bytes === 0) return hash;
+  for await (const chunk of createReadStream(partsOf(out).part, { end: bytes - 1 })) hash.update(chunk as Buffer);
+  return hash;
 }
 
 /** What an earlier run has written, up to its checkpoint. */

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import type { Certificate } from '../core/certificate.ts';
 import { PLANNED_ACTIONS } from '../core/action.ts';
+import { mustBeReplaceable } from '../inventory/sink.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { readManifest } from '../manifest/read-manifest.ts';
 import type { ManifestRow } from '../manifest/row.ts';
@@ -66,6 +67,7 @@ export function planLine({ instanceId, caSn, deviceSn }: Certificate): string {
  * @throws the system's error
  */
 export async function reservePlanFile(out: string): Promise<void> {
+  await mustBeReplaceable(out);
   const file = await open(partOf(out), 'w', 0o600);
   await file.close();
 }

@@ -81,6 +81,22 @@ describe('the caps', () => {
   });
 });
 
+it('the cap of a share lets exactly that share pass', () => {
+  const share = {
+    instanceId: 'i',
+    caSn: 'CA1',
+    status: 'active',
+    classes: { active: 0, inactive: 0, absent: 0, otherCa: 0 },
+  } as const;
+  for (let percent = 1; percent <= 100; percent += 1) {
+    const [within, beyond] = [percent, percent + 1].map((covered) =>
+      obstaclesOf([{ ...share, covered, surviving: 100 - covered }], { maxShareOfCa: Number(`${percent}e-2`) }),
+    );
+    expect({ percent, within }).toEqual({ percent, within: [] });
+    expect(beyond).toHaveLength(1);
+  }
+});
+
 describe('the warnings', () => {
   it('name each active CA that loses certificates, each that loses all, and each that is not there', () => {
     fc.assert(

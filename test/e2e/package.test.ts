@@ -23,6 +23,8 @@ const toldSchema = z.object({
   inventory: z.unknown(),
   plan: z.unknown(),
   capped: z.unknown(),
+  percent: z.string(),
+  destroy: z.string(),
   unavailable: z.string(),
   invalid: z.string(),
   single: z.unknown(),
@@ -140,6 +142,8 @@ it(
       obstacles: [{ kind: 'too-much-of-ca', ca: { caSn: 'CA02' } }],
       notFound: ['name nobody'],
     });
+    expect(told.percent).toContain('RangeError: maxShareOfCa is 5: give more than 0 and at most 1');
+    expect(told.destroy).toContain('TypeError: action is destroy: give one of delete, inactivate');
     expect(told.unavailable).toBe('no-account');
     expect(told.invalid).toContain('the first, at position 1: deviceSn is missing');
     const rehearsed = await fleet.run(['submit', '--plan', planFile, '--json']);

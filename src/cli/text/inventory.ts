@@ -20,7 +20,10 @@ export function describeInventory(inventory: Inventory, instanceId: string, out:
     lines.push('The listing ended before its own total says so, so some certificates may be missing: take it again.');
   if (unreadable > 0)
     lines.push(`${count(unreadable, 'row')} of the listing named no certificate that a manifest can hold: left out.`);
-  lines.push(...named('Not found', notFound), ...named('Several certificates have the number of', ambiguous));
+  lines.push(
+    ...named('Not found', notFound),
+    ...named('Found by its number only, which may mean several certificates', ambiguous),
+  );
   return lines.join('\n');
 }
 
