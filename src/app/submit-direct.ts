@@ -6,7 +6,7 @@ import type { ManifestRow } from '../manifest/row.ts';
 import { AccountQueues } from '../queue/queues.ts';
 import { submitDirect } from '../queue/submit/direct.ts';
 import { ManifestSummarizer } from '../queue/submit/manifest-summary.ts';
-import { HourlyLimitReached } from '../ledger/direct-items.ts';
+import { BeingCancelled, HourlyLimitReached } from '../ledger/direct-items.ts';
 import { accountOf } from '../runtime/config/config.ts';
 import { jobKeyMissing } from '../runtime/config/job-key.ts';
 import { ownerIn } from './accounts.ts';
@@ -14,7 +14,7 @@ import { acting, lacksReason } from './acting.ts';
 import type { Store } from './store.ts';
 import type { SubmitOutcome } from './submit.ts';
 
-export { HourlyLimitReached };
+export { BeingCancelled, HourlyLimitReached };
 
 /** How the submission of a single certificate ends. */
 export type DirectOutcome = Extract<

@@ -6,13 +6,13 @@ import type { Store } from '../app/store.ts';
 import type { DirectSubmitter } from '../app/submit-direct.ts';
 import type { Right } from '../core/role.ts';
 import type { EventLog } from '../runtime/logger.ts';
-import { readText } from './body.ts';
+import { readText, type Limits } from './body.ts';
 import { badRequest } from './problem.ts';
 import { requireRight } from './rights.ts';
 
 /** What a request carries on its way. */
 export interface HttpEnv {
-  readonly Bindings: HttpBindings;
+  readonly Bindings: HttpBindings & { readonly limits: Limits };
   Variables: {
     /** Who asks. */
     who: Identity;
@@ -119,8 +119,8 @@ function onceEach(asked: Asked): Record<string, string> {
   return Object.fromEntries(found.map(([name, [value = '']]) => [name, value]));
 }
 
-async function jsonOf({ env: { incoming }, req }: Asked): Promise<unknown> {
-  const text = await readText(incoming);
+async function jsonOf({ env: { incoming, limits }, req }: Asked): Promise<unknown> {
+  const text = await readText(incoming, limits.small);
   if (text === '') return {};
   const type = (req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json') {

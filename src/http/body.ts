@@ -9,10 +9,28 @@ export interface BodyLimits {
   readonly leastBytesPerSecond: number;
 }
 
-/** Of what is read into memory. */
-export const SMALL_BODY: BodyLimits = { maxBytes: 64 * 1024, idleMs: 10_000, leastBytesPerSecond: 1_024 };
-/** Of a manifest, which is read as a stream: some ten million certificates. */
-export const MANIFEST_BODY: BodyLimits = { maxBytes: 1 << 30, idleMs: 30_000, leastBytesPerSecond: 4_096 };
+/** What a process of the service bears from whoever is slow. */
+export interface Limits {
+  /** Of a body that is read into memory. */
+  readonly small: BodyLimits;
+  /** Of a manifest, which is read as a stream. */
+  readonly manifest: BodyLimits;
+  /** A connection on which nothing moves is closed after so long: also one whose client reads nothing of a stream. */
+  readonly idleMs: number;
+  /** For the rest of a request to come in that was answered before its end. */
+  readonly lingerMs: number;
+  /** Streams of events at once. */
+  readonly streams: number;
+}
+
+/** A manifest may have some ten million certificates. */
+export const LIMITS: Limits = {
+  small: { maxBytes: 64 * 1024, idleMs: 10_000, leastBytesPerSecond: 1_024 },
+  manifest: { maxBytes: 1 << 30, idleMs: 30_000, leastBytesPerSecond: 4_096 },
+  idleMs: 60_000,
+  lingerMs: 2_000,
+  streams: 200,
+};
 
 /**
  * The bytes of a request as they come, within limits.
@@ -36,9 +54,9 @@ export async function* readBody(incoming: IncomingMessage, limits: BodyLimits): 
 }
 
 /** The whole of a small body. */
-export async function readText(incoming: IncomingMessage): Promise<string> {
+export async function readText(incoming: IncomingMessage, limits: BodyLimits): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of readBody(incoming, SMALL_BODY)) chunks.push(chunk);
+  for await (const chunk of readBody(incoming, limits)) chunks.push(chunk);
   return Buffer.concat(chunks).toString('utf8');
 }
 

@@ -7,6 +7,7 @@ import { DirectSubmitter } from '../app/submit-direct.ts';
 import { isLoopback } from '../runtime/loopback.ts';
 import type { Config } from '../runtime/config/config.ts';
 import type { EventLog } from '../runtime/logger.ts';
+import { LIMITS, type Limits } from './body.ts';
 import { createApi } from './create-api.ts';
 import { OPEN_PATHS } from './health.ts';
 import { Problem } from './problem.ts';
@@ -25,17 +26,14 @@ export interface ServerOptions {
   readonly log: EventLog;
   /** Of signed jobs. */
   readonly jobKey?: string;
+  readonly limits?: Limits;
 }
 
 /** For the head of a request to come in whole. */
 const HEAD_WITHIN_MS = 10_000;
-/** A connection on which nothing moves is closed after so long: also one whose client reads nothing of a stream. */
-const IDLE_MS = 60_000;
 const MAX_CONNECTIONS = 1_000;
 const MAX_HEADER_BYTES = 16 * 1_024;
 const CLOSE_WITHIN_MS = 3_000;
-/** For the rest of a refused request to come in. */
-const LINGER_MS = 2_000;
 
 /** Nothing of other sites, nothing inline, in no frame of anyone. */
 const HEADERS: Readonly<Record<string, string>> = {
@@ -54,12 +52,14 @@ const HEADERS: Readonly<Record<string, string>> = {
  * Answers over HTTP as the configuration says. It holds no state of its own: any number may stand beside each other.
  * @throws the system's error where it cannot listen
  */
-export async function openHttpServer({ store, log, jobKey }: ServerOptions): Promise<HttpServer> {
+export async function openHttpServer({ store, log, jobKey, limits = LIMITS }: ServerOptions): Promise<HttpServer> {
   const { host, port, basePath } = store.config.http;
   const direct = new DirectSubmitter(store, jobKey);
   const api = createApi({ store, direct, log });
-  const listener = getRequestListener(api.fetch, { overrideGlobalObjects: false });
-  const limits = {
+  const fetched = (request: Request, env: object): Response | Promise<Response> =>
+    api.fetch(request, { ...env, limits });
+  const listener = getRequestListener(fetched, { overrideGlobalObjects: false });
+  const times = {
     headersTimeout: HEAD_WITHIN_MS,
     // Each route bounds its own body: a manifest may take a while.
     requestTimeout: 0,
@@ -67,15 +67,16 @@ export async function openHttpServer({ store, log, jobKey }: ServerOptions): Pro
     keepAliveTimeout: HEAD_WITHIN_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
   };
-  const server = createServer(limits, (request, response) => {
+  const server = createServer(times, (request, response) => {
+    response.once('finish', () => endRest(request, limits.lingerMs));
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     const problem = strangeHost(request, store.config.http);
     if (problem === undefined) void listener(request, response);
     else problem.send(response);
   });
   server.maxConnections = MAX_CONNECTIONS;
-  server.timeout = IDLE_MS;
-  server.on('clientError', refuseUnreadable);
+  server.timeout = limits.idleMs;
+  server.on('clientError', (error, socket) => refuseUnreadable(error, socket, limits.lingerMs));
   server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();
@@ -94,6 +95,16 @@ export async function openHttpServer({ store, log, jobKey }: ServerOptions): Pro
       await direct.close();
     },
   };
+}
+
+/** The body of a request that was answered without it, like that of a GET, could else trickle in for ever and keep the connection. */
+function endRest(request: IncomingMessage, lingerMs: number): void {
+  if (request.complete) return;
+  const { socket } = request;
+  const late = setTimeout(() => {
+    if (!request.complete) socket.destroy();
+  }, lingerMs);
+  socket.once('close', () => clearTimeout(late));
 }
 
 /** A page of another site whose name was pointed here would be taken for ours by its reader's browser, but for this. */
@@ -121,7 +132,7 @@ function hostnameOf(host: string): string | undefined {
 }
 
 /** What is no HTTP, or has headers without end, never reaches a route. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex, lingerMs: number): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -142,6 +153,6 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   socket.end(head + body);
   // Closed at once, with bytes on the way, the connection would be reset, and the answer lost.
   socket.removeAllListeners('data').on('data', () => undefined);
-  const late = setTimeout(() => socket.destroy(), LINGER_MS);
+  const late = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(late));
 }

@@ -1,14 +1,36 @@
 import { HTTPException } from 'hono/http-exception';
 import { AuditFileUnavailable } from '../app/acting.ts';
+import type { Store } from '../app/store.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { ScratchUnavailable } from '../manifest/scratch-file.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
+import { fateOf } from '../runtime/redis/fate.ts';
 import { Problem } from './problem.ts';
 
 /** How the client of Redis calls what it throws. */
 const OF_REDIS = ['ReplyError', 'MaxRetriesPerRequestError', 'AbortError', 'RedisError', 'ClusterAllFailedError'];
 const BY_MESSAGE = /^(?:Command timed out|Connection is closed|Stream isn't writeable)/;
 const BY_CODE = /^(?:ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/;
+
+/**
+ * Makes a change of which the application does not say itself whether Redis has done it, and reads what is told of it afterwards.
+ * @throws Problem where Redis was lost on the way: what was sent may be done, now or when the connection is back
+ */
+export async function changing<T>({ redis }: Store, change: () => Promise<T>): Promise<T> {
+  const fate = await fateOf(redis, change);
+  if (fate.kind === 'done') return fate.reply;
+  if (fate.kind === 'refused' || !isOfRedis(fate.error)) throw fate.error;
+  throw new Problem(
+    {
+      status: 504,
+      code: 'unknown',
+      title: 'It is not known whether it was done',
+      detail: `${describeRedisError(fate.error)}. It may be done, now or later.`,
+      next: 'Look at how things are when Redis is back, or send the same again: nothing is done twice.',
+    },
+    { cause: fate.error },
+  );
+}
 
 /** What a client is told of an error that was thrown on the way. */
 export function problemOf(error: unknown): Problem {

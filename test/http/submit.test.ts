@@ -235,4 +235,13 @@ it('a single certificate is urgent, and taken in once', async () => {
   expect(await single('producer', { ...certificate, instanceId: 'post-cn-x' })).toMatchObject({ status: 422 });
   expect(await single('producer', { ...certificate, more: 1 })).toMatchObject({ status: 400 });
   expect(await single('narrow', { ...certificate })).toMatchObject({ status: 403 });
+  // While what was taken in is given up, nothing more is.
+  expect(await room.ask('/v1/batches/direct-fleet/cancel', { as: 'operator', method: 'POST' })).toMatchObject({
+    status: 200,
+  });
+  const [next] = certificates(1, 901);
+  expect(await single('producer', { ...next })).toMatchObject({
+    status: 409,
+    json: { type: 'urn:certsweep:problem:being-cancelled', next: expect.stringContaining('again') },
+  });
 });

@@ -8,6 +8,7 @@ import { addRoute, type Api, type Surroundings } from '../api.ts';
 import { noSuchBatch, Problem, reasonRequired } from '../problem.ts';
 import { forbidden } from '../rights.ts';
 import { batchDetail, batchParams, reason } from '../schemas.ts';
+import { changing } from '../trouble.ts';
 import { requireBatch } from './batch-reads.ts';
 
 const CHANGES: readonly { readonly name: Change; readonly summary: string }[] = [
@@ -35,10 +36,13 @@ export function addControls(api: Api, { store }: Surroundings): void {
       async (asked, { params: { id }, body }) => {
         await requireBatch(asked, store, id);
         const why = body.reason === undefined ? {} : { reason: body.reason };
-        const result = await changeBatch(store, id, name, { requestedBy: asked.get('who').name, ...why });
+        const { result, now } = await changing(store, async () => ({
+          result: await changeBatch(store, id, name, { requestedBy: asked.get('who').name, ...why }),
+          now: await batchStatus(store.ledger, id),
+        }));
         switch (result.kind) {
           case 'changed':
-            return { status: 200, body: await batchStatus(store.ledger, id) };
+            return { status: 200, body: now };
           case 'reason-required':
             throw reasonRequired();
           case 'no-batch':
@@ -66,11 +70,14 @@ export function addControls(api: Api, { store }: Surroundings): void {
     async (asked, { params: { id }, body: { priority, reason: why } }) => {
       await requireBatch(asked, store, id);
       const motive = { requestedBy: asked.get('who').name, ...(why !== undefined && { reason: why }) };
-      const result = await changePriority(store, id, priority, motive);
+      const { result, now } = await changing(store, async () => ({
+        result: await changePriority(store, id, priority, motive),
+        now: await batchStatus(store.ledger, id),
+      }));
       switch (result.kind) {
         case 'changed':
         case 'same':
-          return { status: 200, body: await batchStatus(store.ledger, id) };
+          return { status: 200, body: now };
         case 'no-batch':
           throw noSuchBatch(id);
         case 'reason-required':
@@ -102,7 +109,10 @@ export function addControls(api: Api, { store }: Surroundings): void {
       const request = { batch: id, manifest, action, ...(why !== undefined && { reason: why }) };
       const result = await approveBatch(store, asked.get('who'), request);
       if (result.kind !== 'running') throw notApproved(id, result);
-      return { status: 200, body: await batchStatus(store.ledger, id) };
+      const now = await batchStatus(store.ledger, id).catch((error: unknown) => {
+        throw notApproved(id, { kind: 'unknown', error });
+      });
+      return { status: 200, body: now };
     },
   );
 }

@@ -14,8 +14,6 @@ const LOOK_EVERY_MS = 1_000;
 const LOOK_GOOD_MS = 900;
 /** Shorter than what proxies close a silent connection after. */
 const WORD_EVERY_MS = 15_000;
-/** Streams of a process at once. */
-const STREAMS = 200;
 /** Where Redis does not answer for so long, the client is to come again. */
 const TROUBLE_MS = 30_000;
 
@@ -48,9 +46,11 @@ export function addEvents(api: Api, { store }: Surroundings): void {
       const now = await looks.at(batch);
       // A browser comes again by itself, unless it is told that there is nothing more.
       if (now !== undefined && isDone(now) && idOf(now) === last) return new Response(null, { status: 204 });
-      if (streams >= STREAMS) throw tooManyStreams();
+      const { outgoing, limits } = asked.env;
+      // Who is gone by now is not told of again: it would hold its place for ever.
+      if (outgoing.destroyed) return new Response(null, { status: 204 });
+      if (streams >= limits.streams) throw tooManyStreams(limits.streams);
       streams += 1;
-      const { outgoing } = asked.env;
       outgoing.once('close', () => (streams -= 1));
       const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' };
       const text = eventsOf(
@@ -128,12 +128,12 @@ class Looks {
   }
 }
 
-function tooManyStreams(): Problem {
+function tooManyStreams(most: number): Problem {
   return new Problem({
     status: 503,
     code: 'busy',
     title: 'Too many follow already',
-    detail: `This process serves ${STREAMS} streams at once.`,
+    detail: `This process serves ${most} streams at once.`,
     next: 'GET /v1/batches/{id} every few seconds, or come again later.',
     headers: { 'retry-after': '10' },
   });

@@ -11,6 +11,7 @@ import { badRequest, noSuchBatch, reasonRequired } from '../problem.ts';
 import { forbidden, requireWithin } from '../rights.ts';
 import { batchId, reason } from '../schemas.ts';
 import { requireBatch } from './batch-reads.ts';
+import { changing } from '../trouble.ts';
 import { unconfirmed } from './submit-answers.ts';
 
 const time = z.iso.datetime({ offset: true, error: 'give a time like 2026-01-31T09:00:00Z' });
@@ -47,7 +48,7 @@ export function addLetters(api: Api, { store }: Surroundings): void {
     },
     async (asked, { body: given }) => {
       const { deed, selection } = await asOf(asked, given);
-      const result = await retryDeadLetters(store, selection, deed);
+      const result = await changing(store, () => retryDeadLetters(store, selection, deed));
       if (result.kind !== 'retried') return notDone(result, given);
       const { retried, cancelled, unknown, refused } = result;
       return {
@@ -68,7 +69,7 @@ export function addLetters(api: Api, { store }: Surroundings): void {
     },
     async (asked, { body: given }) => {
       const { deed, selection } = await asOf(asked, given);
-      const result = await discardDeadLetters(store, selection, deed);
+      const result = await changing(store, () => discardDeadLetters(store, selection, deed));
       if (result.kind !== 'discarded') return notDone(result, given);
       return { status: 200, body: { isDone: given.confirm !== undefined, letters: result.discarded } };
     },

@@ -6,6 +6,7 @@ import { addRoute, type Api, type Asked, type Surroundings } from '../api.ts';
 import { badRequest, Problem, reasonRequired } from '../problem.ts';
 import { forbidden, requireWithin } from '../rights.ts';
 import { halt, lowered, reason, stop } from '../schemas.ts';
+import { changing } from '../trouble.ts';
 
 const account = z
   .looseObject({
@@ -66,13 +67,13 @@ export function addPaces(api: Api, { store }: Surroundings): void {
       requireWithin(who, [name]);
       const motive = { requestedBy: who.name, ...(given !== undefined && { reason: given }) };
       if (qps === null) {
-        const result = await restorePace(store, name, motive);
+        const result = await changing(store, () => restorePace(store, name, motive));
         if (result.kind === 'no-account') throw noAccount(name, result);
         if (result.kind === 'reason-required') throw reasonRequired();
         return { status: 200, body: { account: name, configuredQps: result.configuredQps, lowered: null } };
       }
       if (forSeconds === undefined) throw badRequest('forSeconds is missing.', 'Say for how long, in seconds.');
-      const result = await lowerPace(store, { account: name, qps, forSeconds }, motive);
+      const result = await changing(store, () => lowerPace(store, { account: name, qps, forSeconds }, motive));
       if (result.kind !== 'lowered') throw notLowered(name, result);
       const { configuredQps, qps: to, untilMs } = result;
       return { status: 200, body: { account: name, configuredQps, lowered: { qps: to, untilMs } } };
@@ -89,7 +90,8 @@ export function addPaces(api: Api, { store }: Surroundings): void {
       answers: { 200: { description: 'It is stopped.', schema: z.object({ isNew: z.boolean(), stop }) } },
     },
     async (asked, { body }) => {
-      const { isNew, stop: stands } = await stopAll(store, motiveForAll(asked, body.reason));
+      const motive = motiveForAll(asked, body.reason);
+      const { isNew, stop: stands } = await changing(store, () => stopAll(store, motive));
       return { status: 200, body: { isNew, stop: stands } };
     },
   );
@@ -104,7 +106,8 @@ export function addPaces(api: Api, { store }: Surroundings): void {
       answers: { 200: { description: 'It is started.', schema: z.object({ stop }) } },
     },
     async (asked, { body }) => {
-      const result = await startAll(store, motiveForAll(asked, body.reason));
+      const motive = motiveForAll(asked, body.reason);
+      const result = await changing(store, () => startAll(store, motive));
       if (result.kind === 'started') return { status: 200, body: { stop: result.stop } };
       if (result.kind === 'reason-required') throw reasonRequired();
       throw new Problem({

@@ -12,7 +12,7 @@ export function addSessions(api: Api, { store }: Surroundings, refusals: Refusal
   const home = `${http.basePath}/`;
   api.post('/login', async (asked) => {
     refuseOtherSites(asked, store.config, false);
-    const form = new URLSearchParams(await readText(asked.env.incoming));
+    const form = new URLSearchParams(await readText(asked.env.incoming, asked.env.limits.small));
     const who = identify(http.tokens, (form.get('token') ?? '').trim());
     if (who?.sha256 === undefined) throw await refusals.refuse(asked, 'wrong token');
     const id = await openSession(store, { sha256: who.sha256 });

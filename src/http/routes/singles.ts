@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { ownerIn } from '../../app/accounts.ts';
-import { DirectRefused, HourlyLimitReached } from '../../app/submit-direct.ts';
+import { BeingCancelled, DirectRefused, HourlyLimitReached } from '../../app/submit-direct.ts';
 import { rowOfObject } from '../../manifest/objects.ts';
 import { addRoute, type Api, type Surroundings } from '../api.ts';
 import { Problem } from '../problem.ts';
@@ -49,6 +49,16 @@ function refused(error: unknown): never {
       title: 'The account takes no more for now',
       detail: `${error.message}.`,
       next: 'Have an operator look at why there are so many, and resume the batch.',
+    });
+  }
+  if (error instanceof BeingCancelled) {
+    throw new Problem({
+      status: 409,
+      code: 'being-cancelled',
+      title: 'The account takes nothing in for now',
+      detail: `${error.message[0]?.toUpperCase()}${error.message.slice(1)}. Nothing was touched.`,
+      next: 'Send it again in a while.',
+      headers: { 'retry-after': '5' },
     });
   }
   if (error instanceof DirectRefused) {

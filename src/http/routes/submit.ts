@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import { z } from '@hono/zod-openapi';
 import { ACTIONS, DEFAULT_ACTION } from '../../core/action.ts';
 import type { RetireDetails } from '../../core/retirement.ts';
@@ -9,7 +8,7 @@ import { checkManifest, submitManifest, type ManifestSummary, type SubmitOutcome
 import { readManifest, type ManifestFormat } from '../../manifest/read-manifest.ts';
 import type { ManifestRow } from '../../manifest/row.ts';
 import { addRoute, type Api, type Asked, type Reply, type Surroundings } from '../api.ts';
-import { MANIFEST_BODY, readBody } from '../body.ts';
+import { readBody } from '../body.ts';
 import { badRequest, Problem } from '../problem.ts';
 import { requireWithin } from '../rights.ts';
 import { flag, reason, timeSpan, wholeNumber } from '../schemas.ts';
@@ -140,7 +139,7 @@ async function again(
   earlier: Extract<Claimed, { readonly kind: 'bound' }>,
 ): Promise<Reply> {
   const hash = createHash('sha256');
-  for await (const bytes of readBody(asked.env.incoming, MANIFEST_BODY)) hash.update(bytes);
+  for await (const bytes of readBody(asked.env.incoming, asked.env.limits.manifest)) hash.update(bytes);
   const outcome = answerAgain(earlier, contentOf(hash.digest('hex'), said(given)));
   if (outcome === undefined) throw otherContent(earlier.batch);
   const { status, body, headers } = takenReply(outcome, store.config.http.basePath);
@@ -187,7 +186,7 @@ function rowsOf(
       next: `Send it as ${Object.keys(FORMATS).join(' or ')}.`,
     });
   }
-  return readManifest(hashed(asked.env.incoming, hash), {
+  return readManifest(hashed(asked.env, hash), {
     format,
     ...(instance !== undefined && { instanceId: instance }),
     ...(ca !== undefined && { caSn: ca }),
@@ -195,8 +194,11 @@ function rowsOf(
   });
 }
 
-async function* hashed(incoming: IncomingMessage, hash: ReturnType<typeof createHash>): AsyncGenerator<Buffer> {
-  for await (const bytes of readBody(incoming, MANIFEST_BODY)) {
+async function* hashed(
+  { incoming, limits }: Asked['env'],
+  hash: ReturnType<typeof createHash>,
+): AsyncGenerator<Buffer> {
+  for await (const bytes of readBody(incoming, limits.manifest)) {
     hash.update(bytes);
     yield bytes;
   }
