@@ -22,7 +22,8 @@ export function describePlan(report: PlanReport, config: Config): string {
   }
   parts.push(...some(warnings).map((warning) => `Note: ${warning}`));
   if (notFound.length > 0) parts.push(`Not found: ${some(notFound).join('; ')}.`);
-  if (ambiguous.length > 0) parts.push(`Found by its number only, which may mean several certificates: ${some(ambiguous).join('; ')}.`);
+  if (ambiguous.length > 0)
+    parts.push(`Found by its number only, which may mean several certificates: ${some(ambiguous).join('; ')}.`);
   return parts.join('\n\n');
 }
 
