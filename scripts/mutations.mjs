@@ -774,6 +774,13 @@ const MUTATIONS = [
     tests: ['test/schedule/run.test.ts'],
   },
   {
+    name: 'a listing that was cut short is taken for whole',
+    file: 'src/app/schedule-listing.ts',
+    from: 'look.isShort ||= inventory.isCutShort ||',
+    to: 'look.isShort ||= false ||',
+    tests: ['test/schedule/run.test.ts'],
+  },
+  {
     name: 'a retirement does not ask the gate before a deletion',
     file: 'src/queue/process/deletion-gate.ts',
     from: "return { kind: 'inactive', end: { code: CA_ACTIVE, requestId, attempt } };",

@@ -53,7 +53,7 @@ it('killed in every phase, a retirement ends each item once, and its undo leaves
   expect((await fleet.until(first, () => true)).pending).toBe(250);
   worker = await fleet.startWorker();
   expect(await fleet.until(first, ({ phase }) => phase === 'soaking', 90_000)).toMatchObject(soaks);
-  expect((await fleet.run(['status', first])).stdout).toMatch(/^phase +soaking\nsoaks until +20/m);
+  expect((await fleet.run(['status', first])).stdout).toMatch(/^phase +soaking\nretires +soak 1h\nsoaks until +20/m);
   expect(await fleet.run(['undo', first])).toMatchObject({ code: 3, stdout: '' });
   worker.kill('SIGKILL');
   await worker.ended;
