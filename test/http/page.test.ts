@@ -152,31 +152,35 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
   });
 
   it('has nothing to do for a viewer, and reads well: light, dark and narrow', async () => {
-    const batch = await room.submit(certificates(20, 9));
-    const paths = [
-      '/',
-      `/batches/${batch}`,
-      '/dead',
-      `/find?deviceSn=${certificates(1, 9)[0]?.deviceSn}`,
-      '/audit',
-      '/schedules',
-      '/nowhere',
-    ];
-    const looks = [
-      { colorScheme: 'light', viewport: { width: 1280, height: 900 } },
-      { colorScheme: 'dark', viewport: { width: 360, height: 740 } },
-    ] as const;
-    for (const look of looks) {
-      const viewer = await room.enter('viewer', look);
-      for (const path of paths) {
-        await viewer.goto(`${room.url}${path}`);
-        await expectAccessible(viewer, `${path} ${look.colorScheme} ${look.viewport.width}`);
-        const buttons = await viewer.getByRole('button').allTextContents();
-        expect(buttons.filter((text) => !['Log out', 'Filter', 'Find'].includes(text))).toEqual([]);
-        expect(await viewer.locator('dialog, [data-deed]').count()).toBe(0);
+    const { json } = await askFor(`${room.url}/v1/batches`, { as: 'viewer' });
+    const [ran] = (json['batches'] as { batch: string; state: string }[]).filter(({ state }) => state === 'cancelled');
+    const how = ['--action', 'retire', '--soak', '30d', '--priority', 'urgent'];
+    const retiring = await room.submit(certificates(20, 9), ...how);
+    await room.until(retiring, ({ phase }) => phase === 'soaking');
+    const viewer = await room.enter('viewer');
+    const sees = async (path: string): Promise<void> => {
+      await viewer.goto(`${room.url}${path}`);
+      for (const width of [1280, 360]) {
+        await viewer.setViewportSize({ width, height: 800 });
+        await viewer.emulateMedia({ colorScheme: 'light' });
+        await expectAccessible(viewer, `${path} light ${width}`);
+        await viewer.emulateMedia({ colorScheme: 'dark' });
+        await expectAccessible(viewer, `${path} dark ${width}`, 'color-contrast');
       }
-      await viewer.context().close();
+    };
+    const device = certificates(1, 9)[0]?.deviceSn;
+    const batches = [ran?.batch, retiring].map((batch) => `/batches/${batch}`);
+    for (const path of ['/', ...batches, '/dead', `/find?deviceSn=${device}`, '/audit', '/schedules', '/nowhere']) {
+      await sees(path);
+      const buttons = await viewer.getByRole('button').allTextContents();
+      expect(buttons.filter((text) => !['Log out', 'Filter', 'Find'].includes(text))).toEqual([]);
+      expect(await viewer.locator('dialog, [data-deed]').count()).toBe(0);
     }
+    await viewer.goto(`${room.url}/batches/${retiring}`);
+    expect(await viewer.locator('.phases [aria-current=step]').textContent()).toMatch(/^soaking until /);
+    await viewer.getByRole('button', { name: 'Log out' }).click();
+    await sees('/login');
+    await viewer.context().close();
   });
 
   it('ends the session when somebody logs out', async () => {

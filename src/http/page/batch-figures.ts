@@ -33,10 +33,9 @@ export function isAwaiting({ state, awaitsApproval }: Pick<BatchDetail, 'state' 
 
 /** What becomes of its certificates where that is more than to be deleted, in a word or two. */
 export function purpose(detail: BatchDetail): Markup {
-  const { action, phase, soakUntil } = detail;
+  const { action, phase } = detail;
   if (action === 'delete') return NOTHING;
-  const until = soakUntil !== undefined && markup` until ${time(soakUntil)}`;
-  return markup`<small>to be ${fate(detail)}${phase !== undefined && markup`: ${phase}${until}`}</small>`;
+  return markup`<small>to be ${fate(detail)}${phase !== undefined && `: ${phase}`}</small>`;
 }
 
 /** Of a batch that retires, while it is at work: where it stands. */

@@ -163,6 +163,11 @@
     return [times, ...sums.toReversed()];
   }
 
+  /** Five minutes at least; those up to now where nothing is known. */
+  function rangeOf(from, to) {
+    return from === null || !(to - from >= 300) ? [to - 300, to] : [from, to];
+  }
+
   function draw(figure, lines) {
     const place = figure.querySelector('.plot');
     const { kind, chart } = figure.dataset;
@@ -181,9 +186,9 @@
       height: place.clientHeight,
       legend: { show: false },
       cursor: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 22, 0, 0],
       scales: {
-        x: { range: (_, from, to) => (to - from < 300 ? [to - 300, to] : [from, to]) },
+        x: { range: (_, from, to) => rangeOf(from, to ?? Date.now() / 1_000) },
         y: { range: (_, __, most) => [0, Math.max(1, most * 1.12)] },
       },
       axes: [
