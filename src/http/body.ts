@@ -9,7 +9,7 @@ export interface BodyLimits {
   readonly leastBytesPerSecond: number;
 }
 
-/** What a process of the service bears from whoever is slow. */
+/** How long and how much the service waits for a slow client. */
 export interface Limits {
   /** Of a body that is read into memory. */
   readonly small: BodyLimits;

@@ -91,7 +91,7 @@ describe('a stream that nobody reads', () => {
     await room.redis.hset(room.ledger.keys.of(BATCH).record, state);
     const head = `GET /v1/events?batch=${BATCH} HTTP/1.1\r\nhost: localhost\r\n${bearer}`;
     const deaf = Array.from({ length: STREAMS }, () => open(head));
-    // What has come stays where it is: whoever listens for `readable` has to read it.
+    // What has come stays where it is: a listener of `readable` has to read it.
     await Promise.all(deaf.map((socket) => once(socket, 'readable')));
     expect(await follow()).toBe(503);
     await expect.poll(follow, { timeout: CLOSED_WITHIN_MS, interval: 500 }).toBe(200);
