@@ -105,7 +105,7 @@ export async function startStack({
       try {
         return JSON.parse(stack.run('status', batch, '--json'));
       } catch (error) {
-        // Exit code 1 or 3 tells of dead items or a halt; the status is on standard output all the same.
+        // Exit code 1 or 3 tells of dead items or a halt; the status is on standard output anyway.
         return JSON.parse(error.stdout);
       }
     },

@@ -15,7 +15,8 @@ const README_LINES = 220;
 const LONGEST = 300;
 const EXAMPLE_LANGUAGES = ['sh', 'bash', 'console'];
 /** Each has a usual word: again, anyone who, fix. */
-const UNUSUAL = /\b(?:anew|whoever|mend(?:s|ed|ing)?)\b|\bis to be seen\b/i;
+const UNUSUAL =
+  /\b(?:anew|whoever|mend(?:s|ed|ing)?)\b|\bis to be seen\b|\btold in the log\b|\bof no use\b|\bmade good\b/i;
 /** All commands. */
 const COMMANDS = await loadCommands();
 const PLACES = /^(?:src|test|docs|config|scripts|bench)\/[\w./-]*$/;

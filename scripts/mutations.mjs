@@ -753,7 +753,7 @@ const MUTATIONS = [
     tests: ['test/schedule/ticker.test.ts'],
   },
   {
-    name: 'a run of any age is made good',
+    name: 'a run of any age is caught up',
     file: 'src/schedule/ticker.ts',
     from: 'Math.max(catchUpForMs, ON_TIME_MS)',
     to: 'Math.max(1e15, ON_TIME_MS)',

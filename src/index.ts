@@ -46,7 +46,7 @@ export interface ProducerOptions {
 }
 
 export interface SubmitOptions {
-  /** What is done with the certificates. Default `delete`. With another action, a single certificate is a batch of its own. */
+  /** Action for the certificates. Default `delete`. With another action, a single certificate is a batch of its own. */
   readonly action?: Action;
   /** Of `retire`: how long the certificates stay inactive (default a day), and that no device can come back, which else their CAs must ensure. */
   readonly retire?: Partial<RetireDetails>;
@@ -94,7 +94,7 @@ export interface Producer {
   /**
    * Submits one certificate, or any number of them as one batch. The input is read once, in memory that hardly grows with it:
    * from some 780,000 certificates on, what finds duplicates is in the folder for temporary files, but for 1.4 bytes of each.
-   * When it resolves, the certificates are in Redis and will be revoked, or what `action` says. A single certificate that is to be deleted joins the
+   * When it resolves, the certificates are in Redis and will be revoked, or what `action` says. A single certificate to delete joins the
    * direct batch of its account.
    * @throws RedisUnavailable, or the client's error, when Redis does not take them; ScratchUnavailable, when that folder does not.
    * TypeError, where there is no such action; ReasonRequired, where the configuration wants one; AuditFileUnavailable, when the audit file cannot be appended to.

@@ -40,7 +40,7 @@ export type OutOfReach =
   /** @property variable - is not set, and the account has its key from it */
   | { readonly kind: 'no-key'; readonly account: string; readonly variable: string };
 
-/** The account that is to be asked about an instance. */
+/** The account to ask about an instance. */
 export function reachOf(
   config: Config,
   instanceId: string,

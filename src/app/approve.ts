@@ -37,7 +37,7 @@ export type ApprovalOutcome =
   /** Redis did not answer: it may run, now or later. */
   | { readonly kind: 'unknown'; readonly error: unknown };
 
-/** What of a batch is to be approved; undefined where there is no such batch, or where it waits for nobody. */
+/** What waits for approval in a batch; undefined if there is no such batch, or it waits for nobody. */
 export async function awaitedApproval({ ledger }: Store, batch: string): Promise<AwaitedApproval | undefined> {
   const found = await ledger.batches.find(batch);
   return found?.awaiting === undefined || found.state !== 'planned' ? undefined : awaitedOf(found, found.awaiting);

@@ -118,7 +118,7 @@ async function countOrNull(cloud: Cloud<CaClient>, { instanceId, caSn }: CaPlace
     const count = await countDevices(cloud, instanceId, caSn);
     return count.kind === 'counted' ? count.certificates : null;
   } catch (error) {
-    // The CA may be changed by now, which is to be told.
+    // The CA may be changed by now: say so.
     if (error instanceof ScratchUnavailable) return null;
     throw error;
   }

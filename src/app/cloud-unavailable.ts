@@ -29,16 +29,16 @@ function describe(why: Unavailable): string {
     case 'no-account':
       return `No account of the configuration has the instance ${JSON.stringify(why.instanceId)}: list it under accounts.<name>.instances`;
     case 'no-key':
-      return `${why.variable} is not set: account ${why.account} has its key from it`;
+      return `${why.variable} is not set: account ${why.account} needs it for its key`;
     case 'closed':
       return `The producer was closed while account ${why.account} was asked`;
     case 'halted':
-      return `Account ${why.account} is halted (${why.code}: ${printable(why.message)}): ask again when certsweep status shows that it is lifted`;
+      return `Account ${why.account} is halted (${why.code}: ${printable(why.message)}): try again when certsweep status no longer shows the halt`;
     case 'refused': {
       const remedy =
         blameOf(why.code) === 'credential'
           ? 'grant mq:ListDeviceCertificate and mq:ListDeviceCertificateByCaSn, and for plans mq:ListCaCertificate'
-          : 'see what certsweep doctor says';
+          : 'run certsweep doctor';
       return `A read of account ${why.account} was refused (${why.code}: ${printable(why.message)}): ${remedy}`;
     }
   }

@@ -36,7 +36,7 @@ export type PriorityOutcome =
   | { readonly kind: 'changed' | 'same' | 'no-batch' }
   /** In this state nothing of it is fed. */
   | { readonly kind: 'refused'; readonly state: BatchState }
-  /** It stands for jobs that other programs add: each has a priority of its own. */
+  /** It is a batch of single certificates: each has its own priority. */
   | { readonly kind: 'direct' }
   | ReasonRequired;
 

@@ -102,7 +102,7 @@ export async function retryDeadLetters(
   return { kind: 'retried', retried, cancelled, unknown, refused };
 }
 
-/** Puts dead letters aside. Their items stay counted as dead, and stay in the report. */
+/** Discards dead letters. Their items stay counted as dead, and stay in the report. */
 export async function discardDeadLetters(
   store: Store,
   selection: LetterSelection,

@@ -74,7 +74,7 @@ export class InvalidCertificates extends Error {
   constructor(rejected: number, rejections: readonly Rejection[]) {
     const [first] = rejections;
     super(
-      `${rejected} of the certificates cannot be planned for${first === undefined ? '' : `; the first, at position ${first.line}: ${first.reason}`}`,
+      `${rejected} of the certificates are not valid${first === undefined ? '' : `; the first, at position ${first.line}: ${first.reason}`}`,
     );
     this.rejected = rejected;
     this.rejections = rejections;

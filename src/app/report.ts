@@ -12,7 +12,7 @@ export interface ReportRequest {
   readonly format: ReportFormat;
   /** Only the items that ended so. */
   readonly outcome?: Outcome;
-  /** Joined to it, as one more column: the status of each certificate that was there all the same. */
+  /** Joined to it, as one more column: the status of each certificate that was still there. */
   readonly returned?: Verification;
 }
 

@@ -80,7 +80,7 @@ async function takeInventories(
     const reach = reachOf(store.config, instanceId);
     if (reach.kind === 'no-account') return failed(`no account has the instance ${printable(instanceId)}`);
     if (reach.kind === 'no-key')
-      return failed(`${reach.variable} is not set: account ${reach.account} has its key from it`);
+      return failed(`${reach.variable} is not set: account ${reach.account} needs it for its key`);
     const seen = new DuplicateDetector();
     let distinct = 0;
     try {

@@ -13,7 +13,7 @@ import { submitPlan } from './submit-plan.ts';
 import type { Motive } from './acting.ts';
 import type { OpenStore } from './store.ts';
 
-/** How a run is to be done, beside what its rule says. */
+/** How to do a run, beside what its rule says. */
 export interface RunOptions {
   /** Unix milliseconds by the schedule's clock. */
   readonly now: () => Promise<number>;
@@ -60,7 +60,7 @@ async function runOnce(store: OpenStore, options: RunOptions, request: RunReques
   if (looked.kind !== 'looked') return looked;
   if (looked.certificates === 0) return { kind: 'skipped', reason: 'nothing to do: no certificate is selected' };
   const { rows, manifestSha256 } = looked;
-  // Without caps: what passes them is planned all the same, for a person.
+  // Without caps: what passes them is planned anyway, for a person.
   const source = { kind: 'manifest', rows: rows(), manifestSha256 } as const;
   const end = await planOf(store, { source, action: rule.action, caps: {}, out: files.plan }, signal);
   if (end.kind !== 'planned') return planless(end);
@@ -96,7 +96,7 @@ async function submit(
       return { kind: 'activated', batch, reason: activatedReason(accepted, AWAITS_APPROVAL) };
     }
     case 'at-work':
-      return { kind: 'skipped', reason: `the same certificates are at work as batch ${outcome.submitted.batch}` };
+      return { kind: 'skipped', reason: `the same certificates are already in batch ${outcome.submitted.batch}` };
     case 'overtaken':
       return { kind: 'left' };
     case 'unknown':
@@ -120,8 +120,8 @@ function obstacleTo(
   { isMoved, isShort }: Extract<Looked, { kind: 'looked' }>,
 ): string | undefined {
   if (isShort) {
-    const why = isMoved ? 'its order changed meanwhile' : 'it ended before its end';
-    return `the listing is not whole (${why}): take it again`;
+    const why = isMoved ? 'its order changed meanwhile' : 'it ended before its total was reached';
+    return `the listing is incomplete (${why}): take it again`;
   }
   // The inventory has just seen them: between two whole listings, few go.
   if (isMoved && classes.absent > 0)
@@ -151,9 +151,9 @@ function planless(end: Exclude<PlanEnd, { kind: 'planned' }>): RunEnd {
     case 'closed':
       return { kind: 'left' };
     case 'bad-rows':
-      return failed('the listing has a certificate that no manifest can hold');
+      return failed('the listing has a certificate that cannot be in a manifest');
     case 'no-key':
-      return failed(`${end.variable} is not set: account ${end.account} has its key from it`);
+      return failed(`${end.variable} is not set: account ${end.account} needs it for its key`);
     case 'halted':
       return failed(`account ${end.account} is halted (${end.code}: ${printable(end.message)})`);
     case 'refused':

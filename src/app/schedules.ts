@@ -76,7 +76,7 @@ export type ManualRun =
   /** Another process is at a run of it. */
   | { readonly kind: 'held' }
   | { readonly kind: 'batch-open'; readonly batch: string }
-  /** It was interrupted, or nobody knows what became of it: the history does, if it has ended. */
+  /** It was interrupted, or nobody knows its outcome: the history does, if it has ended. */
   | { readonly kind: 'left' }
   | ReasonRequired;
 

@@ -70,23 +70,23 @@ export async function verifyChain(redis: Redis, keys: AuditKeys): Promise<ChainV
     if (entry === undefined) return broken(expected, `the entry ${stored.id} is not readable`);
     const { seq } = entry;
     if (createHash('sha1').update(stored.text).digest('hex') !== stored.hash) {
-      return broken(seq, 'its text does not have its hash: it was changed');
+      return broken(seq, 'its text does not match its hash: it was changed');
     }
     if (seq > expected) {
       const what = seq === expected + 1 ? `entry ${expected} is` : `entries ${expected} to ${seq - 1} are`;
       return broken(expected, `${what} missing: the next one there is ${seq}`);
     }
-    if (seq < expected) return broken(seq, `it stands behind entry ${before.seq}: the numbers begin again`);
+    if (seq < expected) return broken(seq, `it comes after entry ${before.seq}: the numbering starts over`);
     if (entry.previous !== before.hash) {
       return broken(
         seq,
-        `it names ${entry.previous} as the hash before it, which is ${before.hash}: one of the two was exchanged`,
+        `it names ${entry.previous} as the hash before it, which is ${before.hash}: one of the two was replaced`,
       );
     }
     before = { seq, hash: stored.hash };
     if (String(seq) === headSeq) {
       if (stored.hash !== headHash)
-        return broken(seq, 'Redis noted another one as the last under this number: one of the two was exchanged');
+        return broken(seq, 'Redis noted another one as the last under this number: one of the two was replaced');
       isHeadSeen = true;
     }
   }
@@ -98,7 +98,7 @@ export async function verifyChain(redis: Redis, keys: AuditKeys): Promise<ChainV
         : `entries ${first} to ${headSeq ?? ''}, the last ones, are`;
     return broken(first, `${what} missing`);
   }
-  if (before.seq > 0 && headSeq === null) return broken(before.seq, 'which entry was the last is no longer there');
+  if (before.seq > 0 && headSeq === null) return broken(before.seq, 'the note of the last entry is missing');
   return { kind: 'whole', entries: before.seq, lastHash: before.hash };
 }
 

@@ -32,7 +32,7 @@ export const AUDIT_EVENTS = [
   'ca-inactivate',
   'ca-activate',
   'ca-delete',
-  // The call of the entry before it was refused, or nobody knows what became of it.
+  // The call of the entry before it was refused, or nobody knows its outcome.
   'ca-failed',
   // Over HTTP: a token that nobody has, or one that may not do what it asked for.
   'access-refused',

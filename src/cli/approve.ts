@@ -24,19 +24,19 @@ interface ApproveOptions extends CommonOptions {
 export function addApprove(program: Command): void {
   program
     .command('approve')
-    .summary('let a large batch run that somebody else has submitted')
+    .summary('approve a large batch that somebody else submitted')
     .description(
-      'Shows what is to be approved. With --manifest it approves that, by the token in CERTSWEEP_TOKEN, or in the file that CERTSWEEP_TOKEN_FILE names: a token of http.tokens with the role approver, and not the one that submitted the batch.',
+      'Shows what waits for approval. With --manifest it approves it, with the token in CERTSWEEP_TOKEN or in the file that CERTSWEEP_TOKEN_FILE names. The token must be in http.tokens with the role approver, and must not be the one that submitted the batch.',
     )
     .argument('<batch>')
-    .option('--manifest <hash>', 'approve this: what sha256sum prints of the manifest that you have looked at')
-    .addOption(new Option('--action <action>', 'approve this being done').choices(ACTIONS).default(DEFAULT_ACTION))
+    .option('--manifest <hash>', 'approve this manifest: its SHA-256, as sha256sum prints it')
+    .addOption(new Option('--action <action>', 'approve this action').choices(ACTIONS).default(DEFAULT_ACTION))
     .option('--reason <text>', 'kept on record')
     .option('--json', 'print one object')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText(
       'after',
-      '\nExample:\n  CERTSWEEP_TOKEN_FILE=token certsweep approve <batch> --manifest "$(sha256sum < manifest.csv | cut -c1-64)"',
+      '\nExample:\n  CERTSWEEP_TOKEN_FILE=token certsweep approve <batch> \\\n    --manifest "$(sha256sum < manifest.csv | cut -c1-64)"',
     )
     .action((batch: string, options: ApproveOptions) =>
       withStore(options, (store) =>
@@ -84,7 +84,7 @@ function whoIs({ config }: Store): Identity {
   if (who !== undefined) return who;
   throw new CommandEnd(
     EXIT.refused,
-    `The token in CERTSWEEP_TOKEN is none of http.tokens in ${config.source}: use another, or add it there.`,
+    `The token in CERTSWEEP_TOKEN is not in http.tokens of ${config.source}: use another, or add it there.`,
   );
 }
 
@@ -101,23 +101,23 @@ async function refusal(
     case 'reason-required':
       return reasonRequired();
     case 'own':
-      return refused('The token that submitted a batch may not approve it: have somebody else do it.');
+      return refused('The token that submitted a batch may not approve it: ask somebody else to do it.');
     case 'forbidden':
       return refused(
         'This token may not approve this batch: it needs the role approver, and the accounts of the batch.',
       );
     case 'other-action':
-      return refused(`The batch would ${result.action}: where you mean that, add --action ${result.action}.`);
+      return refused(`The batch would ${result.action}. If you mean that, add --action ${result.action}.`);
     case 'other-manifest':
       return refused(`The batch has the manifest ${result.awaited.manifest}: look at what you approve.`);
     case 'at-work':
       return refused(`The same manifest is at work already, as batch ${result.batch}.`);
     case 'gone':
-      return refused('Part of what was stored is lost: have it submitted again.');
+      return refused('Redis has lost a part of the batch: submit it again.');
     case 'unknown':
       return new CommandEnd(
         EXIT.unknown,
-        `${describeRedisError(result.error)}. The batch may run, now or later: certsweep status ${batch} tells.`,
+        `${describeRedisError(result.error)}. The batch may run, now or later: certsweep status ${batch} shows it.`,
       );
   }
 }
@@ -125,5 +125,5 @@ async function refusal(
 async function notAwaiting(store: Store, batch: string): Promise<CommandEnd> {
   const found = await store.ledger.batches.find(batch);
   if (found === undefined) return noBatch(batch, store.where);
-  return new CommandEnd(EXIT.refused, `Batch ${batch} is ${found.state}, and waits for no approval.`);
+  return new CommandEnd(EXIT.refused, `Batch ${batch} is ${found.state}: it does not wait for approval.`);
 }

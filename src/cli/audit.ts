@@ -5,7 +5,7 @@ import { printable } from '../core/printable.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeChain, describeEntry } from './text/audit.ts';
-import { print, printJson, say } from './text/terminal.ts';
+import { print, printJson, printText, say } from './text/terminal.ts';
 
 interface AuditOptions extends CommonOptions {
   readonly batch?: string;
@@ -40,7 +40,7 @@ async function list(store: Store, { batch, since, json }: AuditOptions): Promise
   for await (const { entry, line } of auditLines(store, filter)) {
     found += 1;
     if (json === true) print(line);
-    else print(entry === undefined ? `not readable: ${printable(line)}` : describeEntry(entry));
+    else printText(entry === undefined ? `not readable: ${printable(line)}` : describeEntry(entry));
   }
   if (json !== true && found === 0) say('No entry.');
 }
@@ -55,7 +55,10 @@ async function verify(store: Store, { json }: AuditOptions): Promise<void> {
 function timeOf(text: string): number {
   const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(time)) {
-    throw new CommandEnd(EXIT.usage, `--since ${text} is no time in ISO 8601, like 2026-01-31 or 2026-01-31T09:00Z.`);
+    throw new CommandEnd(
+      EXIT.usage,
+      `--since ${text} is not a time in ISO 8601. Write it like 2026-01-31 or 2026-01-31T09:00Z.`,
+    );
   }
   return time;
 }

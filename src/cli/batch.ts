@@ -13,13 +13,13 @@ type BatchOptions = CommonOptions & MotiveOptions;
 const COMMANDS: readonly { readonly name: Change; readonly summary: string; readonly done: string }[] = [
   {
     name: 'pause',
-    summary: 'hold a batch: no further call of it is made',
+    summary: 'pause a batch: it makes no further calls',
     done: 'is paused; certsweep resume continues it',
   },
   { name: 'resume', summary: 'continue a paused batch', done: 'continues' },
   {
     name: 'cancel',
-    summary: 'give up what is left of a batch, for good',
+    summary: 'give up the rest of a batch; there is no way back',
     done: 'is cancelled; workers settle what is left as cancelled, after the calls under way',
   },
 ];
@@ -44,11 +44,11 @@ export function addBatchCommands(program: Command): void {
     );
   add(
     'forget',
-    'take a finished batch out of Redis, its report included: write the report first, and retry or discard its dead letters',
+    'remove a finished batch and its report from Redis: first write the report, and retry or discard its dead letters',
   )
     .option(
       '--before <time>',
-      'of a direct batch: what was settled before then, like 2026-01-31 or 2026-01-31T12:00:00Z',
+      'for a direct batch: remove what was settled before this time, like 2026-01-31 or 2026-01-31T12:00:00Z',
     )
     .action((batch: string, options: ForgetOptions) =>
       withStore(options, (store) =>
@@ -70,9 +70,9 @@ export function addBatchCommands(program: Command): void {
 export function addPriority(program: Command): void {
   const command = program
     .command('priority')
-    .summary('have a batch go before the others, or behind them')
+    .summary('put a batch before the others, or behind them')
     .description(
-      'Changes the priority of a batch that runs or is paused: urgent goes before bulk, from its next items on. What is in the queues already, ten seconds of work at most, keeps its place there.',
+      'Changes the priority of a running or paused batch: urgent goes before bulk. Items that are in the queues already, ten seconds of work at most, keep their place.',
     )
     .argument('<batch>')
     .addArgument(new Argument('<p>', 'urgent or bulk').choices(['urgent', 'bulk']));
@@ -94,11 +94,11 @@ async function prioritize(store: Store, batch: string, priority: Priority, optio
       say(`Batch ${batch} ${result.kind === 'changed' ? 'is now' : 'was already'} ${priority}.`);
       return;
     case 'refused':
-      throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: its priority has no meaning.`);
+      throw new CommandEnd(EXIT.refused, `Batch ${batch} is ${result.state}: a priority has no effect.`);
     case 'direct':
       throw new CommandEnd(
         EXIT.refused,
-        `Batch ${batch} stands for the jobs that other programs add: each of them has a priority of its own.`,
+        `Batch ${batch} is the batch of single certificates: each of them has its own priority.`,
       );
     case 'reason-required':
       throw reasonRequired();
@@ -115,12 +115,12 @@ async function sayForgotten(store: Store, batch: string, options: BatchOptions):
     case 'refused':
       throw new CommandEnd(
         EXIT.refused,
-        `Batch ${batch} is not finished, or stands for the jobs that other programs add: only a completed or cancelled batch without pending items can be forgotten. Of direct-<account>, certsweep forget --before <time> takes what was settled before then.`,
+        `Batch ${batch} is not finished, or never ends, like direct-<account>. Only a completed or cancelled batch without pending items can be forgotten. For direct-<account>, add --before <time>.`,
       );
     case 'has-letters':
       throw new CommandEnd(
         EXIT.refused,
-        `Batch ${batch} has dead letters: certsweep dead list --batch ${batch} shows them. Retry them, or put them aside with certsweep dead discard --batch ${batch}.`,
+        `Batch ${batch} has dead letters: certsweep dead list --batch ${batch} shows them. Retry them, or discard them with certsweep dead discard --batch ${batch}.`,
       );
     case 'reason-required':
       throw reasonRequired();
@@ -134,7 +134,7 @@ async function sayForgottenBefore(store: Store, batch: string, text: string, opt
   if (before === undefined || Number.isNaN(before.getTime())) {
     throw new CommandEnd(
       EXIT.usage,
-      `--before ${JSON.stringify(text)} is no time: write it like 2026-01-31 or 2026-01-31T12:00:00Z.`,
+      `--before ${JSON.stringify(text)} is not a time: write it like 2026-01-31 or 2026-01-31T12:00:00Z.`,
     );
   }
   const result = await forgetBefore(store, batch, before, motiveOf(options));

@@ -8,7 +8,7 @@ import { CommandEnd, EXIT } from './exit.ts';
 import { addMotive, ask, isOnTerminal, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { ACTIONS, describeCa, describeCas, describeChange, describeLook, noCa, questionOf } from './text/cas.ts';
-import { print, printJson, say } from './text/terminal.ts';
+import { print, printJson, printText, say } from './text/terminal.ts';
 
 interface CaOptions extends CommonOptions {
   readonly json?: boolean;
@@ -53,7 +53,7 @@ function addChange(ca: Command, action: CaAction): void {
     .description(description)
     .argument('<instance>')
     .argument('<sn>', 'serial number of the CA')
-    .option('--execute', 'do it; without this it is a look, which changes nothing');
+    .option('--execute', 'do it; without this, only show what would change');
   if (action === 'delete')
     command.addOption(
       new Option(
@@ -66,7 +66,7 @@ function addChange(ca: Command, action: CaAction): void {
     .option(...CONFIG)
     .addHelpText(
       'after',
-      `\nExample:\n${example}\n\nExit code: 3 when it was refused or not confirmed, 4 when nobody knows whether it was done.`,
+      `\nExample:\n${example}\n\nExit code: 3 when it was refused or not confirmed, 4 when it is not known\nwhether it was done.`,
     )
     .action((instanceId: string, caSn: string, options: ChangeOptions) =>
       withStore(options, (store) => change(store, { instanceId, caSn, action }, options)),
@@ -88,7 +88,7 @@ async function list(store: OpenStore, instanceId: string, { json = false }: CaOp
     say(
       'The order of the listing changed meanwhile, or it ended before its own total says so. Some CAs may be missing: ask again.',
     );
-  if (unreadable > 0) say(`Left out, since they have no serial number that can be called for: ${unreadable}.`);
+  if (unreadable > 0) say(`Left out, because their serial number cannot be used: ${unreadable}.`);
 }
 
 async function show(store: OpenStore, instanceId: string, caSn: string, { json = false }: CaOptions): Promise<void> {
@@ -98,7 +98,7 @@ async function show(store: OpenStore, instanceId: string, caSn: string, { json =
   switch (end.kind) {
     case 'shown':
       if (json) printJson({ ...end.ca, certificates: end.certificates });
-      else print(describeCa(end.ca, end.certificates));
+      else printText(describeCa(end.ca, end.certificates));
       return;
     case 'no-ca':
       throw new CommandEnd(EXIT.usage, noCa(instanceId, caSn));
@@ -124,7 +124,7 @@ async function change(store: OpenStore, asked: Asked, options: ChangeOptions): P
   if (!execute && (yes || options.confirm !== undefined))
     throw new CommandEnd(
       EXIT.usage,
-      `Without --execute this is a look: --yes and --confirm have no meaning. Add --execute to ${asked.action} the CA.`,
+      `Without --execute nothing is changed: --yes and --confirm have no effect. Add --execute to ${asked.action} the CA.`,
     );
   const account = accountFor(store.config, asked.instanceId);
   const { changeCa, wordFor } = await import('../app/ca-change.ts');
@@ -149,7 +149,7 @@ async function answerOf(
   if (!isOnTerminal())
     throw new CommandEnd(
       EXIT.refused,
-      `There is no terminal to ask on: add ${action === 'delete' ? `--confirm ${word}, since --yes does not answer this` : '--yes'}. Nothing was touched.`,
+      `There is no terminal to ask on: add ${action === 'delete' ? `--confirm ${word}: --yes is not enough` : '--yes'}. Nothing was touched.`,
     );
   return { typed: await ask(questionOf(action)) };
 }
@@ -191,7 +191,7 @@ function conclude(
     case 'unknown':
       throw new CommandEnd(
         EXIT.unknown,
-        `Nobody knows whether it was done (${printable(`${end.code}: ${end.message}`)}): certsweep ca show ${instanceId} ${caSn} says what the CA is now.`,
+        `It is not known whether it was done (${printable(`${end.code}: ${end.message}`)}): certsweep ca show ${instanceId} ${caSn} shows the CA as it is now.`,
       );
     case 'refused':
     case 'halted':

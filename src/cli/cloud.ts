@@ -20,7 +20,7 @@ export function outOfReach(reach: OutOfReach): CommandEnd {
         `No account of the configuration has the instance ${JSON.stringify(reach.instanceId)}: list it under accounts.<name>.instances.`,
       );
     case 'no-key':
-      return new CommandEnd(EXIT.usage, `${reach.variable} is not set: account ${reach.account} has its key from it.`);
+      return new CommandEnd(EXIT.usage, `${reach.variable} is not set: account ${reach.account} needs it for its key.`);
   }
 }
 

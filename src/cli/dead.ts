@@ -24,7 +24,7 @@ import {
   type MotiveOptions,
 } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { print, printJson, say } from './text/terminal.ts';
+import { printJson, printText, say } from './text/terminal.ts';
 import { wholeNumber } from './whole-number.ts';
 
 interface DeadOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
@@ -36,7 +36,7 @@ interface DeadOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
 }
 
 export function addDead(program: Command): void {
-  const dead = program.command('dead').summary('items that ended dead: list, retry or discard them').helpCommand(false);
+  const dead = program.command('dead').summary('dead letters: list, retry or discard them').helpCommand(false);
   const add = (name: string, summary: string, run: (store: Store, options: DeadOptions) => Promise<void>): void => {
     const command = dead
       .command(name)
@@ -60,7 +60,7 @@ export function addDead(program: Command): void {
   };
   add('list', 'Shows each dead letter with its code, message and earlier deaths.', list);
   add('retry', 'Makes dead letters pending again; they go through the same limiter, and their history is kept.', retry);
-  add('discard', 'Puts dead letters aside. Their items stay counted as dead, and stay in the report.', discard);
+  add('discard', 'Discards dead letters. Their items stay counted as dead, and stay in the report.', discard);
 }
 
 async function list(store: Store, options: DeadOptions): Promise<void> {
@@ -70,7 +70,7 @@ async function list(store: Store, options: DeadOptions): Promise<void> {
   for await (const letter of result.letters) {
     found += 1;
     if (options.json === true) printJson(letter);
-    else print(describeLetter(letter));
+    else printText(describeLetter(letter));
   }
   if (options.json !== true) say(found === 0 ? 'No dead letter.' : `${count(found, 'dead letter')}.`);
 }
@@ -79,21 +79,21 @@ async function retry(store: Store, options: DeadOptions): Promise<void> {
   const result = await retryDeadLetters(
     store,
     selectionOf(options),
-    deedOf(options, (letters) => `This has ${count(letters, 'device certificate')} called for again.`),
+    deedOf(options, (letters) => `This makes new calls for ${count(letters, 'device certificate')}.`),
   );
   if (result.kind !== 'retried') throw notDone(result, store, options);
   const { retried, cancelled, unknown, refused } = result;
   if (options.json === true) printJson({ retried, cancelled, unknown, refused });
   say(`${count(retried, 'dead letter')} will be tried again.`);
-  if (cancelled > 0) say(`${count(cancelled, 'letter')} left alone: cancelled batches stay so.`);
+  if (cancelled > 0) say(`${count(cancelled, 'letter')} skipped: their batch is cancelled.`);
   if (refused > 0) {
     say(
-      `${count(refused, 'letter')} left alone: jobs that their account refused. Discard them; to revoke all the same, name their --code.`,
+      `${count(refused, 'letter')} skipped: their account refused these jobs. Discard them; to revoke them anyway, give their --code.`,
     );
   }
   if (unknown > 0) {
     say(
-      `${count(unknown, 'letter')} left alone: malformed, or of an instance that no account has. Add it under accounts.<name>.instances, or discard them.`,
+      `${count(unknown, 'letter')} skipped: malformed, or of an instance that no account has. Add it under accounts.<name>.instances, or discard them.`,
     );
   }
 }
@@ -102,7 +102,7 @@ async function discard(store: Store, options: DeadOptions): Promise<void> {
   const result = await discardDeadLetters(
     store,
     selectionOf(options),
-    deedOf(options, (letters) => `This puts ${count(letters, 'dead letter')} aside for good.`),
+    deedOf(options, (letters) => `This discards ${count(letters, 'dead letter')}. They cannot be retried any more.`),
   );
   if (result.kind !== 'discarded') throw notDone(result, store, options);
   const { discarded } = result;
@@ -145,7 +145,7 @@ function refusal(refused: SelectionRefused, { where }: Store): CommandEnd {
     case 'contradictory':
       return new CommandEnd(
         EXIT.usage,
-        '--all means every dead letter of every batch: leave it out, or leave out what narrows it.',
+        '--all means every dead letter of every batch: leave it out, or leave out the filters.',
       );
     case 'nothing-selected':
       return new CommandEnd(

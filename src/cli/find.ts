@@ -17,11 +17,11 @@ interface FindOptions extends CommonOptions {
 export function addFind(program: Command): void {
   program
     .command('find')
-    .summary('what became of a device, over all batches')
+    .summary('what happened to a device, in all batches')
     .description(
       'Searches every batch for a serial number, direct batches included: what was done, how it ended, when, who asked for it and why. The newest batch comes first.',
     )
-    .argument('<deviceSn>', 'to the letter, leading zeros included')
+    .argument('<deviceSn>', 'exactly as it is, leading zeros included')
     .option('--live', 'ask the cloud as well whether it is registered now')
     .option(
       '--json',
@@ -34,7 +34,7 @@ export function addFind(program: Command): void {
 Example: was this device revoked, on whose request, and is it back?
   certsweep find 00ff5ad1 --live
 
-Exit code: 0 also when no batch has it; 3 when Redis has lost a part of what was to be searched, or --live got no answer.`,
+Exit code: 0 even if no batch has it; 3 when Redis has lost a part of what must\nbe searched, or --live got no answer.`,
     )
     .action((deviceSn: string, options: FindOptions) => {
       // The other two fields are anything that is no fault.

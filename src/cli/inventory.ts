@@ -25,13 +25,13 @@ export function addInventory(program: Command): void {
     .command('inventory')
     .summary('the certificates that the cloud has, as a manifest')
     .description(
-      'Walks over the listing of an instance, or of some of its CAs, and writes a manifest that submit takes as it is. It changes nothing. Its calls keep the pace of the account; while a batch is running they take at most a quarter of it.',
+      'Reads the listing of an instance, or of some of its CAs, and writes a manifest for submit. It changes nothing. Its calls keep the pace of the account; while a batch is running they take at most a quarter of it.',
     )
     .argument('<instance>');
   addSelectorOptions(command)
     .addOption(new Option('--format <f>').choices(['csv', 'ndjson']).default('csv'))
     .option('--out <file>', 'write to a file, which appears only when it is complete')
-    .option('--resume', 'go on with what --out has of an inventory that was cut off')
+    .option('--resume', 'continue an inventory that was cut off, from what --out has')
     .option('--json', 'print one object: instance, certificates, state, stepsBack, calls')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText(
@@ -64,7 +64,7 @@ async function inventory(store: OpenStore, instanceId: string, options: Inventor
   if (found === 'another')
     throw new CommandEnd(
       EXIT.usage,
-      `${out} is what is left of another inventory: ask for the same as then, or start over without --resume.`,
+      `${out} belongs to another inventory: give the same options as then, or start over without --resume.`,
     );
   const from = found === 'none' ? undefined : found;
   if (found === 'none') say('Nothing is left of an earlier inventory that can be gone on with: this one starts over.');

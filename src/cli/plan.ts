@@ -32,9 +32,9 @@ const SELECTORS = ['ca', 'status', 'expiredFor', 'expiresWithin', 'names', 'pem'
 export function addPlan(program: Command): void {
   const command = program
     .command('plan')
-    .summary('hold certificates against what the cloud has, and write a plan')
+    .summary('compare certificates with the cloud, and write a plan')
     .description(
-      'Holds a manifest, or the certificates that --instance and its selectors choose, against the live inventory. It shows what would be deleted or inactivated, what stays and what will last, and writes a plan that submit --plan takes. It changes nothing in the cloud.',
+      'Compares a manifest, or the certificates that --instance and its selectors choose, with what the cloud has now. It shows what would be deleted or inactivated, what stays and which devices could return, and writes a plan for submit --plan. It changes nothing in the cloud.',
     )
     .argument('[manifest]', 'a .csv or .ndjson file, or - for standard input')
     .option('--instance <id>', 'plan for the certificates of this instance, without a manifest');
@@ -51,10 +51,10 @@ export function addPlan(program: Command): void {
       'after',
       `
 Example: delete what has been expired for a month, at most a twentieth of a CA
-  certsweep plan --instance post-cn-xxx --expired-for 30d --max-share-of-ca 0.05 --out expired.plan
+  certsweep plan --instance post-cn-xxx --expired-for 30d \\\n    --max-share-of-ca 0.05 --out expired.plan
   certsweep submit --plan expired.plan --execute
 
-Exit code: 1 when a name or a PEM was not found, 3 when there is nothing to plan, a cap was passed or the cloud refused.`,
+Exit code: 1 when a name or a PEM was not found, 3 when there is nothing to\nplan, a cap was exceeded or the cloud refused.`,
     )
     .action((manifest: string | undefined, options: PlanOptions) => {
       mustBeClear(manifest, options);
@@ -67,7 +67,7 @@ function share(text: string): number {
   if (/^\d*\.?\d+$/.test(text) && part > 0 && part <= 1) return part;
   throw new CommandEnd(
     EXIT.usage,
-    `--max-share-of-ca ${text} is no part of a CA: give more than 0 and at most 1, such as 0.05.`,
+    `--max-share-of-ca ${text} is not a share of a CA: give more than 0 and at most 1, such as 0.05.`,
   );
 }
 
@@ -77,7 +77,7 @@ function mustBeClear(manifest: string | undefined, options: PlanOptions): void {
     throw new CommandEnd(EXIT.usage, 'Give either a manifest, or --instance and what to select of it.');
   const selector = SELECTORS.find((name) => options[name] !== undefined);
   if (manifest !== undefined && selector !== undefined)
-    throw new CommandEnd(EXIT.usage, 'A manifest names its certificates: selectors need --instance in its place.');
+    throw new CommandEnd(EXIT.usage, 'Selectors need --instance instead of a manifest.');
 }
 
 async function plan(store: OpenStore, manifest: string | undefined, options: PlanOptions): Promise<void> {
@@ -128,7 +128,7 @@ function conclude(end: PlanEnd, options: PlanOptions, config: Config): void {
       const { report } = end;
       sayReport(report, options, config);
       if (options.out === undefined)
-        say('No plan was written: with --out <file>, it is, and submit --plan <file> runs it.');
+        say('No plan was written. Add --out <file> to write it; submit --plan <file> then runs it.');
       else say(`The plan is in ${options.out}: certsweep submit --plan ${options.out} --execute runs it, once.`);
       if (report.notFound.length + report.ambiguous.length > 0) process.exitCode = EXIT.someDead;
       return;

@@ -44,20 +44,17 @@ export function addReport(program: Command): void {
       'one page in place of the rows: who, why, when, manifest, plan, counts, codes, duration, pace, verification',
     )
     .addOption(new Option('--outcome <o>', 'only these').choices(OUTCOMES))
-    .option(
-      '--returned <file>',
-      'with a column remaining: the status of each certificate that certsweep verify --out found there',
-    )
+    .option('--returned <file>', 'add a column remaining from this file, which certsweep verify --out wrote')
     .option('--out <file>', 'write to a file, which appears only when it is complete')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText(
       'after',
       `
-Example: what became of each certificate, and whether it is there all the same
+Example: what happened to each certificate, and is it still registered?
   certsweep verify <batch> --out returned.json
   certsweep report <batch> --returned returned.json --out report.csv
 
-Example: what one hands to an auditor
+Example: a page for the auditor
   certsweep report <batch> --summary --out batch.md`,
     )
     .action((batch: string, options: ReportOptions) => {
@@ -97,7 +94,7 @@ async function summarize(store: Store, batch: string, options: ReportOptions): P
     throw new CommandEnd(EXIT.usage, `--format ${format} is for rows: a summary is ${SUMMARY_FORMATS.join(' or ')}.`);
   }
   if (outcome !== undefined || returned !== undefined) {
-    throw new CommandEnd(EXIT.usage, '--summary is of the whole batch: leave out --outcome and --returned.');
+    throw new CommandEnd(EXIT.usage, '--summary covers the whole batch: leave out --outcome and --returned.');
   }
   const summary = await summaryOf(store, batch);
   if (summary === undefined) throw noBatch(batch, store.where);
@@ -131,6 +128,9 @@ async function readReturned(path: string): Promise<NonNullable<ReturnType<typeof
   });
   const verification = parseVerification(text);
   if (verification === undefined)
-    throw new CommandEnd(EXIT.usage, `--returned ${path} is no result of certsweep verify: write one with its --out.`);
+    throw new CommandEnd(
+      EXIT.usage,
+      `--returned ${path} is not a result of certsweep verify: write one with its --out.`,
+    );
   return verification;
 }

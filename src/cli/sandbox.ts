@@ -60,20 +60,23 @@ export function addSandbox(program: Command): void {
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option(
       '--registry <manifest>',
-      'only these certificates exist; else every one does until it is deleted. NDJSON may say more of each, and name CAs',
+      'only these certificates exist; without it, every one does until it is deleted. NDJSON may have names, dates and CAs',
     )
-    .option('--save-registry <file>', 'write at the end what exists then, as NDJSON that --registry reads')
+    .option('--save-registry <file>', 'at the end, write what exists, as NDJSON for --registry')
     .addOption(
       new Option('--order <o>', 'in which order certificates are listed').choices(LISTING_ORDERS).default('oldest'),
     )
-    .option('--devices <n>', 'so many devices reconnect each second; a deleted one registers again under an active CA')
+    .option(
+      '--devices <n>',
+      'this many devices reconnect each second; a deleted one registers again under an active CA',
+    )
     .option(
       '--inactive-again <code>',
       'refuse to inactivate an inactive certificate, or activate an active one, with this code; else accept it',
     )
     .option('--plan <file>', 'faults as JSON, or "demo" for a mixture of all kinds')
     .option('--latency <ms>', 'of every answer: a number, or lognormal:<median>:<p99>')
-    .option('--seed <n>', 'the same seed brings the same faults and latencies', '1')
+    .option('--seed <n>', 'the same seed gives the same faults and latencies', '1')
     .option('--account-qps <n>', "instead of the cloud's 500")
     .option('--egress-qps <n>', "instead of the cloud's 300")
     .addOption(new Option('--no-enforce', 'count calls over a quota, but let them through'))

@@ -9,7 +9,7 @@ import { addMotive, motiveOf, reasonRequired, type MotiveOptions } from './motiv
 import { withStore, type CommonOptions } from './session.ts';
 import { describePlan } from './text/planned.ts';
 import { describeHistory, describeSchedules, describeUpcoming } from './text/schedule.ts';
-import { print, printJson, printText, say } from './text/terminal.ts';
+import { printJson, printText, say } from './text/terminal.ts';
 
 interface ScheduleOptions extends CommonOptions, MotiveOptions {
   readonly json?: boolean;
@@ -25,9 +25,9 @@ const load = (): Promise<typeof import('../app/schedules.ts')> => import('../app
 export function addSchedule(program: Command): void {
   const schedule = program
     .command('schedule')
-    .summary('what is done again and again, and what became of it')
+    .summary('runs by a timetable, and how they ended')
     .description(
-      'Shows and steers the schedules of the configuration. A worker runs them: each selects certificates, plans, and, with execute: true, submits the plan.',
+      'Shows and controls the schedules of the configuration. A worker runs them: each selects certificates, plans, and, with execute: true, submits the plan.',
     )
     .helpCommand(false)
     .addHelpText(
@@ -54,28 +54,22 @@ Example: see what a schedule would do now, then have it done
     .action((name: string | undefined, options: ScheduleOptions) =>
       withStore(options, (store) => next(store, name, options)),
     );
-  addMotive(
-    add(
-      'run',
-      'run a schedule now, beside its timetable',
-      'print one object: schedule, occurrence, batch, state, reason',
-    ),
-  )
+  addMotive(add('run', 'run a schedule now', 'print one object: schedule, occurrence, batch, state, reason'))
     .argument('<name>')
-    .option('--execute', 'submit the plan; without it nothing is called, whatever the configuration says')
+    .option('--execute', 'submit the plan; without this, only a plan is made')
     .addHelpText(
       'after',
       `
 Example: what would be done, as a plan and a report
   certsweep schedule run expired
 
-Exit code: 3 when something spoke against the plan, which is kept, or the run failed.`,
+Exit code: 3 when the plan may not run (it is kept), or the run failed.`,
     )
     .action((name: string, options: ScheduleOptions) => withStore(options, (store) => run(store, name, options)));
-  addMotive(add('pause', 'have a schedule make no run until it is resumed', 'print one object: schedule, state'))
+  addMotive(add('pause', 'pause a schedule until it is resumed', 'print one object: schedule, state'))
     .argument('<name>')
     .action((name: string, options: ScheduleOptions) => withStore(options, (store) => pause(store, name, options)));
-  addMotive(add('resume', 'have a paused schedule go on with its next time', 'print one object: schedule, state'))
+  addMotive(add('resume', 'resume a paused schedule: it runs at its next time', 'print one object: schedule, state'))
     .argument('<name>')
     .action((name: string, options: ScheduleOptions) => withStore(options, (store) => resume(store, name, options)));
   add(
@@ -121,7 +115,7 @@ async function next(store: OpenStore, name: string | undefined, { json }: Schedu
     ),
   );
   if (json === true) printJson(upcoming.flat());
-  else print(describeUpcoming(upcoming.flat()));
+  else printText(describeUpcoming(upcoming.flat()));
 }
 
 async function run(store: OpenStore, name: string, options: ScheduleOptions): Promise<void> {

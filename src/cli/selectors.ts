@@ -24,7 +24,7 @@ export function addSelectorOptions(command: Command): Command {
   return command
     .option('--ca <sn...>', 'only those of these CAs')
     .addOption(new Option('--status <s>', 'only these').choices(REGISTERED_STATUSES))
-    .option('--expired-for <time>', 'only those that expired so long ago or longer: 30d, 12h')
+    .option('--expired-for <time>', 'only those that expired that long ago, or longer: 30d, 12h')
     .option('--expires-within <time>', 'only those that are valid now and expire within this time: 30d, 12h')
     .option('--names <file>', 'only devices with these names, one a line')
     .option('--pem <file...>', 'only the certificates in these PEM files')

@@ -39,9 +39,9 @@ export function addStop(program: Command): void {
     });
   const start = program
     .command('start')
-    .summary('let calls go on after a stop')
+    .summary('let calls continue after a stop')
     .description(
-      'Ends the stop of all calls: batches that run go on deleting where they were. On a terminal it asks before; without one it wants --yes.',
+      'Ends the stop of all calls: running batches continue where they were. On a terminal it asks first; without one it needs --yes.',
     )
     .option('--all', 'all accounts; must be given')
     .option('--yes', 'do not ask for confirmation');

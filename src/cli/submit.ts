@@ -53,7 +53,7 @@ interface SubmitOptions extends CommonOptions, MotiveOptions, ConfirmOptions {
 export function addSubmit(program: Command): void {
   const command = program
     .command('submit')
-    .summary('check a manifest, and with --execute do what it is for')
+    .summary('check a manifest, and with --execute submit it')
     .description(
       'Reads a manifest of certificates (columns or keys instanceId, caSn, deviceSn) and prints what would be done. It is a dry run that touches nothing, unless --execute is given.',
     )
@@ -62,11 +62,11 @@ export function addSubmit(program: Command): void {
     .addOption(new Option('--action <a>', 'what to do with them; default: delete').choices([...ACTIONS]))
     .option(
       '--soak <span>',
-      'of retire: how long they stay inactive before they may be deleted; default: 24h',
+      'for retire: how long they stay inactive before they may be deleted; default: 24h',
       (value: string) => timeSpanMs('--soak', value),
     )
-    .option('--device-destroyed', 'of retire: delete also while the CA is active, since no device can come back')
-    .option('--execute', 'store the batch and have the workers do it')
+    .option('--device-destroyed', 'for retire: also delete while the CA is active, because no device can come back')
+    .option('--execute', 'store the batch, so that the workers run it')
     .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
     .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
       wholeNumber('--confirm', value),
@@ -77,10 +77,7 @@ export function addSubmit(program: Command): void {
     .option('--ca <sn>', 'CA serial number of every row that names none');
   addMotive(command)
     .option('--skip-invalid', 'leave bad rows out instead of refusing the manifest')
-    .option(
-      '--allow-unterminated',
-      'take the last row of a CSV without a line end, for tools that write none; else it counts as cut off',
-    )
+    .option('--allow-unterminated', 'accept a last row of a CSV without a line end; otherwise it counts as cut off')
     .option('--json', 'print one object: batch, action, accepted, duplicates, rejected; with exit code 4 also outcome')
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText(
@@ -95,7 +92,7 @@ async function submit(manifest: string | undefined, options: SubmitOptions): Pro
   if (!isExecution && (options.yes === true || options.confirm !== undefined || options.wait === true)) {
     throw new CommandEnd(
       EXIT.usage,
-      'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to have it done.',
+      'Without --execute this is a dry run: --yes, --confirm and --wait have no effect. Add --execute to submit.',
     );
   }
   if (options.action !== 'retire' && (options.soak !== undefined || options.deviceDestroyed !== undefined))

@@ -71,7 +71,7 @@ async function sayTaken(
 function sayAwaits({ batch, accepted, duplicates, rejected }: TakenIn, action: Action, options: TellOptions): void {
   if (options.json === true) printJson({ batch, action, accepted, duplicates, rejected, outcome: 'awaits-approval' });
   say(
-    `Batch ${batch}: ${count(accepted, 'certificate')} stored, and none is called for before somebody else has approved it (approvals.above), within 7 days. certsweep approve ${batch} shows what they need.`,
+    `Batch ${batch}: ${count(accepted, 'certificate')} stored. It runs once somebody else approves it (approvals.above), within 7 days. certsweep approve ${batch} shows how.`,
   );
   if (options.wait === true) process.exitCode = EXIT.refused;
 }

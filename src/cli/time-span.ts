@@ -8,6 +8,9 @@ import { CommandEnd, EXIT } from './exit.ts';
 export function timeSpanMs(option: string, text: string): number {
   const ms = parse(text);
   if (ms === undefined)
-    throw new CommandEnd(EXIT.usage, `${option} ${text} is no time: write days, hours or minutes, such as 30d or 12h.`);
+    throw new CommandEnd(
+      EXIT.usage,
+      `${option} ${text} is not a time: write days, hours or minutes, such as 30d or 12h.`,
+    );
   return ms;
 }

@@ -18,9 +18,9 @@ export function addToken(program: Command): void {
     .command('token')
     .summary('make a token for the HTTP API, and its line of the configuration')
     .description(
-      'Makes a token and prints it once, on standard output; it is kept nowhere. On standard error it prints the entry for http.tokens, which holds only its SHA-256. Touches nothing.',
+      'Makes a token and prints it once, on standard output; it is stored nowhere. On standard error it prints the entry for http.tokens, which holds only its SHA-256. Touches nothing.',
     )
-    .requiredOption('--name <name>', 'stands in the audit record for what is done with it')
+    .requiredOption('--name <name>', 'its name in the audit record')
     .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
     .option('--account <name...>', 'only these accounts')
     .option('--max-items <n>', 'the most certificates of one submission', (value: string) =>
@@ -43,7 +43,7 @@ export function addToken(program: Command): void {
         return;
       }
       print(token);
-      say(`It is shown only now. The entry below http: tokens: of the configuration of each certsweep serve:`);
+      say(`It is shown only now. Add this entry to http.tokens in the configuration of each certsweep serve:`);
       say(`  - { ${Object.entries(entry).map(fieldOf).join(', ')} }`);
     });
 }

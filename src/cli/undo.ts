@@ -33,10 +33,10 @@ export function addUndo(program: Command): void {
     .command('undo')
     .summary('activate again what a batch has inactivated')
     .description(
-      'Activates what a finished batch has inactivated and not deleted, as a batch of its own. It is a dry run that touches nothing, unless --execute is given. A batch that is at work is to be cancelled first.',
+      'Activates what a finished batch has inactivated and not deleted, as a batch of its own. It is a dry run that touches nothing, unless --execute is given. Cancel a running batch first.',
     )
     .argument('<batch>', 'one of --action inactivate or retire')
-    .option('--execute', 'store the batch and have the workers do it')
+    .option('--execute', 'store the batch, so that the workers run it')
     .addOption(new Option('--yes', 'do not ask for confirmation').conflicts('confirm'))
     .option('--confirm <n>', 'confirm the number of certificates without being asked', (value: string) =>
       wholeNumber('--confirm', value),
@@ -59,7 +59,7 @@ async function rehearse(store: Store, batch: string, options: UndoOptions): Prom
   if (options.yes === true || options.confirm !== undefined || options.wait === true)
     throw new CommandEnd(
       EXIT.usage,
-      'Without --execute this is a dry run: --yes, --confirm and --wait have no meaning. Add --execute to have it done.',
+      'Without --execute this is a dry run: --yes, --confirm and --wait have no effect. Add --execute to submit.',
     );
   const checked = await checkUndo(store, batch);
   if (!('summary' in checked)) throw refusal(store, batch, checked);
@@ -145,10 +145,9 @@ function sayPlan(
     say(
       `${count(deleted, 'certificate')} of the batch ${deleted === 1 ? 'is' : 'are'} deleted: that cannot be undone.`,
     );
-  if (alreadyInactive > 0)
-    say(`${count(alreadyInactive, 'certificate')} inactive before the batch: left so, since it was not its doing.`);
-  if (keptActive > 0) say(`${count(keptActive, 'certificate')} active already.`);
-  if (dead > 0) say(`${count(dead, 'item')} dead: certsweep dead list --batch shows what is known of them.`);
+  if (alreadyInactive > 0) say(`${count(alreadyInactive, 'certificate')} inactive before the batch: left inactive.`);
+  if (keptActive > 0) say(`${count(keptActive, 'certificate')} already active.`);
+  if (dead > 0) say(`${count(dead, 'item')} dead: see certsweep dead list --batch.`);
   for (const { id, state, counts } of undoneBy) {
     const { activated = 0, alreadyActive = 0 } = counts;
     const pending = pendingOf(counts);
@@ -172,7 +171,7 @@ function refusal({ where }: Store, batch: string, why: NotUndoable): CommandEnd 
       return new CommandEnd(
         EXIT.refused,
         why.state === 'cancelled'
-          ? `Batch ${batch} is cancelled, and ${count(why.pending, 'item')} of it still pending: a worker ends them. Try again then. Nothing was touched.`
+          ? `Batch ${batch} is cancelled, and ${count(why.pending, 'item')} still pending. Try again when a worker has ended them. Nothing was touched.`
           : `Batch ${batch} is ${why.state}, ${count(why.pending, 'item')} pending: certsweep cancel ${batch} ends it, and leaves inactive what it has inactivated. Undo it then. Nothing was touched.`,
       );
   }

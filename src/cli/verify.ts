@@ -15,9 +15,9 @@ interface VerifyOptions extends CommonOptions {
 export function addVerify(program: Command): void {
   program
     .command('verify')
-    .summary('which certificates of a batch are there all the same')
+    .summary('which certificates of a batch are still registered')
     .description(
-      'Walks over the CAs of a batch and names every certificate that is registered and should not be, or that has another status than the batch was to give it: one that came back, or one that could not be changed. It changes nothing; what it found is kept with the batch, and on record. Its calls keep the pace as those of inventory do.',
+      'Reads the listings of the CAs of a batch. It names every certificate that should be gone but is registered, or that has another status than the batch gives: it came back, or could not be changed. It changes nothing; the result is kept with the batch and on record. Its calls keep the pace, as those of inventory do.',
     )
     .argument('<batch>')
     .option('--out <file>', 'write what --json prints to a file, for certsweep report --returned')
@@ -26,11 +26,11 @@ export function addVerify(program: Command): void {
     .addHelpText(
       'after',
       `
-Example: which certificates came back, beside what became of them
+Example: a report that shows which certificates came back
   certsweep verify <batch> --out returned.json
   certsweep report <batch> --returned returned.json --out report.csv
 
-Exit code: 1 when a certificate is there, 3 when the cloud refused, or when none was found but the order of the listing changed.`,
+Exit code: 1 when a certificate is still there, 3 when the cloud refused, or when\nnone was found but the order of the listing changed.`,
     )
     .action((batch: string, options: VerifyOptions) => withStore(options, (store) => verify(store, batch, options)));
 }

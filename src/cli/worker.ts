@@ -28,8 +28,7 @@ const LEAVE_WITHIN_MS = 10_000;
 /** Calls under way may take so long of it to end. */
 const DRAIN_DEADLINE_MS = 8_000;
 const LIVE_EVERY_MS = 1_000;
-const SILENT =
-  'The worker fell silent although jobs are ready, even after its queue connection was made again: start it again.';
+const SILENT = 'The worker gets no jobs although some are ready, even after it reconnected: start it again.';
 
 interface WorkerOptions extends CommonOptions {
   readonly serve?: boolean;
@@ -41,7 +40,7 @@ export function addWorker(program: Command): void {
     .command('worker')
     .summary('work on the queues of all configured accounts until told to stop')
     .description(
-      'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 8 s), gives back the rest, and has left within 10 s, also where Redis hangs; a second signal leaves at once. On a terminal it shows what it does; elsewhere it logs lines of JSON on stderr.',
+      'Runs until SIGTERM, SIGINT or SIGHUP, then finishes the calls under way (up to 8 s), gives back the rest, and exits within 10 s, even if Redis hangs. A second signal exits at once. On a terminal it shows what it does; elsewhere it logs lines of JSON on stderr.',
     )
     .option('--serve', 'serve the HTTP API as well, like certsweep serve in this process')
     .option('--json-logs', 'lines of JSON on a terminal too')
@@ -195,7 +194,7 @@ function refuseIncomplete(config: Config): void {
       [
         'These environment variables are not set, or their files cannot be read:',
         ...missing,
-        'Set them, or the file of each with _FILE behind its name, or name others under accounts.<name>.credentials.',
+        'Set them, or the file of each with _FILE after its name, or name others under accounts.<name>.credentials.',
       ].join('\n'),
     );
   }

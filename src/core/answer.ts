@@ -1,7 +1,7 @@
 import { blameOf, mayHaveDone } from './code-table.ts';
 
 /**
- * What came back of one call, in the API's words. `effect` says whether the certificate may be gone all the same:
+ * What came back of one call, in the API's words. `effect` says whether the certificate may be gone nevertheless:
  * `none` when the call certainly changed nothing, `unknown` when the answer was lost or says nothing.
  */
 export type Answer = Accepted | Refused | Garbled | NetworkFault | NotSent;

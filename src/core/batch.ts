@@ -95,7 +95,7 @@ export function breakerVerdict(counts: Counts, fed: number, resumed: boolean, po
   const tooMany = counts.dead > Math.max(1, settled * policy.maxDeadShare);
   if (settled >= policy.minSample && tooMany) return pause;
   for (const step of resumed ? [] : RAMP_STEPS) {
-    // First, so that a step of which too much was fed is waited for all the same.
+    // First, so that a step of which too much was fed is waited for anyway.
     if (settled < Math.min(step, counts.accepted)) return { kind: 'feed', upTo: step };
     // Judged once, where the step ends: in between, a few early deaths say nothing yet.
     if (fed <= step && tooMany) return pause;

@@ -49,13 +49,13 @@ export const CODE_TABLE: readonly CodeRow[] = [
   ...rows('contains', 'rate', 'Throttling'),
 ];
 
-/** What the code says is at fault; `unknown` when no row knows it. Codes are compared to the letter. */
+/** What the code says is at fault; `unknown` when no row knows it. Codes are compared exactly. */
 export function blameOf(code: string): Blame {
   return CODE_TABLE.find((row) => matches(row, code))?.blame ?? 'unknown';
 }
 
 /**
- * Whether a call that was refused so may have deleted the certificate all the same. A service that failed may have failed after the deletion.
+ * Whether a call that was refused so may still have deleted the certificate. A service that failed may have failed after the deletion.
  * Each call has a nonce of its own, so a used nonce means that this very call arrived twice. A code that no row knows promises nothing.
  */
 export function mayHaveDone(blame: Blame): boolean {

@@ -104,9 +104,9 @@ function faultOfSignature(
 ): string | undefined {
   if (sig === undefined) return 'sig is absent, and direct.accept of this account is signed';
   if (typeof sig !== 'string' || !/^[0-9a-f]{64}$/.test(sig)) return 'sig is not 64 lower-case hexadecimal digits';
-  if (GIVEN_ID.test(jobId)) return 'the job has no id of its own: give it one (jobId), and sign that';
+  if (GIVEN_ID.test(jobId)) return 'the job has no id: give it its own (jobId), and sign that';
   if (!isTextOrAbsent(requestedBy) || !isTextOrAbsent(reason)) return 'requestedBy and reason must be text';
-  if (!Number.isSafeInteger(expires)) return 'expires is no whole number of Unix seconds';
+  if (!Number.isSafeInteger(expires)) return 'expires is not a whole number of Unix seconds';
   const left = (expires as number) - nowSeconds;
   if (left <= 0) return `the signature has expired ${Math.ceil(-left)} s ago: sign and add the job again`;
   if (left > SIGNED_FOR_MOST_S)

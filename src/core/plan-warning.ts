@@ -64,7 +64,7 @@ export function describeWarning(warning: PlanWarning): string {
       return `CA ${warning.caSn} is active: a device that holds its key can register again. Inactivate the CA (certsweep ca inactivate), or use --action inactivate.${marks}`;
     }
     case 'inactive-already':
-      return `${warning.certificates} ${plural(warning.certificates, 'certificate')} ${are(warning.certificates)} inactive already: called for all the same, which changes nothing.`;
+      return `${warning.certificates} ${plural(warning.certificates, 'certificate')} ${are(warning.certificates)} inactive already: their calls change nothing.`;
     case 'absent-may-register':
       return `CA ${warning.caSn} is active, and ${warning.certificates} ${plural(warning.certificates, 'certificate')} of it ${are(warning.certificates)} not registered: a device that holds such a key can register. Inactivate the CA (certsweep ca inactivate).`;
     case 'ca-whole':
@@ -76,11 +76,11 @@ export function describeWarning(warning: PlanWarning): string {
     case 'other-ca':
       return `${warning.certificates} ${plural(warning.certificates, 'certificate')} ${are(warning.certificates)} registered under another CA than the one named, likely a typo: left out.`;
     case 'moved':
-      return 'The order of the listing changed during the inventory, so what is said to be absent may be registered: plan again.';
+      return 'The order of the listing changed during the inventory, so certificates shown as absent may be registered: plan again.';
     case 'cut-short':
       return 'The listing ended before its own total says so: what is said to be absent may be registered, and more may survive. Plan again.';
     case 'unreadable':
-      return `${warning.rows} ${plural(warning.rows, 'row')} of the listing named no certificate that a manifest can hold: not counted.`;
+      return `${warning.rows} ${plural(warning.rows, 'row')} of the listing cannot be in a manifest: not counted.`;
   }
 }
 

@@ -26,7 +26,7 @@ export const CA_ACTIVE = 'ca-active';
 
 /**
  * What the first call for a certificate that retires means. What is not registered has nothing to be inactivated, and is as good as deleted.
- * @param verdict - what it means where the certificate is to be inactivated for good
+ * @param verdict - what it means where the certificate stays inactive
  */
 export function decideFirst(answer: Answer, verdict: Verdict, policy: DecidePolicy): Verdict {
   if (verdict.kind !== 'dead' || answer.kind !== 'refused' || blameOf(answer.code) !== 'not-found') return verdict;

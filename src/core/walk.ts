@@ -161,7 +161,7 @@ export class Walk<Page extends WindowRows> {
     this.#backs += 1;
     this.#stepsBack += 1;
     planned.misses += 1;
-    // A bridge that shares nothing is of no use; what was asked for ahead may be, once there is a better one.
+    // A bridge that shares nothing does not help; what was asked for ahead may be, once there is a better one.
     if (planned.misses > MOST_MISSES || this.#backs > 1) this.#planned.shift();
     this.#planned.unshift({ window: windowAfter(this.#end, backRows), isAsked: false, misses: 0 });
     return true;

@@ -38,7 +38,7 @@ export function fail(name: CheckName, found: string, fix: string): Check {
   return { name, state: 'fail', found, fix };
 }
 
-/** The checks, or one that says why they could not be made: whatever fails, those that follow are made all the same. */
+/** The checks, or one that says why they could not be made: whatever fails, those that follow are made anyway. */
 export async function attempt(name: CheckName, look: () => Promise<Check | readonly Check[]>): Promise<Check[]> {
   try {
     return [await look()].flat();

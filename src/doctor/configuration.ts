@@ -14,7 +14,7 @@ export function refusedConfiguration({ faults }: ConfigError): Check[] {
 /** A fault where certificates are not verified: nothing else may be looked at, since that needs keys. */
 export function checkVerification(environment: Environment): Check | undefined {
   if (!isVerificationOff(environment)) return undefined;
-  return fail('encryption', 'NODE_TLS_REJECT_UNAUTHORIZED is 0: any server is taken for the right one', VERIFY_REMEDY);
+  return fail('encryption', 'NODE_TLS_REJECT_UNAUTHORIZED is 0: any server is accepted', VERIFY_REMEDY);
 }
 
 /** Whether a worker would start on it. */
@@ -31,7 +31,7 @@ export function checkConfiguration(config: Config, environment: Environment): Ch
     const missing = missingCredentials(account, environment);
     if (missing.length === 0) continue;
     const them = missing.length === 1 ? 'it' : 'them';
-    const fix = `set ${them}, or a file with _FILE behind the name, or name other variables under accounts.${account.name}.credentials`;
+    const fix = `set ${them}, or a file with _FILE after the name, or name other variables under accounts.${account.name}.credentials`;
     checks.push(fail('configuration', `account ${account.name}: ${missing.join(', ')} not set`, fix));
   }
   return [...checks, ...checkJobKey(accounts, environment)];

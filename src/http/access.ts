@@ -36,7 +36,7 @@ export class Refusals {
     const { method, path } = asked.req;
     const from = asked.env.incoming.socket.remoteAddress ?? 'nowhere';
     const last = this.#count === REFUSALS_PER_MINUTE ? '; further ones of this minute are not on record' : '';
-    // Without Redis there is no record, and it is refused all the same.
+    // Without Redis there is no record, and it is refused anyway.
     await recordRefusal(this.#store, `${why} from ${from} for ${method} ${path}${last}`).catch(() => undefined);
     return unauthorized();
   }
@@ -104,7 +104,7 @@ function unauthorized(): Problem {
     status: 401,
     code: 'unauthorized',
     title: 'Who are you?',
-    detail: 'There is no token with this request, or one that nobody has.',
+    detail: 'The request has no token, or an unknown one.',
     next: 'Send Authorization: Bearer <token>, or log in on the page. certsweep token makes a token.',
     headers: { 'www-authenticate': 'Bearer realm="certsweep"' },
   });
@@ -116,7 +116,7 @@ function tooMany(): Problem {
     code: 'too-many-refusals',
     title: 'Too many wrong tokens',
     detail: 'Too many requests with wrong tokens came within a minute.',
-    next: 'Correct the token, and try again in a minute. Requests with a right one are served all the same.',
+    next: 'Correct the token, and try again in a minute. Requests with a correct one are still served.',
     headers: { 'retry-after': '60' },
   });
 }

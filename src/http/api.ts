@@ -115,7 +115,7 @@ function checked(part: string, schema: z.ZodType | undefined, given: unknown): u
 function onceEach(asked: Asked): Record<string, string> {
   const found = Object.entries(asked.req.queries());
   const twice = found.find(([, values]) => values.length > 1);
-  if (twice !== undefined) throw badRequest(`${JSON.stringify(twice[0])} stands twice in the query.`, 'Send it once.');
+  if (twice !== undefined) throw badRequest(`${JSON.stringify(twice[0])} is in the query twice.`, 'Send it once.');
   return Object.fromEntries(found.map(([name, [value = '']]) => [name, value]));
 }
 
@@ -124,7 +124,7 @@ async function jsonOf({ env: { incoming, limits }, req }: Asked): Promise<unknow
   if (text === '') return {};
   const type = (req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json') {
-    throw badRequest('The body is not said to be JSON.', 'Send it with the content type application/json.');
+    throw badRequest('The content type is not JSON.', 'Send it with the content type application/json.');
   }
   try {
     return JSON.parse(text) as unknown;

@@ -60,7 +60,7 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
-/** Whether nobody is to be told but the client. */
+/** Whether only the client needs to know. */
 export function isDefect({ document }: Problem): boolean {
   return document.status === 500;
 }

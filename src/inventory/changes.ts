@@ -5,7 +5,7 @@ import { callInSlots, takeSlot } from './slotted-call.ts';
 /** How a call that changes something ended. */
 export type ChangeEnd =
   | { readonly kind: 'done'; readonly requestId: string }
-  /** The call left, and nobody says what became of it. */
+  /** The call left, and its outcome is not known. */
   | { readonly kind: 'unknown'; readonly code: string; readonly message: string }
   | Exclude<ReadEnd<never>, { kind: 'read' }>;
 

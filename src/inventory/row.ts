@@ -50,7 +50,7 @@ export function lineOf(row: InventoryRow, format: InventoryFormat): string {
 
 const FORMULA = /^[=+\-@\t\r]/;
 
-/** A name is only shown, so a spreadsheet must not run it; a serial number stays to the letter, since `submit` takes it. */
+/** A name is only shown, so a spreadsheet must not run it; a serial number stays unchanged, since `submit` takes it. */
 function harmless(name: string): string {
   const line = printable(name);
   return FORMULA.test(line) ? `'${line}` : line;

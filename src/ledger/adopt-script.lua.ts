@@ -30,7 +30,7 @@ end`;
  * KEYS record batches active adopted chunks signals, the audit record's two;
  * ARGV batch jobId certificate rank motive (JSON as it stands behind the key) maxPerHour pausedBecause note (of the pause) refused (its code, or empty).
  * Replies { ordinal, 1 when new, what it is adopted under }; { -1, 0 } while the direct batch is cancelled and not yet drained: going on would
- * revive what was cancelled; { -2, 1 when this paused the batch } where it has taken in as much within an hour as it may.
+ * revive what was cancelled; { -2, 1 when this paused the batch } where it has accepted as much within an hour as it may.
  */
 export const ADOPT = `local record, batches, active, adopted, chunks, signals, stream, head = unpack(KEYS)
 local batch, key, certificate, rank, motive, maxPerHour, pausedBecause, note, refused = unpack(ARGV)

@@ -56,7 +56,7 @@ export interface Verified {
   readonly at: number;
   /** Certificates that were looked for. */
   readonly checked: number;
-  /** Those of them that were registered all the same. */
+  /** Those of them that were still registered. */
   readonly remaining: number;
   /** Items that had no outcome then, and were not looked for. */
   readonly pending: number;

@@ -128,7 +128,7 @@ export class Batches {
     return { batches: batches.filter((batch) => batch !== undefined), ...(last !== undefined && { last }) };
   }
 
-  /** Batches with items pending, in the order in which they are to be fed. */
+  /** Batches with items pending, in the order in which they are fed. */
   async active(): Promise<Batch[]> {
     const { redis, keys } = this.#store;
     const ids = await redis.zrange(keys.active, '0', '-1');

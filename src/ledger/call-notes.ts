@@ -7,13 +7,13 @@ export type Run =
   | { readonly kind: 'job'; readonly lockKey: string; readonly token: string }
   | { readonly kind: 'claim'; readonly name: string; score: number };
 
-/** An item for which a call is to be made. */
+/** An item that needs a call. */
 export interface CallToNote {
   readonly batch: string;
   readonly n: number;
   readonly instanceId: string;
   readonly run: Run;
-  /** What this run knows of the item beyond the ledger, after a call of its own that is to be made again. */
+  /** What this run knows of the item beyond the ledger, after a call of its own that must be repeated. */
   readonly attempt?: Attempt;
 }
 
@@ -27,7 +27,7 @@ export type CallVerdict =
   | { readonly kind: 'settled' | 'left' | 'busy' | 'lock-lost' | 'paused' | 'cancelled' | 'no-batch' }
   | { readonly kind: 'crashed'; readonly attempt: Attempt };
 
-/** Runs of an item that may end without a word, in a crash, before it is given up. */
+/** Runs of an item that may end without a report, in a crash, before it is given up. */
 export const MAX_CRASHES = 20;
 
 /** The name that stands in the notes of a run; no other run has it. */

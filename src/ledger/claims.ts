@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { script } from '../runtime/redis/script.ts';
 import type { LedgerStore } from './keys.ts';
 
-/** How long it is known what became of an idempotency key. */
+/** How long the outcome of an idempotency key is kept. */
 export const CLAIM_KEPT_MS = 24 * 3_600_000;
 /** A process that dies with a claim keeps others out for so long. */
 const LEASE_MS = 30_000;

@@ -117,7 +117,7 @@ export class DeadLetters {
   /**
    * Makes dead items of a batch pending again, some hundred in one step: each waits, with its history, and goes on at once. A step is one entry of the
    * audit record.
-   * @returns what became of each
+   * @returns the outcome of each
    */
   async reopen(batch: string, ordinals: readonly number[], motive: Motive = {}): Promise<readonly Reopened[]> {
     const { redis, keys } = this.#store;

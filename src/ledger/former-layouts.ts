@@ -48,7 +48,7 @@ redis.call('HSET', attempts, n, attemptText(attempt))`;
 
 /**
  * Has a retried dead letter wait that an older version noted for its feeder, unless another process has taken it over, or it was retried again
- * since. Where a job stands for the item all the same, since its feeder died in between, that stands aside for what waits.
+ * since. If the item still has a job, because its feeder died in between, the waiting place takes precedence.
  * KEYS reopened settled record attempts notes departed history waiting; ARGV batch n letter. Replies 1, or 0 where there was nothing to do.
  */
 const TAKE_OVER_RETRIED = `local reopened, settled, record, attempts, notes, departed, history, waiting = unpack(KEYS)

@@ -104,7 +104,7 @@ export class Items {
   }
 
   /**
-   * Tells what became of some items of one batch, in one step. A second time changes nothing, and of what the first has settled gets the same answer,
+   * Tells the outcomes of some items of one batch, in one step. A second time changes nothing, and of what the first has settled gets the same answer,
    * so a report whose reply was lost can be made again.
    */
   async report(

@@ -26,7 +26,7 @@ export interface LedgerKeys {
   readonly forgotten: string;
   /** String: the batch that a plan file was used for, kept until the file is stale anyway. */
   usedPlan(id: string): string;
-  /** Hash: an idempotency key of the HTTP API: who works on it, and then what became of it. */
+  /** Hash: an idempotency key of the HTTP API: who works on it, and then its outcome. */
   claim(id: string): string;
   /** The keys of one schedule. */
   schedule(name: string): ScheduleKeys;
@@ -54,7 +54,7 @@ export interface BatchKeys {
   readonly chunks: string;
   /** Hash: instance to the chunks that hold items of it. */
   readonly lanes: string;
-  /** Hash: instance to the ordinal from which it is to be fed. */
+  /** Hash: instance to the ordinal at which feeding continues. */
   readonly cursors: string;
   /** Bitmap: one bit for each settled item. */
   readonly settled: string;

@@ -56,7 +56,7 @@ export class Lanes {
     }));
   }
 
-  /** The ordinal from which an instance's items are to be fed. */
+  /** The ordinal at which feeding of an instance's items continues. */
   async cursor(batch: string, instanceId: string): Promise<number> {
     const { redis, keys } = this.#store;
     return Number((await redis.hget(keys.of(batch).cursors, instanceId)) ?? 0);

@@ -62,7 +62,7 @@ export async function* settledItems(
   const [end] = await redis.xrevrange(of.ledger, '+', '-', 'COUNT', 1);
   if (end === undefined) return;
   for (let from = '-'; ;) {
-    // Up to the end that was seen first: behind it could be what became of an item that is listed already.
+    // Up to the end that was seen first: behind it could be the outcome of an item that is listed already.
     const entries = await redis.xrange(of.ledger, from, end[0], 'COUNT', PAGE);
     const superseded = await supersededOf(redis, of.superseded, entries);
     for (const [id, fields] of entries) {

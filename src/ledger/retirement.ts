@@ -60,7 +60,7 @@ export class Retirements {
     return (position) => ((bits[position >> 3] ?? 0) & (0x80 >> (position & 7))) !== 0;
   }
 
-  /** Which items were marked inactive: they are to be deleted, and all others to be marked. */
+  /** Which items were marked inactive: they are deleted next, and all others are marked. */
   async areMarked(batch: string, ordinals: readonly number[]): Promise<(n: number) => boolean> {
     return this.#bits(this.#store.keys.of(batch).marked, ordinals);
   }

@@ -68,7 +68,7 @@ local function isLive(run)
   local lock, token = string.match(run, '^(.+) (%S+)$')
   return lock ~= nil and redis.call('GET', lock) == token
 end
--- A run that has ended without a word may have called.
+-- A run that has ended without a report may have called.
 local function assumeCrashed(a)
   a.unknown, a.crashes, a.run = true, a.crashes + 1, ''
 end`;

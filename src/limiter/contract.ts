@@ -12,7 +12,7 @@ export interface LimiterOptions {
   readonly lateMs: number;
   /** Between two probes of a halt, milliseconds; 30 s when not given. */
   readonly probeIntervalMs?: number;
-  /** The shared counter of signals has another value, also on its first reading: halts or batch states are to be read again. */
+  /** The shared counter of signals has another value, also on its first reading: halts or batch states must be read again. */
   onSignals?(version: number): void;
   /** Every call of every account is stopped, or, undefined, no longer. */
   onStop?(stop: Stop | undefined): void;
@@ -20,7 +20,7 @@ export interface LimiterOptions {
   onNotice?(notice: LimiterNotice): void;
   /** Redis has answered a pulse, from the command to its answer. */
   onRoundTrip?(ms: number): void;
-  /** A pulse has just asked Redis for slots: what else is to be written can share the wake-up. */
+  /** A pulse has just asked Redis for slots: what else must be written can share the wake-up. */
   onPulse?(): void;
 }
 

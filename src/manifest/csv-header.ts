@@ -77,7 +77,7 @@ function noHeader(line: number, text: string, problem: 'bad quotes' | readonly C
   }
   if (problem.includes('deviceSn')) {
     return new ManifestError(
-      `Line ${line} is no header with a deviceSn column: ${shown}. Begin the manifest with ${EXAMPLE}.`,
+      `Line ${line} is not a header with a deviceSn column: ${shown}. Begin the manifest with ${EXAMPLE}.`,
     );
   }
   return new ManifestError(

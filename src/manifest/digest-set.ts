@@ -47,7 +47,7 @@ export class DigestSet {
 
   /**
    * @returns true when the digest is new
-   * @throws ScratchUnavailable; the set is of no use afterwards
+   * @throws ScratchUnavailable; do not use the set afterwards
    */
   add(digest: Uint32Array): boolean {
     // A first word of zero marks a free slot.
@@ -58,7 +58,7 @@ export class DigestSet {
     return true;
   }
 
-  /** @throws ScratchUnavailable; the set is of no use afterwards */
+  /** @throws ScratchUnavailable; do not use the set afterwards */
   has(digest: Uint32Array): boolean {
     if (digest[0] === 0) digest[0] = 1;
     return stands(this.#slots, digest) || this.#isFrozen(digest);

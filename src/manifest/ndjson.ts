@@ -42,7 +42,7 @@ function rowOf(line: number, text: string, given: GivenFields): ManifestRow {
     values[field] = object[key];
   }
   const repeated = repeatedKey(text, keys.length);
-  if (repeated !== undefined) return { line, ok: false, reason: `key ${quoteValue(repeated)} stands twice: keep one` };
+  if (repeated !== undefined) return { line, ok: false, reason: `key ${quoteValue(repeated)} appears twice: keep one` };
   return toRow(line, values, given);
 }
 

@@ -154,7 +154,7 @@ class Caller {
 
   /**
    * No answer names the whole certificate: a refusal nothing of it, a success its serial number, which another CA may have given too. One that was
-   * heard before is that of an earlier call, and what became of this one is not known.
+   * heard before is that of an earlier call, and the outcome of this one is not known.
    */
   #unlessForeign<Data>(answer: ReadAnswer<Data>, outgoing: OutgoingCall): ReadAnswer<Data> {
     if (answer.kind === 'network' || answer.kind === 'not-sent') return answer;

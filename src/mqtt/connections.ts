@@ -195,7 +195,7 @@ interface AgentInside {
 }
 
 /**
- * Bounds the answer, and looks at the slot for a last time where nothing lies between the look and the write: Node emits `socket` and then writes, in one go. A request
+ * Bounds the answer, and looks at the slot for a last time where nothing lies between the look and the write: Node emits `socket` and then writes, without a pause. A request
  * that is destroyed there takes its connection along, so this is the last resort; `depart` has looked with time to spare.
  */
 function lookOnceMore(agent: HttpAgent): void {
@@ -216,7 +216,7 @@ function lookOnceMore(agent: HttpAgent): void {
     // Before the SDK's own listener, which is added when the request has been made.
     request.once('response', (response) => {
       boundAnswer(response);
-      // After it, since it goes round what stands before it.
+      // After it, because it bypasses what stands before it.
       if (outgoing.takeBody !== undefined) readAnswer(response, outgoing.takeBody);
     });
     add(request, target, ...rest);

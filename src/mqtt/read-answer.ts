@@ -42,7 +42,7 @@ export function readReply<Data>(reply: unknown, proof: Proof<Data>, redact: Reda
   const status = statusOf(fieldOf(reply, '1'));
   const requestId = requestIdOf(body, redact);
   const doubt = status === undefined || status < 200 || status > 299 ? { fault: 'it has no Code' } : proof(body);
-  // The echo is the proof; an accepted call without a request id is accepted all the same.
+  // The echo is the proof; an accepted call without a request id is accepted anyway.
   if ('data' in doubt) return { kind: 'accepted', requestId: requestId ?? '', data: doubt.data };
   return {
     kind: 'garbled',

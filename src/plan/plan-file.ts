@@ -63,7 +63,7 @@ export function planLine({ instanceId, caSn, deviceSn }: Certificate): string {
 }
 
 /**
- * Makes sure that the file can be written, before the work that is to be written.
+ * Makes sure that the file can be written, before the work begins.
  * @throws the system's error
  */
 export async function reservePlanFile(out: string): Promise<void> {
@@ -174,7 +174,7 @@ export async function* readPlanBody(
   const edited = (): PlanFileFault => new PlanFileFault('edited', 'its certificates are not those that were planned');
   try {
     for await (const rows of readManifest(hashed(), { format: 'ndjson' })) {
-      // A bad row is never written, and its reason is of no use: somebody edited the file.
+      // A bad row is never written, and its reason does not help: somebody edited the file.
       if (rows.some(({ ok }) => !ok)) throw edited();
       yield rows;
     }

@@ -37,7 +37,7 @@ export class ScheduleTicker {
     this.#parts = parts;
   }
 
-  /** Does what is to be done now. To be called again and again, never twice at once. */
+  /** Does what is due now. Called again and again, never twice at once. */
   async tick(): Promise<void> {
     const { store, now } = this.#parts;
     const { name } = this.#rule;

@@ -120,7 +120,7 @@ it('names an entry that was changed, with its old hash and with a new one', asyn
   expect(await room.verify()).toMatchObject({ kind: 'broken', seq: 3, why: expect.stringContaining('was changed') });
   const rehashed = (text: string): string => createHash('sha1').update(text).digest('hex');
   await room.rewrite((all) => all.map((entry) => ({ ...entry, hash: rehashed(entry.text) })));
-  expect(await room.verify()).toMatchObject({ kind: 'broken', seq: 4, why: expect.stringContaining('was exchanged') });
+  expect(await room.verify()).toMatchObject({ kind: 'broken', seq: 4, why: expect.stringContaining('was replaced') });
 });
 
 it('notices an exchanged last entry, and a head that is gone', async () => {
@@ -137,12 +137,12 @@ it('notices an exchanged last entry, and a head that is gone', async () => {
   expect(await room.verify()).toMatchObject({
     kind: 'broken',
     seq: 5,
-    why: expect.stringContaining('no longer there'),
+    why: expect.stringContaining('is missing'),
   });
   await room.write({ event: 'pause' });
-  expect(await room.verify()).toMatchObject({ kind: 'broken', seq: 1, why: expect.stringContaining('was exchanged') });
+  expect(await room.verify()).toMatchObject({ kind: 'broken', seq: 1, why: expect.stringContaining('was replaced') });
   await writeFive();
-  expect(await room.verify()).toMatchObject({ kind: 'broken', seq: 1, why: expect.stringContaining('begin again') });
+  expect(await room.verify()).toMatchObject({ kind: 'broken', seq: 1, why: expect.stringContaining('starts over') });
 });
 
 it('names an entry that nobody can read', async () => {

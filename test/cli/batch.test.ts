@@ -65,7 +65,7 @@ it('forget --before is for a direct batch, and for a time that is the same every
   for (const time of ['yesterday', '2026-01-31T12:00', '2026-13-31', '1767225600']) {
     const refused = await forget('direct-fleet', '--before', time);
     expect(refused).toMatchObject({ code: 2 });
-    expect(refused.stderr).toContain('is no time');
+    expect(refused.stderr).toContain('is not a time');
   }
   expect(await forget('direct-fleet', '--before', '2026-01-31')).toMatchObject({ code: 2 });
   const [item] = certificates(1, 6);
@@ -73,7 +73,7 @@ it('forget --before is for a direct batch, and for a time that is the same every
   await ledger.direct.adopt('direct-fleet', 'pending', item);
   const whole = await forget('direct-fleet');
   expect(whole).toMatchObject({ code: 3 });
-  expect(whole.stderr).toContain('forget --before');
+  expect(whole.stderr).toContain('--before <time>');
   const part = await forget('direct-fleet', '--before', '2026-01-31T12:00:00Z');
   expect(part).toMatchObject({ code: 0 });
   expect(part.stderr).toContain(

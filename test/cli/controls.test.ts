@@ -17,7 +17,7 @@ const jsonOf = ({ stdout }: Ended): unknown => JSON.parse(stdout);
 it.each([
   ['pace fleet --qps 100', 'give both'],
   ['pace fleet --for 1h', 'give both'],
-  ['pace fleet --qps 1 --for long', 'is no time'],
+  ['pace fleet --qps 1 --for long', 'is not a time'],
   ['pace fleet --qps many --for 1h', 'not a whole number'],
   ['pace fleet --reset --for 1h', 'leave out'],
   ['pace --qps 1 --for 1h', 'which account'],
@@ -61,7 +61,7 @@ it('stop and start mean all accounts, and status is loud meanwhile', async () =>
   const status = await run('status');
   expect(status).toMatchObject({
     code: 3,
-    stdout: expect.stringMatching(/^STOPPED every call of every account since .*, by ada: wrong fleet\./),
+    stdout: expect.stringMatching(/^STOPPED all calls of all accounts since .*, by ada: wrong fleet\./),
   });
   expect(jsonOf(await run('status', '--json'))).toMatchObject({ stopped: stop });
   const doctor = await run('doctor');

@@ -157,7 +157,7 @@ describe('certsweep find', () => {
     await fleet.settled(blank);
     await redis.del(KEYS.of(blank).ledger);
     const endless = await fleet.run(['find', 'blank', '--json']);
-    expect(endless).toMatchObject({ code: 3, stdout: '[]\n', stderr: expect.stringContaining('lost how it ended') });
+    expect(endless).toMatchObject({ code: 3, stdout: '[]\n', stderr: expect.stringContaining('lost its outcome') });
     const wrong = await fleet.run(['find', ' seen']);
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('white space') });
   }, 90_000);

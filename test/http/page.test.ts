@@ -26,7 +26,7 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     expect(page.url()).toBe(`${room.url}/login`);
     await page.getByLabel('Token').fill(`cst_${'x'.repeat(43)}`);
     await page.getByRole('button', { name: 'Log in' }).click();
-    await page.getByRole('alert').getByText('Nobody has this token.').waitFor();
+    await page.getByRole('alert').getByText('This token is unknown.').waitFor();
     await expectAccessible(page, '/login');
     await page.close();
   });
@@ -82,7 +82,7 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     await dialog(operator).getByLabel('Type that number').fill('12');
     await dialog(operator).getByRole('button', { name: 'Retry' }).click();
     await operator.getByText('12 dead letters are called for again.').waitFor();
-    await operator.getByText('There is no dead letter like that.').waitFor();
+    await operator.getByText('No dead letter matches.').waitFor();
     expect(operator.url()).toBe(filtered);
     expect(await room.settled(batch)).toMatchObject({ revoked: 12, dead: 0 });
     // What was read before counts no longer.

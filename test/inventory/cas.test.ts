@@ -130,7 +130,7 @@ describe('certsweep ca inactivate and activate', () => {
     });
     const ended = await ca('inactivate', INSTANCE, 'CA01', '--execute', '--yes', '--json');
     expect({ code: ended.code, json: jsonOf(ended) }).toMatchObject({ code: 0, json: { requestId: null } });
-    expect(ended.stderr).toContain('the answer was lost, and a look has shown it');
+    expect(ended.stderr).toContain('the answer was lost, but the CA shows it');
     expect(changes()).toEqual({ InactivateCaCertificate: 1 });
   }, 60_000);
 

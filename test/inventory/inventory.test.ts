@@ -222,7 +222,7 @@ describe('a refusal', () => {
     await open({ registry: [] });
     const cases = [
       [['post-cn-nobody'], 'No account of the configuration has the instance "post-cn-nobody"'],
-      [[INSTANCE, '--expired-for', 'soon'], '--expired-for soon is no time'],
+      [[INSTANCE, '--expired-for', 'soon'], '--expired-for soon is not a time'],
       [[INSTANCE, '--names', '/nowhere'], '--names /nowhere cannot be read (ENOENT)'],
       [[INSTANCE, '--resume'], '--resume needs the --out'],
     ] as const;
@@ -268,7 +268,7 @@ it('goes on after kill -9 where it was, and has each certificate once', async ()
   const other = await fleet.run(['inventory', INSTANCE, '--out', out, '--resume', '--status', 'inactive']);
   expect({ code: other.code, stderr: other.stderr }).toEqual({
     code: 2,
-    stderr: expect.stringContaining('what is left of another inventory'),
+    stderr: expect.stringContaining('belongs to another inventory'),
   });
   const before = fleet.sandbox.seen().byOperation['ListDeviceCertificate'] ?? 0;
   const { json, rows } = await inventory('--resume');

@@ -125,6 +125,6 @@ it('a plan that is killed in any phase leaves no file or a whole one, and runs o
   expect(await batches()).toMatchObject([{ state: 'running', accepted: all.length }]);
   const again = await fleet.run(execute);
   expect(again).toMatchObject({ code: 3, stdout: '' });
-  expect(again.stderr).toContain('a plan is good once');
+  expect(again.stderr).toContain('a plan can be used once');
   expect(await batches()).toHaveLength(1);
 }, 300_000);

@@ -157,7 +157,7 @@ describe('verify', () => {
     const cases = [
       [['verify', 'nobody'], 'There is no batch "nobody"'],
       [['report', batch, '--returned', other], 'is of batch "x"'],
-      [['report', batch, '--returned', foreign], 'is no result of certsweep verify'],
+      [['report', batch, '--returned', foreign], 'is not a result of certsweep verify'],
       [['report', batch, '--returned', '/nowhere'], 'cannot be read (ENOENT)'],
     ] as const;
     const ended = cases.map(async ([words, message]) => {

@@ -213,7 +213,7 @@ export class RunModel extends Model {
   }
 }
 
-/** A run that ended without a word may have called. */
+/** A run that ended without a report may have called. */
 function crash(past: Past): void {
   Object.assign(past, { isUnknown: true, crashes: past.crashes + 1, run: undefined });
 }

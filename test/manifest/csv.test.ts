@@ -31,8 +31,16 @@ describe('a CSV header', () => {
   });
 
   it.each([
-    ['no deviceSn column', 'instanceId,caSn,serial', /^Line 1 is no header with a deviceSn column: "instanceId,caSn,s/],
-    ['no header at all', OK, /^Line 1 is no header with a deviceSn column: "post-cn-a,00aa,0012"\. Begin the manifest/],
+    [
+      'no deviceSn column',
+      'instanceId,caSn,serial',
+      /^Line 1 is not a header with a deviceSn column: "instanceId,caSn,s/,
+    ],
+    [
+      'no header at all',
+      OK,
+      /^Line 1 is not a header with a deviceSn column: "post-cn-a,00aa,0012"\. Begin the manifest/,
+    ],
     ['no instanceId column', 'caSn,deviceSn', /^Line 1: the header has no column instanceId: "caSn,deviceSn"\. Add it/],
     ['no other column', 'deviceSn', /no column instanceId and none caSn/],
     [
@@ -66,7 +74,7 @@ describe('a CSV header', () => {
   );
 
   it('names the line it stands on', async () => {
-    expect((await read(`\n\n${OK}`)).fault).toMatch(/^Line 3 is no header/);
+    expect((await read(`\n\n${OK}`)).fault).toMatch(/^Line 3 is not a header/);
   });
 
   it('without rows is refused', async () => {

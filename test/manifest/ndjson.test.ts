@@ -38,11 +38,11 @@ describe('an NDJSON row', () => {
       '"deviceSn" and "DeviceSn" both give deviceSn: keep one',
     ],
     ['{"instanceId":"i","MQTTInstanceId":"i"}', '"instanceId" and "MQTTInstanceId" both give instanceId: keep one'],
-    ['{"instanceId":"i","caSn":"c","deviceSn":"d","deviceSn":"e"}', 'key "deviceSn" stands twice: keep one'],
-    ['{"instanceId":"i","caSn":"c","deviceSn":"d","device\\u0053n":"e"}', 'key "deviceSn" stands twice: keep one'],
+    ['{"instanceId":"i","caSn":"c","deviceSn":"d","deviceSn":"e"}', 'key "deviceSn" appears twice: keep one'],
+    ['{"instanceId":"i","caSn":"c","deviceSn":"d","device\\u0053n":"e"}', 'key "deviceSn" appears twice: keep one'],
     [
       '{"instanceId":"i","caSn":"c","deviceSn" : "d","x":{"y":1},"deviceSn" : "d"}',
-      'key "deviceSn" stands twice: keep one',
+      'key "deviceSn" appears twice: keep one',
     ],
     [
       '{"instance_id":"i","instanceId":"j","caSn":"c","deviceSn":"d"}',

@@ -86,7 +86,7 @@ describe('a plan of a manifest', () => {
     const nothing = manifestOf([{ instanceId: INSTANCE, caSn: 'CA01', deviceSn: 'nowhere' }]);
     const { code, stderr } = await place.plan(await place.file('none.csv', nothing), '--out', place.planFile);
     expect(code).toBe(3);
-    expect(stderr).toContain('none of the certificates is registered as it was named');
+    expect(stderr).toContain('none of the certificates is registered as given');
     await expectNoFile();
   });
 
@@ -97,8 +97,8 @@ describe('a plan of a manifest', () => {
       { flags: [manifest, '--action', 'activate'], words: 'Allowed choices are delete, inactivate' },
       { flags: [manifest, '--instance', INSTANCE], words: 'Give either a manifest, or --instance' },
       { flags: [], words: 'Give either a manifest, or --instance' },
-      { flags: [manifest, '--status', 'active'], words: 'selectors need --instance' },
-      { flags: [manifest, '--max-share-of-ca', '5%'], words: '--max-share-of-ca 5% is no part of a CA' },
+      { flags: [manifest, '--status', 'active'], words: 'Selectors need --instance' },
+      { flags: [manifest, '--max-share-of-ca', '5%'], words: '--max-share-of-ca 5% is not a share of a CA' },
       { flags: ['--instance', 'other'], words: 'No account of the configuration has the instance "other"' },
     ]) {
       const ended = await place.plan(...flags);

@@ -40,7 +40,7 @@ describe('submit --plan', () => {
     for (const flags of [[], ['--execute', '--yes']]) {
       const again = await place.submitPlan(place.planFile, ...flags);
       expect(again).toMatchObject({ code: 3, stdout: '' });
-      expect(again.stderr).toContain(`was used for batch ${batch}: a plan is good once`);
+      expect(again.stderr).toContain(`was used for batch ${batch}: a plan can be used once`);
     }
     expect(place.sandbox.seen().byOperation).toMatchObject({ DeleteDeviceCertificate: 3 });
   });
@@ -106,7 +106,7 @@ describe('submit --plan refuses', () => {
   it('what is no plan, and what a plan leaves no room for', async () => {
     const manifest = await place.file('m.csv', NAMED);
     for (const { flags, code, words } of [
-      { flags: ['--plan', manifest], code: 3, words: 'is no plan that this version knows' },
+      { flags: ['--plan', manifest], code: 3, words: 'is not a plan of this version' },
       { flags: ['--plan', join(place.folder, 'missing.plan')], code: 3, words: 'cannot be read (ENOENT)' },
       { flags: ['--plan', place.planFile, manifest], code: 2, words: '--plan reads nothing but the plan' },
       { flags: ['--plan', place.planFile, '--skip-invalid'], code: 2, words: '--plan reads nothing but the plan' },
@@ -121,7 +121,7 @@ describe('submit --plan refuses', () => {
   it('a plan after 24 hours, and one from the future', async () => {
     const { inventory } = header;
     for (const { offMs, words } of [
-      { offMs: -PLAN_GOOD_MS - 1, words: 'old: a plan is good for 24 hours' },
+      { offMs: -PLAN_GOOD_MS - 1, words: 'old: a plan is valid for 24 hours' },
       { offMs: PLAN_GOOD_MS + 600_000, words: 'is from the future' },
     ]) {
       const path = await place.forged({ inventory: { ...inventory, atMs: inventory.atMs + offMs } });

@@ -7,7 +7,7 @@ import type { Turns } from './turns.ts';
 import { LONG_MS, type AnswerKind, type World } from './world.ts';
 
 /**
- * How items get their slots. `probe`: where the account is halted, one item at a time may call all the same. `closed`: its worker is leaving,
+ * How items get their slots. `probe`: where the account is halted, one item at a time may call anyway. `closed`: its worker is leaving,
  * `noted-closed`: when the calls are noted already. `unused`: every other slot ends unused.
  */
 export type GrantPlan = 'slot' | 'probe' | 'closed' | 'noted-closed' | 'unused';

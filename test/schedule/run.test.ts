@@ -332,7 +332,7 @@ it('a run stops where the listing ends before its end', async () => {
     if (account !== undefined) Object.assign(account, { endpoint: front.url });
     const end = await runIn(store, 'short', true);
     expect(end).toMatchObject({ state: 'planned', batch: null, isStopped: true });
-    expect(end.reason).toContain('the listing is not whole (it ended before its end)');
+    expect(end.reason).toContain('the listing is incomplete (it ended before its total was reached)');
     expect(await plansKept(store.config, 'short')).toBe(1);
     expect(await store.ledger.batches.all()).toEqual([]);
     expect(fleet.sandbox.seen().byOperation).not.toHaveProperty('DeleteDeviceCertificate');
@@ -350,7 +350,7 @@ it('a run stops where the order of the listing changes and certificates are lost
   try {
     const end = await runIn(store, 'moved', true);
     expect(end).toMatchObject({ state: 'planned', batch: null, isStopped: true });
-    expect(end.reason).toContain('the listing is not whole (its order changed meanwhile)');
+    expect(end.reason).toContain('the listing is incomplete (its order changed meanwhile)');
     expect(await plansKept(store.config, 'moved')).toBe(1);
     expect(await store.ledger.batches.all()).toEqual([]);
   } finally {

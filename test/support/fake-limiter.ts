@@ -94,7 +94,7 @@ export class FakePace<Call = never, Verdict extends { readonly kind: string } = 
     if (this.#isServing) return;
     this.#isServing = true;
     for (let caller = this.#waiting[0]; caller !== undefined; caller = this.#waiting[0]) {
-      // Also lets those who ask in one go be put in order.
+      // Also lets those who ask together be put in order.
       await delay(Math.max(0, Math.min(5, this.#nextMs - performance.now())));
       if (this.#nextMs > performance.now() || caller !== this.#waiting[0]) continue;
       const verdict = await this.#judge(caller);

@@ -99,7 +99,7 @@ export function describeDemo({ detail, rows, seen, sums, tookMs, report }: DemoR
     ...(dead > 0
       ? [
           '',
-          'Dead items are expected here, and no failure: the sandbox refuses these certificates for good. On a real batch, certsweep dead list shows each with its code, and certsweep dead retry --batch <batch> tries them again.',
+          'Dead items are expected here: the sandbox always refuses these certificates. On a real batch, certsweep dead list shows each with its code, and certsweep dead retry --batch <batch> tries them again.',
         ]
       : []),
   ].join('\n');

@@ -54,7 +54,7 @@ export function addDemo(program: Command): void {
     )
     .option('--count <n>', 'certificates to revoke', (value: string) => wholeNumber('--count', value, COUNTS), 5_000)
     .option('--out <dir>', 'folder for the report', '.')
-    .option('--page', 'serve the page meanwhile, and keep all of it until Ctrl-C')
+    .option('--page', 'also serve the page, until Ctrl-C')
     .action(demo);
 }
 
@@ -90,7 +90,7 @@ async function perform(stage: DemoStage, options: DemoOptions): Promise<void> {
   step(1, 'Redis', undefined, 'a private one in a temporary folder; any command starts it where none runs');
   const open = await stage.openRedis();
 
-  // Not enforced: were the sandbox itself to stall, the calls that pile up would look like a burst and block us for a minute. It counts them all the same.
+  // Not enforced: were the sandbox itself to stall, the calls that pile up would look like a burst and block us for a minute. It counts them anyway.
   const sandbox = ['sandbox', '--port', '0', '--plan', 'demo', '--no-enforce'] as const;
   step(2, 'Sandbox', sandbox, 'a stand-in for the cloud, with some of its failures');
   const url = await stage.startService(sandbox, {}, /^http:\/\/\S+(?=\n)/m);

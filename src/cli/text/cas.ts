@@ -14,7 +14,7 @@ interface ActionText {
 }
 
 const DO_NOT_ASK = 'do not ask for confirmation';
-const LOOK = 'Without --execute it only looks, and prints how many certificates the CA has now.';
+const LOOK = 'Without --execute it only shows the CA and the number of its certificates.';
 
 export const ACTIONS: Readonly<Record<CaAction, ActionText>> = {
   inactivate: {
@@ -32,10 +32,11 @@ export const ACTIONS: Readonly<Record<CaAction, ActionText>> = {
     done: 'is active',
   },
   delete: {
-    description: `Deletes a CA, and with it every device certificate of it, for good. ${LOOK} To delete, it wants the serial number and that number, and counts again right before the call.`,
-    yes: 'does not answer the question of this command: give --confirm',
+    description: `Deletes a CA and all its device certificates. There is no undo. ${LOOK} With --execute it asks for the serial number and that number, and counts again right before the call.`,
+    yes: 'not enough for this command: give --confirm',
     example: `  certsweep ca delete post-cn-xxx 007269004887
-  certsweep ca delete post-cn-xxx 007269004887 --execute --confirm 007269004887:1234`,
+  certsweep ca delete post-cn-xxx 007269004887 --execute \\
+    --confirm 007269004887:1234`,
     permission: 'mq:DeleteCaCertificate',
     done: 'is deleted, and its certificates with it',
   },
@@ -61,7 +62,7 @@ export function describeLook(
   const has = certificates === null ? '' : `, and has ${count(certificates, 'certificate')} now`;
   const lines = [`CA ${printable(ca.caSn)}${name} of ${instanceId} is ${ca.status}${has}.`];
   if (action === 'delete')
-    lines.push('Deleting it deletes all of them for good, and whatever registers before the call is made.');
+    lines.push('Deleting it deletes all of them too, and any that register before the call. There is no undo.');
   return lines.join('\n');
 }
 
@@ -79,15 +80,15 @@ export function describeChange(
   const ca = `CA ${printable(caSn)} of ${instanceId}`;
   switch (end.kind) {
     case 'looked': {
-      if (action !== 'delete') return `A look: nothing was changed. To ${action} it: the same command with --execute.`;
+      if (action !== 'delete') return `Nothing was changed. To ${action} it: the same command with --execute.`;
       const word = `${caSn}:${end.certificates}`;
-      return `A look: nothing was changed. To delete it: the same command with --execute --confirm ${printable(word)}.`;
+      return `Nothing was changed. To delete it: the same command with --execute --confirm ${printable(word)}.`;
     }
     case 'already':
       return `${ca} ${ACTIONS[action].done} already: no call was made.`;
     case 'changed':
       return end.requestId === null
-        ? `${ca} ${ACTIONS[action].done}: the answer was lost, and a look has shown it.`
+        ? `${ca} ${ACTIONS[action].done}: the answer was lost, but the CA shows it.`
         : `${ca} ${ACTIONS[action].done} (request ${printable(end.requestId)}).`;
   }
 }

@@ -16,7 +16,7 @@ export interface Asked {
 export function describeStop(end: CloudStop, account: string, { what, grant, next }: Asked): string {
   switch (end.kind) {
     case 'closed':
-      return next === 'ask again' ? 'Interrupted.' : `Interrupted: ${next} to go on.`;
+      return next === 'ask again' ? 'Interrupted.' : `Interrupted. To continue, ${next}.`;
     case 'halted':
       return `Account ${account} is halted (${end.code}: ${printable(end.message)}): certsweep status shows it; when it is lifted, ${next}.`;
     case 'refused':
@@ -30,5 +30,5 @@ function remedyOf(code: string, grant: string): string {
   if (blame === 'credential') return `grant ${grant}`;
   if (blame === 'item') return 'check the serial number';
   if (blame === 'instance') return 'check the instance and the account that owns it';
-  return 'see what certsweep doctor says';
+  return 'run certsweep doctor';
 }

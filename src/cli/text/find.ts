@@ -44,9 +44,7 @@ export function describeSearch({ found, batches, forgotten }: DeviceSearch, devi
   ];
   if (forgotten > 0) {
     const were = forgotten === 1 ? 'batch was' : 'batches were';
-    lines.push(
-      `${count(forgotten, were, were)} forgotten and cannot be searched: look into the reports that you kept.`,
-    );
+    lines.push(`${count(forgotten, were, were)} forgotten and cannot be searched: search the reports that you kept.`);
   }
   return lines.join('\n');
 }
@@ -55,8 +53,8 @@ export function describeLost({ notWhole }: DeviceSearch): string {
   return notWhole
     .map(({ batch, lost }) =>
       lost === 'items'
-        ? `Redis has lost items of batch ${batch}, which may have had the device: look for it in the manifest.`
-        : `Batch ${batch} has the device, and Redis has lost how it ended: look for it in the log of the workers.`,
+        ? `Redis has lost items of batch ${batch}, which may have had the device: search its manifest.`
+        : `Batch ${batch} has the device, but Redis has lost its outcome: search the log of the workers.`,
     )
     .join('\n');
 }

@@ -22,7 +22,7 @@ export interface Repeated extends Happening {
 /** What fits a screen, and what has to leave it. */
 export interface Frame {
   readonly lines: readonly Line[];
-  /** These no longer fit, oldest first: a problem among them is to be written where it stays. */
+  /** These no longer fit, oldest first: a problem among them must be written where it stays. */
   readonly left: readonly Repeated[];
 }
 

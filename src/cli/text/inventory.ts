@@ -13,13 +13,12 @@ export function describeInventory(inventory: Inventory, instanceId: string, out:
     `${count(certificates, 'certificate')} of ${instanceId}${where}: ${state}, ${count(calls, 'call')}${steps}.`,
   ];
   if (certificates === 0 && notFound.length === 0)
-    lines.push('No certificate fits: leave a selector out to see what there is.');
+    lines.push('No certificate matches: leave out a selector to see more.');
   if (state === 'moved')
     lines.push('The order of the listing changed meanwhile, so some certificates may be missing: take it again.');
   if (isCutShort)
     lines.push('The listing ended before its own total says so, so some certificates may be missing: take it again.');
-  if (unreadable > 0)
-    lines.push(`${count(unreadable, 'row')} of the listing named no certificate that a manifest can hold: left out.`);
+  if (unreadable > 0) lines.push(`${count(unreadable, 'row')} of the listing cannot be in a manifest: left out.`);
   lines.push(
     ...named('Not found', notFound),
     ...named('Found by its number only, which may mean several certificates', ambiguous),

@@ -33,7 +33,7 @@ export function describeSummary(summary: ManifestSummary, config: Config, action
 export function describeUnknown(batch: string, error: unknown): string {
   return [
     `Redis did not answer whether batch ${batch} runs: ${describeRedisError(error)}`,
-    `It may run, now or when Redis is back. certsweep status ${batch} shows whether it does, certsweep cancel ${batch} ends it. To have it run, submit the manifest again: while it is at work already, nothing is added.`,
+    `It may run, now or when Redis is back. certsweep status ${batch} shows whether it does, certsweep cancel ${batch} ends it. To run it, submit the manifest again: if it already runs, nothing is added.`,
   ].join('\n');
 }
 

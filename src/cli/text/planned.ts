@@ -56,7 +56,7 @@ export function describeObstacles(obstacles: readonly PlanObstacle[]): string {
 function describeObstacle(obstacle: PlanObstacle): string {
   switch (obstacle.kind) {
     case 'empty':
-      return 'There is nothing to plan: none of the certificates is registered as it was named.';
+      return 'There is nothing to plan: none of the certificates is registered as given.';
     case 'too-many': {
       const { certificates, maxItems } = obstacle;
       return `The plan has ${count(certificates, 'certificate')}, more than --max-items ${maxItems}: select fewer, or raise it.`;
@@ -75,7 +75,7 @@ export function describeStopped(end: Extract<PlanEnd, { kind: 'refused' | 'halte
     case 'closed':
       return 'Interrupted. No plan was written.';
     case 'no-key':
-      return `${end.variable} is not set: account ${end.account} has its key from it.`;
+      return `${end.variable} is not set: account ${end.account} needs it for its key.`;
     case 'halted':
     case 'refused':
       return describeStop(end, end.account, {
@@ -93,7 +93,7 @@ export function describeFault(path: string, fault: PlanFault): string {
     case 'unreadable':
       return `${path} cannot be read (${fault.why}): check the path. Nothing was touched.`;
     case 'no-plan':
-      return `${path} is no plan that this version knows: ${fault.why}. ${again}`;
+      return `${path} is not a plan of this version: ${fault.why}. ${again}`;
     case 'edited':
       return `${path} was edited: ${fault.why}. ${again}`;
     case 'other-account':
@@ -101,8 +101,8 @@ export function describeFault(path: string, fault: PlanFault): string {
     case 'other-instance':
       return `${path} was planned for instance ${fault.instanceId} of account ${fault.account}, which the configuration does not have. Use the configuration that it was planned with. Nothing was touched.`;
     case 'used':
-      return `${path} was used for batch ${fault.batch}: a plan is good once. ${again}`;
+      return `${path} was used for batch ${fault.batch}: a plan can be used once. ${again}`;
     case 'stale':
-      return `${path} is ${fault.ageMs < 0 ? 'from the future' : `${duration(fault.ageMs / 1_000)} old`}: a plan is good for 24 hours. ${again}`;
+      return `${path} is ${fault.ageMs < 0 ? 'from the future' : `${duration(fault.ageMs / 1_000)} old`}: a plan is valid for 24 hours. ${again}`;
   }
 }

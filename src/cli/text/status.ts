@@ -18,7 +18,7 @@ const USUAL_COLUMNS = 80;
 /** The kill switch, louder than anything else. */
 export function describeStopped({ since, requestedBy, reason }: Stop): string {
   const why = reason === null ? '' : `: ${printable(reason).replace(/[.\s]+$/, '')}`;
-  return `STOPPED every call of every account since ${new Date(since).toISOString()}, by ${printable(requestedBy)}${why}. Everything waits, and nothing is lost. certsweep start --all lets the calls go on.`;
+  return `STOPPED all calls of all accounts since ${new Date(since).toISOString()}, by ${printable(requestedBy)}${why}. Items wait, and nothing is lost. certsweep start --all lets calls continue.`;
 }
 
 /** A pace that goes back by itself. */
@@ -33,7 +33,7 @@ export function describeHalt(halt: AnyHalt): string {
   if ('host' in halt) {
     const where = `account ${halt.account} on ${printable(halt.host)} alone (process ${halt.pid})`;
     const probe = halt.code === UNREACHABLE ? 'a read every 5 s' : 'a probe every 30 s';
-    return `HALTED ${where} since ${since}: ${why}. Its items wait for other workers, or for the end of the halt; correct the cause, and ${probe} lifts it. certsweep doctor on that host helps to find it.`;
+    return `HALTED ${where} since ${since}: ${why}. Other workers take its items. Fix the cause on that host (certsweep doctor helps to find it); ${probe} then lifts the halt.`;
   }
   const where =
     halt.instanceId === undefined
@@ -118,7 +118,7 @@ function leftInactive({ action, state, inactivated = 0, alreadyInactive = 0 }: B
   if (action !== 'retire' || inactivated + alreadyInactive === 0) return undefined;
   return state === 'cancelled'
     ? 'the batch was cancelled before it could delete'
-    : 'their CA is active, so they could register again: inactive is their end';
+    : 'their CA is active, so they were not deleted';
 }
 
 /** Everything at a glance, each batch with its figures below its name; columns as for `describeLook`. */

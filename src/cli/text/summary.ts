@@ -67,7 +67,7 @@ function describeVerified({ batch, action, verification }: BatchSummary): string
   if (verification === null) return `None was made. \`certsweep verify ${printable(batch)}\` makes one.`;
   const { verifiedAt, checked, remaining, pending, isWhole } = verification;
   return [
-    `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} ${AMISS[action].found} all the same.`,
+    `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} still ${AMISS[action].found}.`,
     ...(pending === 0 ? [] : [`${count(pending, 'item')} had no outcome then, and were not looked for.`]),
     ...(isWhole ? [] : ['The order of the listing changed meanwhile, so some may have been missed.']),
   ].join(' ');

@@ -45,8 +45,7 @@ export function describeVerification(
     lines.push(
       'The order of a listing changed meanwhile, or it ended before its own total says so. Some may have been missed: verify again.',
     );
-  if (unreadable > 0)
-    lines.push(`${count(unreadable, 'row')} of the listings named no certificate that can be called for.`);
+  if (unreadable > 0) lines.push(`${count(unreadable, 'row')} of the listings cannot be called for.`);
   if (pending > 0) lines.push(`${count(pending, 'item')} of the batch still pending: not looked for.`);
   return lines.join('\n');
 }

@@ -62,7 +62,7 @@ function dialogs({ basePath, needsReason }: Frame, filter: LetterFilter): readon
     dialog({
       id: 'discard',
       title: 'Discard dead letters for good?',
-      explain: markup`This puts ${which} aside. Their items stay counted as dead, and stay in the report; they cannot be retried any more.`,
+      explain: markup`This discards ${which}. Their items stay counted as dead, and stay in the report; they cannot be retried any more.`,
       path: `${basePath}/v1/dead/discard`,
       button: 'Discard',
       isDanger: true,
@@ -75,7 +75,7 @@ function dialogs({ basePath, needsReason }: Frame, filter: LetterFilter): readon
 }
 
 function groupTable(basePath: string, filter: LetterFilter, groups: readonly DeadGroup[]): Markup {
-  if (groups.length === 0) return markup`<p class="empty">There is no dead letter like that.</p>`;
+  if (groups.length === 0) return markup`<p class="empty">No dead letter matches.</p>`;
   return table<DeadGroup>(
     'Dead letters by code',
     [

@@ -7,7 +7,7 @@ import { frameOf, pageOf, type Content, type Frame } from './shell.ts';
 export function loginPage(basePath: string, problem?: ProblemDocument): Markup {
   const body = markup`<section class="login panel stack" aria-labelledby="login-head">
 <h1 id="login-head">Log in</h1>
-${problem !== undefined && markup`<p class="banner halted" role="alert"><span><b>${problem.title}</b> ${problem.status === 401 ? 'Nobody has this token.' : `${problem.detail} ${problem.next}`}</span></p>`}
+${problem !== undefined && markup`<p class="banner halted" role="alert"><span><b>${problem.title}</b> ${problem.status === 401 ? 'This token is unknown.' : `${problem.detail} ${problem.next}`}</span></p>`}
 <form method="post" action="${basePath}/login">
 <label>Token<input type="password" name="token" autocomplete="current-password" required maxlength="200" spellcheck="false"></label>
 <button class="primary">Log in</button>

@@ -14,7 +14,7 @@ import { requireBatch } from './batch-reads.ts';
 const CHANGES: readonly { readonly name: Change; readonly summary: string }[] = [
   { name: 'pause', summary: 'Hold a batch: no further call of it is made' },
   { name: 'resume', summary: 'Continue a paused batch' },
-  { name: 'cancel', summary: 'Give up what is left of a batch, for good' },
+  { name: 'cancel', summary: 'Give up the rest of a batch; there is no way back' },
 ];
 
 const after = { 200: { description: 'The batch after it.', schema: batchDetail } };

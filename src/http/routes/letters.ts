@@ -63,7 +63,7 @@ export function addLetters(api: Api, { store }: Surroundings): void {
       method: 'post',
       path: '/v1/dead/discard',
       right: 'control',
-      summary: 'Put dead letters aside for good; without confirm, count them',
+      summary: 'Discard dead letters; without confirm, count them',
       body,
       answers: { 200: { description: 'What was done, or how many there are.', schema: counted } },
     },

@@ -120,7 +120,7 @@ export function addLooks(api: Api, { store }: Surroundings): void {
       method: 'get',
       path: '/v1/certificates',
       right: 'read',
-      summary: 'What became of a device, over all batches',
+      summary: 'What happened to a device, in all batches',
       query: z.strictObject({ deviceSn: z.string().min(1, { error: 'give a serial number' }).max(128) }),
       answers: { 200: { description: 'Each batch that has or had it, the newest first.', schema: search } },
     },

@@ -10,7 +10,7 @@ const LIFE_MS = 1_000;
 /** A collector gives up after ten seconds, and should hear before that Redis does not answer. */
 const REDIS_WITHIN_MS = 3_000;
 
-/** What Redis holds, as gauges: one process of all is to be scraped for it, or any one behind a balancer. Workers show what they do themselves. */
+/** What Redis holds, as gauges: scrape one process for it, or any one behind a balancer. Workers show what they do themselves. */
 export function addMetrics(api: Api, { store }: Surroundings): void {
   let seen: Measures | undefined;
   const metrics = new Metrics();

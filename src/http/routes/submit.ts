@@ -28,7 +28,7 @@ const query = z.strictObject({
   action: z
     .enum(ACTIONS, { error: `give one of ${ACTIONS.join(', ')}` })
     .default(DEFAULT_ACTION)
-    .describe('What is done with the certificates.'),
+    .describe('Action for the certificates.'),
   soak: timeSpan
     .optional()
     .describe('Of retire: how long they stay inactive before they may be deleted; a day unless it is said.'),

@@ -33,7 +33,7 @@ export class NotesOfCalls<Call, Verdict, Waiting extends Caller<Call>> {
     this.#notes = notes;
   }
 
-  /** The question of a pulse; what is to be taken back goes with it. */
+  /** The question of a pulse; what must be taken back goes with it. */
   ask(callers: readonly Waiting[]): NotesQuestion {
     const calls = callers.map(({ request }) => request.call);
     const back = this.#back.splice(0);

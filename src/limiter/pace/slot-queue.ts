@@ -215,13 +215,13 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     return slots.length > 0 ? Math.max(waitMs, this.#untilNeededMs()) : waitMs + Math.random() * PULSE_MS;
   }
 
-  /** Before the last slot in hand comes, the next ones are to be there: processes that share a pace pulse in turns, each for many slots. */
+  /** Before the last slot in hand comes, the next ones must be there: processes that share a pace pulse in turns, each for many slots. */
   #untilNeededMs(): number {
     const lastFromMs = this.#inHand.lastFromMs;
     return lastFromMs === undefined ? 0 : Math.max(0, lastFromMs - performance.now() - LEAD_MS);
   }
 
-  /** Those with a slot that can be used; the notes of the others are to be taken back. */
+  /** Those with a slot that can be used; the notes of the others must be taken back. */
   #placed(
     callers: readonly Waiting[],
     { slots, verdicts, claimEndMs }: Reservation,

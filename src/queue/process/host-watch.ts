@@ -124,7 +124,7 @@ export class HostWatch {
   /**
    * A call was refused in a way that stops the account. Where that may be this host's own fault, it stops here at once, and asks the others; where
    * none has access, the account is stopped for all after a few seconds.
-   * @returns true where that is seen to here; false where the account is to be stopped now
+   * @returns true where that is seen to here; false where the account must be stopped now
    */
   keeps(answer: Answer, instanceId: string): boolean {
     if (!mayBeOurs(answer)) return false;

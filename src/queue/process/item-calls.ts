@@ -24,7 +24,7 @@ export interface RevocationClient {
 export interface Heard {
   readonly answer: Answer;
   readonly verdict: Verdict;
-  /** The answer that is kept with the item: a read only says what became of the call before it. */
+  /** The answer that is kept with the item: a read only shows the outcome of the call before it. */
   readonly kept: Answer;
   readonly sentMs: number;
   readonly answeredMs: number;

@@ -53,7 +53,7 @@ interface Waiting {
 }
 
 /**
- * Writes what became of items: all since the last time in one step, together with the limiter's next pulse. What Redis does not take is written
+ * Writes the outcomes of items: all since the last time in one step, together with the limiter's next pulse. What Redis does not take is written
  * again until it does, since the answer of a call is known here alone.
  */
 export class ItemReports {
@@ -140,7 +140,7 @@ export class ItemReports {
     if (reply !== 'settled' && reply !== 'unknown' && !isLeft) return;
     const outcome = isLeft ? reply : disposition.outcome;
     const how: SettledEvent['how'] = reply === 'unknown' ? 'unknown' : 'settled';
-    // Told all the same where Redis has lost the batch: the log is then the only record of what was done.
+    // Told anyway where Redis has lost the batch: the log is then the only record of what was done.
     const event = { outcome, code, requestId, calls: attempt.calls, byAbsence, how };
     this.#parts.tell({ kind: 'settled', item, ...event });
   }

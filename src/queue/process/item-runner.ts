@@ -9,7 +9,7 @@ export type Holding = 'left' | 'stays';
 /** Its own run ended before it could say more. */
 const REFUSED = 'the job was refused when it came in: add it again to see why';
 
-/** Has items processed, and what became of each written. */
+/** Has items processed, and the outcome of each written. */
 export class ItemRunner {
   readonly #process: (item: Item) => Promise<Disposition>;
   readonly #reports: Pick<ItemReports, 'write'>;

@@ -9,7 +9,7 @@ import type { Run } from '../../ledger/call-notes.ts';
 export interface Item extends Motive {
   readonly batch: string;
   readonly n: number;
-  /** What is to be done with the certificate. */
+  /** What to do with the certificate. */
   readonly action: CallAction;
   /** Its batch retires it: with `delete` it was marked inactive, and is looked at before. */
   readonly isRetiring?: boolean;

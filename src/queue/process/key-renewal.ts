@@ -4,7 +4,7 @@ import { provesAccess, type KeyTrust } from '../../core/decide.ts';
 
 /** Credentials that have worked are not fetched again so soon: the service that gives them out has limits, too. */
 export const PROVEN_MS = 10_000;
-/** A trial that ended without a word is no trial any more. */
+/** A trial that ended without a report is no trial any more. */
 export const TRIAL_MS = 60_000;
 /** One refusal is not enough: where the API has just heard of new credentials, not every host of it may know them. */
 export const TRIAL_REFUSALS = 3;

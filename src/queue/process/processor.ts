@@ -204,7 +204,7 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
         return { kind: 'settled', outcome: 'cancelled', ...how, attempt, isUncalled };
       }
       case 'crashed': {
-        const message = `the worker ended without a report, over and over, ${verdict.attempt.calls} answered calls of it later: look for what stops workers, then retry the dead letter`;
+        const message = `its worker ended without a report again and again (${verdict.attempt.calls} calls answered): find out what stops workers, then retry the dead letter`;
         return dead(verdict.attempt, { code: 'stalled-too-often', message }, '', true);
       }
       case 'go':

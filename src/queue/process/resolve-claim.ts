@@ -18,7 +18,7 @@ export async function resolveClaim(
   const { ledger, chunks, states } = parts;
   const { batch, n, score } = claim;
   const [item, state] = await Promise.all([chunks.item(batch, n), states.of(batch)]);
-  // Without its batch nobody knows what is to be done with it; left where it is, it would be taken again and again.
+  // Without its batch nobody knows what to do with it; left where it is, it would be taken again and again.
   if (state === undefined) {
     await ledger.waiting.drop(claim);
     return undefined;

@@ -129,7 +129,7 @@ export class JobResolver {
     const { run, ...attempt } = job.trail;
     const deaths = job.history === undefined ? '' : JSON.stringify(job.history);
     if (job.starts === undefined) return this.#ledger.former.takeOver(batch, n, attempt, run, deaths);
-    // Layout 1 counted the starts that it told of; one more than those ended without a word. It took a service that failed to have done nothing.
+    // Layout 1 counted the starts that it told of; one more than those ended without a report. It took a service that failed to have done nothing.
     const effectUnknown = attempt.effectUnknown || attempt.failures > 0;
     const told = job.starts === attemptsStarted - 1 ? UNNAMED_RUN : '';
     return this.#ledger.former.takeOver(batch, n, { ...attempt, effectUnknown }, told, deaths);

@@ -4,7 +4,7 @@ import type { Item } from './item.ts';
 
 type Step = Pick<Item, 'action' | 'isRetiring'>;
 
-/** What is to be done with items of a batch: where it retires, that depends on which of them were marked inactive. */
+/** What to do with items of a batch: where it retires, that depends on which of them were marked inactive. */
 export async function stepsOf(
   { retirements }: Pick<Ledger, 'retirements'>,
   { action }: Pick<BatchGate, 'action'>,

@@ -44,7 +44,7 @@ export interface AccountWorkerOptions {
   readonly probeIntervalMs?: number;
   readonly policy: DecidePolicy & BackoffPolicy;
   readonly breaker: BreakerPolicy;
-  /** What is taken in without a manifest: everything, at the default pace, when not given. */
+  /** What is accepted without a manifest: everything, at the default pace, when not given. */
   readonly direct?: DirectRules;
   readonly client: RevocationClient & ReadingClient & CaClient & { close(): void };
   readonly refreshCredentials: () => void;

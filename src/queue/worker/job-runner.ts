@@ -64,7 +64,7 @@ type JobEnd = { readonly kind: 'done' } | { readonly kind: 'again'; readonly inM
 const DONE: JobEnd = { kind: 'done' };
 
 /**
- * Speaks BullMQ for the processor: takes jobs apart into items, and turns what became of them into BullMQ's calls and exceptions. Nobody else throws
+ * Speaks BullMQ for the processor: takes jobs apart into items, and turns their outcomes into BullMQ's calls and exceptions. Nobody else throws
  * for flow.
  */
 export class JobRunner {

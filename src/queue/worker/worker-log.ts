@@ -149,7 +149,7 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
     }
     case 'limit-paused': {
       const { batch } = event;
-      const message = `more single certificates came within an hour than direct.maxPerHour allows: look at who adds them, then certsweep resume ${batch}; what has not been taken in waits in the queue`;
+      const message = `more single certificates came within an hour than direct.maxPerHour allows: look at who adds them, then certsweep resume ${batch}; the rest waits in the queue`;
       log.error({ event: 'limit-paused', account, batch, message });
       return;
     }

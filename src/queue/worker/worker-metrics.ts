@@ -58,7 +58,7 @@ export function describeWorker(metrics: Metrics, accounts: readonly Metered[]): 
   }));
   const refused = 'Single jobs that the rules of the account refused';
   counter('certsweep_refused_jobs_total', refused, '', ({ tally }) => ({ refused: tally.refusedJobs }));
-  const troubles = 'What somebody should look at, by the event of the log';
+  const troubles = 'Events that need attention, as the log names them';
   counter('certsweep_troubles_total', troubles, 'event', ({ tally }) => tally.troubles);
   gauge('certsweep_items_in_hand', 'Items that this process works on', ({ worker }) => worker()?.inHand);
   const lag = 'Since this process last fed the account; only of the one that feeds';

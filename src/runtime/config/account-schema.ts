@@ -84,7 +84,7 @@ const limits = z
       raisedLimit: z
         .boolean({ error: 'give true or false' })
         .default(false)
-        .describe(`True where Alibaba Cloud has raised the account's limit of ${CLOUD_ACCOUNT_QPS} calls a second.`),
+        .describe(`True if Alibaba Cloud has raised the account's limit of ${CLOUD_ACCOUNT_QPS} calls a second.`),
     },
     { error: 'write qps below it' },
   )
@@ -122,9 +122,7 @@ export const accountSchema = z
       endpointIsTrusted: z
         .boolean({ error: 'give true or false' })
         .exactOptional()
-        .describe(
-          'True where the endpoint is neither of aliyuncs.com nor loopback, and may have signed calls all the same.',
-        ),
+        .describe('True to send signed calls to an endpoint outside of aliyuncs.com and loopback.'),
       instances: z
         .array(instance, { error: 'list the instance ids of this account, at least one' })
         .min(1, { error: 'list the instance ids of this account, at least one' })
@@ -132,7 +130,7 @@ export const accountSchema = z
       limits: limits.prefault({}).describe('Pace of calls to this account.'),
       direct: directSchema(instance)
         .prefault({})
-        .describe('What is taken in without a manifest: jobs of other programs, and single certificates.'),
+        .describe('What is accepted without a manifest: jobs of other programs, and single certificates.'),
       credentials: credentials
         .exactOptional()
         .describe(

@@ -29,7 +29,7 @@ export interface Config {
     /** Address to bind calls to. */
     readonly localAddress?: string;
   };
-  /** What a certificate becomes that is not registered at the first, clean try. */
+  /** Outcome of a certificate that is not registered at the first, clean try. */
   readonly notFound: 'already-gone' | 'dead';
   readonly retry: BackoffPolicy & { readonly attempts: number };
   readonly breaker: BreakerPolicy;

@@ -10,17 +10,17 @@ export function directSchema<Id extends z.ZodType<string>>(instance: Id) {
       accept: z
         .enum(ACCEPTS, { error: `give one of ${ACCEPTS.join(', ')}` })
         .default(DEFAULT_DIRECT.accept)
-        .describe('Whose single certificates are taken: any, signed (CERTSWEEP_JOB_KEY holds the key), or none.'),
+        .describe('Whose single certificates are accepted: any, signed (CERTSWEEP_JOB_KEY holds the key), or none.'),
       maxPerHour: z
         .int({ error: HOUR_REMEDY })
         .min(1, { error: HOUR_REMEDY })
         .max(100_000_000, { error: HOUR_REMEDY })
         .default(DEFAULT_DIRECT.maxPerHour)
-        .describe('Certificates taken in any hour. One more pauses the direct batch until an operator resumes it.'),
+        .describe('Certificates accepted in any hour. One more pauses the direct batch until an operator resumes it.'),
       instances: z
         .array(instance, { error: 'list instance ids of this account' })
         .exactOptional()
-        .describe('Instances whose single certificates are taken. Without it: all of the account.'),
+        .describe('Instances whose single certificates are accepted. Without it: all of the account.'),
     },
     { error: 'write accept, maxPerHour or instances below it' },
   );

@@ -13,11 +13,11 @@ const token = z.strictObject(
     name: z
       .string({ error: NAME_REMEDY })
       .regex(/^[A-Za-z0-9._-]{1,64}$/, { error: NAME_REMEDY })
-      .describe('Stands in the audit record for what was done with the token.'),
+      .describe('Name in the audit record for what the token changes.'),
     sha256: z
       .string({ error: SHA256_REMEDY })
       .regex(/^[0-9a-f]{64}$/, { error: SHA256_REMEDY })
-      .describe('SHA-256 of the token in hexadecimal digits. The token itself stands nowhere.'),
+      .describe('SHA-256 of the token in hexadecimal digits. The token itself is stored nowhere.'),
     role: z.enum(ROLES, { error: `give one of ${ROLES.join(', ')}` }).describe('What it may do.'),
     accounts: z
       .array(z.string({ error: 'give names of accounts' }), { error: 'give a list of names of accounts' })
@@ -65,7 +65,7 @@ export const httpSchema = z
       tokens: z
         .array(token, { error: 'write one entry for each token: certsweep token prints one' })
         .default([])
-        .describe('Who may come in: name, sha256, role, and where it is held to them, accounts and maxItems.'),
+        .describe('The tokens: name, sha256, role, and optionally accounts and maxItems.'),
     },
     { error: 'write host, port and tokens below it' },
   )
@@ -83,7 +83,7 @@ export const httpSchema = z
     }
   });
 
-/** What somebody else has to agree to. */
+/** What needs the approval of somebody else. */
 export const approvalsSchema = z.strictObject(
   {
     above: z

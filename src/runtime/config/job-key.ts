@@ -22,7 +22,7 @@ export function jobKeyOf(environment: Environment): string | undefined {
     throw refuse(`${key.length} characters`, `give at least ${LEAST_CHARACTERS}: ${REMEDY}`);
   } catch (error) {
     if (!(error instanceof SecretUnreadable)) throw error;
-    throw refuse('of no use', error.message);
+    throw refuse('not usable', error.message);
   }
 }
 

@@ -53,17 +53,17 @@ async function cronFaults({ schedules }: Mapping): Promise<ConfigFault[]> {
     const why = isCron(cron) ? cronFault(cron) : undefined;
     if (why === undefined) return [];
     const path = ['schedules', name, 'cron'];
-    return [{ path: showPath(path), value: showValue(cron, path), remedy: `give one that comes round (${why})` }];
+    return [{ path: showPath(path), value: showValue(cron, path), remedy: `give one that occurs (${why})` }];
   });
 }
 
-/** Names that every object has, like `constructor`. Zod passes over `__proto__` without a word, and its account would have no worker. */
+/** Names that every object has, like `constructor`. Zod silently ignores `__proto__`, and its account would have no worker. */
 function reservedAccounts({ accounts }: Mapping): ConfigFault[] {
   if (!isMapping(accounts)) return [];
   const reserved = Object.keys(accounts).filter((name) => name in {});
   return reserved.map((name) => {
     const path = ['accounts', name];
-    const remedy = 'give the account another name: JavaScript has a meaning of its own for this one';
+    const remedy = 'give the account another name: JavaScript reserves this one';
     return { path: showPath(path), value: showValue(valueAt(accounts, [name]), path), remedy };
   });
 }

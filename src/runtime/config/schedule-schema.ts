@@ -30,7 +30,7 @@ const serial = z
 const select = z
   .strictObject(
     {
-      expiredFor: span().exactOptional().describe('Those that expired so long ago or longer, like 30d.'),
+      expiredFor: span().exactOptional().describe('Those that expired that long ago, or longer, like 30d.'),
       status: z
         .enum(REGISTERED_STATUSES, { error: `give one of ${REGISTERED_STATUSES.join(', ')}` })
         .exactOptional()
@@ -46,7 +46,7 @@ const select = z
         .string({ error: 'give the name of a batch' })
         .min(1, { error: 'give the name of a batch' })
         .exactOptional()
-        .describe('What that batch removed and is registered again. It stands alone.'),
+        .describe('Certificates that this batch removed and that are registered again. No other key goes with it.'),
     },
     { error: SELECT_REMEDY },
   )
@@ -72,9 +72,11 @@ export const scheduleSchema = z.strictObject(
     instances: z
       .array(z.string({ error: INSTANCE_REMEDY }), { error: 'list instance ids of the accounts' })
       .min(1, { error: 'list instance ids of the accounts' })
-      .describe('Instances whose certificates are looked at.'),
+      .describe('Instances to select certificates from.'),
     select: select.describe('Which of their certificates.'),
-    except: path().exactOptional().describe('A manifest of certificates to leave alone. A run without it is no run.'),
+    except: path()
+      .exactOptional()
+      .describe('A manifest of certificates to leave alone. If it cannot be read, the run fails.'),
     action: z
       .enum(PLANNED_ACTIONS, { error: `give one of ${PLANNED_ACTIONS.join(', ')}` })
       .default('inactivate')
@@ -93,7 +95,7 @@ export const scheduleSchema = z.strictObject(
       .describe('Part of the certificates of any CA at most, in the same way.'),
     catchUpFor: span()
       .default('24h')
-      .describe('So late may a run begin that no worker was there for. Of several, the latest is made good.'),
+      .describe('How late a missed run may begin. Of several missed runs, only the latest begins.'),
     window: z
       .string({ error: WINDOW_REMEDY })
       .refine((text) => parseDailyWindow(text) !== undefined, { error: WINDOW_REMEDY })

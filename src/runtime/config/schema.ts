@@ -40,9 +40,7 @@ const egress = z
       raisedLimit: z
         .boolean({ error: 'give true or false' })
         .default(false)
-        .describe(
-          `True where Alibaba Cloud has raised the limit of ${CLOUD_EGRESS_QPS} calls a second of this address.`,
-        ),
+        .describe(`True if Alibaba Cloud has raised the limit of ${CLOUD_EGRESS_QPS} calls a second of this address.`),
       localAddress: z
         .union([z.ipv4(), z.ipv6()], { error: 'give an IPv4 or IPv6 address of this host' })
         .exactOptional()
@@ -101,7 +99,7 @@ export const documentSchema = z
       egress: egress.prefault({}).describe('The source address of calls.'),
       notFound: oneOf(['already-gone', 'dead'])
         .default('already-gone')
-        .describe('What a certificate becomes that is not registered at the first, clean try.'),
+        .describe('Outcome of a certificate that is not registered at the first, clean try.'),
       retry: retry.prefault({}).describe('Tries of one item after a fault that may pass; throttling uses none.'),
       breaker: breaker.prefault({}).describe('When a batch pauses itself because so many items are dead.'),
       callDeadlineMs: whole(500, 20_000)
@@ -153,7 +151,7 @@ export const documentSchema = z
               .describe('True to require a reason for every change; only a pause needs no reason.'),
             file: text(/^[^~]/, 'give a path without ~; a relative one starts at this file')
               .exactOptional()
-              .describe('File to which each process appends what it changed itself, one JSON object a line.'),
+              .describe('File to which each process appends its own changes, one JSON object a line.'),
           },
           { error: 'write requireReason and file below it' },
         )
@@ -162,7 +160,7 @@ export const documentSchema = z
       http: httpSchema.prefault({}).describe('The HTTP API and page of `certsweep serve`.'),
       approvals: approvalsSchema
         .prefault({})
-        .describe('What somebody else has to agree to. Every process needs the same.'),
+        .describe('What needs the approval of somebody else. Every process needs the same.'),
       accounts: z
         .record(z.string(), accountSchema, { error: 'write a name below it for each Alibaba Cloud account' })
         .superRefine(checkAccounts, EVEN_WITH_FAULTS)
@@ -173,7 +171,7 @@ export const documentSchema = z
         .record(z.string(), scheduleSchema, { error: 'write a name below it for each schedule' })
         .default({})
         .meta({ propertyNames: { pattern: SCHEDULE_NAME.source } })
-        .describe('What is done again and again, by name: lower-case letters, digits and hyphens.'),
+        .describe('Runs by a timetable, by name: lower-case letters, digits and hyphens.'),
     },
     { error: 'write keys below each other, like "notFound: dead"' },
   )

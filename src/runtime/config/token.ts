@@ -15,6 +15,6 @@ export function tokenOf(environment: Environment): string | undefined {
     return readSecret(environment, TOKEN_VARIABLE);
   } catch (error) {
     if (!(error instanceof SecretUnreadable)) throw error;
-    throw new ConfigError('environment', [{ path: TOKEN_VARIABLE, value: 'of no use', remedy: error.message }]);
+    throw new ConfigError('environment', [{ path: TOKEN_VARIABLE, value: 'not usable', remedy: error.message }]);
   }
 }

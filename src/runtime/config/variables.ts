@@ -94,7 +94,7 @@ export function mergeEnvironment(document: Mapping, environment: Environment, fi
       text = (isSecret ? readSecret(environment, name) : environment[name]) ?? '';
     } catch (error) {
       if (!(error instanceof SecretUnreadable)) throw error;
-      faults.push({ path: fileVariableOf(name), value: 'of no use', remedy: error.message });
+      faults.push({ path: fileVariableOf(name), value: 'not usable', remedy: error.message });
       continue;
     }
     if (text === '') {

@@ -16,7 +16,7 @@ interface Connection {
 const connections = new WeakMap<Redis, Connection>();
 
 /**
- * Sends a command and tells what became of it. The client sends it again by itself when the connection is back within its timeout, so the command must
+ * Sends a command and tells its outcome. The client sends it again by itself when the connection is back within its timeout, so the command must
  * be one that may be done twice.
  */
 export async function fateOf<Reply>(redis: Redis, command: () => Promise<Reply>): Promise<Fate<Reply>> {

@@ -19,7 +19,7 @@ export interface Life {
   mayDelete?: boolean;
   /** What the run knows, once it has called. */
   known?: Known;
-  /** The code of its last call told nothing: the certificate is to be read. */
+  /** The code of its last call told nothing: the certificate must be read. */
   puzzle?: Puzzle;
   /** What its note says lies behind the item. */
   noted?: Known;
@@ -127,7 +127,7 @@ export class Lives {
     else life.next = { kind: 'abandon' };
   }
 
-  /** A call may be made for an item that pends, of a batch that runs, by the run that has it; of a cancelled one only to learn what became of an earlier call. */
+  /** A call may be made for an item that pends, of a batch that runs, by the run that has it; of a cancelled one only to learn the outcome of an earlier call. */
   #verdict({ item, run }: Life, unknown: boolean): string {
     const { at, record } = item;
     const isClaim = run.jobId === undefined;

@@ -16,7 +16,7 @@ export interface ModelRecord {
   note?: ModelRun;
 }
 
-/** A certificate with which something is to be done, and what is true of it, whatever the code makes of it. */
+/** A certificate with which something must be done, and what is true of it, whatever the code makes of it. */
 export interface ModelItem {
   readonly action: Action;
   readonly certificate: Certificate;
@@ -105,7 +105,7 @@ export class QueueModel extends Model {
   override change(batch: ModelBatch, event: 'pause' | 'resume' | 'cancel'): boolean {
     const soaking = [...batch.items.keys()].filter((n) => isSoaking(batch, n));
     const isChanged = super.change(batch, event);
-    // They are to be ended, and nothing holds them.
+    // They must be ended, and nothing holds them.
     if (event === 'cancel' && isChanged) for (const n of soaking) this.itemAt(batch.id, n).lost = true;
     return isChanged;
   }
@@ -226,7 +226,7 @@ export class QueueModel extends Model {
   }
 }
 
-/** Something is to be done with it now. */
+/** Something must be done with it now. */
 export function isPending({ at }: ModelItem): boolean {
   return at?.batch.items[at.n] === 'pending' && !isSoaking(at.batch, at.n);
 }

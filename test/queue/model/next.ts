@@ -80,7 +80,7 @@ export function afterRead(
   return { known, next: afterTrouble(kind, known) };
 }
 
-/** The same after a look at a certificate that was inactive for a while, and is to be deleted unless its CA is active. */
+/** The same after a look at a certificate that was inactive for a while, and must be deleted unless its CA is active. */
 export function afterLook(kind: AnswerKind, { found }: CallEffect, isCaActive: boolean, before: Known): After {
   // A look deletes nothing.
   const known = { ...knownAfter(before, kind), unknown: before.unknown };

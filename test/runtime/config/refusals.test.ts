@@ -60,7 +60,7 @@ const REFUSED: readonly (readonly [yaml: string, path: string, value: string, re
   ['schedules: [weekly]', 'schedules', 'a list of 1', 'a name below it'],
   [scheduled('cron: 0 3 * *'), 'schedules.weekly.cron', '"0 3 * *"', 'five fields'],
   [scheduled('cron: "H 3 * * 1"'), 'schedules.weekly.cron', '"H 3 * * 1"', 'five fields'],
-  [scheduled('cron: "0 3 30 2 *"'), 'schedules.weekly.cron', '"0 3 30 2 *"', 'one that comes round'],
+  [scheduled('cron: "0 3 30 2 *"'), 'schedules.weekly.cron', '"0 3 30 2 *"', 'one that occurs'],
   [scheduled('timezone: Mars/Base'), 'schedules.weekly.timezone', '"Mars/Base"', 'IANA'],
   [scheduled('instances: [post-2]'), 'schedules.weekly.instances[0]', '"post-2"', 'under accounts'],
   [scheduled('select: {}'), 'schedules.weekly.select', 'a mapping of 0', 'all of an instance is no schedule'],

@@ -163,7 +163,7 @@ function pathFolders(): string[] {
 
 function cacheFolder(): string {
   const configured = environment['XDG_CACHE_HOME'];
-  // The XDG specification: a relative path is to be ignored.
+  // The XDG specification: a relative path must be ignored.
   return join(configured?.startsWith('/') === true ? configured : join(homedir(), '.cache'), 'certsweep');
 }
 

@@ -13,7 +13,7 @@ export const STAMP = 'unpacked';
 /** The package's own history, where a distribution says what it has fixed under its own version numbers. */
 const HISTORY = 'usr/share/doc/redis-server/changelog.Debian.gz';
 
-/** Whether what was unpacked into the folder is to be unpacked again: it is old, or has a flaw that the distribution may have fixed since. */
+/** Whether what was unpacked into the folder must be unpacked again: it is old, or has a flaw that the distribution may have fixed since. */
 export async function isStale(folder: string, { flavour, version }: ServerBinary): Promise<boolean> {
   const ageMs = await ageOf(join(folder, STAMP));
   if (ageMs > LIFE_MS) return true;
