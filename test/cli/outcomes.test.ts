@@ -41,7 +41,7 @@ const rowsOf = (csv: string): string[][] =>
 
 it('submit --wait ends with 1 when something is dead, and shows no more than text', () => {
   expect(submitted).toMatchObject({ code: 1 });
-  expect(submitted.stdout).toBe(`{"batch":"${batch}","accepted":6,"duplicates":0,"rejected":0}\n`);
+  expect(submitted.stdout).toBe(`{"batch":"${batch}","action":"delete","accepted":6,"duplicates":0,"rejected":0}\n`);
   expect(submitted.stderr).toContain(`Batch ${batch} completed: 3 revoked, 1 already gone, 2 dead, 0 cancelled.`);
   expect(submitted.stderr).not.toContain('No worker');
   expect(submitted.stderr).not.toContain('\u001B');

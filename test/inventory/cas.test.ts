@@ -77,7 +77,7 @@ describe('certsweep ca inactivate and activate', () => {
     const place = { instanceId: INSTANCE, caSn: 'CA01', action: 'inactivate', certificates: 230 };
     const look = await ca('inactivate', INSTANCE, 'CA01', '--json');
     expect({ code: look.code, json: jsonOf(look) }).toEqual({ code: 0, json: { ...place, requestId: null } });
-    expect(look.stderr).toContain('nothing was changed');
+    expect(look.stderr).toContain('Nothing was changed');
     expect(changes()).toEqual({});
     expect(jsonOf(await ca('inactivate', INSTANCE, 'CA01', '--execute', '--yes', '--json'))).toEqual({
       ...place,
@@ -102,7 +102,7 @@ describe('certsweep ca inactivate and activate', () => {
     const cases = [
       [['inactivate', INSTANCE, 'CA01', '--execute', '--reason', 'r'], 3, 'add --yes'],
       [['inactivate', INSTANCE, 'CA01', '--execute', '--yes'], 3, 'audit.requireReason'],
-      [['inactivate', INSTANCE, 'CA01', '--yes'], 2, 'Without --execute this is a look'],
+      [['inactivate', INSTANCE, 'CA01', '--yes'], 2, 'Without --execute nothing is changed'],
       [['inactivate', INSTANCE, 'CA09', '--execute', '--yes', '--reason', 'r'], 2, 'certsweep ca list'],
       [['show', INSTANCE, 'CA09'], 2, 'has no CA "CA09"'],
       [['list', 'post-cn-nobody'], 2, 'accounts.<name>.instances'],
@@ -189,7 +189,7 @@ describe('certsweep ca delete', () => {
       code: 0,
       json: { certificates: 230, requestId: expect.stringMatching(/./) },
     });
-    expect(done.stderr).toContain('whatever registers before the call is made');
+    expect(done.stderr).toContain('any that register before the call');
     expect(fleet.sandbox.registeredCount).toBe(0);
     expect(await audited()).toMatchObject([{ event: 'ca-delete', counts: { certificates: 230 } }]);
   }, 120_000);
