@@ -63,7 +63,7 @@ describe('certsweep find', () => {
       { outcome: 'already-gone', code: 'FindDeviceBySnError' },
       { outcome: 'revoked', code: 'OK' },
     ]);
-  }, 90_000);
+  });
 
   it('has the last end of an item that was dead and retried', async () => {
     const [dead] = await find(DYING.deviceSn);
@@ -77,7 +77,7 @@ describe('certsweep find', () => {
       expect(after).toMatchObject({ batch, outcome: end });
       expect(after?.settledAt).not.toBe(settledBefore);
     }
-  }, 90_000);
+  });
 
   it('has single certificates, with who asked for each and why', async () => {
     const producer = await createProducer({ config: `${fleet.folder}/certsweep.yaml` });
@@ -93,7 +93,7 @@ describe('certsweep find', () => {
       { batch: 'direct-fleet', n: 0, outcome: 'revoked', requestedBy: 'a service', reason: 'lost' },
       { batch: 'direct-fleet', n: 1, outcome: 'already-gone' },
     ]);
-  }, 90_000);
+  });
 
   it('compares whole serial numbers to the letter, whatever characters they have', async () => {
     const serials = ['00ab', 'q"uo\\te', '設備', 'CA77', '00AB', '0ab', '00ab0'];
@@ -107,7 +107,7 @@ describe('certsweep find', () => {
     });
     await Promise.all(looks);
     expect(await find(INSTANCE)).toEqual([]);
-  }, 90_000);
+  });
 
   it('asks the cloud with --live, and says where it did not answer', async () => {
     const batch = await fleet.submit([of('back'), of('away'), of('unreadable')]);
@@ -128,7 +128,7 @@ describe('certsweep find', () => {
     });
     expect(keyless).toMatchObject({ code: 3, stderr: expect.stringContaining('FLEET_KEY_ID is not set') });
     expect(keyless.stdout).toContain('now: not known');
-  }, 90_000);
+  });
 
   it('says who and why to people, without control characters, and what it could not search', async () => {
     const batch = await fleet.submit([of('seen')], '--requested-by', 'eve', '--reason', 'lost\u202e\u001b[31m');
@@ -160,5 +160,5 @@ describe('certsweep find', () => {
     expect(endless).toMatchObject({ code: 3, stdout: '[]\n', stderr: expect.stringContaining('lost its outcome') });
     const wrong = await fleet.run(['find', ' seen']);
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('white space') });
-  }, 90_000);
+  });
 });

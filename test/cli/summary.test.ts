@@ -88,7 +88,7 @@ describe('certsweep report --summary', () => {
     const last = JSON.parse(audit.stdout.trimEnd().split('\n').at(-1) ?? '') as object;
     expect(last).toMatchObject({ event: 'verify', batch, counts: { checked: 30, remaining: 1, pending: 0 } });
     expect((await fleet.run(['audit', '--verify'])).code).toBe(0);
-  }, 60_000);
+  });
 
   it('is a page of Markdown in which words of others mean nothing', async () => {
     const out = join(fleet.folder, 'batch.md');
@@ -112,7 +112,7 @@ describe('certsweep report --summary', () => {
     const { stdout } = await fleet.run(['submit', '--plan', plan, '--execute', '--yes', '--json']);
     const planned = JSON.parse(stdout) as { batch: string };
     expect(await summary(planned.batch)).toMatchObject({ planId: header.id, accepted: 1 });
-  }, 60_000);
+  });
 
   it('is refused for a batch that is not there, and with options that are for rows', async () => {
     const cases = [
@@ -125,5 +125,5 @@ describe('certsweep report --summary', () => {
       const { code, stderr } = await fleet.run([...words]);
       expect({ words, code, stderr }).toEqual({ words, code: 2, stderr: expect.stringContaining(message) });
     }
-  }, 60_000);
+  });
 });

@@ -23,4 +23,4 @@ it('a worker starts its embedded Redis again after a kill -9, and every item end
   expect(worker.output()).toContain('"redis-lost"');
   worker.kill('SIGTERM');
   expect(await worker.ended).toMatchObject({ code: 0 });
-}, 60_000);
+});

@@ -89,7 +89,7 @@ it('an endpoint that refuses, hangs, answers HTML or ServiceUnavailable is a hal
   expect(rows.filter(({ outcome }) => outcome !== 'revoked')).toEqual([]);
   expect(await halts()).toEqual([]);
   expect(worker.output()).toContain('"event":"lifted"');
-}, 120_000);
+});
 
 it('one host of two that is cut off stops alone: the other one does the rest, and nothing is dead', async () => {
   const front = await openFront();
@@ -108,4 +108,4 @@ it('one host of two that is cut off stops alone: the other one does the rest, an
   far.kill('SIGTERM');
   expect(await far.ended).toMatchObject({ code: 0 });
   expect(await halts()).toEqual([]);
-}, 60_000);
+});

@@ -57,4 +57,4 @@ it('one host with a wrong key stops alone, while a key that is revoked stops eve
   );
   expect(fleet.sandbox.seen().byCode[code]).toBeLessThanOrEqual(2 * new ConcurrencyTarget(QPS).items + 2);
   expect(await fleet.until(more, () => true)).toMatchObject({ state: 'running', dead: 0 });
-}, 90_000);
+});

@@ -191,7 +191,7 @@ describe('the selectors', () => {
       return [flags, serials(rows).toSorted()];
     });
     expect(await Promise.all(found)).toEqual(selections);
-  }, 60_000);
+  });
 
   it('find a PEM by its number where the cloud has no text of it, and name what was not found', async () => {
     await open({ registry: [device(serial.toLowerCase()), device('b')] });
@@ -204,7 +204,7 @@ describe('the selectors', () => {
     const doubtful = await inventory('--pem', pem);
     expect({ code: doubtful.code, rows: doubtful.rows }).toEqual({ code: 1, rows: [] });
     expect(doubtful.stderr).toContain('which may mean several certificates');
-  }, 60_000);
+  });
 });
 
 describe('a refusal', () => {
@@ -247,7 +247,7 @@ it('takes a quarter of the pace while a batch is running', async () => {
   const { json } = await inventory();
   expect(json.certificates).toBe(2_500);
   expect(worstWindow(listed)).toBeLessThanOrEqual(10);
-}, 60_000);
+});
 
 it('goes on after kill -9 where it was, and has each certificate once', async () => {
   const all = certificates(6_000);
@@ -278,4 +278,4 @@ it('goes on after kill -9 where it was, and has each certificate once', async ()
   // A whole one takes 74 and more.
   expect(calls).toBeLessThan(60);
   await expect(readFile(`${out}.progress`)).rejects.toThrow('ENOENT');
-}, 60_000);
+});

@@ -79,7 +79,7 @@ describe('devices that reconnect', () => {
       { code: 0, json: { checked: returned.length, remaining: [] } },
       { code: 0, json: { checked: 400, remaining: [] } },
     ]);
-  }, 120_000);
+  });
 });
 
 describe('verify', () => {
@@ -108,7 +108,7 @@ describe('verify', () => {
       json: { batch, checked: 60, remaining: [{ ...ours[0], status: 'active' }] },
     });
     expect(stdout).toBe(`${INSTANCE} CA01 ${ours[0]?.deviceSn}  active\n`);
-  }, 90_000);
+  });
 
   it('does not look for what was cancelled', async () => {
     await open({ registry: certificates(20) });
@@ -117,7 +117,7 @@ describe('verify', () => {
     await fleet.startWorker();
     await fleet.settled(batch);
     expect(await verify(batch)).toMatchObject({ code: 0, json: { checked: 0, remaining: [] } });
-  }, 60_000);
+  });
 
   it('is not content with a listing whose order changes', async () => {
     await open({ registry: [...certificates(300), ...certificates(400, 5)], order: 'changing' });
@@ -125,7 +125,7 @@ describe('verify', () => {
     const batch = await revoke(certificates(300));
     const { code, stderr } = await verify(batch);
     expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('verify again') });
-  }, 60_000);
+  });
 
   it('takes a quarter of the pace while a batch is running', async () => {
     const listed: number[] = [];
@@ -146,7 +146,7 @@ describe('verify', () => {
     await verify(batch);
     expect(listed.length).toBeGreaterThan(20);
     expect(worstWindow(listed)).toBeLessThanOrEqual(10);
-  }, 90_000);
+  });
 
   it('and a report that is joined to another file or batch end with 2 and the next step', async () => {
     await open({ registry: certificates(3) });
@@ -165,5 +165,5 @@ describe('verify', () => {
       expect({ words, code, stderr }).toEqual({ words, code: 2, stderr: expect.stringContaining(message) });
     });
     await Promise.all(ended);
-  }, 60_000);
+  });
 });

@@ -53,7 +53,7 @@ describe('a worker whose server dies', () => {
     await rename(join(fleet.folder, 'next'), fleet.dataDir);
     await fleet.holdRedis();
     await expectAccounted(fleet, batch, items);
-  }, 120_000);
+  });
 
   /** Has the directory moved away under a worker, and then its server killed. @returns how the worker ended */
   async function movedAway(inItsPlace: () => Promise<unknown>) {
