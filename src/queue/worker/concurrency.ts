@@ -10,12 +10,17 @@ const WEIGHT = 0.05;
 /** Weight of a new block in the running mean. */
 const BLOCK_WEIGHT = 0.2;
 const SPARE = 1.5;
+/** A block is in hand until the slowest of its answers: of fifty, about the one that a fiftieth of all is slower than. */
+const SLOW_SHARE = 1 / 50;
+/** How far one answer moves what is known of the slow ones, as a part of it. */
+const SLOW_STEP = 0.1;
 
 /** Follows the latency of calls and the size of blocks, and says how many items and blocks to have in hand. */
 export class ConcurrencyTarget {
   readonly #qps: number;
   #meanMs = 50;
   #meanItems = 50;
+  #slowMs = 50;
 
   /** @param qps - the most calls a second this process could make */
   constructor(qps: number) {
@@ -24,15 +29,19 @@ export class ConcurrencyTarget {
 
   observe(latencyMs: number): void {
     this.#meanMs += (latencyMs - this.#meanMs) * WEIGHT;
+    // So many are above it as are to be, once it moves up as much in all as down.
+    this.#slowMs = Math.max(1, this.#slowMs * (1 + SLOW_STEP * ((latencyMs > this.#slowMs ? 1 : 0) - SLOW_SHARE)));
   }
 
   observeBlock(items: number): void {
     this.#meanItems += (Math.max(1, items) - this.#meanItems) * BLOCK_WEIGHT;
   }
 
-  /** One more than the items need, since the last ones of a block leave the process waiting. */
+  /** What the items need, and by Little's law those blocks that wait for the slowest of their answers, at least one. */
   get blocks(): number {
-    return Math.ceil(this.items / this.#meanItems) + 1;
+    const most = Math.ceil(MAX_CONCURRENCY / this.#meanItems);
+    const drained = Math.ceil(((this.#qps / this.#meanItems) * this.#slowMs) / 1_000);
+    return Math.ceil(this.items / this.#meanItems) + Math.min(most, Math.max(1, drained));
   }
 
   /** Little's law, with some to spare: calls under way = pace times latency. */
