@@ -120,6 +120,11 @@ export async function detailOf(ledger: BatchLedger, batch: Batch): Promise<Batch
   };
 }
 
+/** Whether nothing of it runs before somebody else has approved it. */
+export function isAwaiting({ state, awaitsApproval }: Pick<BatchDetail, 'state' | 'awaitsApproval'>): boolean {
+  return state === 'planned' && awaitsApproval !== undefined;
+}
+
 function phaseOf({ state, retirement }: Batch): Pick<BatchStatus, 'phase' | 'soakUntil'> {
   if (retirement === undefined || (state !== 'running' && state !== 'paused')) return {};
   const { phase, soakUntil } = retirement;

@@ -1,5 +1,5 @@
 import { count, duration, groupDigits } from '../../core/counting.ts';
-import type { BatchDetail } from '../../app/overview.ts';
+import { isAwaiting, type BatchDetail } from '../../app/overview.ts';
 import type { LoweredAccount } from '../../app/pace.ts';
 import { UNREACHABLE, type AnyHalt, type BatchLook, type OverviewLook } from '../../app/status.ts';
 import type { Stop } from '../../app/stop.ts';
@@ -159,10 +159,6 @@ function glance(detail: BatchDetail, columns: number | undefined): string[] {
 /** Sentences, broken where they go to a terminal. */
 function fitted(sentences: readonly string[], columns: number | undefined): readonly string[] {
   return columns === undefined ? sentences : sentences.flatMap((text) => wrap(text, columns - 1, INDENT));
-}
-
-function isAwaiting({ state, awaitsApproval }: BatchDetail): boolean {
-  return state === 'planned' && awaitsApproval !== undefined;
 }
 
 function stateOf(detail: BatchDetail): string {

@@ -1,5 +1,5 @@
 import { duration, groupDigits } from '../../core/counting.ts';
-import type { AwaitedApproval, BatchDetail } from '../../app/overview.ts';
+import { isAwaiting, type AwaitedApproval, type BatchDetail } from '../../app/overview.ts';
 import { DONE_OUTCOMES, outcomesOfAction, type Action } from '../../core/action.ts';
 import { COUNT_FIELD, type Outcome } from '../../core/batch.ts';
 import { PHASES } from '../../core/retirement.ts';
@@ -24,11 +24,6 @@ export function badge(detail: Pick<BatchDetail, 'state' | 'awaitsApproval'>): Ma
   const { state } = detail;
   const awaits = isAwaiting(detail);
   return markup`<span class="badge ${awaits ? 'awaits' : state}">${awaits ? 'awaits approval' : state}</span>`;
-}
-
-/** Whether nothing of it runs before somebody else agrees. */
-export function isAwaiting({ state, awaitsApproval }: Pick<BatchDetail, 'state' | 'awaitsApproval'>): boolean {
-  return awaitsApproval !== undefined && state === 'planned';
 }
 
 /** What becomes of its certificates where that is more than to be deleted, in a word or two. */

@@ -1,24 +1,12 @@
 import { groupDigits } from '../../core/counting.ts';
 import type { Identity } from '../../app/identity.ts';
 import type { OutcomeHistory } from '../../app/outcome-history.ts';
-import type { BatchDetail } from '../../app/overview.ts';
+import { isAwaiting, type BatchDetail } from '../../app/overview.ts';
 import type { BatchLook } from '../../app/status.ts';
 import { transition } from '../../core/batch.ts';
 import { mayDo } from '../../core/role.ts';
 import { dialog, opener } from './actions.ts';
-import {
-  badge,
-  bar,
-  fate,
-  isAwaiting,
-  legend,
-  manner,
-  outcomeBadge,
-  pacing,
-  percent,
-  phases,
-  submitter,
-} from './batch-figures.ts';
+import { badge, bar, fate, legend, manner, outcomeBadge, pacing, percent, phases, submitter } from './batch-figures.ts';
 import { outcomeFigure } from './charts.ts';
 import { markup, NOTHING, table, time, type Markup, type Shown } from './markup.ts';
 import { awaitingBanner, haltBanner } from './overview.ts';

@@ -1,12 +1,12 @@
 import { count, groupDigits } from '../../core/counting.ts';
 import { activeBatches, batchPage, type BatchPage } from '../../app/batch-list.ts';
-import type { BatchDetail } from '../../app/overview.ts';
+import { isAwaiting, type BatchDetail } from '../../app/overview.ts';
 import { accountsOverview, type AccountsOverview } from '../../app/paces.ts';
 import type { ScheduleLine } from '../../app/schedules.ts';
 import { haltsNow, type AnyHalt } from '../../app/status.ts';
 import type { Store } from '../../app/store.ts';
 import { listWorkers, type WorkerSeen } from '../../app/workers.ts';
-import { badge, bar, fate, isAwaiting, linkTo, pacing, percent, purpose, submitter } from './batch-figures.ts';
+import { badge, bar, fate, linkTo, pacing, percent, purpose, submitter } from './batch-figures.ts';
 import { markup, NOTHING, table, time, type Markup } from './markup.ts';
 import { pausedBanners, schedulesOf, scheduleTable } from './schedules.ts';
 import type { Content } from './shell.ts';
