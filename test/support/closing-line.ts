@@ -1,19 +1,31 @@
-import type { Reporter, TestModule } from 'vitest/node';
+import type { Reporter, TestCase, TestModule } from 'vitest/node';
 
-/** Prints `N passed, N failed` as the last line of a run; a file that fails to load counts as one failure. */
+/**
+ * Ends a run with a `FAILED` line for each failure, so that the tail of a log says what failed, and then `N passed, N failed`. A file that fails to load
+ * counts as one failure.
+ */
 export default class ClosingLine implements Reporter {
-  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly { readonly message?: string }[]): void {
     let passed = 0;
-    let failed = unhandledErrors.length;
+    const failures = unhandledErrors.map(({ message }) => lineOf('outside of a test', message));
     for (const module of modules) {
-      const before = failed;
-      for (const test of module.children.allTests()) {
-        const { state } = test.result();
-        if (state === 'passed') passed += 1;
-        if (state === 'failed') failed += 1;
-      }
-      if (failed === before && module.state() === 'failed') failed += 1;
+      const tests = [...module.children.allTests()];
+      passed += tests.filter((test) => test.result().state === 'passed').length;
+      const failed = tests.filter((test) => test.result().state === 'failed');
+      failures.push(...failed.map((test) => lineOf(`${module.relativeModuleId} > ${test.fullName}`, messageOf(test))));
+      if (failed.length === 0 && module.state() === 'failed')
+        failures.push(lineOf(module.relativeModuleId, module.errors()[0]?.message));
     }
-    process.once('exit', () => process.stdout.write(`${passed} passed, ${failed} failed\n`));
+    const lines = [...failures, `${passed} passed, ${failures.length} failed`];
+    process.once('exit', () => process.stdout.write(`${lines.join('\n')}\n`));
   }
+}
+
+function messageOf(test: TestCase): string | undefined {
+  return test.result().errors?.[0]?.message;
+}
+
+function lineOf(where: string, message = 'no message'): string {
+  const lines = message.split('\n').filter((line) => line.trim() !== '');
+  return `FAILED: ${where}: ${lines.slice(0, 6).join(' | ').slice(0, 600)}`;
 }
