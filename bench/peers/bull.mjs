@@ -17,7 +17,7 @@ const LOCK = { lockDuration: 6_000, stalledInterval: 2_000, maxStalledCount: 100
 
 /**
  * Works until SIGTERM.
- * @param pace - waits for a turn and makes the call
+ * @param pace - waits for a turn and makes the call; also given the serial number
  * @param limiter - BullMQ's own
  */
 export function work({ pace = (call) => call(), limiter, close = async () => undefined } = {}) {
@@ -25,7 +25,7 @@ export function work({ pace = (call) => call(), limiter, close = async () => und
     QUEUE,
     async ({ data: { deviceSn } }) => {
       try {
-        await pace(() => revoke(deviceSn));
+        await pace(() => revoke(deviceSn), deviceSn);
       } catch (error) {
         // Any other answer will be the same next time: one call is enough.
         throw isTransient(error) ? new Error(error.message) : new UnrecoverableError(error.code);

@@ -15,13 +15,17 @@ const client = new RpcClient({
   accessKeySecret: PEER_KEY_SECRET,
 });
 
-/** @throws what the SDK throws, for anything but success and absence */
+/**
+ * @returns the answer, also that of absence
+ * @throws what the SDK throws, for anything but success and absence
+ */
 export async function revoke(deviceSn) {
   const parameters = { MqttInstanceId: PEER_INSTANCE, CaSn: PEER_CA, DeviceSn: deviceSn };
   try {
-    await client.request('DeleteDeviceCertificate', parameters, { method: 'POST' });
+    return await client.request('DeleteDeviceCertificate', parameters, { method: 'POST' });
   } catch (error) {
     if (error.code !== 'FindDeviceBySnError') throw error;
+    return error.data;
   }
 }
 
