@@ -10,6 +10,7 @@ export default defineConfig({
     // Some take 30 s on a quiet machine, and others are three times slower.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     // Two more than CI has cores: most of their time tests wait, for locks that run out or retries that come.
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },

@@ -78,7 +78,7 @@ describe.skipIf(!hasTerminal)('on a terminal', () => {
     await fleet.submit(certificates(5));
     await worker.says(' of 5000        5 ');
     // On the wire: what is only in hand is given back, and the first signal would end it.
-    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBe(5), { timeout: 20_000 });
+    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBe(5), { timeout: 60_000 });
     signal(worker, 'SIGTERM');
     await worker.says('stopping (SIGTERM)');
     signal(worker, 'SIGTERM');

@@ -21,7 +21,7 @@ it('a submitter that is killed while it writes leaves a plan that no worker sees
     const [batch = ''] = await redis.zrange(keys.batches, '0', '-1');
     expect(await redis.hlen(keys.of(batch).chunks)).toBeGreaterThanOrEqual(2);
     return batch;
-  }, 20_000);
+  }, 60_000);
   submitter.kill('SIGKILL');
   await submitter.ended;
 

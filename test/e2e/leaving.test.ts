@@ -19,7 +19,7 @@ describe('a worker that is told to leave', () => {
     const items = certificates(500);
     const first = await fleet.startWorker();
     const batch = await fleet.submit(items);
-    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBeGreaterThan(180), 20_000);
+    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBeGreaterThan(180), 60_000);
     // From here on this test uses the Redis too, so the worker leaves it running.
     const queue = new AccountQueues(await fleet.redis(), KEY_PREFIX, 'fleet');
     first.kill('SIGTERM');
@@ -53,7 +53,7 @@ describe('a worker that is told to leave', () => {
     const items = certificates(5);
     const worker = await fleet.startWorker();
     const batch = await fleet.submit(items);
-    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBe(items.length), 20_000);
+    await vi.waitFor(() => expect(fleet.sandbox.seen().calls).toBe(items.length), 60_000);
     worker.kill('SIGTERM');
     await worker.says('"worker-stopping"');
     worker.kill('SIGTERM');
@@ -80,7 +80,7 @@ describe.concurrent('a worker that is told to leave while its Redis does not ans
       const items = certificates(100);
       const worker = await own.startWorker();
       const batch = await own.submit(items);
-      await vi.waitFor(() => expect(own.sandbox.seen().calls).toBeGreaterThan(20), 20_000);
+      await vi.waitFor(() => expect(own.sandbox.seen().calls).toBeGreaterThan(20), 60_000);
       const server = (await own.serverPid()) ?? 0;
       process.kill(server, 'SIGSTOP');
       const toldMs = performance.now();

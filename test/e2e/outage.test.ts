@@ -66,7 +66,7 @@ it('an endpoint that refuses, hangs, answers HTML or ServiceUnavailable is a hal
 
   await vi.waitFor(
     async () => expect(new Set((await halts()).map(({ account }) => account))).toEqual(new Set(OUTAGES)),
-    { timeout: 40_000, interval: 500 },
+    { timeout: 60_000, interval: 500 },
   );
   for (const { account, host, code, message } of await halts()) {
     expect([code, host]).toEqual([UNREACHABLE, hostname()]);
@@ -80,7 +80,7 @@ it('an endpoint that refuses, hangs, answers HTML or ServiceUnavailable is a hal
   expect(status.stdout).toContain(`HALTED account html on ${hostname()} alone`);
   // While it is halted, it asks with reads alone.
   const before = frontOf.get('unavailable')?.turnedAway.length ?? 0;
-  await vi.waitFor(() => expect(frontOf.get('unavailable')?.turnedAway.length).toBeGreaterThan(before), 20_000);
+  await vi.waitFor(() => expect(frontOf.get('unavailable')?.turnedAway.length).toBeGreaterThan(before), 60_000);
   expect(new Set(frontOf.get('unavailable')?.turnedAway.slice(before))).toEqual(new Set(['GET']));
   expect(await fleet.until(batch, () => true)).toMatchObject({ state: 'running', dead: 0 });
 

@@ -155,7 +155,7 @@ describe('no secret leaves a worker', () => {
       const look = await fleet.run(['status', batch], { env: environment(wrong) });
       expect(look.code).toBe(3);
       return look;
-    }, 20_000);
+    }, 60_000);
     expect(status.stdout).toContain('SignatureDoesNotMatch');
     worker.kill('SIGTERM');
     const { stderr } = await worker.ended;

@@ -53,7 +53,7 @@ it('one host with a wrong key stops alone, while a key that is revoked stops eve
       expect(found).toMatchObject([{ account: 'fleet', code }]);
       expect(found[0]).not.toHaveProperty('host');
     },
-    { timeout: 20_000, interval: 200 },
+    { timeout: 60_000, interval: 200 },
   );
   expect(fleet.sandbox.seen().byCode[code]).toBeLessThanOrEqual(2 * new ConcurrencyTarget(QPS).items + 2);
   expect(await fleet.until(more, () => true)).toMatchObject({ state: 'running', dead: 0 });

@@ -139,7 +139,7 @@ describe('after a run with throttling, dead and already revoked certificates', (
     await done('stop', '--all', '--reason', 'a test');
     const batch = await fleet.submit(HELD);
     await done('pause', batch);
-    await expect.poll(async () => (await now()).sum('certsweep_paused_batches'), { timeout: 20_000 }).toBe(1);
+    await expect.poll(async () => (await now()).sum('certsweep_paused_batches'), { timeout: 60_000 }).toBe(1);
     const then = await now();
     expect(then.sum('certsweep_stopped')).toBe(1);
     expect(then.sum('certsweep_pace_in_force_per_second')).toBe(0);
@@ -154,7 +154,7 @@ describe('after a run with throttling, dead and already revoked certificates', (
     process.kill((await fleet.serverPid()) ?? 0, 'SIGSTOP');
     try {
       await expect
-        .poll(async () => new Exposition(await scrape(serve)).sum('certsweep_redis_up'), { timeout: 20_000 })
+        .poll(async () => new Exposition(await scrape(serve)).sum('certsweep_redis_up'), { timeout: 60_000 })
         .toBe(0);
       const alone = new Exposition(await scrape(serve));
       expect(alone.sum('certsweep_dead_letters')).toBeUndefined();
@@ -181,7 +181,7 @@ async function settledOn(count: number): Promise<Exposition> {
       if (settled !== count || pending !== 0) throw new Error(`not yet: ${settled} settled, ${pending} pending`);
       return seen;
     },
-    { timeout: 20_000, interval: 200 },
+    { timeout: 60_000, interval: 200 },
   );
 }
 

@@ -189,7 +189,7 @@ describe('an idempotency key', () => {
     slow.write(body.slice(0, 30));
     const redis = await room.redis();
     await expect
-      .poll(() => redis.keys('*idempotency*').then((keys) => keys.length), { timeout: 10_000 })
+      .poll(() => redis.keys('*idempotency*').then((keys) => keys.length), { timeout: 60_000 })
       .toBeGreaterThan(4);
     expect(await post(body, { key: 'k5', url: other.url })).toMatchObject({ status: 409 });
     slow.end(body.slice(30));

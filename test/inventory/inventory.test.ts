@@ -260,7 +260,7 @@ it('goes on after kill -9 where it was, and has each certificate once', async ()
       const { walk } = JSON.parse(await readFile(`${out}.progress`, 'utf8')) as { walk: { end: number } };
       if (walk.end < 2_000) throw new Error('not yet');
     },
-    { timeout: 30_000, interval: 20 },
+    { timeout: 60_000, interval: 20 },
   );
   command.kill('SIGKILL');
   await command.ended;

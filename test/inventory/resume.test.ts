@@ -34,7 +34,7 @@ const isThere = (path: string): Promise<boolean> =>
 describe('what is left of an inventory that was killed', () => {
   beforeAll(async () => {
     const command = fleet.start(['inventory', INSTANCE, '--out', out]);
-    await vi.waitFor(() => access(`${out}.progress`), { timeout: 30_000, interval: 20 });
+    await vi.waitFor(() => access(`${out}.progress`), { timeout: 60_000, interval: 20 });
     command.kill('SIGKILL');
     await command.ended;
   });

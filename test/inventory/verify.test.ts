@@ -46,7 +46,7 @@ describe('devices that reconnect', () => {
     await fleet.startWorker();
     const batch = await revoke(all);
     const back = (): typeof all => all.filter((one) => fleet.sandbox.has(one));
-    await vi.waitFor(() => expect(back().length).toBeGreaterThan(20), { timeout: 30_000, interval: 20 });
+    await vi.waitFor(() => expect(back().length).toBeGreaterThan(20), { timeout: 60_000, interval: 20 });
     const { code } = await fleet.run(['ca', 'inactivate', INSTANCE, 'CA01', '--execute', '--yes']);
     expect(code).toBe(0);
     // Nobody comes back from here on, though devices go on trying.

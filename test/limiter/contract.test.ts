@@ -8,7 +8,7 @@ import { LuaNotes, type NotedVerdict } from './lua-notes.ts';
 const QPS = 200;
 const PROBE_INTERVAL_MS = 2_000;
 /** What another process knows comes with its next look. */
-const KNOWN = { timeout: 20_000, interval: 20 };
+const KNOWN = { timeout: 60_000, interval: 20 };
 
 /** Limiters of one account of their own, each as in a process of its own. */
 interface Stage {

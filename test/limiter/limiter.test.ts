@@ -128,7 +128,7 @@ describe('a lost connection', () => {
     // Calls leave together, so at a moment of chance it has slots in hand or none.
     for (let cuts = 0; cuts < 20 && !member.notices.some(({ kind }) => kind === 'slots-void'); cuts += 1) {
       const before = granted;
-      await vi.waitFor(() => expect(granted).toBeGreaterThan(before + 40), 20_000);
+      await vi.waitFor(() => expect(granted).toBeGreaterThan(before + 40), 60_000);
       await delay(Math.random() * 60);
       const id = await member.redis.client('ID');
       const back = once(member.redis, 'ready');

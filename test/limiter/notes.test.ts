@@ -52,10 +52,10 @@ describe('a call that may not be made', () => {
     await fleet.closeAll();
     // The probe after this one is half a minute away.
     const next = await fleet.openOne({ ...PACES.probe, probeIntervalMs: 30_000 });
-    await vi.waitUntil(() => next.limiter.admits('any') === 'probe', { timeout: 10_000 });
+    await vi.waitUntil(() => next.limiter.admits('any') === 'probe', { timeout: 60_000 });
     await next.notes.judge(['cancelled'], 'cancelled');
     expect(await next.limiter.take(request('cancelled'))).toMatchObject({ kind: 'refused' });
-    await vi.waitUntil(() => next.limiter.admits('any') === 'probe', { timeout: 10_000 });
+    await vi.waitUntil(() => next.limiter.admits('any') === 'probe', { timeout: 60_000 });
     const probe = await slotOf(next.limiter, request('wanted'));
     expect(probe).toMatchObject({ isProbe: true, verdict: { kind: 'go' } });
     expect(await probe.report({ kind: 'proved' })).toBe('lifted');

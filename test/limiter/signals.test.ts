@@ -20,7 +20,7 @@ describe('after a change of signals', () => {
     const before = await fleet.given('held');
     await member.notes.judge(calls.slice(0, 299), 'paused');
     await fleet.signal();
-    await vi.waitUntil(() => member.limiter.waiting === 1, { timeout: 30_000 });
+    await vi.waitUntil(() => member.limiter.waiting === 1, { timeout: 60_000 });
     await member.limiter.close();
     const grants = await all;
     expect(new Set(grants.slice(0, 299).map(({ kind }) => kind))).toEqual(new Set(['refused']));
@@ -43,7 +43,7 @@ describe('a look at all who wait', () => {
     await member.heard(await fleet.signal());
     // The pulse after the one in which it was heard has asked, and failed.
     const heardAt = pulses;
-    await vi.waitUntil(() => pulses > heardAt + 2, { timeout: 30_000 });
+    await vi.waitUntil(() => pulses > heardAt + 2, { timeout: 60_000 });
     await fleet.keys.client.del(log);
     const deletedAt = pulses;
     expect(new Set((await all).map(({ kind }) => kind))).toEqual(new Set(['refused']));
@@ -65,7 +65,7 @@ describe('where the halts cannot be read after a change of signals', () => {
     expect(new Set((await Promise.all(taken.slice(0, 10))).map(({ kind }) => kind))).toEqual(new Set(['refused']));
     const looked = (await member.notes.log()).length;
     // Some pulses in which nobody leaves.
-    await vi.waitUntil(async () => countOf(await member.notes.log(), 'back') > 20, { timeout: 30_000 });
+    await vi.waitUntil(async () => countOf(await member.notes.log(), 'back') > 20, { timeout: 60_000 });
     expect(member.limiter.waiting).toBe(10);
     await fleet.keys.client.hdel(halts, 'unreadable');
     await Promise.all(taken);

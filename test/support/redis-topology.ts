@@ -48,7 +48,7 @@ export interface ClusterTopology {
 const SLOTS = 16_384;
 /** Where a node's bus listens, above its port. */
 const BUS_OFFSET = 10_000;
-const SETTLES_WITHIN = { timeout: 20_000, interval: 50 };
+const SETTLES_WITHIN = { timeout: 60_000, interval: 50 };
 const DURABLE = ['--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction'];
 
 export async function startSentinels(): Promise<SentinelTopology> {

@@ -42,7 +42,7 @@ async function processes(): Promise<{ readonly worker: number; readonly redis: n
     const text = await readFile(join(folder, own, 'worker.log'), 'utf8');
     if (!text.includes('"worker-started"')) throw new Error(`not yet: ${text}`);
     return text;
-  });
+  }, 60_000);
   const record = await readFile(join(folder, own, 'redis', 'server.json'), 'utf8');
   return {
     worker: Number(/"pid":(\d+)/.exec(log)?.[1]),

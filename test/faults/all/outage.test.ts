@@ -45,7 +45,7 @@ it(
     await fleet.settled(batch, SETTLED_WITHIN_MS);
     const rows = await expectAccounted(fleet, batch, items);
     expect(rows.filter(({ outcome }) => outcome !== 'revoked')).toEqual([]);
-    await vi.waitFor(async () => expect((await fleet.run(['status'])).code).toBe(0), 10_000);
+    await vi.waitFor(async () => expect((await fleet.run(['status'])).code).toBe(0), 60_000);
   },
   OUTAGE_MS + 2 * SETTLED_WITHIN_MS + 60_000,
 );

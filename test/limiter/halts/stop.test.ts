@@ -10,7 +10,7 @@ import { SECOND_US, VirtualTime } from '../pace/virtual-time.ts';
 const fleet = new Fleet();
 const { client, prefix } = fleet.keys;
 const pace = (name: string) => ({ account: { name, qps: 300 }, egress: { id: name, qps: 300 }, probeIntervalMs: 300 });
-const KNOWN = { timeout: 20_000, interval: 20 };
+const KNOWN = { timeout: 60_000, interval: 20 };
 /** After it no call may leave, milliseconds. */
 const WITHIN_MS = 2_000;
 

@@ -114,7 +114,7 @@ describe.concurrent('limiters of several processes', () => {
     const times: number[] = [];
     let isOver = false;
     const callers = members.map((member) => callAgain(member, times, () => isOver));
-    await vi.waitUntil(() => times.length > QPS, { timeout: 30_000 });
+    await vi.waitUntil(() => times.length > QPS, { timeout: 60_000 });
     await lowerPace(client, prefix, { account: 'several', qps: LOWERED, forSeconds: 5 }, {});
     const commandMs = performance.now();
     expect(await readPace(client, prefix, { account: 'several' })).toMatchObject({
@@ -122,7 +122,7 @@ describe.concurrent('limiters of several processes', () => {
       lowered: { qps: LOWERED },
     });
     // Back by itself: as many calls within a second as the lowered pace does not allow.
-    await vi.waitUntil(() => worstWindow(times.filter((at) => at > commandMs + 4_000)) > LOWERED, { timeout: 30_000 });
+    await vi.waitUntil(() => worstWindow(times.filter((at) => at > commandMs + 4_000)) > LOWERED, { timeout: 60_000 });
     isOver = true;
     await Promise.all(callers);
     // The end is by Redis' clock, and by ours some milliseconds off.
@@ -139,11 +139,11 @@ describe.concurrent('limiters of several processes', () => {
     const times: number[] = [];
     let isOver = false;
     const callers = callAgain(member, times, () => isOver);
-    await vi.waitUntil(() => times.length > 2, { timeout: 30_000 });
+    await vi.waitUntil(() => times.length > 2, { timeout: 60_000 });
     expect(worstWindow(times)).toBeLessThanOrEqual(2);
     expect(await restorePace(client, prefix, { account: 'ended', qps: QPS }, {})).toBe(true);
     expect(await restorePace(client, prefix, { account: 'ended', qps: QPS }, {})).toBe(false);
-    await vi.waitUntil(() => times.length > QPS, { timeout: 30_000 });
+    await vi.waitUntil(() => times.length > QPS, { timeout: 60_000 });
     isOver = true;
     await callers;
     expect(worstWindow(times)).toBeLessThanOrEqual(QPS);

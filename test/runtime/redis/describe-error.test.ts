@@ -56,7 +56,7 @@ describe('what a real Redis refuses becomes a sentence', () => {
     await client.bgsave();
     await vi.waitFor(
       async () => expect(await client.info('persistence')).toMatch(/rdb_last_bgsave_status:err/),
-      20_000,
+      60_000,
     );
     for (const reason of [await reasonOf(client.set('a', 'x')), await reasonOf(write(client, ['a'], []))]) {
       expect(describeRedisError(reason)).toMatch(/cannot save to disk \(MISCONF\): free space/);

@@ -64,5 +64,5 @@ export function useEmbeddedPlace(): EmbeddedPlace {
 /** Ends a server as a crash would, and returns when it is gone. */
 export async function killServer(pid: number): Promise<void> {
   process.kill(pid, 'SIGKILL');
-  await vi.waitFor(async () => expect(await identify(pid)).toBeUndefined(), 10_000);
+  await vi.waitFor(async () => expect(await identify(pid)).toBeUndefined(), 60_000);
 }

@@ -115,7 +115,7 @@ describe('the embedded Redis', () => {
     const { path, libraryPath } = starting.binary;
     const cwd = join(place.dataDir, 'redis');
     const child = spawn(path, slowly, { cwd, stdio: 'ignore', env: serverEnvironment(libraryPath) });
-    const control = await vi.waitFor(() => connectOnce(first.options, 5_000), { timeout: 30_000, interval: 20 });
+    const control = await vi.waitFor(() => connectOnce(first.options, 5_000), { timeout: 60_000, interval: 20 });
     const heard: RedisNotice[] = [];
     const second = await openRedis({ dataDir: place.dataDir }, (event) => {
       heard.push(event);

@@ -39,12 +39,12 @@ describe('a worker whose server dies', () => {
     const items = certificates(200);
     const batch = await fleet.submit(items);
     const worker = await fleet.startWorker();
-    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBeGreaterThan(20), 20_000);
+    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBeGreaterThan(20), 60_000);
 
     await symlink(second, join(fleet.folder, 'next'));
     await rename(join(fleet.folder, 'next'), fleet.dataDir);
     await killServer(await serverIn(first));
-    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBe(items.length), 40_000);
+    await vi.waitFor(() => expect(fleet.sandbox.deletedCount).toBe(items.length), 60_000);
     expect(await readdir(second)).toEqual([]);
     worker.kill('SIGTERM');
     expect(await worker.ended).toMatchObject({ code: 0 });
@@ -99,7 +99,7 @@ describe('a directory that was exchanged under its server', () => {
     await before.close();
     expect(place.notices.at(-1)).toEqual({ kind: 'left-behind', pid: server, directory: `${dataDir}/redis` });
     process.kill(server, 'SIGTERM');
-    await vi.waitFor(async () => expect(await identify(server)).toBeUndefined(), 10_000);
+    await vi.waitFor(async () => expect(await identify(server)).toBeUndefined(), 60_000);
     expect(await place.client(after).ping()).toBe('PONG');
     expect(await identify(other)).toBeDefined();
   });

@@ -128,7 +128,7 @@ describe('before every connection', () => {
   async function told(faults: readonly Error[], message: string): Promise<void> {
     await vi.waitFor(
       () => expect(faults.filter((error) => error.message.includes(message)).length).toBeGreaterThan(1),
-      20_000,
+      60_000,
     );
   }
 

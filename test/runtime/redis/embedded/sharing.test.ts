@@ -46,7 +46,7 @@ describe('several processes on one data directory', () => {
     // Killed at a different point of its start each time; whatever it left, at most one server may run afterwards.
     for (let round = 0; round < 6; round += 1) {
       const owner = program.start(place.dataDir);
-      await Promise.race([vi.waitFor(() => expect(owner.notices.length).toBeGreaterThan(0), 20_000), owner.opened]);
+      await Promise.race([vi.waitFor(() => expect(owner.notices.length).toBeGreaterThan(0), 60_000), owner.opened]);
       await new Promise((resolve) => setTimeout(resolve, round * 8));
       owner.opened.catch(() => undefined);
       await owner.kill();
