@@ -141,7 +141,7 @@ async function sayForgottenBefore(store: Store, batch: string, text: string, opt
   switch (result.kind) {
     case 'forgotten':
       say(
-        `${count(result.items, 'item')} of batch ${batch}, settled before ${before.toISOString()}, ${result.items === 1 ? 'is' : 'are'} forgotten; they stay counted. Items with a dead letter stay.`,
+        `${count(result.items, 'item')} of batch ${batch}, settled before ${before.toISOString()}: forgotten, and still counted. Items with a dead letter stay.`,
       );
       return;
     case 'not-direct':

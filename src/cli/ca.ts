@@ -7,7 +7,7 @@ import { accountFor, stopped, untilLeave } from './cloud.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { addMotive, ask, isOnTerminal, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
-import { ACTIONS, describeCa, describeCas, describeChange, describeLook, noCa, questionOf } from './text/cas.ts';
+import { ACTIONS, describeCa, describeCas, describeChange, describeCaNow, noCa, questionOf } from './text/cas.ts';
 import { print, printJson, printText, say } from './text/terminal.ts';
 
 interface CaOptions extends CommonOptions {
@@ -129,7 +129,7 @@ async function change(store: OpenStore, asked: Asked, options: ChangeOptions): P
   const account = accountFor(store.config, asked.instanceId);
   const { changeCa, wordFor } = await import('../app/ca-change.ts');
   const confirm = (look: CaLook): Promise<{ typed: string } | 'yes'> => {
-    say(describeLook(asked, look));
+    say(describeCaNow(asked, look));
     return answerOf(asked, wordFor(asked.action, look), options);
   };
   const end = await untilLeave((signal) =>
@@ -169,7 +169,7 @@ function conclude(
       const { certificates } = end;
       const requestId = end.kind === 'changed' ? end.requestId : null;
       if (json) printJson({ instanceId, caSn, action, certificates, requestId });
-      if (end.kind === 'looked') say(describeLook(asked, end));
+      if (end.kind === 'looked') say(describeCaNow(asked, end));
       say(describeChange(asked, end));
       return;
     }

@@ -85,10 +85,10 @@ async function retry(store: Store, options: DeadOptions): Promise<void> {
   const { retried, cancelled, unknown, refused } = result;
   if (options.json === true) printJson({ retried, cancelled, unknown, refused });
   say(`${count(retried, 'dead letter')} will be tried again.`);
-  if (cancelled > 0) say(`${count(cancelled, 'letter')} skipped: their batch is cancelled.`);
+  if (cancelled > 0) say(`${count(cancelled, 'letter')} skipped: the batch is cancelled.`);
   if (refused > 0) {
     say(
-      `${count(refused, 'letter')} skipped: their account refused these jobs. Discard them; to revoke them anyway, give their --code.`,
+      `${count(refused, 'letter')} skipped: the account refused the jobs. Discard them; to revoke the certificates anyway, give the --code.`,
     );
   }
   if (unknown > 0) {

@@ -7,7 +7,7 @@ import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { describeForgotten } from './text/audit.ts';
-import { describeLook, describeOverview } from './text/status.ts';
+import { describeBatchNow, describeOverview } from './text/status.ts';
 import { columnsOfTerminal, print, printJson } from './text/terminal.ts';
 
 interface StatusOptions extends CommonOptions {
@@ -97,7 +97,7 @@ async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
   }
   const { detail, condition, isDone } = look;
   return {
-    text: describeLook(look, columnsOfTerminal(process.stdout)),
+    text: describeBatchNow(look, columnsOfTerminal(process.stdout)),
     json: statusOf(detail),
     exitCode: EXIT_OF[condition],
     isDone,

@@ -28,7 +28,7 @@ export async function tellSubmitted(
       await sayTaken(result, action, options, store);
       return;
     case 'awaits-approval':
-      sayAwaits(result.submitted, action, options);
+      sayAwaitsApproval(result.submitted, action, options);
       return;
     case 'reason-required':
       throw reasonRequired();
@@ -68,7 +68,11 @@ async function sayTaken(
 }
 
 /** Nobody should wait for what somebody else has to do. */
-function sayAwaits({ batch, accepted, duplicates, rejected }: TakenIn, action: Action, options: TellOptions): void {
+function sayAwaitsApproval(
+  { batch, accepted, duplicates, rejected }: TakenIn,
+  action: Action,
+  options: TellOptions,
+): void {
   if (options.json === true) printJson({ batch, action, accepted, duplicates, rejected, outcome: 'awaits-approval' });
   say(
     `Batch ${batch}: ${count(accepted, 'certificate')} stored. It runs once somebody else approves it (approvals.above), within 7 days. certsweep approve ${batch} shows how.`,

@@ -4,7 +4,7 @@ import type { Store } from '../app/store.ts';
 import { ManifestError } from '../manifest/fault.ts';
 import { ScratchUnavailable } from '../manifest/scratch-file.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
-import { fateOf } from '../runtime/redis/fate.ts';
+import { resultOf } from '../runtime/redis/command-result.ts';
 import { Problem } from './problem.ts';
 
 /** How the client of Redis calls what it throws. */
@@ -17,18 +17,18 @@ const BY_CODE = /^(?:ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTF
  * @throws Problem where Redis was lost on the way: what was sent may be done, now or when the connection is back
  */
 export async function changing<T>({ redis }: Store, change: () => Promise<T>): Promise<T> {
-  const fate = await fateOf(redis, change);
-  if (fate.kind === 'done') return fate.reply;
-  if (fate.kind === 'refused' || !isOfRedis(fate.error)) throw fate.error;
+  const result = await resultOf(redis, change);
+  if (result.kind === 'done') return result.reply;
+  if (result.kind === 'refused' || !isOfRedis(result.error)) throw result.error;
   throw new Problem(
     {
       status: 504,
       code: 'unknown',
       title: 'It is not known whether it was done',
-      detail: `${describeRedisError(fate.error)}. It may be done, now or later.`,
+      detail: `${describeRedisError(result.error)}. It may be done, now or later.`,
       next: 'Look at how things are when Redis is back, or send the same again: nothing is done twice.',
     },
-    { cause: fate.error },
+    { cause: result.error },
   );
 }
 

@@ -1,5 +1,5 @@
 import { auditNote, type Motive } from '../audit/note.ts';
-import { fateOf } from '../runtime/redis/fate.ts';
+import { resultOf } from '../runtime/redis/command-result.ts';
 import type { Awaiting } from './awaiting.ts';
 import { FEED_RANK, type Batch } from './batch-record.ts';
 import type { LedgerStore } from './keys.ts';
@@ -22,9 +22,9 @@ export async function activateAwaiting(
   const note = auditNote({ event: 'approve', batch, action, ...(retire !== undefined && { retire }), ...motive });
   const unchanged = ['', '', '', '', '', '', ''];
   const args = [batch, fingerprint, certificates, chunks, FEED_RANK[priority], note, ...unchanged];
-  const fate = await fateOf(redis, () => activateScript(redis, activationKeys(keys, batch), args));
-  if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
-  if (fate.kind === 'refused') throw fate.error;
-  if (fate.reply === '') return { kind: 'gone' };
-  return { kind: fate.reply === batch ? 'running' : 'duplicate', batch: fate.reply };
+  const result = await resultOf(redis, () => activateScript(redis, activationKeys(keys, batch), args));
+  if (result.kind === 'unknown') return { kind: 'unknown', batch, error: result.error };
+  if (result.kind === 'refused') throw result.error;
+  if (result.reply === '') return { kind: 'gone' };
+  return { kind: result.reply === batch ? 'running' : 'duplicate', batch: result.reply };
 }

@@ -4,7 +4,7 @@ import { auditNote, type Motive } from '../audit/note.ts';
 import { DEFAULT_ACTION, type Action } from '../core/action.ts';
 import type { Certificate } from '../core/certificate.ts';
 import { DEFAULT_SOAK_MS, type RetireDetails } from '../core/retirement.ts';
-import { fateOf } from '../runtime/redis/fate.ts';
+import { resultOf } from '../runtime/redis/command-result.ts';
 import { script } from '../runtime/redis/script.ts';
 import { activateScript, activationArguments, activationKeys, type Activated, type LateDetails } from './activation.ts';
 import { FEED_RANK, type Priority } from './batch-record.ts';
@@ -103,13 +103,13 @@ export class Plan {
     const [certificates, chunks] = [this.#accepted, this.#chunks];
     const counted = { batch: this.batch, fingerprint, certificates, chunks, rank };
     const args = activationArguments(counted, note, { planId, awaiting, claim, occurrence, ...late });
-    const fate = await fateOf(this.#redis, () => activateScript(this.#redis, keys, args));
-    if (fate.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: fate.error };
-    if (fate.kind === 'refused') {
+    const result = await resultOf(this.#redis, () => activateScript(this.#redis, keys, args));
+    if (result.kind === 'unknown') return { kind: 'unknown', batch: this.batch, error: result.error };
+    if (result.kind === 'refused') {
       await this.discard();
-      throw fate.error;
+      throw result.error;
     }
-    const winner = fate.reply;
+    const winner = result.reply;
     if (winner === this.batch) return { kind: awaiting === undefined ? 'running' : 'awaits-approval', batch: winner };
     await this.discard();
     if (winner === '?') return { kind: occurrence === undefined ? 'claim-lost' : 'overtaken' };

@@ -54,7 +54,7 @@ export function describeCa(ca: Ca, certificates: number): string {
 }
 
 /** The CA as it is before it is changed, and what the change does. */
-export function describeLook(
+export function describeCaNow(
   { instanceId, action }: { readonly instanceId: string; readonly action: CaAction },
   { ca, certificates }: CaLook,
 ): string {

@@ -56,7 +56,7 @@ export function describeRetire({ soakMs, deviceDestroyed }: RetireDetails): stri
 }
 
 /** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
-export function describeLook(look: BatchLook, columns?: number): string {
+export function describeBatchNow(look: BatchLook, columns?: number): string {
   const { detail, stop, halts, lanesLost, lowered, unattended } = look;
   const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker is reading its chunks.`;
   const problems = [
@@ -121,7 +121,7 @@ function leftInactive({ action, state, inactivated = 0, alreadyInactive = 0 }: B
     : 'their CA is active, so they were not deleted';
 }
 
-/** Everything at a glance, each batch with its figures below its name; columns as for `describeLook`. */
+/** Everything at a glance, each batch with its figures below its name; columns as for `describeBatchNow`. */
 export function describeOverview(
   { batches, stop, halts, lowered }: Omit<OverviewLook, 'condition'>,
   where: string,

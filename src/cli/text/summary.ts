@@ -2,7 +2,7 @@ import { count, duration, groupDigits } from '../../core/counting.ts';
 import type { BatchSummary, CodeCount } from '../../app/summary.ts';
 import { printable } from '../../core/printable.ts';
 import { endsOf } from './action.ts';
-import { AMISS } from './verify.ts';
+import { EXPECTED_STATUS } from './verify.ts';
 
 /** What Markdown, or HTML within it, would take for more than a letter. */
 const SPECIAL = /[\\`*_~[\]<>|#&]/g;
@@ -35,7 +35,7 @@ export function summaryPage(summary: BatchSummary): string {
       : [`Of the revoked, ${groupDigits(confirmedByAbsence)} were confirmed by absence after a lost answer.`]),
     ...(forgotten === 0
       ? []
-      : [`${count(forgotten, 'outcome')} of these were taken out of Redis: their codes and calls are not counted.`]),
+      : [`Codes and calls of ${count(forgotten, 'outcome')} are not counted: taken out of Redis.`]),
   ];
   return [
     `# Batch ${literal(batch)}`,
@@ -67,8 +67,8 @@ function describeVerified({ batch, action, verification }: BatchSummary): string
   if (verification === null) return `None was made. \`certsweep verify ${printable(batch)}\` makes one.`;
   const { verifiedAt, checked, remaining, pending, isWhole } = verification;
   return [
-    `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} still ${AMISS[action].found}.`,
-    ...(pending === 0 ? [] : [`${count(pending, 'item')} had no outcome then, and were not looked for.`]),
+    `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} still ${EXPECTED_STATUS[action].found}.`,
+    ...(pending === 0 ? [] : [`Not looked for, as they had no outcome then: ${count(pending, 'item')}.`]),
     ...(isWhole ? [] : ['The order of the listing changed meanwhile, so some may have been missed.']),
   ].join(' ');
 }

@@ -9,8 +9,8 @@ export function describeRemaining({ instanceId, caSn, deviceSn, status }: Verifi
   return printable(`${instanceId} ${caSn} ${deviceSn}  ${status}`);
 }
 
-/** What is looked for, and what is amiss with those that are named, for one and for several. */
-export const AMISS: Readonly<
+/** What status is looked for, what it should be, and what those have that are named. */
+export const EXPECTED_STATUS: Readonly<
   Record<Action, { readonly none: string; readonly should: string; readonly found: string }>
 > = {
   delete: { none: 'registered', should: 'gone', found: 'registered' },
@@ -26,7 +26,7 @@ export function describeVerification(
   pending: number,
   out: string | undefined,
 ): string {
-  const { none, should, found } = AMISS[action];
+  const { none, should, found } = EXPECTED_STATUS[action];
   const written = out === undefined ? '' : `, written to ${out}`;
   const lines = [
     remaining.length === 0

@@ -30,7 +30,7 @@ export function badge(detail: Pick<BatchDetail, 'state' | 'awaitsApproval'>): Ma
 export function purpose(detail: BatchDetail): Markup {
   const { action, phase } = detail;
   if (action === 'delete') return NOTHING;
-  return markup`<small>to be ${fate(detail)}${phase !== undefined && `: ${phase}`}</small>`;
+  return markup`<small>to be ${participle(detail)}${phase !== undefined && `: ${phase}`}</small>`;
 }
 
 /** Of a batch that retires, while it is at work: where it stands. */
@@ -109,7 +109,7 @@ function endsOf(
 }
 
 /** What becomes of its certificates. */
-export function fate({ action }: Pick<BatchDetail, 'action'>): string {
+export function participle({ action }: Pick<BatchDetail, 'action'>): string {
   return WORDS[action];
 }
 

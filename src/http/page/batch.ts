@@ -6,7 +6,18 @@ import type { BatchLook } from '../../app/status.ts';
 import { transition } from '../../core/batch.ts';
 import { mayDo } from '../../core/role.ts';
 import { dialog, opener } from './actions.ts';
-import { badge, bar, fate, legend, manner, outcomeBadge, pacing, percent, phases, submitter } from './batch-figures.ts';
+import {
+  badge,
+  bar,
+  participle,
+  legend,
+  manner,
+  outcomeBadge,
+  pacing,
+  percent,
+  phases,
+  submitter,
+} from './batch-figures.ts';
 import { outcomeFigure } from './charts.ts';
 import { markup, NOTHING, table, time, type Markup, type Shown } from './markup.ts';
 import { awaitingBanner, haltBanner } from './overview.ts';
@@ -112,7 +123,7 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
 /** What an approval lets happen. */
 function becomes(detail: BatchDetail): string {
   return detail.retire === undefined
-    ? `They are ${fate(detail)} at once.`
+    ? `They are ${participle(detail)} at once.`
     : `They are made inactive at once (${manner(detail)}).`;
 }
 

@@ -6,7 +6,7 @@ import type { ScheduleLine } from '../../app/schedules.ts';
 import { haltsNow, type AnyHalt } from '../../app/status.ts';
 import type { Store } from '../../app/store.ts';
 import { listWorkers, type WorkerSeen } from '../../app/workers.ts';
-import { badge, bar, fate, linkTo, pacing, percent, purpose, submitter } from './batch-figures.ts';
+import { badge, bar, participle, linkTo, pacing, percent, purpose, submitter } from './batch-figures.ts';
 import { markup, NOTHING, table, time, type Markup } from './markup.ts';
 import { pausedBanners, schedulesOf, scheduleTable } from './schedules.ts';
 import type { Content } from './shell.ts';
@@ -112,7 +112,7 @@ export function awaitingBanner(detail: BatchDetail, which: Markup): Markup {
   const { awaitsApproval } = detail;
   if (awaitsApproval === undefined) return NOTHING;
   const { certificates } = awaitsApproval;
-  return markup`<div class="banner warning"><h3>Batch ${which} awaits approval</h3><p>${count(certificates, 'certificate')} ${certificates === 1 ? 'is' : 'are'} to be ${fate(detail)}, submitted ${submitter(awaitsApproval)}. Nothing of it runs before another token with the role approver lets it, within seven days.</p></div>`;
+  return markup`<div class="banner warning"><h3>Batch ${which} awaits approval</h3><p>${count(certificates, 'certificate')} ${certificates === 1 ? 'is' : 'are'} to be ${participle(detail)}, submitted ${submitter(awaitsApproval)}. Nothing of it runs before another token with the role approver lets it, within seven days.</p></div>`;
 }
 
 export function haltBanner(halt: AnyHalt): Markup {

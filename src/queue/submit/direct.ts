@@ -6,7 +6,7 @@ import { DEFAULT_DIRECT, type DirectRules } from '../../core/direct-job.ts';
 import type { Priority } from '../../ledger/batch-record.ts';
 import { BeingCancelled, directBatchOf, HourlyLimitReached } from '../../ledger/direct-items.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { fateOf } from '../../runtime/redis/fate.ts';
+import { resultOf } from '../../runtime/redis/command-result.ts';
 import { jobIdOf, type JobData } from '../contract.ts';
 import type { AccountQueues } from '../queues.ts';
 import { signatureOf } from '../signature.ts';
@@ -37,11 +37,11 @@ export async function submitDirect(
   const batch = directBatchOf(account);
   const key = keyOf(certificate);
   const rules = { ...motive, maxPerHour };
-  const fate = await fateOf(redis, () => ledger.direct.adopt(batch, key, certificate, rules).catch(closed));
-  if (fate.kind === 'unknown') return { kind: 'unknown', batch, error: fate.error };
-  if (fate.kind === 'refused') throw fate.error;
-  if (fate.reply instanceof BeingCancelled || fate.reply instanceof HourlyLimitReached) throw fate.reply;
-  const { n, isNew } = fate.reply;
+  const result = await resultOf(redis, () => ledger.direct.adopt(batch, key, certificate, rules).catch(closed));
+  if (result.kind === 'unknown') return { kind: 'unknown', batch, error: result.error };
+  if (result.kind === 'refused') throw result.error;
+  if (result.reply instanceof BeingCancelled || result.reply instanceof HourlyLimitReached) throw result.reply;
+  const { n, isNew } = result.reply;
   // From here on it will be revoked, whatever becomes of the job.
   const signed = jobKey === undefined ? {} : signatureFor(jobKey, jobIdOf(batch, n, 0), { ...certificate, ...motive });
   const item = { batch, n, certificate, key, ...motive, ...signed };

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 
 /** What became of a command. `refused`: Redis has certainly not done it. `unknown`: it has, or may yet, or never will. */
-export type Fate<Reply> =
+export type CommandResult<Reply> =
   | { readonly kind: 'done'; readonly reply: Reply }
   | { readonly kind: 'refused'; readonly error: unknown }
   | { readonly kind: 'unknown'; readonly error: unknown };
@@ -19,7 +19,7 @@ const connections = new WeakMap<Redis, Connection>();
  * Sends a command and tells its outcome. The client sends it again by itself when the connection is back within its timeout, so the command must
  * be one that may be done twice.
  */
-export async function fateOf<Reply>(redis: Redis, command: () => Promise<Reply>): Promise<Fate<Reply>> {
+export async function resultOf<Reply>(redis: Redis, command: () => Promise<Reply>): Promise<CommandResult<Reply>> {
   const connection = connectionOf(redis);
   const before = { ...connection };
   const wasUp = redis.status === 'ready';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BatchDetail } from '../../../src/app/overview.ts';
 import { columnsOf } from '../../../src/cli/text/fit.ts';
-import { describeLook, describeOverview } from '../../../src/cli/text/status.ts';
+import { describeBatchNow, describeOverview } from '../../../src/cli/text/status.ts';
 
 const PAUSED: BatchDetail = {
   batch: '20261127-115359-7sgnaps596phq5jl4mcbq4hdgs',
@@ -43,7 +43,7 @@ describe('status', () => {
     const firstWords = (text: string): (string | undefined)[] => text.split('\n').map((line) => line.split(' ')[0]);
     const overview = describeOverview({ ...ALL, stop: STOP, lowered: LOOK.lowered }, 'here');
     expect(firstWords(overview).slice(0, 3)).toEqual(['STOPPED', 'HALTED', 'Account']);
-    const look = firstWords(describeLook({ ...LOOK, stop: STOP }));
+    const look = firstWords(describeBatchNow({ ...LOOK, stop: STOP }));
     expect(look.slice(0, 2)).toEqual(['STOPPED', 'HALTED']);
     expect(look).toContain('Account');
   });
@@ -71,19 +71,19 @@ describe('status', () => {
     );
     expect(batches).toContain('b-2  planned, awaits approval');
     expect(batches).toContain('b-3  retire  running, soaking until noon');
-    const look = describeLook({ ...LOOK, halts: [], detail: waiting });
+    const look = describeBatchNow({ ...LOOK, halts: [], detail: waiting });
     expect(look).toMatch(/^AWAITS APPROVAL[^]*\nstate +planned, awaits approval\n/);
     // Once it was cancelled, it waits for nobody.
-    expect(describeLook({ ...LOOK, detail: { ...waiting, state: 'cancelled' } })).not.toContain('APPROVAL');
+    expect(describeBatchNow({ ...LOOK, detail: { ...waiting, state: 'cancelled' } })).not.toContain('APPROVAL');
   });
 
   it.each([80, 120])('fits %i columns on a terminal, and has no colour that could be missed', (columns) => {
-    for (const text of [describeOverview(ALL, 'here', columns), describeLook(LOOK, columns)]) {
+    for (const text of [describeOverview(ALL, 'here', columns), describeBatchNow(LOOK, columns)]) {
       expect(text.split('\n').filter((line) => columnsOf(line) >= columns)).toEqual([]);
       expect(text).not.toContain('\u001B');
     }
     // A reason is broken, not cut; where a name is followed by one, that is cut.
-    expect(describeLook(LOOK, columns).match(/4711/g)).toHaveLength(20);
+    expect(describeBatchNow(LOOK, columns).match(/4711/g)).toHaveLength(20);
     expect(describeOverview(ALL, 'here', columns)).toContain(`${PAUSED.batch}  paused: too many are dead`);
   });
 });

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { fateOf } from '../../../src/runtime/redis/fate.ts';
+import { resultOf } from '../../../src/runtime/redis/command-result.ts';
 import { startRedisProxy, type RedisProxy } from '../../support/redis-proxy.ts';
 import { testRedis } from '../../support/redis.ts';
 
@@ -27,9 +27,9 @@ it('is unknown of a command that only its sender has given up: it leaves when th
   proxy.down = true;
   await isLost;
   const key = `${keys.prefix}:late`;
-  expect(await fateOf(redis, () => redis.set(key, 'here'))).toMatchObject({ kind: 'unknown' });
+  expect(await resultOf(redis, () => redis.set(key, 'here'))).toMatchObject({ kind: 'unknown' });
   expect(await keys.client.get(key)).toBeNull();
   proxy.down = false;
   await redis.connect();
-  await expect.poll(() => keys.client.get(key), { timeout: 20_000 }).toBe('here');
+  await expect.poll(() => keys.client.get(key), { timeout: 60_000 }).toBe('here');
 });
