@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { access, copyFile, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificates, openFleet, type Fleet } from '../support/fleet.ts';
 import { INSTANCE } from '../support/installation.ts';
 import { NUMBERED } from './same-numbers.ts';
@@ -13,9 +14,10 @@ const ALL = certificates(3_000);
 
 let fleet: Fleet;
 let out: string;
+let onCall: () => void = () => undefined;
 beforeAll(async () => {
   fleet = await openFleet({
-    sandbox: { registry: [...ALL, { ...CA02, deviceSn: '10' }] },
+    sandbox: { registry: [...ALL, { ...CA02, deviceSn: '10' }], journal: () => onCall() },
     // Slow, so that a walk saves how far it has come.
     settings: { limiter: { lateMs: 200 }, egress: { qps: 20, raisedLimit: true } },
   });
@@ -34,9 +36,13 @@ const isThere = (path: string): Promise<boolean> =>
 describe('what is left of an inventory that was killed', () => {
   beforeAll(async () => {
     const command = fleet.start(['inventory', INSTANCE, '--out', out]);
-    await vi.waitFor(() => access(`${out}.progress`), { timeout: 60_000, interval: 20 });
-    command.kill('SIGKILL');
-    await command.ended;
+    // By what it asks, so that it cannot end before.
+    onCall = () => {
+      if (existsSync(`${out}.progress`)) command.kill('SIGKILL');
+    };
+    const { signal } = await command.ended;
+    if (signal !== 'SIGKILL') throw new Error('it ended before it was killed');
+    onCall = () => undefined;
   });
 
   it('is not gone on with where somebody has changed a letter of it', async () => {
