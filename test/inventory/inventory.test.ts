@@ -259,9 +259,10 @@ it('goes on after kill -9 where it was, and has each certificate once', async ()
   const journal = (): void => {
     if (command === undefined || !existsSync(`${out}.progress`)) return;
     const { walk } = JSON.parse(readFileSync(`${out}.progress`, 'utf8')) as { walk: { end: number } };
-    if (walk.end >= 2_000) command.kill('SIGKILL');
+    if (walk.end >= 1_000) command.kill('SIGKILL');
   };
-  await open({ registry: all, order: 'newest', journal }, { egress: { qps: 20, raisedLimit: true } });
+  // Seven seconds, of which the first two are enough on a quiet machine.
+  await open({ registry: all, order: 'newest', journal }, { egress: { qps: 10 } });
   out = join(fleet.folder, 'inventory.csv');
   command = fleet.start(['inventory', INSTANCE, '--out', out, '--json']);
   expect(await command.ended).toMatchObject({ signal: 'SIGKILL' });
@@ -278,6 +279,6 @@ it('goes on after kill -9 where it was, and has each certificate once', async ()
   expect(serials(rows).toSorted()).toEqual(all.map(({ deviceSn }) => deviceSn).toSorted());
   const calls = (fleet.sandbox.seen().byOperation['ListDeviceCertificate'] ?? 0) - before;
   // A whole one takes 74 and more.
-  expect(calls).toBeLessThan(60);
+  expect(calls).toBeLessThan(70);
   await expect(readFile(`${out}.progress`)).rejects.toThrow('ENOENT');
 });

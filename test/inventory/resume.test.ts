@@ -19,7 +19,7 @@ beforeAll(async () => {
   fleet = await openFleet({
     sandbox: { registry: [...ALL, { ...CA02, deviceSn: '10' }], journal: () => onCall() },
     // Slow, so that a walk saves how far it has come.
-    settings: { limiter: { lateMs: 200 }, egress: { qps: 20, raisedLimit: true } },
+    settings: { limiter: { lateMs: 200 }, egress: { qps: 10 } },
   });
   await fleet.holdRedis();
   out = join(fleet.folder, 'inventory.csv');
