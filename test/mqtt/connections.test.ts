@@ -6,6 +6,7 @@ import { codeOf, effectUnknown, type Answer } from '../../src/core/answer.ts';
 import { createMqttClient, type MqttClient, type MqttClientOptions } from '../../src/mqtt/client.ts';
 import type { CredentialSource } from '../../src/mqtt/credentials.ts';
 import { CERTIFICATE, KEY, holding, optionsFor, startWire, type Wire } from './clients.ts';
+import { closed } from '../support/closed.ts';
 
 /** The calls that reached the wire, each held until it is answered. */
 let wire: Wire;
@@ -44,9 +45,9 @@ describe('the deadline', () => {
     open({ callDeadlineMs: 800 });
     const call = remove();
     await arrivals(1);
-    const closed = once(arrived[0]?.socket ?? wire.server, 'close');
+    const ended = closed(arrived[0]?.socket);
     expect(await call).toMatchObject({ kind: 'network', code: 'timeout', effect: 'unknown' });
-    await closed;
+    await ended;
   });
 
   it('covers an answer that never ends', async () => {

@@ -6,6 +6,7 @@ import { Connections } from '../../src/mqtt/connections.ts';
 import { Deadlines } from '../../src/mqtt/deadlines.ts';
 import { DeadlinePassed, OutgoingCall, SlotVoid } from '../../src/mqtt/outgoing-call.ts';
 import { startWire, type Wire } from './clients.ts';
+import { closed } from '../support/closed.ts';
 
 let wire: Wire;
 let opened: number;
@@ -92,7 +93,7 @@ describe('a connection', () => {
     const [socket] = (await accepted) as [Socket];
     // As Node's own server does when no request comes in time.
     socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
-    await once(socket, 'close');
+    await closed(socket);
     const next = callOf(60_000);
     next.depart();
     await request(next);
@@ -110,7 +111,7 @@ describe('a connection', () => {
     late.end();
     const [socket] = (await accepted) as [Socket];
     socket.resetAndDestroy();
-    await once(socket, 'close');
+    await closed(socket);
     // The reset reaches this side through the event loop, too.
     for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     const next = callOf(60_000);
@@ -131,7 +132,7 @@ describe('the end', () => {
     await expect(call).rejects.toThrow(SlotVoid);
     late.end();
     const [socket] = (await accepted) as [Socket];
-    const ended = once(socket, 'close');
+    const ended = closed(socket);
     connections.close();
     await ended;
   });

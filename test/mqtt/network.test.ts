@@ -3,6 +3,7 @@ import { createServer as createTcpServer, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KEY, newCertificate, optionsFor, startWire, withClient, type Wire } from './clients.ts';
+import { closed } from '../support/closed.ts';
 
 let wire: Wire;
 beforeAll(async () => {
@@ -56,7 +57,7 @@ describe('a call that never left', () => {
       const heard = await waiting.deleteDeviceCertificate(newCertificate());
       const [socket] = (await connected) as [Socket];
       socket.resume();
-      await once(socket, 'close');
+      await closed(socket);
       return heard;
     });
     expect(answer).toEqual({

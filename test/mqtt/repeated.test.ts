@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createMqttClient, type MqttClient } from '../../src/mqtt/client.ts';
 import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '../sandbox/loopback-certificate.ts';
 import { newCertificate, optionsFor, startWire, withClient } from './clients.ts';
+import { closed } from '../support/closed.ts';
 
 /** What a gateway does with its connection besides answering; `answer` is the one it has just sent. */
 type Addition = (socket: Socket, answer: string) => void;
@@ -70,7 +71,7 @@ describe.each(['http', 'https'] as const)('over %s', (scheme) => {
   it('a connection that says something unasked takes no further call', async () => {
     await start(scheme, (socket, answer) => setTimeout(() => socket.write(answer.slice(0, 20)), 10));
     expect(await call()).toBe('own');
-    await once(connections[0] ?? server, 'close');
+    await closed(connections[0]);
     expect(await call()).toBe('own');
     expect(connections).toHaveLength(2);
     // Less than an idle connection is kept for.

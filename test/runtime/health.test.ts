@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openHealthPort, type HealthPort } from '../../src/runtime/health.ts';
+import { closed } from '../support/closed.ts';
 
 let asked: number;
 let reason: string | undefined;
@@ -54,7 +54,7 @@ describe('the health port', () => {
         .once('close', () => (open -= 1));
     await expect.poll(() => open, { timeout: 60_000 }).toBeLessThanOrEqual(32);
     const [first] = sockets.filter(({ destroyed }) => !destroyed);
-    if (first !== undefined) await once(first, 'close');
+    if (first !== undefined) await closed(first);
     await expect.poll(() => open, { timeout: 60_000 }).toBe(0);
     expect((await ask('/livez')).status).toBe(200);
   }, 40_000);
