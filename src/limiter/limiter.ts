@@ -173,6 +173,7 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Co
       case 'halt':
         return (await this.#halts.mark(told.scope, instanceId, told.code, told.message)) ? 'halted' : 'nothing';
       case 'void':
+        this.#queue.late();
         if (isProbe) await this.#halts.probeAgain(instanceId);
         return 'nothing';
       case 'nothing':

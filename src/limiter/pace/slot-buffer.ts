@@ -12,6 +12,8 @@ const GATHER_MS = 20;
 const SPARE_MS = 10;
 /** and more where timers fire late, since the next one may, too; at most so much in all. */
 const MOST_SPARE_MS = 18;
+/** So long before the last slot in hand the next ones are asked for: what an answer takes on a busy machine. */
+const LEAD_MS = 8;
 /** Weight of what was seen before: a late timer is forgotten after some twenty. */
 const KEPT = 0.9;
 
@@ -46,9 +48,10 @@ export class SlotBuffer<Caller, Verdict = unknown> {
     return this.#placed.filter(({ slot }) => slot.fromMs > nowMs).length;
   }
 
-  /** The last moment in hand; undefined where there is none. */
-  get lastFromMs(): number | undefined {
-    return this.#placed.at(-1)?.slot.fromMs;
+  /** Until the next slots must be asked for, milliseconds: processes that share a pace pulse in turns, each for many slots. */
+  neededInMs(): number {
+    const last = this.#placed.at(-1);
+    return last === undefined ? 0 : Math.max(0, last.slot.fromMs - performance.now() - LEAD_MS);
   }
 
   put(placed: readonly Placed<Caller, Verdict>[]): void {

@@ -36,6 +36,12 @@ export class SlotAppetite {
   ended(count: number): void {
     this.#ended += count;
   }
+
+  /** One was used, and its call came too late to the wire. */
+  late(): void {
+    this.#used -= 1;
+    this.#ended += 1;
+  }
 }
 
 /**

@@ -27,8 +27,6 @@ export interface SlotQueueParts<Call, Verdict, Waiting extends Caller<Call>> {
   readonly refuse: (caller: Waiting, verdict: Verdict) => void;
 }
 
-/** So long before the last slot in hand the next ones are asked for: what an answer takes on a busy machine. */
-const LEAD_MS = 8;
 /** Between two tries while Redis is unreachable or refuses. */
 const RETRY_MS = 250;
 /** Waiting calls that are looked at in one pulse after something changed: all that a process has, and less than Redis' Lua can unpack. */
@@ -115,6 +113,11 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#pulses.wake();
   }
 
+  /** A caller's call did not leave in its slot. */
+  late(): void {
+    this.#appetite.late();
+  }
+
   /** No slot is given any more. @returns those who wait, but for those that a pulse has with it */
   close(): Waiting[] {
     this.#isClosed = true;
@@ -152,7 +155,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     const nowMs = performance.now();
     const room = mostInHand(this.#parts.qps) - this.#inHand.early(nowMs);
     const wanted = Math.min(this.#wanted, this.#credit.at(nowMs), this.#appetite.next(), room);
-    if (wanted <= 0 && !isLook) return Math.max(this.#untilNeededMs(), this.#credit.waitMs);
+    if (wanted <= 0 && !isLook) return Math.max(this.#inHand.neededInMs(), this.#credit.waitMs);
     const why = away();
     if (why !== undefined) {
       onTrouble(why);
@@ -186,11 +189,9 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     const { slots, signals, halted, roundTripMs, waitMs } = reservation;
     const { notices, hear, refuse, onTrouble } = this.#parts;
     this.#credit.spend(slots.length);
-    notices.post({
-      kind: 'reservation-late',
-      count: slots.filter(({ slot }) => slot === undefined).length,
-      roundTripMs,
-    });
+    const late = slots.filter(({ slot }) => slot === undefined).length;
+    this.#appetite.ended(late);
+    notices.post({ kind: 'reservation-late', count: late, roundTripMs });
     const isVoid = losses !== this.#losses || this.#isClosed;
     const placed = this.#placed(callers, reservation, isVoid);
     const refused = this.#notes.refused(callers, reservation.verdicts);
@@ -212,13 +213,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     else this.#serve();
     if (losses !== this.#losses) return 0;
     // Where others took all, a pulse at another moment finds its share.
-    return slots.length > 0 ? Math.max(waitMs, this.#untilNeededMs()) : waitMs + Math.random() * PULSE_MS;
-  }
-
-  /** Before the last slot in hand comes, the next ones must be there: processes that share a pace pulse in turns, each for many slots. */
-  #untilNeededMs(): number {
-    const lastFromMs = this.#inHand.lastFromMs;
-    return lastFromMs === undefined ? 0 : Math.max(0, lastFromMs - performance.now() - LEAD_MS);
+    return slots.length > 0 ? Math.max(waitMs, this.#inHand.neededInMs()) : waitMs + Math.random() * PULSE_MS;
   }
 
   /** Those with a slot that can be used; the notes of the others must be taken back. */
