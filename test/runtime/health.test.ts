@@ -57,5 +57,5 @@ describe('the health port', () => {
     if (first !== undefined) await closed(first);
     await expect.poll(() => open, { timeout: 60_000 }).toBe(0);
     expect((await ask('/livez')).status).toBe(200);
-  }, 40_000);
+  });
 });
