@@ -8,7 +8,7 @@ import { CommandEnd, EXIT } from './exit.ts';
 import { addMotive, ask, isOnTerminal, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
 import { withStore, type CommonOptions } from './session.ts';
 import { ACTIONS, describeCa, describeCas, describeChange, describeCaNow, noCa, questionOf } from './text/cas.ts';
-import { print, printJson, printText, say } from './text/terminal.ts';
+import { printJson, printText, say } from './text/terminal.ts';
 
 interface CaOptions extends CommonOptions {
   readonly json?: boolean;
@@ -82,7 +82,7 @@ async function list(store: OpenStore, instanceId: string, { json = false }: CaOp
     throw stopped(end, account.name, { what: 'listing', grant: 'mq:ListCaCertificate', next: 'ask again' });
   const { cas, isMoved, unreadable } = end;
   if (json) printJson(cas);
-  else if (cas.length > 0) print(describeCas(cas));
+  else if (cas.length > 0) printText(describeCas(cas));
   if (cas.length === 0) say(`${instanceId} has no CA.`);
   if (isMoved)
     say(
@@ -107,7 +107,7 @@ async function show(store: OpenStore, instanceId: string, caSn: string, { json =
     case 'refused':
     case 'halted':
     case 'closed':
-      throw stopped(end, account.name, { what: 'look at the CA', grant: READS, next: 'ask again' });
+      throw stopped(end, account.name, { what: 'read of the CA', grant: READS, next: 'ask again' });
   }
 }
 
@@ -197,7 +197,7 @@ function conclude(
     case 'halted':
     case 'closed':
       throw stopped(end, account.name, {
-        what: `call to ${action} the CA, or a look at it,`,
+        what: `call to ${action} the CA, or a read before it,`,
         grant: `${ACTIONS[action].permission}, ${READS}`,
         next: 'ask again',
       });

@@ -159,7 +159,12 @@ function refusal(refused: SelectionRefused, { where }: Store): CommandEnd {
 
 function describeLetter(letter: DeadLetterOf): string {
   const { batch, n, instanceId, caSn, deviceSn, code, message, calls, at, history } = letter;
-  const what = `${batch} #${n}  ${instanceId} ${caSn} ${deviceSn}`;
-  const lives = history.length === 0 ? '' : `, died ${history.length + 1} times`;
-  return `${printable(what)}\n  ${printable(code)}: ${printable(message)} (${count(calls, 'call')}${lives}, ${new Date(at).toISOString()})`;
+  const deaths = history.length === 0 ? '' : ` (${history.length + 1} deaths in all)`;
+  const lines = [
+    `${batch}  item ${n}  ${code}`,
+    `  ${instanceId} ${caSn} ${deviceSn}`,
+    `  died ${new Date(at).toISOString()} after ${count(calls, 'call')}${deaths}`,
+    `  ${message}`,
+  ];
+  return lines.map(printable).join('\n');
 }

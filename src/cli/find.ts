@@ -57,11 +57,11 @@ async function find(store: OpenStore, deviceSn: string, { json = false, live = f
   } else for (const one of search.found) printText(describeFound(one, look?.statusOf(one.certificate)));
   say(describeSearch(search, deviceSn, store.where));
   if (search.notWhole.length > 0) throw new CommandEnd(EXIT.refused, describeLost(search));
-  for (const trouble of look?.troubles ?? []) {
+  for (const failure of look?.troubles ?? []) {
     const end =
-      trouble.kind === 'no-account' || trouble.kind === 'no-key'
-        ? outOfReach(trouble)
-        : stopped(trouble, trouble.account, {
+      failure.kind === 'no-account' || failure.kind === 'no-key'
+        ? outOfReach(failure)
+        : stopped(failure, failure.account, {
             what: 'reading of the certificate',
             grant: 'mq:GetDeviceCertificate',
             next: 'ask again',

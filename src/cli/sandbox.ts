@@ -128,7 +128,7 @@ export function addSandbox(program: Command): void {
 }
 
 function sayWhere({ url }: Sandbox): () => void {
-  say(`The sandbox listens on ${url}. Ctrl-C ends it and prints what it saw.`);
+  say(`The sandbox listens on ${url}. Ctrl-C stops it and prints what it saw.`);
   return () => undefined;
 }
 

@@ -78,13 +78,13 @@ async function leaveInTime(told: Promise<LeaveSignal>, voice: WorkerVoice): Prom
   endAnyway(voice);
 }
 
-/** The last resort, where closing waits for what does not come. A person still hears of the trouble. */
-function endAnyway(voice: WorkerVoice, trouble?: string): void {
+/** The last resort, where closing waits for what does not come. A person still reads the error. */
+function endAnyway(voice: WorkerVoice, failure?: string): void {
   const end = (): void => {
     const message = 'Closing took too long. Other workers take over the rest when its locks expire.';
     voice.log.warn({ event: 'worker-left', message });
     voice.close();
-    if (trouble !== undefined) say(trouble);
+    if (failure !== undefined) say(failure);
     process.exit();
   };
   setTimeout(end, LEAVE_WITHIN_MS).unref();
@@ -118,12 +118,12 @@ async function work({ config, open, voice, leave, serves }: Surroundings): Promi
     const accounts = config.accounts.map(({ name, qps, endpoint }) => ({ name, qps, endpoint }));
     log.info({ event: 'worker-started', version: VERSION, accounts, egress: config.egress, healthPort: health?.port });
     schedules = await startSchedules(config, open, log);
-    const { reason, trouble } = await reasonToLeave(worker, leave, gone);
+    const { reason, failure } = await reasonToLeave(worker, leave, gone);
     log.info({ event: 'worker-stopping', reason, inHand: worker.inHand });
-    if (trouble !== undefined) {
+    if (failure !== undefined) {
       process.exitCode = EXIT.refused;
-      endAnyway(voice, trouble);
-      throw new CommandEnd(EXIT.refused, trouble);
+      endAnyway(voice, failure);
+      throw new CommandEnd(EXIT.refused, failure);
     }
   } finally {
     await server?.close();
@@ -148,7 +148,7 @@ async function openHealth({ health: { host, port } }: Config, worker: Worker): P
 interface ReasonToLeave {
   readonly reason: LeaveSignal | 'silent' | 'must-leave' | 'redis-gone';
   /** What a person is told; undefined where one has asked for it. */
-  readonly trouble?: string;
+  readonly failure?: string;
 }
 
 async function reasonToLeave(
@@ -157,15 +157,15 @@ async function reasonToLeave(
   gone: Promise<Error>,
 ): Promise<ReasonToLeave> {
   let watch: NodeJS.Timeout | undefined;
-  const trouble = new Promise<ReasonToLeave>((resolve) => {
+  const failure = new Promise<ReasonToLeave>((resolve) => {
     watch = setInterval(() => {
-      if (worker.mustLeaveBecause !== undefined) resolve({ reason: 'must-leave', trouble: worker.mustLeaveBecause });
-      else if (!worker.isLive) resolve({ reason: 'silent', trouble: SILENT });
+      if (worker.mustLeaveBecause !== undefined) resolve({ reason: 'must-leave', failure: worker.mustLeaveBecause });
+      else if (!worker.isLive) resolve({ reason: 'silent', failure: SILENT });
     }, LIVE_EVERY_MS);
   });
   const asked = leave.then((signal): ReasonToLeave => ({ reason: signal }));
-  const lost = gone.then(({ message }): ReasonToLeave => ({ reason: 'redis-gone', trouble: message }));
-  const reason = await Promise.race([asked, trouble, lost]);
+  const lost = gone.then(({ message }): ReasonToLeave => ({ reason: 'redis-gone', failure: message }));
+  const reason = await Promise.race([asked, failure, lost]);
   clearInterval(watch);
   return reason;
 }

@@ -64,7 +64,7 @@ export function describeWarning(warning: PlanWarning): string {
       return `CA ${warning.caSn} is active: a device that holds its key can register again. Inactivate the CA (certsweep ca inactivate), or use --action inactivate.${marks}`;
     }
     case 'inactive-already':
-      return `${warning.certificates} ${plural(warning.certificates, 'certificate')} ${are(warning.certificates)} inactive already: their calls change nothing.`;
+      return `${warning.certificates} ${plural(warning.certificates, 'certificate')} ${are(warning.certificates)} inactive already: inactivating changes nothing.`;
     case 'absent-may-register':
       return `CA ${warning.caSn} is active, and ${warning.certificates} ${plural(warning.certificates, 'certificate')} of it ${are(warning.certificates)} not registered: a device that holds such a key can register. Inactivate the CA (certsweep ca inactivate).`;
     case 'ca-whole':

@@ -13,12 +13,12 @@ export function describeEntry(entry: AuditEntry): string {
     isoOf(at),
     event,
     ...(batch === null ? [] : [batch]),
-    ...(action === undefined ? [] : [action]),
     ...(schedule === undefined ? [] : [schedule]),
     ...(ca === undefined ? [] : [`${ca.instanceId} ${ca.caSn}`]),
   ].join('  ');
   const process = `${user}@${host}, process ${pid}`;
   const lines = [requestedBy === null ? `by ${process}` : `requested by ${requestedBy} (${process})`];
+  if (action !== undefined) lines.push(`action: ${action}`);
   if (reason !== null) lines.push(`reason: ${reason}`);
   if (counts !== null) lines.push(describeCounts(counts));
   if (manifestSha256 !== null) lines.push(`manifest: SHA-256 ${manifestSha256}`);

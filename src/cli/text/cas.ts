@@ -45,8 +45,13 @@ export const ACTIONS: Readonly<Record<CaAction, ActionText>> = {
 export function describeCas(cas: readonly Ca[]): string {
   return table(
     ['ca', 'name', 'status', 'valid from', 'valid to'],
-    cas.map(({ caSn, name, status, validBegin, validEnd }) => [caSn, name, status, validBegin, validEnd]),
+    cas.map(({ caSn, name, status, validBegin, validEnd }) => [caSn, name, status, dayOf(validBegin), dayOf(validEnd)]),
   );
+}
+
+/** The day of a time in ISO 8601: a CA lasts for years. */
+function dayOf(time: string): string {
+  return time.slice(0, 'YYYY-MM-DD'.length);
 }
 
 export function describeCa(ca: Ca, certificates: number): string {

@@ -44,7 +44,7 @@ export function sandboxLines(now: SandboxNow, { columns }: Size): Line[] {
     ...(hasEnded ? [] : [`${Math.round(rate)}/s`]),
     `${groupDigits(seen.calls)} in all`,
     `deleted ${groupDigits(seen.deletions)}`,
-    registered === undefined ? 'every other certificate is registered' : `registered left ${groupDigits(registered)}`,
+    registered === undefined ? 'every other certificate is registered' : `registered ${groupDigits(registered)}`,
   ];
   const rows: [string, readonly string[]][] = [
     ['calls', calls],
@@ -54,7 +54,7 @@ export function sandboxLines(now: SandboxNow, { columns }: Size): Line[] {
   ];
   const head = [
     `certsweep sandbox on ${url}`,
-    ...(hasEnded ? ['ended'] : [`up ${duration(upSeconds)}`, 'Ctrl-C ends it']),
+    ...(hasEnded ? ['ended'] : [`up ${duration(upSeconds)}`, 'Ctrl-C stops it']),
   ];
   return [
     ...wrapParts(head, width).map((text) => ({ text })),

@@ -4,17 +4,28 @@ import { table } from './terminal.ts';
 
 /** All schedules, a line each, and below them why one is paused. */
 export function describeSchedules(lines: readonly ScheduleLine[]): string {
-  const rows = lines.map(({ schedule, cron, timezone, next, state }) => [schedule, cron, timezone, next, state]);
+  const rows = lines.map(({ schedule, cron, timezone, next, state }) => [
+    schedule,
+    cron,
+    timezone,
+    minuteOf(next),
+    state,
+  ]);
   const reasons = lines.flatMap(({ schedule, reason }) =>
     reason === null ? [] : [printable(`${schedule} is paused: ${reason}`)],
   );
   return [table(['schedule', 'cron', 'time zone', 'next', 'state'], rows), ...reasons].join('\n');
 }
 
+/** A schedule runs at a full minute; its time without seconds leaves room for long names. */
+function minuteOf(iso: string): string {
+  return iso.replace(/:00\.000Z$/u, 'Z');
+}
+
 export function describeUpcoming(upcoming: readonly { readonly occurrence: string; readonly at: string }[]): string {
   return table(
     ['occurrence', 'at'],
-    upcoming.map(({ occurrence, at }) => [occurrence, at]),
+    upcoming.map(({ occurrence, at }) => [occurrence, minuteOf(at)]),
   );
 }
 

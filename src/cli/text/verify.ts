@@ -1,4 +1,4 @@
-import { count } from '../../core/counting.ts';
+import { count, groupDigits } from '../../core/counting.ts';
 import type { Action } from '../../core/action.ts';
 import type { Verification, VerifyOutcome } from '../../app/verify.ts';
 import { printable } from '../../core/printable.ts';
@@ -31,7 +31,7 @@ export function describeVerification(
   const lines = [
     remaining.length === 0
       ? `None of ${count(checked, 'certificate')} of ${batch} is ${none}${written} (${count(calls, 'call')}).`
-      : `${count(remaining.length, 'certificate')} of ${batch} should be ${should}, and ${remaining.length === 1 ? 'is' : 'are'} ${found}, of ${count(checked, 'certificate')} looked for${written} (${count(calls, 'call')}).`,
+      : `${groupDigits(remaining.length)} of ${count(checked, 'certificate')} of ${batch} should be ${should} and ${remaining.length === 1 ? 'is' : 'are'} ${found}${written} (${count(calls, 'call')}).`,
   ];
   if (remaining.length > 0 && action === 'retire')
     lines.push('Those were activated while the batch waited (outcome kept-active), or have registered again.');
@@ -46,6 +46,6 @@ export function describeVerification(
       'The order of a listing changed meanwhile, or it ended before its own total says so. Some may have been missed: verify again.',
     );
   if (unreadable > 0) lines.push(`${count(unreadable, 'row')} of the listings cannot be called for.`);
-  if (pending > 0) lines.push(`${count(pending, 'item')} of the batch still pending: not looked for.`);
+  if (pending > 0) lines.push(`Not looked for: ${count(pending, 'item')} of the batch still pending.`);
   return lines.join('\n');
 }

@@ -130,7 +130,7 @@ export function checkSchedules(
   const owned = new Set(Object.values(Object(accounts)).flatMap(instancesOf));
   for (const [name, schedule] of Object.entries(Object(schedules))) {
     if (!SCHEDULE_NAME.test(name)) {
-      const message = 'name the schedule with 1 to 32 lower-case letters, digits and hyphens, the first not a hyphen';
+      const message = 'rename it: 1 to 32 lower-case letters, digits and hyphens, the first not a hyphen';
       context.addIssue({ code: 'custom', path: ['schedules', name], message });
     }
     for (const [index, id] of instancesOf(schedule).entries()) {

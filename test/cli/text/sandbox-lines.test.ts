@@ -30,9 +30,9 @@ const textOf = (now: SandboxNow, columns: number): string[] =>
 describe('the live lines of a sandbox', () => {
   it('say calls, answers, what is left, and faults', () => {
     expect(textOf(NOW, 80)).toEqual([
-      'certsweep sandbox on http://127.0.0.1:8787  up 20 s  Ctrl-C ends it',
+      'certsweep sandbox on http://127.0.0.1:8787  up 20 s  Ctrl-C stops it',
       '',
-      'calls   271/s  4,210 in all  deleted 4,148  registered left 1,980',
+      'calls   271/s  4,210 in all  deleted 4,148  registered 1,980',
       'answers OK 4,148  InternalError 50  Throttling.User 12',
       'faults  code 50  throttle 12',
       'busiest sandbox-key-id 280 of 500 a second  127.0.0.1 280 of 300 a second',
