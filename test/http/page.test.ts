@@ -81,7 +81,7 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     expect((await room.until(batch, () => true)).dead).toBe(12);
     await dialog(operator).getByLabel('Type that number').fill('12');
     await dialog(operator).getByRole('button', { name: 'Retry' }).click();
-    await operator.getByText('12 dead letters are called for again.').waitFor();
+    await operator.getByText('12 dead letters will be tried again.').waitFor();
     await operator.getByText('No dead letter matches.').waitFor();
     expect(operator.url()).toBe(filtered);
     expect(await room.settled(batch)).toMatchObject({ revoked: 12, dead: 0 });
@@ -126,10 +126,10 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     expect(seen.json['stopped']).toMatchObject({ requestedBy: 'operator', reason: 'wrong fleet' });
     await operator.goto(`${room.url}/`);
     await expectAccessible(operator, 'a page while all is stopped');
-    await operator.getByRole('button', { name: 'Let calls go on' }).click();
+    await operator.getByRole('button', { name: 'Start all calls' }).click();
     await expectAccessible(operator, 'a dialog');
-    await dialog(operator).getByRole('button', { name: 'Let calls go on' }).click();
-    await operator.getByText('Calls are made again.').waitFor();
+    await dialog(operator).getByRole('button', { name: 'Start all calls' }).click();
+    await operator.getByText('Calls continue.').waitFor();
     expect((await askFor(`${room.url}/v1/accounts`, { as: 'viewer' })).json['stopped']).toBeNull();
   });
 

@@ -50,14 +50,14 @@ function dialogs({ basePath, needsReason }: Frame, filter: LetterFilter): readon
     dialog({
       id: 'retry',
       title: 'Retry dead letters?',
-      explain: markup`This calls again for ${which}, at once. What a retry does cannot be taken back.`,
+      explain: markup`This tries ${which} again, at once. There is no way back.`,
       path: `${basePath}/v1/dead/retry`,
       button: 'Retry',
       isDanger: true,
       reason,
       fixed,
       counts: true,
-      done: '{letters} dead letters are called for again.',
+      done: '{letters} dead letters will be tried again.',
     }),
     dialog({
       id: 'discard',

@@ -100,7 +100,7 @@ function stopPart(frame: Frame): Markup {
   if (who === undefined) return NOTHING;
   if (stop === undefined) return markup`<div id="stop" data-live aria-live="assertive"></div>`;
   const why = stop.reason === null ? '' : `: ${stop.reason}`;
-  return markup`<div id="stop" data-live aria-live="assertive"><section class="banner stopped" aria-label="Stopped"><h2>Every call of every account is stopped</h2><p>Since ${time(stop.since)}, by ${stop.requestedBy}${why}. Everything waits, and nothing is lost.</p>${mayStopAll(frame) && opener('start-all', 'Let calls go on', 'plain')}</section></div>`;
+  return markup`<div id="stop" data-live aria-live="assertive"><section class="banner stopped" aria-label="Stopped"><h2>Every call of every account is stopped</h2><p>Since ${time(stop.since)}, by ${stop.requestedBy}${why}. Everything waits, and nothing is lost.</p>${mayStopAll(frame) && opener('start-all', 'Start all calls', 'plain')}</section></div>`;
 }
 
 function stopDialogs(frame: Frame): readonly Markup[] {
@@ -119,13 +119,13 @@ function stopDialogs(frame: Frame): readonly Markup[] {
     }),
     dialog({
       id: 'start-all',
-      title: 'Let calls be made again?',
-      explain: markup`Batches that run go on where they were, at once.`,
+      title: 'Start calls again?',
+      explain: markup`Running batches continue at once, where they stopped.`,
       path: `${basePath}/v1/start`,
-      button: 'Let calls go on',
+      button: 'Start all calls',
       isDanger: true,
       reason: needsReason ? 'required' : 'optional',
-      done: 'Calls are made again.',
+      done: 'Calls continue.',
     }),
   ];
 }

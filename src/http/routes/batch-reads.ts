@@ -118,7 +118,7 @@ async function requireAccountsOf(asked: Asked, store: Store, batch: string): Pro
 
 export function notACursor(cursor = ''): Problem {
   const shown = JSON.stringify(cursor.slice(0, 60));
-  return badRequest(`${shown} is no cursor of this list.`, 'Send the next of the page before, or none to begin.');
+  return badRequest(`${shown} is not a cursor of this list.`, 'Send next of the previous page, or no cursor to begin.');
 }
 
 async function gone(store: Store, batch: string): Promise<Problem> {

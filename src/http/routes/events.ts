@@ -30,14 +30,14 @@ export function addEvents(api: Api, { store }: Surroundings): void {
       summary: 'Follow a batch: an event for each change, until it is done',
       query: z.strictObject({ batch: batchId }),
       headers: z.object({
-        'last-event-id': z.string().optional().describe('Of the last event that was heard: it is not sent again.'),
+        'last-event-id': z.string().optional().describe('Id of the last event received: it is not sent again.'),
       }),
       answers: {
         200: {
           description: 'Events progress, each with the whole state of the batch, and at last done.',
           types: ['text/event-stream'],
         },
-        204: { description: 'The last event was heard already, and it was done.', types: [] },
+        204: { description: 'The last event received was done: there are no more.', types: [] },
       },
     },
     async (asked, { query: { batch } }) => {

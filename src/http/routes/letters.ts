@@ -37,7 +37,7 @@ export function addLetters(api: Api, { store }: Surroundings): void {
       method: 'post',
       path: '/v1/dead/retry',
       right: 'control',
-      summary: 'Have dead letters called for again; without confirm, count them',
+      summary: 'Try dead letters again; without confirm, count them',
       body,
       answers: {
         200: {

@@ -101,7 +101,7 @@ export function addPaces(api: Api, { store }: Surroundings): void {
       method: 'post',
       path: '/v1/start',
       right: 'control',
-      summary: 'Let calls be made again: batches go on where they were',
+      summary: 'Start calls again: batches continue where they stopped',
       body: why,
       answers: { 200: { description: 'It is started.', schema: z.object({ stop }) } },
     },

@@ -25,7 +25,9 @@ export function addSingles(api: Api, { store, direct }: Surroundings): void {
       right: 'submit',
       summary: 'Revoke one certificate, before all batches',
       body,
-      answers: { 202: { description: 'It is taken in. Location says where to look.', schema: submittedAnswer } },
+      answers: {
+        202: { description: 'It is accepted. Location is where to read its status.', schema: submittedAnswer },
+      },
     },
     async (asked, { body: { reason: why, ...certificate } }) => {
       const who = asked.get('who');
@@ -46,7 +48,7 @@ function refused(error: unknown): never {
     throw new Problem({
       status: 429,
       code: 'hourly-limit',
-      title: 'The account takes no more for now',
+      title: 'The account accepts no more for now',
       detail: `${error.message}.`,
       next: 'Have an operator look at why there are so many, and resume the batch.',
     });
@@ -55,7 +57,7 @@ function refused(error: unknown): never {
     throw new Problem({
       status: 409,
       code: 'being-cancelled',
-      title: 'The account takes nothing in for now',
+      title: 'The account accepts nothing for now',
       detail: `${error.message[0]?.toUpperCase()}${error.message.slice(1)}. Nothing was touched.`,
       next: 'Send it again in a while.',
       headers: { 'retry-after': '5' },

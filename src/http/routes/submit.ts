@@ -23,7 +23,7 @@ const FORMATS: Readonly<Record<string, ManifestFormat>> = {
 const UPLOADS_AT_ONCE = 4;
 
 const query = z.strictObject({
-  execute: flag.describe('Have it done. Without it, it is a dry run that touches nothing.'),
+  execute: flag.describe('Do it. Without this, it is a dry run that touches nothing.'),
   confirm: wholeNumber.optional().describe('With execute: the number of certificates that you mean.'),
   action: z
     .enum(ACTIONS, { error: `give one of ${ACTIONS.join(', ')}` })
