@@ -16,7 +16,7 @@ export function ownersOf(config: Config, lanes: readonly Lane[]): ReadonlySet<st
   return new Set(lanes.flatMap(({ instanceId }) => ownerOf(instanceId) ?? []));
 }
 
-/** The accounts that a batch touches. An instance that no account has stands for itself, so that it is nobody's. */
+/** The accounts that a batch touches. An instance that no account has is listed by its own id, so that it belongs to nobody. */
 export async function accountsOfBatch({ config, ledger }: Store, batch: string): Promise<ReadonlySet<string>> {
   if (isDirectBatch(batch)) return new Set([accountOfDirect(batch)]);
   const ownerOf = ownerIn(config);

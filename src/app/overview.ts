@@ -46,7 +46,7 @@ export interface BatchDetail extends BatchStatus {
 /** What an approver approves. */
 export interface AwaitedApproval {
   readonly certificates: number;
-  /** SHA-256 of the manifest's bytes in hex; of one that has none, what stands for its certificates. */
+  /** SHA-256 of the manifest's bytes in hex; of one that has none, the digest of its certificates. */
   readonly manifest: string;
   /** The token that submitted it; null where none was used. */
   readonly submittedBy: string | null;

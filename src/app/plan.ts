@@ -116,7 +116,7 @@ class Planning {
   async #selection({ instanceId, ...selected }: PlanSource & { kind: 'selection' }): Promise<PlanEnd> {
     const { config, ledger } = this.#store;
     const account = accountOf(config, instanceId);
-    // The doors have looked: it has one.
+    // The caller has checked it: it has one.
     if (account === undefined) throw new Error(`no account has the instance ${JSON.stringify(instanceId)}`);
     const wanted = new WantedSelection();
     try {

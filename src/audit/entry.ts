@@ -1,7 +1,7 @@
 import type { Action } from '../core/action.ts';
 import type { RetireDetails } from '../core/retirement.ts';
 
-/** What is on record. The batch stands for the change of its state; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA or a schedule. */
+/** What is on record. A change of state is on record with its batch; halts and paces belong to an account and have no batch, nor have the kill switch and what is done to a CA or a schedule. */
 export const AUDIT_EVENTS = [
   'submit',
   // A large batch waits, and somebody else lets it run.

@@ -24,7 +24,7 @@ local function oneMore(minutes, now)
 end`;
 
 /**
- * Gives a job that belongs to no batch its place in a direct batch; the same job gets the same place again. A job id that stands for another
+ * Gives a job that belongs to no batch its place in a direct batch; the same job gets the same place again. A job id that names another
  * certificate already is kept under a name of its own: what is settled under a number is what that number's certificate heard. One that is refused
  * has a name of its own too, is marked, since no call may be made for it, and does not count as taken in.
  * KEYS record batches active adopted chunks signals, the audit record's two;

@@ -22,7 +22,7 @@ export class ChunkReader {
     this.#capacity = capacity;
   }
 
-  /** The certificate that an ordinal stands for. */
+  /** The certificate with this ordinal. */
   async certificate(batch: string, n: number): Promise<Certificate | undefined> {
     if (isDirectBatch(batch)) return (await this.#source.direct.item(batch, n))?.certificate;
     return (await this.chunk(batch, chunkOf(n)))?.[n % CHUNK_ITEMS];

@@ -5,7 +5,7 @@ import { CHUNK_ITEMS, mayHold, unpackChunk } from './chunk.ts';
 import { isDirectBatch, parseAdopted } from './direct-items.ts';
 import type { LedgerStore } from './keys.ts';
 
-/** An item of a batch that stands for a device. `requestedBy` and `reason` only where the item has its own, as direct ones have. */
+/** An item of a batch that is for this device. `requestedBy` and `reason` only where the item has its own, as direct ones have. */
 export interface DevicePlace extends Motive {
   readonly n: number;
   readonly certificate: Certificate;

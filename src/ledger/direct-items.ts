@@ -91,7 +91,7 @@ export class DirectItems {
   /**
    * Gives a job that belongs to no batch its ordinal in a direct batch. The same job id with the same certificate gets the same ordinal
    * again, until it is settled.
-   * @returns `isNew` false when the job is there already; `key` is what it is adopted under: the job id, unless that stands for another certificate
+   * @returns `isNew` false when the job is there already; `key` is what it is adopted under: the job id, unless that names another certificate
    * @param adoption - who wanted it and why, which is kept with the item, and how it is taken in
    * @throws BeingCancelled while the direct batch is cancelled and some of it is not settled yet; HourlyLimitReached
    */

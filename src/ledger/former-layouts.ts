@@ -6,7 +6,7 @@ import { isDirectBatch } from './direct-items.ts';
 import type { LedgerStore } from './keys.ts';
 import { ATTEMPTS, DEATHS } from './script-parts.lua.ts';
 
-/** From this layout on, no job stands for a single item of a submitted batch, and what is retried waits in the ledger. */
+/** From this layout on, no job is for a single item of a submitted batch, and what is retried waits in the ledger. */
 const WAITING_SINCE = 3;
 
 /** The `run` of a job that a version with layout 1 wrote: its notes had no names. */
@@ -98,7 +98,7 @@ export class FormerLayouts {
     for (const batch of await this.#batches.active()) if (isFormer(batch)) await this.#takeOverLetters(batch.id);
   }
 
-  /** Whether jobs of an older version may stand for items of submitted batches, in the queue of the direct ones. */
+  /** Whether jobs of an older version may be for items of submitted batches, in the queue of the direct ones. */
   async mayHaveJobs(): Promise<boolean> {
     return (await this.#batches.active()).some((batch) => isFormer(batch) && !isDirectBatch(batch.id));
   }

@@ -175,7 +175,7 @@ end
 if #toSet > 0 then redis.call('HSET', attempts, unpack(toSet)) end
 if #gone > 0 then redis.call('HDEL', attempts, unpack(gone)) end
 if #freed > 0 then
-  -- An item whose dead letter was retried is not what its key stands for now.
+  -- An item whose dead letter was retried is not what its key names now.
   local held, free = redis.call('HMGET', adopted, unpack(freed)), {}
   for at, key in ipairs(freed) do if tonumber(held[at] or -1) == freedOf[at] then free[#free + 1] = key end end
   if #free > 0 then redis.call('HDEL', adopted, unpack(free)) end

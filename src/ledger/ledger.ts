@@ -22,7 +22,7 @@ export class Ledger implements LedgerStore {
   readonly lanes: Lanes;
   /** What items are, and how they end. */
   readonly items: Items;
-  /** Items of direct batches: which job each stands for. */
+  /** Items of direct batches: which job each is of. */
   readonly direct: DirectItems;
   /** How batches that retire certificates go through their phases. */
   readonly retirements: Retirements;

@@ -121,7 +121,7 @@ export class WaitingPlace {
     }
   }
 
-  /** Takes an item out that stands for nothing any more. */
+  /** Removes an entry that no longer names an item. */
   async drop({ batch, n, instanceId }: Claim): Promise<void> {
     const { redis, keys } = this.#store;
     await redis.zrem(keys.waiting(instanceId), `${batch} ${n}`);

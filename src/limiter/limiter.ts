@@ -21,7 +21,7 @@ import { NOT_TO_PROBE, RANKS, type Caller, type Rank } from './pace/wait-queue.t
 const SIGNALS_POLL_MS = 1_000;
 
 interface Waiting<Call, Verdict> extends Caller<Call> {
-  /** Of one that is to probe: what stands for the probe. */
+  /** Of one that is to probe: the mark of the probe. */
   readonly probeMark?: string;
   readonly resolve: (grant: Grant<Verdict>) => void;
 }

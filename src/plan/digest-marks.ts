@@ -6,9 +6,9 @@ const FIRST_SLOTS = 16;
 const MAX_LOAD = 0.75;
 
 /**
- * A small number for each of millions of texts. Some bits of the SHA-256 stand for it: 128 as in `DuplicateDetector`, which takes 23 to 45 bytes a text,
- * or 64, which takes 12 to 24 and may take one text for another: among ten million, once in 200,000 plans. Each shard grows by itself, so never much
- * stands twice.
+ * A small number for each of millions of texts. A text is found by some bits of its SHA-256: 128 as in `DuplicateDetector`, which takes 23 to 45
+ * bytes a text, or 64, which takes 12 to 24 and may take one text for another: among ten million, once in 200,000 plans. Each shard grows by itself,
+ * so only little is ever in memory twice.
  */
 export class DigestMarks {
   readonly #shards: readonly Shard[];

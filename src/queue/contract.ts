@@ -31,7 +31,7 @@ export const JOB_NAME = 'revoke';
 
 /**
  * The data of a job, version 1. Producers in other languages add it themselves, with the first four fields;
- * `batch` and `n` are for jobs that stand for an item of a submitted batch, `trail` is ours.
+ * `batch` and `n` are for jobs of an item of a submitted batch, `trail` is ours.
  */
 export interface JobData {
   readonly v: 1;
@@ -70,7 +70,7 @@ export type ParsedJob = { readonly ok: true; readonly job: Job } | { readonly ok
 /** A job's data, checked. */
 export interface Job {
   readonly certificate: Certificate;
-  /** The item it stands for; absent when it belongs to no batch. */
+  /** The item it is for; absent when it belongs to no batch. */
   readonly item?: { readonly batch: string; readonly n: number };
   readonly key?: string;
   readonly motive: Motive;
@@ -225,7 +225,7 @@ export function parseBlock(data: unknown): Block | undefined {
   if (v !== BLOCK_VERSION || typeof batch !== 'string' || typeof instanceId !== 'string') return undefined;
   if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || batch.includes(':')) return undefined;
   const block = { batch, instanceId, from: from as number, to: to as number };
-  // The items of a direct batch have jobs of their own. Beyond its chunk, an ordinal would stand for another item's certificate.
+  // The items of a direct batch have jobs of their own. Beyond its chunk, an ordinal would name another item's certificate.
   if (isDirectBatch(batch) || block.from < 0 || block.to <= block.from) return undefined;
   return chunkOf(block.from) === chunkOf(block.to - 1) ? block : undefined;
 }

@@ -104,7 +104,7 @@ export class AccountQueues {
     return lists.flat();
   }
 
-  /** Of each item, whether a job of contract version 1 stands for it, under any id that it may have. */
+  /** Of each item, whether a job of contract version 1 is for it, under any id that it may have. */
   async haveJobs(
     items: readonly { readonly batch: string; readonly n: number; readonly key?: string; readonly retries?: number }[],
   ): Promise<boolean[]> {

@@ -17,7 +17,7 @@ export interface ControlAnswer {
 }
 
 /**
- * The operator's side door, for a sandbox in a process of its own. Bodies are JSON, and say so: what a web page can have a browser send without
+ * The control paths for an operator, for a sandbox in a process of its own. Bodies are JSON, and say so: what a web page can have a browser send without
  * asking has another content type.
  * `GET /-/seen` the report, `POST /-/plan` a fault plan, `POST /-/keys/revoke` `{"accessKeyId", "code"}`,
  * `POST /-/keys/restore` `{"accessKeyId"}`.

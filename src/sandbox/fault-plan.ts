@@ -70,7 +70,7 @@ const FAULT_PLAN = z.strictObject({
 /**
  * One fault. It meets the devices of `deviceSns`, or the `share` (0 to 1) of all devices, or with neither every device;
  * each of them `times` times (default 1, `always` for ever). Without `operations` it meets calls that change a device certificate, and no others.
- * What stands for the device of another operation is the CA's serial number, or a listing's page as "<PageNo>/<PageSize>".
+ * Another operation is matched, in place of the device, by the CA's serial number, or a listing's page as "<PageNo>/<PageSize>".
  */
 export type Fault = z.infer<typeof FAULT_PLAN>['faults'][number];
 

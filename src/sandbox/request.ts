@@ -47,7 +47,7 @@ const COMMON_PARAMETERS = [
   'Timestamp',
 ] as const;
 
-/** The gateway's door: what is checked of every call before the operation sees it. */
+/** What the gateway checks of every call before the operation sees it. */
 export class Gateway {
   readonly #accounts: Accounts;
   readonly #nonces = new NonceMemory();

@@ -3,7 +3,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import { LOOPBACK_CERTIFICATE, LOOPBACK_KEY } from '../sandbox/loopback-certificate.ts';
 
-/** A door with TLS before a server without; its certificate is for loopback, and nobody trusts it by itself. */
+/** A proxy with TLS before a server without; its certificate is for loopback, and nobody trusts it by itself. */
 export interface TlsFront {
   readonly port: number;
   /** Connections whose handshake was completed. */

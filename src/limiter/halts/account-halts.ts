@@ -20,7 +20,7 @@ export class AccountHalts {
   readonly #note: Noting;
   readonly #lookAgain: () => Promise<void>;
   readonly #onStop: LimiterOptions['onStop'];
-  /** What stands for the probes that were given out here and have not been answered, by instance. */
+  /** The marks of probes that were given out here and are not answered yet, by instance. */
   readonly #probing = new Map<string, string>();
 
   /** @param lookAgain - reads the halts, and has the limiter act on them */
@@ -84,7 +84,7 @@ export class AccountHalts {
     return wasHalted ?? false;
   }
 
-  /** @returns what stands for the probe; undefined where another process has it, or the halt is over */
+  /** @returns the mark of the probe; undefined where another process has it, or the halt is over */
   async tryProbe(instanceId: string, isWanted: () => boolean): Promise<string | undefined> {
     // The others of this process need not ask as well.
     this.#view.setProbe(instanceId, performance.now() + this.#probeIntervalMs);

@@ -32,7 +32,7 @@ export interface HaltsSeen {
 
 /** Outcome of a try to become the one prober of an interval. */
 export type ProbeTry =
-  /** `probeMark` stands for this probe, as long as nobody else has probed or halted since. */
+  /** `probeMark` names this probe, as long as nobody else has probed or halted since. */
   | { readonly kind: 'granted'; readonly probeMark: string }
   | { readonly kind: 'taken'; readonly waitMs: number }
   | { readonly kind: 'not-halted' };

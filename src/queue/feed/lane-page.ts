@@ -27,7 +27,7 @@ export interface OpenItem {
 export interface LanePage {
   /** Those that are not settled; none where Redis lacks the chunk. */
   readonly items?: readonly OpenItem[];
-  /** The runs of them that one job stands for. */
+  /** The runs of them that one job is for. */
   readonly blocks: readonly Block[];
   /** All of them, also those that were settled although nobody has noted that they were fed; of a batch that deletes after a soak, those of that phase. */
   readonly count: number;

@@ -111,7 +111,7 @@ export class LostItems {
     });
   }
 
-  /** What names the jobs that may stand for the items: how often a version before layout 3 retried each is part of it. */
+  /** What names the jobs that may be for the items: how often a version before layout 3 retried each is part of it. */
   async #jobsOf(batch: Batch, items: readonly OpenItem[]): Promise<Parameters<AccountQueues['haveJobs']>[0]> {
     const { ledger } = this.#parts;
     const known = batch.layout < 3 ? items : [];

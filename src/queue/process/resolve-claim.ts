@@ -6,7 +6,7 @@ import type { BatchStateCache } from '../batch-state-cache.ts';
 import type { Item } from './item.ts';
 import { stepsOf } from './steps.ts';
 
-/** Finds the item that waited and was claimed; undefined where Redis has lost what it stands for, or its batch was forgotten. */
+/** Finds the item that waited and was claimed; undefined where Redis has lost the item, or its batch was forgotten. */
 export async function resolveClaim(
   parts: {
     readonly ledger: Pick<Ledger, 'retirements' | 'waiting'>;

@@ -46,7 +46,7 @@ export interface StartedJob {
 type Place = Pick<Item, 'batch' | 'n' | 'key' | 'requestedBy' | 'reason'> & Partial<Pick<Item, 'action'>>;
 type JobLedger = Pick<Ledger, 'direct' | 'former' | 'retirements'>;
 
-/** Finds the item that a job of contract version 1 stands for; one that belongs to no batch gets its place in the account's direct batch. */
+/** Finds the item that a job of contract version 1 is for; one that belongs to no batch gets its place in the account's direct batch. */
 export class JobResolver {
   readonly #ledger: JobLedger;
   readonly #chunks: ChunkReader;
@@ -190,7 +190,7 @@ export class JobResolver {
   }
 }
 
-/** What a job id is adopted under that stands for another certificate already ends so. */
+/** The end of the key of a job whose id names another certificate already. */
 const ADOPTED_AGAIN = /#[0-9a-f]{40}$/;
 
 function itemOf({ run, isUrgent }: StartedJob, certificate: Certificate, place: Place): Item {

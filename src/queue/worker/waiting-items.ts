@@ -69,7 +69,7 @@ export class WaitingItems {
       instances.map((instanceId) => [instanceId, room(instanceId)] as const).filter(([, count]) => count > 0),
     );
     const { claims, nextInMs = IDLE_MS } = await ledger.waiting.claim(most, CLAIM_MS);
-    // A claim that cannot be worked on, since Redis has lost what it stands for, comes back when its time has passed.
+    // A claim that cannot be worked on, since Redis has lost the item, comes back when its time has passed.
     for (const claim of claims) void this.#begin(claim);
     return Math.min(IDLE_MS, Math.max(LEAST_MS, nextInMs));
   }

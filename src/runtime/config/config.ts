@@ -47,7 +47,7 @@ export interface Config {
   readonly schedules: readonly ScheduleConfig[];
 }
 
-/** The door for programs and browsers. */
+/** The HTTP API and the page. */
 export interface HttpConfig {
   readonly host: string;
   /** 0 takes a free one. */

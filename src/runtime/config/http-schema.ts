@@ -34,7 +34,7 @@ const token = z.strictObject(
   { error: 'write name, sha256 and role below it: certsweep token prints such an entry' },
 );
 
-/** The HTTP door, and who may come in. */
+/** The HTTP API, and who may use it. */
 export const httpSchema = z
   .strictObject(
     {

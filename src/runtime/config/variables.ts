@@ -12,7 +12,7 @@ export type Mapping = Record<string, unknown>;
 
 interface Variable {
   readonly name: string;
-  /** The key it stands for. */
+  /** The key it sets. */
   readonly steps: readonly string[];
   readonly read: (text: string) => unknown;
   /** May stand in a file instead. */
@@ -59,7 +59,7 @@ const VARIABLES: readonly Variable[] = [
   { name: 'CERTSWEEP_ACCOUNT_QPS', steps: [...ACCOUNT, 'limits', 'qps'], read: asNumber },
 ];
 
-/** The variable of each key that has one, for the documents: `accounts.default` stands for any account there. */
+/** The variable of each key that has one, for the documents: `accounts.default` means any account there. */
 export function variablesByKey(): ReadonlyMap<string, string> {
   return new Map(VARIABLES.map(({ name, steps }) => [steps.join('.'), name]));
 }

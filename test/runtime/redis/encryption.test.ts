@@ -28,7 +28,7 @@ afterAll(async () => {
 });
 afterEach(() => vi.unstubAllEnvs());
 
-/** Opens the Redis behind the door by URL, or a cluster there, and asks it something. */
+/** Opens the Redis behind the proxy by URL, or a cluster there, and asks it something. */
 async function ask(environment: Record<string, string>): Promise<string> {
   const place = redisPlaceOf(await loadConfig({ environment }), environment);
   const open = await openRedis(place, () => undefined);
