@@ -161,10 +161,10 @@ function describeLetter(letter: DeadLetterOf): string {
   const { batch, n, instanceId, caSn, deviceSn, code, message, calls, at, history } = letter;
   const deaths = history.length === 0 ? '' : ` (${history.length + 1} deaths in all)`;
   const lines = [
-    `${batch}  item ${n}  ${code}`,
+    `${batch}  item ${n}`,
     `  ${instanceId} ${caSn} ${deviceSn}`,
     `  died ${new Date(at).toISOString()} after ${count(calls, 'call')}${deaths}`,
-    `  ${message}`,
+    `  ${code}: ${message}`,
   ];
   return lines.map(printable).join('\n');
 }

@@ -169,7 +169,7 @@ describe('dead', () => {
     );
     expect(await json('list', '--code', 'Other')).toEqual([]);
     const shown = await fleet.run(['dead', 'list', '--code', 'FindCaBySnError']);
-    expect(shown.stdout).toContain(`${batch}  item 2  FindCaBySnError\n  ${INSTANCE} CA01 ${ORPHAN}\n  died `);
+    expect(shown.stdout).toContain(`${batch}  item 2\n  ${INSTANCE} CA01 ${ORPHAN}\n  died `);
 
     const unsaid = await fleet.run(['dead', 'retry']);
     expect(unsaid).toMatchObject({ code: 2, stdout: '' });
