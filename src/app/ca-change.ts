@@ -12,7 +12,7 @@ import type { OpenStore } from './store.ts';
 export type CaAction = 'inactivate' | 'activate' | 'delete';
 
 /** A CA before it is changed. */
-export interface CaLook {
+export interface CaSnapshot {
   readonly ca: Ca;
   /** Null where they were not counted: only for a deletion they must be. */
   readonly certificates: number | null;
@@ -25,34 +25,34 @@ export interface CaChangeRequest extends CaPlace {
    * Asks the operator for the word that `wordFor` names. Without it nothing is changed.
    * @returns what was typed, or `yes` of somebody who answers every question but that of a deletion
    */
-  readonly confirm?: (look: CaLook) => Promise<{ readonly typed: string } | 'yes'>;
+  readonly confirm?: (look: CaSnapshot) => Promise<{ readonly typed: string } | 'yes'>;
 }
 
 export type CaChangeOutcome =
-  /** A look, which changed nothing. */
-  | ({ readonly kind: 'looked' } & CaLook)
+  /** A read, which changed nothing. */
+  | ({ readonly kind: 'looked' } & CaSnapshot)
   /** It has that status already: no call was made. */
-  | ({ readonly kind: 'already' } & CaLook)
-  /** `requestId` is null where the answer was lost and a look has shown that it was done. */
-  | ({ readonly kind: 'changed'; readonly requestId: string | null } & CaLook)
-  | ({ readonly kind: 'unconfirmed' } & CaLook)
+  | ({ readonly kind: 'already' } & CaSnapshot)
+  /** `requestId` is null where the answer was lost and a read has shown that it was done. */
+  | ({ readonly kind: 'changed'; readonly requestId: string | null } & CaSnapshot)
+  | ({ readonly kind: 'unconfirmed' } & CaSnapshot)
   /** Between the question and the call the number of certificates changed: no call was made. */
   | { readonly kind: 'other-number'; readonly asked: number; readonly now: number }
   /** The certificates could not be counted, since their listing changed its order or ended too early: no call was made. */
   | { readonly kind: 'moved' }
   | { readonly kind: 'no-ca' }
   | ReasonRequired
-  /** The call left, its answer was lost, and a look does not show that it was done. */
+  /** The call left, its answer was lost, and a read does not show that it was done. */
   | Extract<ChangeEnd, { kind: 'unknown' }>
   | CloudStop;
 
 /** What an operator has to type to have the change made: for a deletion, how many certificates go too. */
-export function wordFor(action: CaAction, { ca, certificates }: CaLook): string {
+export function wordFor(action: CaAction, { ca, certificates }: CaSnapshot): string {
   return action === 'delete' ? `${ca.caSn}:${certificates}` : ca.caSn;
 }
 
 /**
- * Looks at a CA, asks, and changes it.
+ * Reads a CA, asks, and changes it.
  * @throws ScratchUnavailable, AuditFileUnavailable and what Redis throws before the call is made; and what `confirm` throws
  */
 export async function changeCa(
@@ -109,7 +109,7 @@ async function deleteCa(hands: Hands, request: CaChangeRequest, ca: Ca): Promise
   return end.kind === 'changed' ? { ...end, ...look } : end;
 }
 
-function isConfirmed(action: CaAction, look: CaLook, answer: { readonly typed: string } | 'yes'): boolean {
+function isConfirmed(action: CaAction, look: CaSnapshot, answer: { readonly typed: string } | 'yes'): boolean {
   return answer === 'yes' ? action !== 'delete' : answer.typed === wordFor(action, look);
 }
 
@@ -193,7 +193,7 @@ function callOf(client: CaClient, { action, instanceId, caSn }: CaChangeRequest)
   }
 }
 
-/** Whether a look shows that a call whose answer was lost was done. */
+/** Whether a read shows that a call whose answer was lost was done. */
 async function isApplied(cloud: Cloud<CaClient>, { action, instanceId, caSn }: CaChangeRequest): Promise<boolean> {
   const now = await readCa(cloud, { instanceId, caSn });
   if (action === 'delete') return now.kind === 'no-ca';

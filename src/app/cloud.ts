@@ -10,7 +10,7 @@ import { environment } from '../runtime/environment.ts';
 import { overview } from './overview.ts';
 import type { OpenStore, Store } from './store.ts';
 
-/** Between two looks whether a batch is running, milliseconds. */
+/** Between two reads whether a batch is running, milliseconds. */
 const LOOK_EVERY_MS = 1_000;
 /** Of the pace, for all readers together, while a batch is running. */
 const QUARTER = 4;
@@ -78,7 +78,7 @@ function quarterOf(qps: number): number {
   return Math.max(1, Math.floor(qps / QUARTER));
 }
 
-/** Looks again and again whether a batch is running; where Redis does not say, it may be. */
+/** Reads again and again whether a batch is running; where Redis does not say, it may be. */
 async function watchBatches({ redis, prefix, ledger }: Store): Promise<{ readonly isBusy: boolean; stop(): void }> {
   let isBusy = true;
   const look = async (): Promise<void> => {

@@ -26,7 +26,7 @@ export interface DeadGroups {
   readonly isWhole: boolean;
 }
 
-/** Letters that one look reads: some half a second. */
+/** Letters in one read: some half a second. */
 const READ = 50_000;
 
 interface Growing {

@@ -10,7 +10,7 @@ import type { OpenStore } from './store.ts';
 /** What the cloud says of a certificate now. */
 export type LiveStatus = RegisteredStatus | 'not-registered';
 
-export interface LiveLook {
+export interface LiveReading {
   /** Null where the cloud did not say. */
   statusOf(certificate: Certificate): LiveStatus | null;
   /** Why the cloud was not asked, or refused. */
@@ -20,11 +20,11 @@ export interface LiveLook {
 export type LiveTrouble = OutOfReach | (CloudStop & { readonly account: string });
 
 /** Asks the cloud about each of the certificates once, with slots as every call has. */
-export async function lookLive(
+export async function readLive(
   store: OpenStore,
   certificates: Iterable<Certificate>,
   signal: AbortSignal,
-): Promise<LiveLook> {
+): Promise<LiveReading> {
   const statuses = new Map<string, LiveStatus>();
   const troubles: LiveTrouble[] = [];
   const byAccount = new Map<AccountConfig, Map<string, Certificate>>();
@@ -42,7 +42,7 @@ export async function lookLive(
   for (const [account, wanted] of byAccount) {
     await withCloud(store, account, { openClient: openReadingClient, signal }, async (cloud) => {
       for (const [key, certificate] of wanted) {
-        const look = await lookAt(cloud, certificate);
+        const look = await readOne(cloud, certificate);
         if (typeof look === 'string') statuses.set(key, look);
         else troubles.push({ ...look, account: account.name });
         // What is wrong with one serial number says nothing of the next.
@@ -53,7 +53,7 @@ export async function lookLive(
   return { statusOf: (certificate) => statuses.get(keyOf(certificate)) ?? null, troubles };
 }
 
-async function lookAt(
+async function readOne(
   { desk, client }: Pick<Cloud<ReturnType<typeof openReadingClient>>, 'desk' | 'client'>,
   certificate: Certificate,
 ): Promise<LiveStatus | CloudStop> {

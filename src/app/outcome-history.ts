@@ -11,7 +11,7 @@ export interface OutcomeHistory {
   readonly spans: readonly OutcomeSpan[];
   /** Over all that was read, the most frequent first. */
   readonly codes: readonly CodeCount[];
-  /** False while a long ledger is still being read: the next look goes on. */
+  /** False while a long ledger is still being read: the next read continues. */
   readonly isWhole: boolean;
 }
 
@@ -35,10 +35,10 @@ const FIRST_SPAN_MS = 10_000;
 const MOST_SPANS = 360;
 /** Batches of which it is remembered how far they were read. */
 const KEPT = 50;
-/** Ledger entries that one look reads: some 100 ms. */
+/** Ledger entries in one read: some 100 ms. */
 const ENTRIES_AT_ONCE = 10_000;
 
-/** Reads ledgers for people who look at them again and again: each entry once, and what is remembered does not grow with the batch. */
+/** Reads ledgers that people watch: each entry once, and what is remembered does not grow with the batch. */
 export class OutcomeHistories {
   readonly #store: Store;
   readonly #readings = new Map<string, Reading>();
@@ -48,7 +48,7 @@ export class OutcomeHistories {
     this.#store = store;
   }
 
-  /** Who looks while another does sees the same. @throws Redis' errors */
+  /** Two who read at once see the same. @throws Redis' errors */
   look(batch: string): Promise<OutcomeHistory> {
     const underWay = this.#looks.get(batch);
     if (underWay !== undefined) return underWay;

@@ -100,7 +100,7 @@ async function submit(
     case 'overtaken':
       return { kind: 'left' };
     case 'unknown':
-      // It may run, and has then ended the occurrence; if not, the next look finds it due.
+      // It may run, and has then ended the occurrence; if not, the next read finds it due.
       return { kind: 'left' };
     case 'plan-refused':
       return failed(`the plan was refused (${outcome.fault.kind})`);

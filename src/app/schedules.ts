@@ -16,7 +16,7 @@ export type { Occurrence } from '../schedule/occurrences.ts';
 export type { OccurrenceEnd } from '../schedule/schedule-store.ts';
 export type { ScheduleEvent } from '../schedule/ticker.ts';
 
-/** Between two looks at a schedule. */
+/** Between two reads of a schedule. */
 const TICK_EVERY_MS = 1_000;
 
 /** A schedule as it stands. */
@@ -116,7 +116,7 @@ export async function runSchedule(
   }
 }
 
-/** Looks after all schedules of the configuration until it is closed. */
+/** Runs all schedules of the configuration until it is closed. */
 export function startSchedules(
   store: OpenStore,
   tell: (event: ScheduleEvent) => void,

@@ -15,7 +15,7 @@ export type { AnyHalt } from '../limiter/halts/host-halts.ts';
 export type Condition = 'fine' | 'held' | 'some-dead';
 
 /** All batches and halts at one moment. */
-export interface OverviewLook extends Overview {
+export interface OverviewSnapshot extends Overview {
   /** Every call of every account is stopped. */
   readonly stop?: Stop;
   /** The accounts of this configuration whose pace is lowered for a time. */
@@ -24,7 +24,7 @@ export interface OverviewLook extends Overview {
 }
 
 /** A batch at one moment, with what stands in its way. */
-export interface BatchLook {
+export interface BatchSnapshot {
   readonly detail: BatchDetail;
   readonly condition: Condition;
   /** Nothing of it is pending, and nothing will be unless somebody adds to it or retries. */
@@ -41,7 +41,7 @@ export interface BatchLook {
   readonly unattended: readonly string[];
 }
 
-export async function lookAtAll(store: Store): Promise<OverviewLook> {
+export async function readOverview(store: Store): Promise<OverviewSnapshot> {
   const { redis, prefix, ledger } = store;
   const [all, stop, lowered] = await Promise.all([
     overview(redis, prefix, ledger),
@@ -58,7 +58,7 @@ export async function haltsNow({ redis, prefix }: Store): Promise<AnyHalt[]> {
 }
 
 /** Undefined when there is no such batch. */
-export async function lookAtBatch(store: Store, id: string): Promise<BatchLook | undefined> {
+export async function readBatch(store: Store, id: string): Promise<BatchSnapshot | undefined> {
   const { config, redis, prefix, ledger } = store;
   const [detail, all, lanes, stop, paces] = await Promise.all([
     batchStatus(ledger, id),
@@ -88,7 +88,7 @@ export async function lookAtBatch(store: Store, id: string): Promise<BatchLook |
 }
 
 /** What somebody sees who waits for the end of a batch. */
-export type WaitLook =
+export type WaitSnapshot =
   /** Every item is settled. */
   | { readonly kind: 'settled'; readonly detail: BatchDetail }
   /** It goes on, or, `paused`, only when it is resumed: nobody should wait for that. */
@@ -104,7 +104,11 @@ export type WaitLook =
   | { readonly kind: 'gone' };
 
 /** @param accounts - those of its items */
-export async function lookWhileWaiting(store: Store, batch: string, accounts: ReadonlySet<string>): Promise<WaitLook> {
+export async function readWhileWaiting(
+  store: Store,
+  batch: string,
+  accounts: ReadonlySet<string>,
+): Promise<WaitSnapshot> {
   const detail = await batchStatus(store.ledger, batch);
   if (detail === undefined) return { kind: 'gone' };
   if (isDrained(detail)) return { kind: 'settled', detail };

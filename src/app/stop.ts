@@ -14,7 +14,7 @@ export interface Stopped {
 }
 
 /** What would go on. */
-export interface StartLook {
+export interface StartPreview {
   readonly stop: Stop;
   /** Batches that run and have items pending. */
   readonly running: number;
@@ -24,7 +24,7 @@ export interface StartLook {
 
 export interface StartDeed extends Motive {
   /** Asked whether that is meant, since certificates will be deleted again. Without it, nobody is asked. */
-  readonly confirm?: (look: StartLook) => Promise<boolean>;
+  readonly confirm?: (look: StartPreview) => Promise<boolean>;
 }
 
 export type StartOutcome =

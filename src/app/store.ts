@@ -30,7 +30,7 @@ export interface Store {
 /** A store that has more connections where one needs them. */
 export interface OpenStore extends Store, Pick<OpenConnection, 'another' | 'close'> {}
 
-/** Who is told what happens to Redis while it is open. */
+/** Called with what happens to Redis while it is open. */
 export interface RedisListeners {
   /** Hears what the embedded Redis does on its way up and down. */
   readonly notice: (event: RedisNotice) => void;
@@ -63,7 +63,7 @@ export async function openConnection(
   { notice, onError = () => undefined }: RedisListeners,
 ): Promise<OpenConnection> {
   const place = redisPlaceOf(config, environment);
-  // A worker outlives its Redis; a producer, which waits for an answer, is told instead.
+  // A worker outlives its Redis; a producer, which waits for an answer, gets an error instead.
   const open =
     role === 'worker'
       ? await keepOpen(place, notice, onError)

@@ -7,7 +7,7 @@ import type { Stop } from '../limiter/contract.ts';
 import { KEY_PREFIX } from '../queue/contract.ts';
 
 /** What there is to do in a Redis, and what holds it up. */
-export interface WorkLook {
+export interface WorkSnapshot {
   /** Every call of every account is stopped. */
   readonly stop?: Stop;
   readonly halts: readonly AnyHalt[];
@@ -25,8 +25,8 @@ export interface PausedBatch {
   readonly pausedBecause?: string;
 }
 
-/** Looks at the batches that have items pending. It rejects with Redis' errors. */
-export async function lookAtWork(redis: Redis): Promise<WorkLook> {
+/** Reads the batches that have items pending. It rejects with Redis' errors. */
+export async function readWork(redis: Redis): Promise<WorkSnapshot> {
   const ledger = new Ledger(redis, KEY_PREFIX);
   const [batches, halts, stop] = await Promise.all([
     ledger.batches.active(),

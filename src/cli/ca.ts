@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { CaAction, CaChangeOutcome, CaLook } from '../app/ca-change.ts';
+import type { CaAction, CaChangeOutcome, CaSnapshot } from '../app/ca-change.ts';
 import { printable } from '../core/printable.ts';
 import type { OpenStore } from '../app/store.ts';
 import type { AccountConfig } from '../runtime/config/config.ts';
@@ -128,7 +128,7 @@ async function change(store: OpenStore, asked: Asked, options: ChangeOptions): P
     );
   const account = accountFor(store.config, asked.instanceId);
   const { changeCa, wordFor } = await import('../app/ca-change.ts');
-  const confirm = (look: CaLook): Promise<{ typed: string } | 'yes'> => {
+  const confirm = (look: CaSnapshot): Promise<{ typed: string } | 'yes'> => {
     say(describeCaNow(asked, look));
     return answerOf(asked, wordFor(asked.action, look), options);
   };

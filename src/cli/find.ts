@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { LiveLook } from '../app/find-live.ts';
+import type { LiveReading } from '../app/find-live.ts';
 import { findDevice, type DeviceSearch } from '../app/find.ts';
 import type { OpenStore } from '../app/store.ts';
 import { describeFault, parseCertificate } from '../core/certificate.ts';
@@ -71,9 +71,9 @@ async function find(store: OpenStore, deviceSn: string, { json = false, live = f
   }
 }
 
-async function askCloud(store: OpenStore, { found }: DeviceSearch): Promise<LiveLook> {
+async function askCloud(store: OpenStore, { found }: DeviceSearch): Promise<LiveReading> {
   // Loaded here: BullMQ and the SDK take half a second, which nobody should pay who does not ask the cloud.
-  const { lookLive } = await import('../app/find-live.ts');
+  const { readLive } = await import('../app/find-live.ts');
   const certificates = found.map(({ certificate }) => certificate);
-  return untilLeave((signal) => lookLive(store, certificates, signal));
+  return untilLeave((signal) => readLive(store, certificates, signal));
 }

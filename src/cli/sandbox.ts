@@ -54,7 +54,7 @@ export function addSandbox(program: Command): void {
     .command('sandbox')
     .summary('a stand-in for the cloud, for rehearsals and staging')
     .description(
-      `Answers as the API does, checks signatures, enforces both quotas, and fails as a plan says. It knows the accounts of the configuration, with their keys from the environment; without one, the instance ${known.instances[0]} with the key ${known.accessKeyId} and the secret ${known.accessKeySecret}. Point accounts.<name>.endpoint at it. GET /-/seen tells what it saw; it is also printed at the end. On a terminal it shows that while it runs.`,
+      `Answers as the API does, checks signatures, enforces both quotas, and fails as a plan says. It knows the accounts of the configuration, with their keys from the environment; without one, the instance ${known.instances[0]} with the key ${known.accessKeyId} and the secret ${known.accessKeySecret}. Point accounts.<name>.endpoint at it. GET /-/seen shows what it saw; it is also printed at the end. On a terminal it shows that while it runs.`,
     )
     .option('--port <n>', '0 takes a free one', '8787')
     .option('--host <address>', 'address to listen on', '127.0.0.1')

@@ -4,13 +4,13 @@ import type { Config } from '../runtime/config/config.ts';
 import type { EventLog, LogLevel } from '../runtime/logger.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 
-/** The schedules that a worker looks after. */
+/** The schedules that a worker runs. */
 export interface RunningSchedules {
   /** A run that is under way ends; another worker takes its occurrence up. */
   close(): Promise<void>;
 }
 
-/** Looks after the schedules of the configuration, and logs what becomes of them; undefined where it has none. */
+/** Runs the schedules of the configuration, and logs what becomes of them; undefined where it has none. */
 export async function startSchedules(
   config: Config,
   open: OpenConnection,

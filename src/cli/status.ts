@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { forgottenBatch } from '../app/control.ts';
 import { statusOf } from '../app/overview.ts';
-import { lookAtAll, lookAtBatch, type Condition } from '../app/status.ts';
+import { readOverview, readBatch, type Condition } from '../app/status.ts';
 import type { Store } from '../app/store.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
 import { CommandEnd, EXIT, noBatch } from './exit.ts';
@@ -39,7 +39,7 @@ export function addStatus(program: Command): void {
     );
 }
 
-interface Look {
+interface Status {
   readonly text: string;
   readonly json: unknown;
   readonly exitCode: number;
@@ -47,10 +47,10 @@ interface Look {
 }
 
 async function once(store: Store, batch: string | undefined, options: StatusOptions): Promise<void> {
-  const look = await lookAt(store, batch);
-  if (options.json === true) printJson(look.json);
-  else print(look.text);
-  process.exitCode = look.exitCode;
+  const read = await readStatus(store, batch);
+  if (options.json === true) printJson(read.json);
+  else print(read.text);
+  process.exitCode = read.exitCode;
 }
 
 async function watch(store: Store, batch: string | undefined, options: StatusOptions): Promise<void> {
@@ -58,14 +58,14 @@ async function watch(store: Store, batch: string | undefined, options: StatusOpt
   const interrupted = leave.wait.then(() => true);
   try {
     for (;;) {
-      const look = await lookAt(store, batch);
-      if (options.json === true) printJson(look.json);
+      const read = await readStatus(store, batch);
+      if (options.json === true) printJson(read.json);
       else if (process.stdout.isTTY) {
         process.stdout.write(CLEAR_SCREEN);
-        print(look.text);
-      } else print(`${look.text}\n`);
-      process.exitCode = look.exitCode;
-      if (look.isDone) return;
+        print(read.text);
+      } else print(`${read.text}\n`);
+      process.exitCode = read.exitCode;
+      if (read.isDone) return;
       const pause = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), WATCH_EVERY_MS));
       if (await Promise.race([pause, interrupted])) throw new CommandEnd(EXIT.interrupted, '');
     }
@@ -74,9 +74,9 @@ async function watch(store: Store, batch: string | undefined, options: StatusOpt
   }
 }
 
-async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
+async function readStatus(store: Store, batch: string | undefined): Promise<Status> {
   if (batch === undefined) {
-    const all = await lookAtAll(store);
+    const all = await readOverview(store);
     const json = {
       batches: all.batches.map(statusOf),
       halts: all.halts,
@@ -90,14 +90,14 @@ async function lookAt(store: Store, batch: string | undefined): Promise<Look> {
       isDone: false,
     };
   }
-  const look = await lookAtBatch(store, batch);
-  if (look === undefined) {
+  const read = await readBatch(store, batch);
+  if (read === undefined) {
     const left = await forgottenBatch(store, batch);
     throw left === undefined ? noBatch(batch, store.where) : new CommandEnd(EXIT.usage, describeForgotten(left));
   }
-  const { detail, condition, isDone } = look;
+  const { detail, condition, isDone } = read;
   return {
-    text: describeBatchNow(look, columnsOfTerminal(process.stdout)),
+    text: describeBatchNow(read, columnsOfTerminal(process.stdout)),
     json: statusOf(detail),
     exitCode: EXIT_OF[condition],
     isDone,

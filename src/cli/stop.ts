@@ -1,6 +1,6 @@
 import { count } from '../core/counting.ts';
 import type { Command } from 'commander';
-import { startAll, stopAll, type StartLook } from '../app/stop.ts';
+import { startAll, stopAll, type StartPreview } from '../app/stop.ts';
 import type { Store } from '../app/store.ts';
 import { CommandEnd, EXIT } from './exit.ts';
 import { addMotive, ask, isOnTerminal, motiveOf, reasonRequired, type MotiveOptions } from './motive.ts';
@@ -67,7 +67,7 @@ async function startNow(store: Store, options: StartOptions): Promise<void> {
   switch (result.kind) {
     case 'started':
       if (options.json === true) printJson({ started: result.stop });
-      say('Calls go on.');
+      say('Calls continue.');
       return;
     case 'not-stopped':
       if (options.json === true) printJson({ started: null });
@@ -85,14 +85,14 @@ async function startNow(store: Store, options: StartOptions): Promise<void> {
   }
 }
 
-async function isMeant({ stop, running, pending }: StartLook, { yes }: StartOptions): Promise<boolean> {
+async function isMeant({ stop, running, pending }: StartPreview, { yes }: StartOptions): Promise<boolean> {
   if (yes === true) return true;
   if (!isOnTerminal()) {
     throw new CommandEnd(EXIT.refused, 'There is no terminal to ask on: add --yes. All calls stay stopped.');
   }
   say(describeStopped(stop));
-  const goesOn = `${count(running, 'batch', 'batches')} with ${count(pending, 'certificate')} pending`;
-  return (await ask(`This lets ${goesOn} go on. Type "${WORD}":`)) === WORD;
+  const waiting = `${count(running, 'batch', 'batches')} with ${count(pending, 'certificate')} pending`;
+  return (await ask(`This lets ${waiting} continue. Type "${WORD}":`)) === WORD;
 }
 
 function notAll(name: string, instead: string): CommandEnd {

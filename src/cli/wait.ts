@@ -1,7 +1,7 @@
 import { count } from '../core/counting.ts';
 import { ownersOf } from '../app/accounts.ts';
 import type { BatchDetail } from '../app/overview.ts';
-import { lookWhileWaiting } from '../app/status.ts';
+import { readWhileWaiting } from '../app/status.ts';
 import type { Store } from '../app/store.ts';
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 import { onLeaveSignal } from '../runtime/shutdown.ts';
@@ -25,7 +25,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
   try {
     const owners = ownersOf(store.config, await store.ledger.lanes.of(batch));
     for (;;) {
-      const look = await lookWhileWaiting(store, batch, owners);
+      const look = await readWhileWaiting(store, batch, owners);
       if (look.kind === 'gone')
         throw new CommandEnd(
           EXIT.refused,

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Redis } from 'ioredis';
-import { lookAtWork, type WorkLook } from '../app/work.ts';
+import { readWork, type WorkSnapshot } from '../app/work.ts';
 import type { AccountTally, Worker } from '../queue/worker/worker.ts';
 import type { Config } from '../runtime/config/config.ts';
 import { environment } from '../runtime/environment.ts';
@@ -44,7 +44,7 @@ class WorkerScreen implements WorkerVoice {
   readonly #startedMs = performance.now();
   #phase: WorkerNow['phase'] = 'starting';
   #followed: { readonly worker: Pick<Worker, 'tallies'>; readonly redis: Redis } | undefined;
-  #work: WorkLook | undefined;
+  #work: WorkSnapshot | undefined;
   #looking: NodeJS.Timeout | undefined;
   #isLooking = false;
 
@@ -78,7 +78,7 @@ class WorkerScreen implements WorkerVoice {
     if (this.#isLooking || redis.status !== 'ready') return;
     this.#isLooking = true;
     try {
-      this.#work = await lookAtWork(redis);
+      this.#work = await readWork(redis);
     } catch {
       // What was seen last stays; the worker itself tells what is wrong with Redis.
     }

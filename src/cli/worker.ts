@@ -147,7 +147,7 @@ async function openHealth({ health: { host, port } }: Config, worker: Worker): P
 
 interface ReasonToLeave {
   readonly reason: LeaveSignal | 'silent' | 'must-leave' | 'redis-gone';
-  /** What a person is told; undefined where one has asked for it. */
+  /** What a person reads; undefined where one has asked for it. */
   readonly failure?: string;
 }
 

@@ -2,7 +2,7 @@ import type { Answer } from './answer.ts';
 import { blameOf } from './code-table.ts';
 
 /**
- * What an answer tells of its endpoint: that it judges calls, that it failed this one, or neither. An API that throttles is at work, but has judged
+ * What an answer says about its endpoint: that it judges calls, that it failed this one, or neither. An API that throttles is at work, but has judged
  * nothing.
  */
 export type Bearing = 'judgement' | 'failure' | 'neither';

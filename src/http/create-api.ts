@@ -12,7 +12,7 @@ import { addBatchReads } from './routes/batch-reads.ts';
 import { addControls } from './routes/controls.ts';
 import { addEvents } from './routes/events.ts';
 import { addLetters } from './routes/letters.ts';
-import { addLooks } from './routes/looks.ts';
+import { addRecordReads } from './routes/record-reads.ts';
 import { addMetrics } from './routes/metrics.ts';
 import { addPaces } from './routes/paces.ts';
 import { addSessions } from './routes/sessions.ts';
@@ -38,7 +38,7 @@ export function createApi(surroundings: Surroundings): Api {
   addPage(api, surroundings, identify);
   api.use(identify);
   addBatchReads(api, surroundings);
-  addLooks(api, surroundings);
+  addRecordReads(api, surroundings);
   addMetrics(api, surroundings);
   addSubmission(api, surroundings);
   addControls(api, surroundings);

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 
-/** What a client is told that does not get what it asked for: problem+json, RFC 9457, with the next step for a person. */
+/** The answer to a client that does not get what it asked for: problem+json, RFC 9457, with the next step for a person. */
 export interface ProblemDocument {
   readonly type: string;
   readonly title: string;

@@ -13,7 +13,7 @@ const BY_MESSAGE = /^(?:Command timed out|Connection is closed|Stream isn't writ
 const BY_CODE = /^(?:ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/;
 
 /**
- * Makes a change of which the application does not say itself whether Redis has done it, and reads what is told of it afterwards.
+ * Makes a change of which the application does not say itself whether Redis has done it, and reads afterwards how it ended.
  * @throws Problem where Redis was lost on the way: what was sent may be done, now or when the connection is back
  */
 export async function changing<T>({ redis }: Store, change: () => Promise<T>): Promise<T> {
@@ -32,7 +32,7 @@ export async function changing<T>({ redis }: Store, change: () => Promise<T>): P
   );
 }
 
-/** What a client is told of an error that was thrown on the way. */
+/** The answer to a client where an error was thrown on the way. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof ManifestError) return badManifest(error.message);

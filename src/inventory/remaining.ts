@@ -29,7 +29,7 @@ export interface Found {
   calls: number;
 }
 
-export interface LookParts {
+export interface ReadParts {
   readonly desk: ReadDesk;
   readonly client: Pick<MqttClient, 'listDeviceCertificates'>;
   /** What was done with the certificates. */
@@ -44,7 +44,7 @@ export interface LookParts {
  * @throws ScratchUnavailable
  */
 export async function findRemaining(
-  { desk, client, action, wanted, found }: LookParts,
+  { desk, client, action, wanted, found }: ReadParts,
   cas: Iterable<WantedCa>,
 ): Promise<'found' | Exclude<ReadEnd<never>, { kind: 'read' }>> {
   // Windows overlap, so a certificate comes more than once.

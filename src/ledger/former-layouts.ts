@@ -124,8 +124,8 @@ export class FormerLayouts {
 
   /**
    * Takes over what an older version knew of an item, where nothing is known of it yet: its note of a call, and what its job says of its past.
-   * @param run - the run whose call the job tells of
-   * @param deaths - of a retried item, those that its job tells of, as JSON; empty where it tells of none
+   * @param run - the run whose call the job reports
+   * @param deaths - of a retried item, those that its job reports, as JSON; empty where it reports none
    */
   async takeOver(batch: string, n: number, attempt: Attempt, run: string, deaths = ''): Promise<void> {
     const { redis, keys } = this.#store;
@@ -135,7 +135,7 @@ export class FormerLayouts {
     await takeOverScript(redis, [record, attempts, notes, departed, settled, history, retries], args);
   }
 
-  /** Takes over what an older version noted of items that nothing but the ledger tells of: a call of those may have worked. */
+  /** Takes over what an older version noted of items that nothing but the ledger reports: a call of those may have worked. */
   async takeOverNotes(batch: string, ordinals: readonly number[]): Promise<void> {
     const isNoted = await this.areNoted(batch, ordinals);
     const unknown = { failures: 0, calls: 0, effectUnknown: true };

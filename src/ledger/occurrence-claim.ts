@@ -29,7 +29,7 @@ export function activatedReason(certificates: number, waitsBecause?: string): st
   return waitsBecause === undefined ? things : `${things}; the batch waits: ${waitsBecause}`;
 }
 
-/** What the script is told. */
+/** The arguments of the script. */
 export function occurrenceArgument(
   { id, holder, isDue, nowMs, waitsBecause }: OccurrenceClaim,
   { batch, accepted, isAwaiting }: { readonly batch: string; readonly accepted: number; readonly isAwaiting: boolean },

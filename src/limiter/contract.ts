@@ -68,7 +68,7 @@ export interface CallRequest<Call> {
 }
 
 /**
- * What an answer tells of the account: `proved` access, `throttled`, `halt` (every call of the scope would fail the same way), `void` (nothing left),
+ * What an answer says about the account: `proved` access, `throttled`, `halt` (every call of the scope would fail the same way), `void` (nothing left),
  * or nothing of these.
  */
 export type CallReport =
@@ -108,7 +108,7 @@ export type Grant<Verdict> =
 
 /**
  * Gives the right to call, one call at a time, to the callers of one account in one process. None of it throws or rejects: while Redis is
- * unreachable there are no slots, hence no calls.
+ * unreachable there are no slots, so no calls.
  */
 export interface Limiter<Call = never, Verdict extends { readonly kind: string } = never> {
   /** Callers that wait for a slot. */

@@ -56,7 +56,7 @@ export interface Trail {
   readonly failures: number;
   readonly calls: number;
   readonly effectUnknown: boolean;
-  /** The run that noted the last call it tells of; empty where it tells of none. */
+  /** The run that noted the last call it reports; empty where it reports none. */
   readonly run: string;
 }
 
@@ -75,7 +75,7 @@ export interface Job {
   readonly key?: string;
   readonly motive: Motive;
   readonly trail: Trail;
-  /** Written by a version with layout 1: the starts whose end it tells of. */
+  /** Written by a version with layout 1: the starts whose end it reports. */
   readonly starts?: number;
   /** Written by a version with layout 1: the deaths of a retried item. */
   readonly history?: readonly object[];

@@ -1,6 +1,6 @@
 import type { Environment } from './config/config.ts';
 
-/** What a person does who is told that verification is off. */
+/** The next step for a person where verification is off. */
 export const VERIFY_REMEDY =
   'unset it, and name the certificates of a private authority in NODE_EXTRA_CA_CERTS, or for Redis alone in redis.tls.caFile';
 

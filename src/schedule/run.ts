@@ -15,7 +15,7 @@ export type RunEnd =
 /** What a run is given. */
 export interface RunRequest {
   readonly rule: ScheduleConfig;
-  /** What the activation of a batch is told. */
+  /** What the activation of a batch needs to know. */
   readonly claim: Omit<OccurrenceClaim, 'nowMs' | 'waitsBecause'>;
   /** Ends it: somebody stops it, or another process has the occurrence. */
   readonly signal: AbortSignal;

@@ -3,7 +3,7 @@ import type { AuditEntry } from '../../src/audit/entry.ts';
 import { changeBatch, forget, forgetBefore } from '../../src/app/control.ts';
 import { discardDeadLetters, listDeadLetters, retryDeadLetters } from '../../src/app/dead-letters.ts';
 import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
-import { lookAtAll, lookAtBatch } from '../../src/app/status.ts';
+import { readOverview, readBatch } from '../../src/app/status.ts';
 import { certificatesOf } from '../ledger/ledger-room.ts';
 import { AppRoom } from './app-room.ts';
 
@@ -26,12 +26,12 @@ it('changes a batch where that has a meaning, and says where not', async () => {
   const batch = await room.batchOf(certificatesOf(2));
   expect(await changeBatch(store, batch, 'resume')).toEqual({ kind: 'refused', state: 'running' });
   expect(await changeBatch(store, batch, 'pause')).toMatchObject({ kind: 'changed' });
-  expect(await lookAtBatch(store, batch)).toMatchObject({ condition: 'held', isDone: false, unattended: [] });
-  expect(await lookAtAll(store)).toMatchObject({ condition: 'held' });
+  expect(await readBatch(store, batch)).toMatchObject({ condition: 'held', isDone: false, unattended: [] });
+  expect(await readOverview(store)).toMatchObject({ condition: 'held' });
   expect(await changeBatch(store, batch, 'resume')).toMatchObject({ kind: 'changed' });
-  expect(await lookAtBatch(store, batch)).toMatchObject({ condition: 'fine', unattended: ['default'] });
+  expect(await readBatch(store, batch)).toMatchObject({ condition: 'fine', unattended: ['default'] });
   expect(await changeBatch(store, 'none', 'pause')).toEqual({ kind: 'no-batch' });
-  expect(await lookAtBatch(store, 'none')).toBeUndefined();
+  expect(await readBatch(store, 'none')).toBeUndefined();
 });
 
 it('cancels a direct batch, and pauses one of which nothing pends', async () => {
@@ -42,7 +42,7 @@ it('cancels a direct batch, and pauses one of which nothing pends', async () => 
   expect(await changeBatch(store, 'direct-default', 'cancel')).toEqual({ kind: 'changed', state: 'cancelled' });
   await expect(room.ledger.direct.adopt('direct-default', 'next', item)).rejects.toThrow('is being cancelled');
   await room.ledger.items.cancel('direct-default', [{ n: 0, key: 'job' }]);
-  expect(await lookAtBatch(store, 'direct-default')).toMatchObject({ isDone: true, detail: { cancelled: 1 } });
+  expect(await readBatch(store, 'direct-default')).toMatchObject({ isDone: true, detail: { cancelled: 1 } });
   // The next one opens it again.
   await room.ledger.direct.adopt('direct-default', 'next', item);
   expect(await room.batch('direct-default')).toMatchObject({ state: 'running' });
@@ -83,7 +83,7 @@ it('forgets what a direct batch has settled before a moment, and nothing else of
   const entries = (await onRecord(room)).filter((entry) => entry.batch === batch && entry.event === 'forget');
   expect(entries).toMatchObject([{ counts: { accepted: 6, revoked: 3, dead: 2 } }]);
   expect(entries[0]?.reason).toBe(`what was settled before ${new Date(afterwards).toISOString()}`);
-  expect(await lookAtBatch(store, batch)).toMatchObject({ detail: { forgotten: 3, pending: 1 } });
+  expect(await readBatch(store, batch)).toMatchObject({ detail: { forgotten: 3, pending: 1 } });
   expect((await room.redis.hkeys(chunks)).toSorted()).toEqual(['3', '4', '5']);
   const rows = await rowsOf(reportRows(room.ledger, batch));
   expect(rows.map(({ ordinal }) => ordinal)).toEqual([3, 4]);
@@ -125,7 +125,7 @@ it('touches only the dead letters that are named, or all of them', async () => {
     expect(await act(store, { batch: 'none' })).toEqual({ kind: 'no-batch', batch: 'none' });
   }
   expect(await listDeadLetters(store, { batch: 'none' })).toEqual({ kind: 'no-batch', batch: 'none' });
-  expect(await lookAtBatch(store, batch)).toMatchObject({ condition: 'some-dead', isDone: true });
+  expect(await readBatch(store, batch)).toMatchObject({ condition: 'some-dead', isDone: true });
   // Its instance is in no account of the configuration.
   expect(await retryDeadLetters(store, { batch })).toEqual({
     kind: 'retried',

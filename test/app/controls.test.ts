@@ -3,7 +3,7 @@ import { changePriority } from '../../src/app/control.ts';
 import { loweredAccounts, lowerPace, restorePace } from '../../src/app/pace.ts';
 import { paceHistory } from '../../src/app/pace-history.ts';
 import { accountsOverview } from '../../src/app/paces.ts';
-import { startAll, stopAll, stopOf, type StartLook } from '../../src/app/stop.ts';
+import { startAll, stopAll, stopOf, type StartPreview } from '../../src/app/stop.ts';
 import type { Store } from '../../src/app/store.ts';
 import { auditLines } from '../../src/app/audit.ts';
 import { listWorkers } from '../../src/app/workers.ts';
@@ -95,8 +95,8 @@ describe('the stop of all calls', () => {
       accounts: [{ inForceQps: 0 }],
     });
     expect(await startAll(store)).toEqual({ kind: 'reason-required' });
-    const asked: StartLook[] = [];
-    const deed = { reason: 'checked', confirm: async (look: StartLook) => asked.push(look) > 1 };
+    const asked: StartPreview[] = [];
+    const deed = { reason: 'checked', confirm: async (look: StartPreview) => asked.push(look) > 1 };
     expect(await startAll(store, deed)).toEqual({ kind: 'unconfirmed' });
     expect(asked).toMatchObject([{ stop: { requestedBy: 'ada' }, running: 1, pending: 3 }]);
     expect(await stopOf(store)).toMatchObject({ requestedBy: 'ada' });

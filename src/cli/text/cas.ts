@@ -1,5 +1,5 @@
 import { count } from '../../core/counting.ts';
-import type { CaAction, CaChangeOutcome, CaLook } from '../../app/ca-change.ts';
+import type { CaAction, CaChangeOutcome, CaSnapshot } from '../../app/ca-change.ts';
 import type { Ca } from '../../app/cas.ts';
 import { printable } from '../../core/printable.ts';
 import { table } from './terminal.ts';
@@ -61,7 +61,7 @@ export function describeCa(ca: Ca, certificates: number): string {
 /** The CA as it is before it is changed, and what the change does. */
 export function describeCaNow(
   { instanceId, action }: { readonly instanceId: string; readonly action: CaAction },
-  { ca, certificates }: CaLook,
+  { ca, certificates }: CaSnapshot,
 ): string {
   const name = ca.name === '' ? '' : ` (${printable(ca.name)})`;
   const has = certificates === null ? '' : `, and has ${count(certificates, 'certificate')} now`;

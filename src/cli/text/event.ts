@@ -44,7 +44,7 @@ function describeNews({ event, message, ...fields }: LogEvent): string {
   }
 }
 
-/** What the limiter tells of lost slots comes without a sentence. */
+/** What the limiter says about lost slots comes without a sentence. */
 function lossOf(event: string): string {
   switch (event) {
     case 'reservation-late':

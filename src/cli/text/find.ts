@@ -33,15 +33,18 @@ export function describeFound(found: FoundDevice, live?: LiveStatus | null): str
   return [head, ...lines.map((line) => `  ${line}`)].map(printable).join('\n');
 }
 
+function describeHaving(having: number, batches: number, where: string, name: string): string {
+  const searched = count(batches, 'batch', 'batches');
+  return having === 0
+    ? `None of ${searched} in ${where} has the device ${name}.`
+    : `${having} of ${searched} ${having === 1 ? 'has' : 'have'} the device ${name}.`;
+}
+
 /** What was searched, and what could not be. */
 export function describeSearch({ found, batches, forgotten }: DeviceSearch, deviceSn: string, where: string): string {
   const name = JSON.stringify(printable(deviceSn));
   const having = new Set(found.map(({ batch }) => batch)).size;
-  const lines = [
-    having === 0
-      ? `None of ${count(batches, 'batch', 'batches')} in ${where} has the device ${name}.`
-      : `${having} of ${count(batches, 'batch', 'batches')} ${having === 1 ? 'has' : 'have'} the device ${name}.`,
-  ];
+  const lines = [batches === 0 ? `There is no batch in ${where}.` : describeHaving(having, batches, where, name)];
   if (forgotten > 0) {
     const were = forgotten === 1 ? 'batch was' : 'batches were';
     lines.push(`${count(forgotten, were, were)} forgotten and cannot be searched: search the reports that you kept.`);

@@ -110,7 +110,7 @@ function warnings({ accounts, egress }: SandboxSeen, width: number): Line[] {
   return [{ text: '' }, ...lines.map((text) => ({ text, isLoud: true }))];
 }
 
-/** What happened between two looks at a sandbox, in words. */
+/** What happened between two reads of a sandbox, in words. */
 export function sandboxHappenings(before: SandboxSeen, after: SandboxSeen, atMs: number): Happening[] {
   const news = (text: string): Happening => ({ atMs, text: printable(text), isProblem: false });
   const problem = (text: string): Happening => ({ atMs, text: printable(text), isProblem: true });

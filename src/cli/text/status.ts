@@ -1,7 +1,7 @@
 import { count, duration, groupDigits } from '../../core/counting.ts';
 import { isAwaiting, type BatchDetail } from '../../app/overview.ts';
 import type { LoweredAccount } from '../../app/pace.ts';
-import { UNREACHABLE, type AnyHalt, type BatchLook, type OverviewLook } from '../../app/status.ts';
+import { UNREACHABLE, type AnyHalt, type BatchSnapshot, type OverviewSnapshot } from '../../app/status.ts';
 import type { Stop } from '../../app/stop.ts';
 import { printable } from '../../core/printable.ts';
 import type { RetireDetails } from '../../core/retirement.ts';
@@ -56,7 +56,7 @@ export function describeRetire({ soakMs, deviceDestroyed }: RetireDetails): stri
 }
 
 /** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
-export function describeBatchNow(look: BatchLook, columns?: number): string {
+export function describeBatchNow(look: BatchSnapshot, columns?: number): string {
   const { detail, stop, halts, lanesLost, lowered, unattended } = look;
   const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker is reading its chunks.`;
   const problems = [
@@ -123,7 +123,7 @@ function leftInactive({ action, state, inactivated = 0, alreadyInactive = 0 }: B
 
 /** Everything at a glance, each batch with its figures below its name; columns as for `describeBatchNow`. */
 export function describeOverview(
-  { batches, stop, halts, lowered }: Omit<OverviewLook, 'condition'>,
+  { batches, stop, halts, lowered }: Omit<OverviewSnapshot, 'condition'>,
   where: string,
   columns?: number,
 ): string {

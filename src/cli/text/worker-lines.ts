@@ -1,6 +1,6 @@
 import { count, duration, groupDigits } from '../../core/counting.ts';
 import type { AnyHalt } from '../../app/status.ts';
-import type { PausedBatch, WorkLook } from '../../app/work.ts';
+import type { PausedBatch, WorkSnapshot } from '../../app/work.ts';
 import { OUTCOMES, type Outcome } from '../../core/batch.ts';
 import { labelOf } from './action.ts';
 import { cut, wrap, wrapParts } from './fit.ts';
@@ -32,7 +32,7 @@ export interface WorkerNow {
   readonly phase: 'starting' | 'working' | 'stopping' | 'stopped';
   readonly accounts: readonly AccountNow[];
   /** Undefined before Redis was looked at. */
-  readonly work: WorkLook | undefined;
+  readonly work: WorkSnapshot | undefined;
   readonly isRedisAway: boolean;
 }
 

@@ -2,7 +2,7 @@ import { groupDigits } from '../../core/counting.ts';
 import type { Identity } from '../../app/identity.ts';
 import type { OutcomeHistory } from '../../app/outcome-history.ts';
 import { isAwaiting, type BatchDetail } from '../../app/overview.ts';
-import type { BatchLook } from '../../app/status.ts';
+import type { BatchSnapshot } from '../../app/status.ts';
 import { transition } from '../../core/batch.ts';
 import { mayDo } from '../../core/role.ts';
 import { dialog, opener } from './actions.ts';
@@ -30,7 +30,7 @@ const CHANGES = [
 ] as const;
 
 /** A batch: how far it is, how it went, who wanted it and why, and what can be done with it. */
-export function batchPageOf(frame: Frame, look: BatchLook, history: OutcomeHistory): Content {
+export function batchPageOf(frame: Frame, look: BatchSnapshot, history: OutcomeHistory): Content {
   const { basePath } = frame;
   const { detail } = look;
   const { batch } = detail;
@@ -127,7 +127,7 @@ function becomes(detail: BatchDetail): string {
     : `They are made inactive at once (${manner(detail)}).`;
 }
 
-function troubles({ detail, halts, unattended, lowered, lanesLost }: BatchLook): Markup {
+function troubles({ detail, halts, unattended, lowered, lanesLost }: BatchSnapshot): Markup {
   const { state, pausedBecause } = detail;
   return markup`${halts.map(haltBanner)}${isAwaiting(detail) && awaitingBanner(detail, markup`${detail.batch}`)}
 ${state === 'paused' && markup`<p class="banner warning"><span><b>It is paused.</b> ${pausedBecause ?? 'An operator did it: the audit record has who, and why.'}</span></p>`}

@@ -19,10 +19,10 @@ function visible(value: Shown): unknown {
   return Array.isArray(value) ? (value as readonly Shown[]).map(visible) : value;
 }
 
-/** Nothing of it is told to anybody. */
+/** No markup at all. */
 export const NOTHING: Markup = markup``;
 
-/** In UTC, as logs and the record have it: who looks may sit elsewhere than who wrote. @param at - Unix milliseconds, or ISO 8601 */
+/** In UTC, as logs and the record have it: a reader may be in another time zone. @param at - Unix milliseconds, or ISO 8601 */
 export function time(at: number | string): Markup {
   const iso = new Date(at).toISOString();
   const shown = `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;

@@ -6,7 +6,7 @@ import { ownerIn } from '../../app/accounts.ts';
 import { OutcomeHistories } from '../../app/outcome-history.ts';
 import { batchStatus } from '../../app/overview.ts';
 import type { PaceHistory } from '../../app/pace-history.ts';
-import { lookAtBatch } from '../../app/status.ts';
+import { readBatch } from '../../app/status.ts';
 import type { Api, Asked, HttpEnv, Surroundings } from '../api.ts';
 import { noSuchBatch } from '../problem.ts';
 import { forbidden } from '../rights.ts';
@@ -23,7 +23,7 @@ import { frameOf, pageOf, type Content } from './shell.ts';
 import { Shared } from './shared.ts';
 import { answer, loginPage } from './told.ts';
 
-/** A look serves all who have the overview open. */
+/** One read serves all who have the overview open. */
 const LOOK_GOOD_MS = 1_500;
 /** A sample is taken every ten seconds. */
 const SAMPLES_GOOD_MS = 5_000;
@@ -61,7 +61,7 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
     const id = batchOf(asked);
     await requireBatch(asked, store, id);
     const [seen, history, frame] = await Promise.all([
-      lookAtBatch(store, id),
+      readBatch(store, id),
       histories.look(id),
       frameOf(asked, surroundings),
     ]);

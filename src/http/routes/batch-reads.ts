@@ -4,7 +4,7 @@ import { batchPage } from '../../app/batch-list.ts';
 import { forgottenBatch } from '../../app/control.ts';
 import { deadLetterPage } from '../../app/dead-letters.ts';
 import { reportOf } from '../../app/report.ts';
-import { lookAtBatch } from '../../app/status.ts';
+import { readBatch } from '../../app/status.ts';
 import type { Store } from '../../app/store.ts';
 import { OUTCOMES } from '../../core/batch.ts';
 import { addRoute, type Api, type Asked, type Surroundings } from '../api.ts';
@@ -49,7 +49,7 @@ export function addBatchReads(api: Api, { store }: Surroundings): void {
       answers: { 200: { description: 'The batch.', schema: batchLook } },
     },
     async (asked, { params: { id } }) => {
-      const look = await lookAtBatch(store, id);
+      const look = await readBatch(store, id);
       if (look === undefined) throw await gone(store, id);
       await requireAccountsOf(asked, store, id);
       const { detail, ...more } = look;

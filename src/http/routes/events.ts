@@ -10,7 +10,7 @@ import { sendStream } from '../stream.ts';
 import { requireBatch } from './batch-reads.ts';
 
 const LOOK_EVERY_MS = 1_000;
-/** A look serves all who follow the batch. */
+/** One read serves all who follow the batch. */
 const LOOK_GOOD_MS = 900;
 /** Shorter than what proxies close a silent connection after. */
 const WORD_EVERY_MS = 15_000;
@@ -108,7 +108,7 @@ function idOf({ ratePerSecond: _rate, etaSeconds: _eta, ...state }: BatchDetail)
   return createHash('sha256').update(JSON.stringify(state)).digest('base64url').slice(0, 22);
 }
 
-/** Looks at batches, at most once in a while at each, however many follow it. */
+/** Reads batches, each at most once in a while, however many follow it. */
 class Looks {
   readonly #store: Store;
   readonly #known = new Map<string, { readonly atMs: number; readonly detail: Promise<BatchDetail | undefined> }>();

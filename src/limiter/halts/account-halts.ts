@@ -52,7 +52,7 @@ export class AccountHalts {
     return this.#view.judge(instanceId, performance.now());
   }
 
-  /** What a caller who waits is told when the instance is halted. */
+  /** The answer to a caller who waits when the instance is halted. */
   refusal(instanceId: string): Halted | undefined {
     return this.#view.refusal(instanceId, performance.now());
   }

@@ -76,7 +76,7 @@ export class HaltView {
     };
   }
 
-  /** What a caller who waits is told when the instance is halted. */
+  /** The answer to a caller who waits when the instance is halted. */
   refusal(instanceId: string, nowMs: number): Halted | undefined {
     const judgement = this.judge(instanceId, nowMs);
     if (judgement.kind === 'halted') return judgement;

@@ -76,7 +76,7 @@ export async function clearStop(
   return reply === 'started' || reply === 'not-stopped' ? reply : 'another-stop';
 }
 
-/** What somebody is told who wanted to call. */
+/** The answer to a caller while all calls are stopped. */
 export function describeStop({ requestedBy, reason }: Stop): string {
   return `all calls are stopped by ${requestedBy}${reason === null ? '' : ` (${reason})`}: certsweep start --all lets them go on`;
 }

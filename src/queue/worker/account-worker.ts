@@ -205,7 +205,7 @@ export function startAccountWorker(options: AccountWorkerOptions): AccountWorker
         // Those that wait for a slot are given back; those on the wire may end.
         await limiter.close();
         await Promise.all([intake.close(), waiting.close()]);
-        // What the last answers tell of halts has been noted.
+        // What the last answers say about halts has been noted.
         reports.close();
         paceRedis.disconnect();
         await queues.close();

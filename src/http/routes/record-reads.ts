@@ -69,7 +69,7 @@ const schedule = z
   .openapi('Schedule');
 
 /** What can be looked at beside batches. */
-export function addLooks(api: Api, { store }: Surroundings): void {
+export function addRecordReads(api: Api, { store }: Surroundings): void {
   addRoute(
     api,
     {
