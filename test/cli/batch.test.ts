@@ -76,9 +76,7 @@ it('forget --before is for a direct batch, and for a time that is the same every
   expect(whole.stderr).toContain('--before <time>');
   const part = await forget('direct-fleet', '--before', '2026-01-31T12:00:00Z');
   expect(part).toMatchObject({ code: 0 });
-  expect(part.stderr).toContain(
-    '0 items of batch direct-fleet, settled before 2026-01-31T12:00:00.000Z: forgotten',
-  );
+  expect(part.stderr).toContain('0 items of batch direct-fleet, settled before 2026-01-31T12:00:00.000Z: forgotten');
   // One that is pending, cancelled: the workers end it.
   expect(await place.run(['cancel', 'direct-fleet'])).toMatchObject({ code: 0 });
   await ledger.items.cancel('direct-fleet', [{ n: 0, key: 'pending' }]);
