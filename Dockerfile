@@ -7,7 +7,7 @@ COPY package.json package-lock.json ./
 # Without scripts: `prepare` would build, and there is nothing to build yet.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
-COPY scripts/build.mjs scripts/
+COPY scripts/build.mjs scripts/bundle-command.mjs scripts/
 COPY src src
 RUN npm run build
 
