@@ -1,9 +1,8 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { BatchStatus } from '../../src/app/overview.ts';
 import { Exposition, scrape } from '../support/exposition.ts';
 import { certificates, openFleet, type Fleet } from '../support/fleet.ts';
+import { freePort } from '../support/free-port.ts';
 import { alertQuestions, dashboardPanels, matchersOf, metricsOf } from '../support/monitoring.ts';
 import { findPromtool, promtool } from '../support/promtool.ts';
 
@@ -183,13 +182,4 @@ async function settledOn(count: number): Promise<Exposition> {
     },
     { timeout: 60_000, interval: 200 },
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }

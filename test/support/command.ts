@@ -39,7 +39,7 @@ export interface RunningCommand {
   readonly ended: Promise<Ended>;
   /** Everything it has written so far, standard output first. */
   output(): string;
-  /** Resolves when it has written the text; rejects when the command ends without it, or after 30 s. */
+  /** Resolves when it has written the text; rejects when the command ends without it, or after a minute. */
   says(text: string): Promise<void>;
   kill(signal: NodeJS.Signals): void;
 }
@@ -49,7 +49,7 @@ interface Heard {
   stderr: string;
 }
 
-const SAYS_WITHIN_MS = 30_000;
+const SAYS_WITHIN_MS = 60_000;
 
 /** Whether this host can give a command a terminal. */
 export const hasTerminal = process.platform === 'linux' && existsSync(SCRIPT);

@@ -33,7 +33,7 @@ export interface FleetOptions {
 
 /** So high that the pace plays no part. */
 const QPS = 5_000;
-const SETTLED_WITHIN_MS = 40_000;
+const SETTLED_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 
 export async function openFleet({ sandbox: behaviour = {}, settings = {} }: FleetOptions = {}): Promise<Fleet> {

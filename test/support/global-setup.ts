@@ -24,6 +24,7 @@ export default async function startSharedRedis(project: TestProject): Promise<()
   project.provide('redis', { path, password });
   return async () => {
     await open.close();
-    await rm(dataDir, { recursive: true, force: true });
+    // One that was told so may still write.
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   };
 }

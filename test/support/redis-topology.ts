@@ -1,13 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis, type RedisOptions } from 'ioredis';
 import { vi } from 'vitest';
 import { locateServer } from '../../src/runtime/redis/embedded/locate.ts';
 import { serverEnvironment, type ServerBinary } from '../../src/runtime/redis/embedded/server-binary.ts';
+import { freePort } from './free-port.ts';
 
 /** One server of a topology, on loopback. */
 export interface TopologyServer {
@@ -164,7 +164,7 @@ async function openYard(): Promise<Yard> {
   const clients: Redis[] = [];
   return {
     async start(args, settings = [], login = {}) {
-      const port = await freePort();
+      const port = await freePort(BUS_OFFSET);
       const home = join(folder, String(port));
       await mkdir(home);
       const file = join(home, 'redis.conf');
@@ -221,23 +221,6 @@ async function end(child: ChildProcess): Promise<void> {
   const gone = once(child, 'exit');
   child.kill('SIGKILL');
   await gone;
-}
-
-/** One whose bus port is free as well. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const first = await listen(0);
-    const { port } = first.address() as AddressInfo;
-    const second = port + BUS_OFFSET > 65_535 ? undefined : await listen(port + BUS_OFFSET).catch(() => undefined);
-    for (const server of [first, second]) server?.close();
-    if (second !== undefined) return port;
-  }
-}
-
-async function listen(port: number): Promise<Server> {
-  const server = createServer().listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
 }
 
 async function saysInfo({ client }: TopologyServer, pattern: RegExp): Promise<void> {

@@ -44,9 +44,9 @@ export async function startTestRedis(): Promise<TestRedis> {
     async stop() {
       signal(pid, 'SIGCONT');
       await open.close();
-      // A process of the test still has a connection; its data goes now.
+      // A process of the test still has a connection; its data goes now, while the server may still write.
       if (isLeft) signal(pid, 'SIGTERM');
-      await rm(dataDir, { recursive: true, force: true });
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
     },
   };
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { resultOf } from '../../../src/runtime/redis/command-result.ts';
@@ -14,7 +15,8 @@ beforeEach(async () => {
   const patient = { commandTimeout: 200, retryStrategy: () => 600_000 };
   redis = new Redis({ ...options, ...patient, host: '127.0.0.1', port: proxy.port, replyMapping: 'legacy' });
   redis.on('error', () => undefined);
-  await redis.ping();
+  // A command that waits for the connection may give up before it stands.
+  await once(redis, 'ready');
 });
 afterEach(async () => {
   redis.disconnect();

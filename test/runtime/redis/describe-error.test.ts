@@ -8,6 +8,7 @@ import { connect, connectOnce } from '../../../src/runtime/redis/connection.ts';
 import { describeRedisError, isRedisFull, RedisUnavailable } from '../../../src/runtime/redis/describe-error.ts';
 import { openRedis } from '../../../src/runtime/redis/open-redis.ts';
 import { script } from '../../../src/runtime/redis/script.ts';
+import { freePort } from '../../support/free-port.ts';
 import { startTestRedis } from '../../support/redis.ts';
 import type { TestRedis } from '../../support/redis.ts';
 
@@ -106,11 +107,7 @@ describe('what a real Redis refuses becomes a sentence', () => {
 
 describe('what cannot be reached becomes a sentence with the place', () => {
   it('a port where nobody listens', async () => {
-    const listener = createServer();
-    await new Promise<void>((resolve) => void listener.listen(0, '127.0.0.1', resolve));
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a TCP server's address is no text
-    const { port } = listener.address() as AddressInfo;
-    await new Promise((resolve) => void listener.close(resolve));
+    const port = await freePort();
     const opening = openRedis({ url: `redis://:S3CRET@127.0.0.1:${port}/2`, dataDir: '/nowhere' }, () => undefined);
     const reason = await reasonOf(opening);
     expect(reason).toBeInstanceOf(RedisUnavailable);

@@ -1,11 +1,10 @@
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCluster } from '../../../src/runtime/redis/cluster.ts';
 import { retryDelayMs } from '../../../src/runtime/redis/connection.ts';
 import { RedisUnavailable } from '../../../src/runtime/redis/describe-error.ts';
 import { givenByCluster, givenBySentinel } from '../../../src/runtime/redis/given-redis.ts';
 import { openRedis, type RedisPlace } from '../../../src/runtime/redis/open-redis.ts';
+import { freePort } from '../../support/free-port.ts';
 import { startSingle } from '../../support/redis-topology.ts';
 
 async function refusalOf(place: Pick<RedisPlace, 'sentinel' | 'cluster'>): Promise<string> {
@@ -70,10 +69,7 @@ describe('what cannot be used is told', () => {
   let closed: string;
   beforeAll(async () => {
     single = await startSingle();
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    closed = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    server.close();
+    closed = `127.0.0.1:${await freePort()}`;
   });
   afterAll(() => single.stop());
 

@@ -34,7 +34,8 @@ export function useEmbeddedPlace(): EmbeddedPlace {
   afterEach(async () => {
     for (const client of clients) client.disconnect();
     for (const redis of opened) await redis.close();
-    await rm(dataDir, { recursive: true, force: true });
+    // A server that has just been told to end may still write.
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   });
   return {
     get dataDir() {
