@@ -1,8 +1,9 @@
-import { Queue } from 'bullmq';
+import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Motive } from '../audit/note.ts';
 import type { Certificate } from '../core/certificate.ts';
 import type { Priority } from '../ledger/batch-record.ts';
+import * as bullmq from './bullmq.ts';
 import {
   blockId,
   blockQueueName,
@@ -55,7 +56,7 @@ export class AccountQueues {
   constructor(redis: Redis, prefix: string, account: string) {
     this.#redis = redis;
     const open = (name: string): Queue => {
-      const queue = new Queue(name, { connection: redis, prefix, skipVersionCheck: true });
+      const queue = new bullmq.Queue(name, { connection: redis, prefix, skipVersionCheck: true });
       // Its connection reports its own errors; without a listener each would end the process.
       queue.on('error', () => undefined);
       return queue;

@@ -1,10 +1,11 @@
-import { DelayedError, WaitingError, type Job as BullJob } from 'bullmq';
+import type { Job as BullJob } from 'bullmq';
 import type { Run } from '../../ledger/call-notes.ts';
 import type { ChunkReader } from '../../ledger/chunk-reader.ts';
 import { BeingCancelled, HourlyLimitReached } from '../../ledger/direct-items.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Limiter } from '../../limiter/contract.ts';
 import type { BatchStateCache } from '../batch-state-cache.ts';
+import { DelayedError, WaitingError } from '../bullmq.ts';
 import { JOB_PRIORITY, parseBlock, queueName, type Block } from '../contract.ts';
 import type { Item } from '../process/item.ts';
 import type { ItemRunner } from '../process/item-runner.ts';

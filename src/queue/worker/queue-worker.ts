@@ -1,5 +1,6 @@
-import { Worker, type Job as BullJob } from 'bullmq';
+import type { Job as BullJob, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
+import * as bullmq from '../bullmq.ts';
 import { LOCK_MS } from './job-runner.ts';
 
 export interface QueueWorkerParts {
@@ -78,7 +79,7 @@ export class QueueWorker {
         this.#inHand -= 1;
       }
     };
-    const worker = new Worker(queue, counted, {
+    const worker = new bullmq.Worker(queue, counted, {
       connection: redis,
       prefix,
       skipVersionCheck: true,
