@@ -111,8 +111,10 @@ export class RunModel extends Model {
       return { verdict: 'settled' };
     }
     if (!isClaim && !run.hasJob) return { verdict: 'lock-lost' };
-    if (isClaim ? wait?.holder !== run.name : wait !== undefined) return { verdict: 'left' };
     const past = { ...this.past(batch, n) };
+    // A run whose call is noted keeps the item until another has noted one, also where that one has the claim by now.
+    const isHeld = wait !== undefined && (wait.holder === run.name || past.run === run.name);
+    if (isClaim ? !isHeld : wait !== undefined) return { verdict: 'left' };
     if (past.run !== undefined && past.run !== run.name) {
       if (this.#hasJob(past.run)) return { verdict: isClaim ? 'busy' : 'left' };
       crash(past);
