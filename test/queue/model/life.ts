@@ -66,7 +66,9 @@ export class Lives {
       const { at } = item;
       const isMarked = at !== undefined && at.batch.marked.has(at.n);
       const isRetired = item.action === 'retire';
-      const due = isRetired ? (isMarked ? 'delete' : 'inactivate') : item.action;
+      // A block is read as a whole, and may go on one item at a time: what was marked since is inactivated again, or found settled.
+      const isReadBefore = isMarked && action === 'inactivate' && run.jobId !== undefined;
+      const due = isRetired ? (isMarked && !isReadBefore ? 'delete' : 'inactivate') : item.action;
       expectSame({ action, isRetiring: isRetiring === true }, { action: due, isRetiring: isRetired });
       this.#lives.set(event.item, {
         run,
