@@ -177,9 +177,12 @@ describe('an item that waits', () => {
     expect(await room.note(batch, 0, runOf(0))).toBe('go 0 0 unknown');
   });
 
-  it.each(['the run that has noted a call', 'the run that has the claim by now'])(
-    'and whose claim passed to another is called for by one of the two: %s, where that asks first',
-    async (first) => {
+  it.each([
+    ['the run that has noted a call', ['before', 'now'], ['go', 'left']],
+    ['the run that has the claim by now', ['now', 'before'], ['go 0 0 unknown', 'left']],
+  ] as const)(
+    'and whose claim passed to another is called for by %s, where that asks first',
+    async (_, order, said) => {
       const batch = await room.batchOf(certificatesOf(1));
       await room.ledger.waiting.park(batch, INSTANCE, [0]);
       const before = (await room.claimRuns(batch))(0);
@@ -187,14 +190,10 @@ describe('an item that waits', () => {
       // As if its process had stood still for longer than a claim lasts.
       before.score = 1;
       await room.redis.zadd(room.ledger.keys.waiting(INSTANCE), before.score, `${batch} 0`);
-      const now = (await room.claimRuns(batch))(0);
-      if (first.includes('noted')) {
-        expect(await room.note(batch, 0, before)).toBe('go');
-        expect(await room.note(batch, 0, now)).toBe('left');
-      } else {
-        expect(await room.note(batch, 0, now)).toBe('go 0 0 unknown');
-        expect(await room.note(batch, 0, before)).toBe('left');
-      }
+      const runs = { before, now: (await room.claimRuns(batch))(0) };
+      const heard: string[] = [];
+      for (const who of order) heard.push(await room.note(batch, 0, runs[who]));
+      expect(heard).toEqual(said);
     },
   );
 
