@@ -34,28 +34,23 @@ const REFUSAL = 'InvalidAccessKeyId.Inactive';
 export async function measurePace(contender, processes) {
   return run(contender, { processes, count: PACE_COUNT }, async (installation) => {
     installation.begin();
-    const [freshStart, freshEnd] = [
-      await costsAt(installation, CAP * FRESH[0]),
-      await costsAt(installation, CAP * FRESH[1]),
-    ];
-    const [start, end] = [await costsAt(installation, CAP * STEADY[0]), await costsAt(installation, CAP * STEADY[1])];
+    const fresh = await costsBetween(installation, FRESH);
+    const steady = await costsBetween(installation, STEADY);
     const seen = await until(installation, ({ certificates }) => certificates.called >= PACE_COUNT);
     const sends = await installation.finish();
     const seconds = Math.max(1, Math.floor((sends.at(-1) - TAIL_MS - sends[0] - WARM_MS) / 1_000));
     const from = sends[0] + WARM_MS;
-    const steady = sends.filter((time) => time >= from && time < from + seconds * 1_000).length;
-    const calls = end.calls - start.calls;
-    const each = (name) => round((end[name] - start[name]) / calls, 3);
+    const paced = sends.filter((time) => time >= from && time < from + seconds * 1_000).length;
     const { worstSecond: arrivedWorst } = Object.values(seen.accounts)[0];
     return {
       sentWorst: worstSecond(sends),
       arrivedWorst,
       witnessLagMs: seen.worstLagMs,
-      usedPercent: round((steady / seconds / CAP) * 100, 1),
-      cpuMs: each('cpuMs'),
-      freshCpuMs: round((freshEnd.cpuMs - freshStart.cpuMs) / (freshEnd.calls - freshStart.calls), 3),
-      redisCommands: round(each('commands'), 1),
-      redisCpuMs: each('redisCpuMs'),
+      usedPercent: round((paced / seconds / CAP) * 100, 1),
+      cpuMs: steady('cpuMs'),
+      freshCpuMs: fresh('cpuMs'),
+      redisCommands: steady('commands', 1),
+      redisCpuMs: steady('redisCpuMs'),
       unseen: PACE_COUNT - seen.certificates.called,
       /** Above zero the send times are not all there, and this run does not count. */
       sendsMissing: seen.calls - sends.length,
@@ -70,10 +65,9 @@ export async function measureCeiling(contender) {
     installation.begin();
     const start = await costsAt(installation, CEILING_COUNT * FROM);
     const end = await costsAt(installation, CEILING_COUNT * TO);
-    const calls = end.calls - start.calls;
-    const each = (name, digits = 3) => round((end[name] - start[name]) / calls, digits);
+    const each = perCall(start, end);
     return {
-      perSecond: Math.round((calls * 1_000) / (end.atMs - start.atMs)),
+      perSecond: Math.round(1_000 / each('atMs', 9)),
       ceilingCpuMs: each('cpuMs'),
       ceilingRedisCpuMs: each('redisCpuMs'),
       ceilingRedisCommands: each('commands', 1),
@@ -149,6 +143,16 @@ async function run(contender, setup, measure) {
   } finally {
     await installation.close();
   }
+}
+
+/** What a call costs between two seconds of a run at the cap. */
+async function costsBetween(installation, [from, to]) {
+  const start = await costsAt(installation, CAP * from);
+  return perCall(start, await costsAt(installation, CAP * to));
+}
+
+function perCall(start, end) {
+  return (name, digits = 3) => round((end[name] - start[name]) / (end.calls - start.calls), digits);
 }
 
 async function costsAt(installation, calls) {
