@@ -29,7 +29,7 @@ export class ConcurrencyTarget {
 
   observe(latencyMs: number): void {
     this.#meanMs += (latencyMs - this.#meanMs) * WEIGHT;
-    // So many are above it as are to be, once it moves up as much in all as down.
+    // It settles where a fiftieth of the answers is slower: one of those moves it up by as much as 49 others move it down.
     this.#slowMs = Math.max(1, this.#slowMs * (1 + SLOW_STEP * ((latencyMs > this.#slowMs ? 1 : 0) - SLOW_SHARE)));
   }
 
