@@ -71,6 +71,7 @@ export class LedgerRoom {
   readonly keys = testRedis();
   readonly redis = this.keys.client;
   readonly ledger = new Ledger(this.redis, this.keys.prefix);
+  #noteCount = 0;
 
   async plan(items: readonly Certificate[], priority: Priority = 'bulk', action: Action = 'delete'): Promise<Plan> {
     const plan = new Plan(this.ledger, { priority, action, retire: { soakMs: 0 } }, Date.now());
@@ -126,7 +127,10 @@ export class LedgerRoom {
     { slots = calls.length, back = [] }: NoteOptions = {},
   ): Promise<{ verdicts: CallVerdict[]; noted: number[] }> {
     const { keys, json } = notesRequest(this.ledger.keys, calls, back);
-    const [verdicts, callable, claimEnd] = await noteScript(this.redis, keys, [json, slots, LEASE_MS]);
+    // A claim is known by its end: no two notes give the same one, and none that of a claim.
+    this.#noteCount += 1;
+    const leaseMs = 2 * LEASE_MS + this.#noteCount;
+    const [verdicts, callable, claimEnd] = await noteScript(this.redis, keys, [json, slots, leaseMs]);
     const noted = callable.map((at) => at - 1);
     for (const at of noted) {
       const run = calls[at]?.run;
