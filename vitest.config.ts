@@ -1,11 +1,12 @@
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/longest-first.ts';
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   test: {
     include: ['test/**/*.test.ts'],
     // The whole fault suite takes minutes: npm run test:faults.
     exclude: ['test/faults/all/**'],
+    setupFiles: mode === 'no-shrinking' ? ['test/support/no-shrinking.ts'] : [],
     globalSetup: ['test/support/global-setup.ts'],
     // Some take 30 s on a quiet machine, and others are three times slower.
     testTimeout: 120_000,
@@ -19,4 +20,4 @@ export default defineConfig({
     // The closing line that CI reads comes from this reporter, beside the usual one.
     reporters: ['default', './test/support/closing-line.ts'],
   },
-});
+}));

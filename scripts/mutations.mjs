@@ -853,7 +853,8 @@ function tryOut({ file, from, to, tests, build: isBuilt }) {
 }
 
 function runTests(tests) {
-  return spawnSync('npx', ['vitest', 'run', '--bail', '1', ...tests], { cwd: copy, encoding: 'utf8' });
+  const args = ['vitest', 'run', '--mode', 'no-shrinking', '--bail', '1', ...tests];
+  return spawnSync('npx', args, { cwd: copy, encoding: 'utf8' });
 }
 
 function build() {

@@ -6,7 +6,7 @@ import { commands } from './commands.ts';
 import { expectDrained } from './drain.ts';
 import { OPENINGS, openStage } from './open-stage.ts';
 
-const { MODEL_RUNS = '20', MODEL_SEED, MODEL_PATH, MODEL_REPLAY, MODEL_SHRINK, MODEL_LANES = '4' } = process.env;
+const { MODEL_RUNS = '20', MODEL_SEED, MODEL_PATH, MODEL_REPLAY, MODEL_LANES = '4' } = process.env;
 const RUNS = Number(MODEL_RUNS);
 const MANY_RUNS = 150;
 const USUAL: readonly Outcome[] = ['revoked', 'already-gone', 'dead', 'cancelled'];
@@ -18,8 +18,6 @@ const LIMIT_MS = 60_000 + RUNS * 5_000;
 const REPLAY = {
   run: {
     ...(MODEL_PATH !== undefined && { path: MODEL_PATH }),
-    // `no`: the first script that fails is told as it is.
-    endOnFailure: MODEL_SHRINK === 'no',
   },
   script: { ...(MODEL_REPLAY !== undefined && { replayPath: MODEL_REPLAY }) },
 };
