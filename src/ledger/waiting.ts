@@ -34,7 +34,9 @@ local function isPaused(batch)
 end
 for at, key in ipairs(KEYS) do
   local most, taken, moved = mostOf(at), 0, {}
-  local due = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, LOOKED_AT)
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  local isDue = first[2] and tonumber(first[2]) <= now
+  local due = isDue and redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, LOOKED_AT) or {}
   for _, member in ipairs(due) do
     local wait
     if isPaused(string.match(member, '^(.*) %d+$')) then wait = PAUSED_MS
@@ -50,7 +52,7 @@ for at, key in ipairs(KEYS) do
   if #moved > 0 then redis.call('ZADD', key, unpack(moved)) end
   local wait = 0
   if #moved == 2 * #due then
-    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if isDue then first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES') end
     wait = first[2] and math.max(0, tonumber(first[2]) - now)
   end
   if wait and (nextIn < 0 or wait < nextIn) then nextIn = wait end

@@ -16,7 +16,7 @@ export interface AuditLogParts {
   readonly alongside: () => Promise<void>;
 }
 
-const LOOK_EVERY_MS = 1_000;
+const LOOK_EVERY_MS = 2_000;
 /** A dead follower is replaced within so long. */
 const LEASE_MS = 5_000;
 /** Entries logged before it is noted that they are: so many are logged twice at most when a process dies in between. */

@@ -29,6 +29,10 @@ export interface IntakeParts {
 
 /** What waits would make a probe that is due by then: where nothing does, a job is taken for it. */
 const PROBE_OVERDUE_MS = 5_000;
+/** Producers delay jobs, and an urgent one is called for within a second. */
+const DIRECT_LOOK_S = 1;
+/** A block is delayed only when it was given back. */
+const BLOCKS_LOOK_S = 3;
 
 /** How much this process takes from the account's three queues, and from what waits. */
 export class Intake {
@@ -44,12 +48,16 @@ export class Intake {
     this.#parts = parts;
     const { account, runner, concurrency, tell } = parts;
     const onError = (error: Error): void => tell({ kind: 'trouble', during: 'queue', error });
-    const open = (queue: string, run: JobRunner['runBlock'], jobs: number): QueueWorker =>
-      new QueueWorker({ ...parts, queue, run, onError }, jobs);
-    this.#direct = open(queueName(account.name), runner.runDirect, concurrency.items);
-    this.#blocks = (['urgent', 'bulk'] as const).map((priority) =>
-      open(blockQueueName(account.name, priority), runner.runBlock, concurrency.blocks),
-    );
+    const direct = { queue: queueName(account.name), run: runner.runDirect, lookEveryS: DIRECT_LOOK_S };
+    this.#direct = new QueueWorker({ ...parts, ...direct, onError }, concurrency.items);
+    this.#blocks = (['urgent', 'bulk'] as const).map((priority) => {
+      const blocks = {
+        queue: blockQueueName(account.name, priority),
+        run: runner.runBlock,
+        lookEveryS: BLOCKS_LOOK_S,
+      };
+      return new QueueWorker({ ...parts, ...blocks, onError }, concurrency.blocks);
+    });
   }
 
   /** What this host can do has changed. */
@@ -83,7 +91,11 @@ export class Intake {
     const { blocks, direct } = await queues.backlog();
     const ready = [direct, blocks.urgent, blocks.bulk];
     for (const [at, worker] of [this.#direct, ...this.#blocks].entries()) {
-      if (!worker.isIdleForLong || ready[at] === 0) continue;
+      if (!worker.isIdleForLong) continue;
+      if (ready[at] === 0) {
+        worker.foundEmpty();
+        continue;
+      }
       tell({ kind: 'silent', again: this.#wasSilent });
       this.#wasSilent = true;
       await worker.reopen();

@@ -8,16 +8,16 @@ export interface QueueWorkerParts {
   readonly redis: Redis;
   readonly prefix: string;
   readonly run: (job: BullJob, token?: string) => Promise<void>;
+  /**
+   * An empty queue is looked at so often, seconds. A worker that pauses while it waits still takes the wake-up of a delayed job, and does nothing with
+   * it; the others find that job by this look.
+   */
+  readonly lookEveryS: number;
   readonly onError: (error: Error) => void;
 }
 
 /** A killed worker's jobs are taken up after at most lock and interval together. */
 const LOCK = { lockDuration: LOCK_MS, stalledInterval: 2_000, maxStalledCount: 100 } as const;
-/**
- * An empty queue is looked at so often, seconds. A worker that pauses while it waits still takes the wake-up of a delayed job, and does nothing with
- * it. The others find that job by this look: within a second, where BullMQ's default lets them sleep for five.
- */
-const LOOK_EVERY_S = 1;
 /** Jobs ready, none in hand, for so long: the worker has fallen silent (bullmq#2466, #2964, #3185). */
 const SILENT_AFTER_MS = 20_000;
 
@@ -49,6 +49,11 @@ export class QueueWorker {
     return !this.#isPaused && this.#inHand === 0 && performance.now() - this.#lastTakenMs > SILENT_AFTER_MS;
   }
 
+  /** No job is ready: that it takes none is no sign of trouble. */
+  foundEmpty(): void {
+    this.#lastTakenMs = performance.now();
+  }
+
   /** Starts over with a connection of its own. */
   async reopen(): Promise<void> {
     this.#lastTakenMs = performance.now();
@@ -69,7 +74,7 @@ export class QueueWorker {
   }
 
   #open(concurrency: number): Worker {
-    const { queue, redis, prefix, run, onError } = this.#parts;
+    const { queue, redis, prefix, run, lookEveryS, onError } = this.#parts;
     const counted = async (job: BullJob, token?: string): Promise<void> => {
       this.#inHand += 1;
       this.#lastTakenMs = performance.now();
@@ -85,7 +90,7 @@ export class QueueWorker {
       skipVersionCheck: true,
       concurrency,
       removeOnComplete: { count: 0 },
-      drainDelay: LOOK_EVERY_S,
+      drainDelay: lookEveryS,
       ...LOCK,
     });
     worker.on('error', onError);
