@@ -27,6 +27,7 @@ async function callAgain(member: Member, times: number[], until: () => boolean):
   while (!until()) {
     const grant = await member.limiter.take(ANY);
     const nowMs = performance.now();
+    if (grant.kind === 'closed') return;
     if (grant.kind === 'slot' && nowMs <= grant.notAfterMs) times.push(nowMs);
   }
 }

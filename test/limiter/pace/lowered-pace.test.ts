@@ -101,6 +101,7 @@ function callAgain({ limiter }: Member, times: number[], until: () => boolean): 
     while (!until()) {
       const grant = await limiter.take(ANY);
       const nowMs = performance.now();
+      if (grant.kind === 'closed') return;
       if (grant.kind === 'slot' && nowMs <= grant.notAfterMs) times.push(nowMs);
     }
   };
