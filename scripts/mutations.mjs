@@ -11,8 +11,8 @@ const MUTATIONS = [
   {
     name: 'a slot is used although it is late',
     file: 'src/mqtt/outgoing-call.ts',
-    from: 'nowMs <= this.#notAfterMs - spareMs) return;',
-    to: 'nowMs <= this.#notAfterMs + 1_000) return;',
+    from: 'nowMs <= this.#notAfterMs - spareMs) return undefined;',
+    to: 'nowMs <= this.#notAfterMs + 1_000) return undefined;',
     tests: ['test/mqtt'],
   },
   {

@@ -140,7 +140,8 @@ class Caller {
         outgoing.permit(await this.#signing.acquire());
         if (this.#closed) return { kind: 'network', code: 'closed', message: 'the client is closed', effect: 'none' };
         // Also here: signing costs more than everything else, and after a stall hundreds of calls may be late.
-        outgoing.mustBeInTime();
+        const slotVoid = outgoing.slotVoid();
+        if (slotVoid !== undefined) return { kind: 'not-sent', reason: 'slot-void', message: slotVoid };
         const reply = await outgoing.within(this.#sdk.request(call, key, outgoing));
         return readReply(reply, call.proof, redact);
       } finally {
