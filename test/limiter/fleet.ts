@@ -20,7 +20,8 @@ export interface Member<Call = never, Verdict extends { readonly kind: string } 
   heard(signals: number): Promise<void>;
 }
 
-export type MemberOptions = Pick<LimiterOptions, 'account' | 'egress' | 'probeIntervalMs' | 'onPulse' | 'onStop'>;
+export type MemberOptions = Pick<LimiterOptions, 'account' | 'egress' | 'probeIntervalMs' | 'onPulse' | 'onStop'> &
+  Partial<Pick<LimiterOptions, 'lateMs'>>;
 
 /** A call of no instance in particular. */
 export const ANY = { instanceId: 'any', isUrgent: false } as const;
