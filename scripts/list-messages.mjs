@@ -1,22 +1,27 @@
 // npm run messages: prints every text that people may read, file by file: errors, findings of doctor, log messages, what commands say and ask.
-// Each is an example, with values filled in. Where another value changes the words, a second example follows. What has no sample is <name>.
-// To be read from start to end after a change of words.
+// Each is an example, with values filled in. Where another value changes the words, a second example follows.
+// What has no sample is ‹in these›, and then the exit code is 1. To be read from start to end after a change of words.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createContext, runInContext } from 'node:vm';
 import { parseSync } from 'oxc-parser';
+import { sampleOfCode } from './message-samples-by-code.mjs';
 import { hasSample, sampleOf } from './message-samples.mjs';
 
 /** Fewer words are names, keys and codes. */
 const LEAST_WORDS = 4;
-const LUA = /redis\.call|local |KEYS\[/;
+const LUA = /redis\.call|local |KEYS\[|^\['/;
+/** Pictures, JSON, headers and what moves a cursor. */
+const NO_PROSE = /^\s*[[{]|^<svg|^HTTP\/|^default-src|^id: |^\r|^-----BEGIN|<html>/;
+/** What a value without a sample leaves in an example. */
+const UNFILLED = /‹|\bundefined\b|\bNaN\b|\[object /;
 const CONSTANT = /^[A-Z][A-Z0-9_]+$/;
 const TYPES = new Set(['TSTypeAnnotation', 'TSTypeParameterDeclaration', 'TSTypeParameterInstantiation']);
 /** More of its code is not what a message needs. */
 const LONGEST_EVALUATION_MS = 200;
 
 const sandbox = createContext({});
-let count = 0;
+let [count, unfilled] = [0, 0];
 const files = sources().map((file) => {
   const source = readFileSync(file, 'utf8');
   return { file, source, program: parseSync(file, source).program };
@@ -32,7 +37,7 @@ const exported = files.flatMap(({ source, program }) => [
 ]);
 const everywhere = new Map([...declared, ...exported]);
 for (const { file, source, program } of files) {
-  const texts = textsOf(program, source);
+  const texts = textsOf(program, source, file);
   if (texts.length === 0) continue;
   console.log(`\n${file}`);
   for (const { line, examples } of texts) {
@@ -41,8 +46,10 @@ for (const { file, source, program } of files) {
     if (second !== undefined) console.log(`   or  ${second}`);
   }
   count += texts.length;
+  unfilled += texts.filter(({ examples }) => examples.some((text) => UNFILLED.test(text))).length;
 }
-console.log(`\n${count} messages`);
+console.log(`\n${count} messages, ${unfilled} without a sample of a value`);
+process.exitCode = unfilled === 0 ? 0 : 1;
 
 function sources() {
   const found = readdirSync('src', { recursive: true, withFileTypes: true });
@@ -98,13 +105,13 @@ function withoutTypes(node, source) {
   return code + source.slice(end, node.end);
 }
 
-function textsOf(program, source) {
+function textsOf(program, source, file) {
   const texts = [];
   const visit = (node, scopes) => {
     if (Array.isArray(node)) return node.forEach((one) => visit(one, scopes));
     if (node === null || typeof node !== 'object' || node.type === 'ImportDeclaration') return;
     const isMarkup = node.type === 'TaggedTemplateExpression' && node.tag.name === 'markup';
-    const text = textOf(isMarkup ? node.quasi : node, source, scopes);
+    const text = textOf(isMarkup ? node.quasi : node, source, scopes, file);
     if (text === undefined) {
       const inner = Array.isArray(node.body) ? [declaredIn(node.body, source), ...scopes] : scopes;
       return Object.values(node).forEach((one) => visit(one, inner));
@@ -113,19 +120,23 @@ function textsOf(program, source) {
     const filled = [true, false].map((isMany) => text(true, isMany)).map(isMarkup ? withoutTags : (one) => one);
     const examples = filled.filter((one, at) => at === 0 || wordsOf(one) !== wordsOf(filled[0]));
     texts.push({ line: source.slice(0, node.start).split('\n').length, examples });
+    if (isMarkup) visit(node.quasi.expressions, scopes);
   };
   visit(program, [everywhere]);
   return texts;
 }
 
 /** A literal, or several that are joined by `+`: a function that says it, with values or with what stands in the source. */
-function textOf(node, source, scopes) {
+function textOf(node, source, scopes, file) {
   const named = (inner) => {
     const code = withoutTypes(inner, source).replaceAll(/\bawait /gu, '');
     return (isFilled, isMany) => {
       const counted = code.replaceAll(/\b[\w.]+\.(?:length|size)\b/gu, isMany ? '1234' : '1');
-      const value = isFilled ? valueOf(counted, { isMany, known: constants, scopes }) : undefined;
-      return value === undefined ? `<${code.replaceAll(/\s+/gu, ' ')}>` : String(value);
+      const name = code.replaceAll(/\s+/gu, ' ');
+      const value = isFilled
+        ? (sampleOfCode(file, name, isMany) ?? valueOf(counted, { isMany, known: constants, scopes }))
+        : undefined;
+      return value === undefined ? `‹${name}›` : String(value);
     };
   };
   if (node.type === 'Literal' && typeof node.value === 'string') return () => node.value;
@@ -134,7 +145,7 @@ function textOf(node, source, scopes) {
     return (...how) => node.quasis.map(({ value }, at) => value.cooked + (parts[at]?.(...how) ?? '')).join('');
   }
   if (node.type !== 'BinaryExpression' || node.operator !== '+') return undefined;
-  const sides = [node.left, node.right].map((side) => textOf(side, source, scopes));
+  const sides = [node.left, node.right].map((side) => textOf(side, source, scopes, file));
   if (sides.every((side) => side === undefined)) return undefined;
   const [left, right] = [sides[0] ?? named(node.left), sides[1] ?? named(node.right)];
   return (...how) => left(...how) + right(...how);
@@ -176,11 +187,19 @@ function isPlain(value) {
 }
 
 function isForPeople(text) {
-  return !LUA.test(text) && text.trim().split(/\s+/u).length >= LEAST_WORDS && /[a-z]{3}/u.test(text);
+  const words = text.trim().split(/\s+/u);
+  return (
+    !LUA.test(text) &&
+    !NO_PROSE.test(text) &&
+    words.length >= LEAST_WORDS &&
+    /[a-z]{2}/iu.test(text.replaceAll(/‹[^›]*›/gu, ''))
+  );
 }
 
+/** What a reader sees of a page; the markup in it is an example of its own. */
 function withoutTags(text) {
   return text
+    .replaceAll(/‹[^›]*›/gu, '…')
     .replaceAll(/<\/?[a-z!][^<>]*>/giu, ' ')
     .replaceAll(/\s+/gu, ' ')
     .trim();

@@ -285,7 +285,7 @@ export function sampleOf(name, isMany, constants) {
   if (FLAG.test(name)) return isMany;
   if (Object.hasOwn(SAMPLES, name)) return objectOf(name, SAMPLES[name], isMany, constants);
   if (NUMBERS.test(name)) return objectOf(name, isMany ? 1234 : 1, isMany, constants);
-  return objectOf(name, `<${name}>`, isMany, constants);
+  return objectOf(name, `‹${name}›`, isMany, constants);
 }
 
 /** A value that has every property and can be called: text or a number where it is printed. */
