@@ -72,7 +72,7 @@ export class SubmissionUnknown extends Error {
   /** @param cause - the client's error */
   constructor(batch: string, cause: unknown) {
     super(
-      `Redis did not answer whether it has taken the submission (${describeRedisError(cause)}): its certificates may be revoked as batch ${batch}. ` +
+      `Redis did not answer whether it has accepted the submission (${describeRedisError(cause)}): its certificates may be revoked as batch ${batch}. ` +
         'Look for the batch when Redis is back, or submit the same again',
       { cause },
     );

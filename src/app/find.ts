@@ -12,7 +12,7 @@ export interface FoundItem {
   readonly batch: string;
   readonly n: number;
   readonly action: Action;
-  /** Null while it is pending, as are the three behind it. */
+  /** Null while it is pending, as are the three that follow. */
   readonly outcome: Outcome | null;
   /** The API's code, or one of ours in lower case; empty when there was no call. */
   readonly code: string | null;

@@ -120,8 +120,8 @@ function obstacleTo(
   { isMoved, isShort }: Extract<Looked, { kind: 'looked' }>,
 ): string | undefined {
   if (isShort) {
-    const why = isMoved ? 'its order changed meanwhile' : 'it ended before its total was reached';
-    return `the listing is incomplete (${why}): take it again`;
+    const why = isMoved ? 'its order changed while it was read' : 'it ended before its total was reached';
+    return `the listing is incomplete (${why}): run the schedule again`;
   }
   // The inventory has just seen them: between two whole listings, few go.
   if (isMoved && classes.absent > 0)

@@ -35,7 +35,7 @@ export interface BatchSnapshot {
   readonly lowered: readonly LoweredAccount[];
   /** What stops some of its items; none once it is done. */
   readonly halts: readonly AnyHalt[];
-  /** Redis has lost which instances it holds: a worker reads its chunks again. */
+  /** Redis has lost which instances it has: a worker reads them again from its chunks. */
   readonly lanesLost: boolean;
   /** The accounts of its items that no worker works for, while it should run. */
   readonly unattended: readonly string[];

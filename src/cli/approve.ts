@@ -69,7 +69,7 @@ async function approve(
   const result = await approveBatch(store, whoIs(store), request);
   if (result.kind !== 'running') throw await refusal(store, batch, result);
   if (json === true) printJson({ batch, approved: true });
-  say(`Batch ${batch} is approved and runs. certsweep status ${batch} shows how it goes.`);
+  say(`Batch ${batch} is approved and runs. certsweep status ${batch} shows its progress.`);
 }
 
 function whoIs({ config }: Store): Identity {
@@ -107,11 +107,13 @@ async function refusal(
         'This token may not approve this batch: it needs the role approver, and the accounts of the batch.',
       );
     case 'other-action':
-      return refused(`The batch would ${result.action}. If you mean that, add --action ${result.action}.`);
+      return refused(
+        `The batch would ${result.action} its certificates. If you mean that, add --action ${result.action}.`,
+      );
     case 'other-manifest':
-      return refused(`The batch has the manifest ${result.awaited.manifest}: look at what you approve.`);
+      return refused(`The batch has another manifest, ${result.awaited.manifest}: check what you approve.`);
     case 'at-work':
-      return refused(`The same manifest is at work already, as batch ${result.batch}.`);
+      return refused(`The same manifest is already submitted, as batch ${result.batch}.`);
     case 'gone':
       return refused('Redis has lost a part of the batch: submit it again.');
     case 'unknown':

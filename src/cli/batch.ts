@@ -115,7 +115,7 @@ async function sayForgotten(store: Store, batch: string, options: BatchOptions):
     case 'refused':
       throw new CommandEnd(
         EXIT.refused,
-        `Batch ${batch} is not finished, or never ends, like direct-<account>. Only a completed or cancelled batch without pending items can be forgotten. For direct-<account>, add --before <time>.`,
+        `Batch ${batch} is not finished. Only a completed or cancelled batch without pending items can be forgotten. For direct-<account>, which never ends, add --before <time>.`,
       );
     case 'has-letters':
       throw new CommandEnd(

@@ -79,14 +79,14 @@ async function list(store: OpenStore, instanceId: string, { json = false }: CaOp
   const { listCas } = await import('../app/cas.ts');
   const end = await untilLeave((signal) => listCas(store, account, instanceId, signal));
   if (end.kind !== 'listed')
-    throw stopped(end, account.name, { what: 'listing', grant: 'mq:ListCaCertificate', next: 'ask again' });
+    throw stopped(end, account.name, { what: 'listing', grant: 'mq:ListCaCertificate', next: 'run this again' });
   const { cas, isMoved, unreadable } = end;
   if (json) printJson(cas);
   else if (cas.length > 0) printText(describeCas(cas));
   if (cas.length === 0) say(`${instanceId} has no CA.`);
   if (isMoved)
     say(
-      'The order of the listing changed meanwhile, or it ended before its own total says so. Some CAs may be missing: ask again.',
+      'The listing changed its order while it was read, or ended before its own total. Some CAs may be missing: run this again.',
     );
   if (unreadable > 0) say(`Left out, because their serial number cannot be used: ${unreadable}.`);
 }
@@ -107,7 +107,7 @@ async function show(store: OpenStore, instanceId: string, caSn: string, { json =
     case 'refused':
     case 'halted':
     case 'closed':
-      throw stopped(end, account.name, { what: 'read of the CA', grant: READS, next: 'ask again' });
+      throw stopped(end, account.name, { what: 'read of the CA', grant: READS, next: 'run this again' });
   }
 }
 
@@ -182,7 +182,7 @@ function conclude(
     case 'other-number':
       throw new CommandEnd(
         EXIT.refused,
-        `The CA has ${end.now} certificates now, not ${end.asked}: look again, and confirm the new number. Nothing was touched.`,
+        `The CA has ${end.now} certificates now, not ${end.asked}: check them, and confirm the new number. Nothing was touched.`,
       );
     case 'moved':
       throw moved();
@@ -199,7 +199,7 @@ function conclude(
       throw stopped(end, account.name, {
         what: `call to ${action} the CA, or a read before it,`,
         grant: `${ACTIONS[action].permission}, ${READS}`,
-        next: 'ask again',
+        next: 'run this again',
       });
   }
 }
@@ -207,6 +207,6 @@ function conclude(
 function moved(): CommandEnd {
   return new CommandEnd(
     EXIT.refused,
-    'The certificates of the CA could not be counted: the order of their listing changed meanwhile, or it ended before its own total says so. Ask again. Nothing was touched.',
+    'The certificates of the CA could not be counted: their listing changed its order while it was read, or ended before its own total. Run this again. Nothing was touched.',
   );
 }

@@ -62,9 +62,9 @@ async function find(store: OpenStore, deviceSn: string, { json = false, live = f
       failure.kind === 'no-account' || failure.kind === 'no-key'
         ? outOfReach(failure)
         : stopped(failure, failure.account, {
-            what: 'reading of the certificate',
+            what: 'read of the certificate',
             grant: 'mq:GetDeviceCertificate',
-            next: 'ask again',
+            next: 'run this again',
           });
     say(end.message);
     process.exitCode = end.code === EXIT.interrupted ? EXIT.interrupted : EXIT.refused;

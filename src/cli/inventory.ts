@@ -67,7 +67,7 @@ async function inventory(store: OpenStore, instanceId: string, options: Inventor
       `${out} belongs to another inventory: give the same options as then, or start over without --resume.`,
     );
   const from = found === 'none' ? undefined : found;
-  if (found === 'none') say('Nothing is left of an earlier inventory that can be gone on with: this one starts over.');
+  if (found === 'none') say('There is no earlier inventory to continue: this one starts from the beginning.');
   async function* except(): AsyncGenerator<Certificate, void, undefined> {
     yield* readExcept(options.except, instanceId, cas);
     if (out !== undefined && from !== undefined) yield* app.writtenBefore(out, format, from.written.bytes);
@@ -82,7 +82,7 @@ async function inventory(store: OpenStore, instanceId: string, options: Inventor
         ? error
         : new CommandEnd(
             EXIT.refused,
-            `${out} cannot be written (${code}): make room and ask again with --resume, or choose another place with --out.`,
+            `${out} cannot be written (${code}): make room and run this again with --resume, or choose another place with --out.`,
           );
     },
   );
@@ -114,7 +114,7 @@ function conclude(
     throw stopped(end, account.name, {
       what: 'listing',
       grant: 'mq:ListDeviceCertificate, and for --ca mq:ListDeviceCertificateByCaSn',
-      next: isKept ? 'ask again with --resume' : 'ask again',
+      next: isKept ? 'run this again with --resume' : 'run this again',
     });
   }
   const { certificates, state, stepsBack, calls, isCutShort, notFound, ambiguous } = end.inventory;

@@ -47,7 +47,10 @@ export function addPace(program: Command): void {
         return withStore(options, (store) => show(store, account, options));
       if (reset) return withStore(options, (store) => restore(store, account, options));
       if (qps === undefined || time === undefined)
-        throw new CommandEnd(EXIT.usage, 'A lower pace has an end: give both --qps <n> and --for <time>, such as 1h.');
+        throw new CommandEnd(
+          EXIT.usage,
+          'Give both --qps <n> and --for <time>, such as --for 1h: a lower pace must end.',
+        );
       const forSeconds = timeSpanMs('--for', time) / 1_000;
       return withStore(options, (store) => lower(store, { account, qps, forSeconds }, options));
     });

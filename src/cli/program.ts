@@ -47,7 +47,7 @@ export function createProgram(commands: readonly Add[]): Command {
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
-    .showHelpAfterError('(certsweep --help shows what there is)')
+    .showHelpAfterError('(certsweep --help lists the commands)')
     .configureOutput({
       writeOut: (text) => void process.stdout.write(printableLines(text)),
       writeErr: (text) => void process.stderr.write(printableLines(text)),

@@ -194,7 +194,7 @@ function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new CommandEnd(EXIT.usage, `--plan ${path} is no JSON: ${error instanceof Error ? error.message : ''}.`);
+    throw new CommandEnd(EXIT.usage, `--plan ${path} is not JSON: ${error instanceof Error ? error.message : ''}.`);
   }
 }
 

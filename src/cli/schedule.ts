@@ -153,7 +153,7 @@ function conclude(ran: ManualRun, name: string, { json }: ScheduleOptions): void
     case 'left':
       throw new CommandEnd(
         EXIT.interrupted,
-        `The run was cut off: certsweep schedule history ${name} has it if its batch runs.`,
+        `The run was cut off. If its batch runs, certsweep schedule history ${name} has it if its batch runs.`,
       );
     case 'reason-required':
       throw reasonRequired();
@@ -180,7 +180,7 @@ async function resume(store: OpenStore, name: string, options: ScheduleOptions):
   const isChanged = await resumeSchedule(store, name, motiveOf(options));
   if (typeof isChanged === 'object') throw reasonRequired();
   if (options.json === true) printJson({ schedule: name, state: 'active' });
-  say(`Schedule ${name} ${isChanged ? 'goes on with its next time' : 'was not paused'}.`);
+  say(`Schedule ${name} ${isChanged ? 'runs again at its next time' : 'was not paused'}.`);
 }
 
 async function history(store: OpenStore, name: string | undefined, { json }: ScheduleOptions): Promise<void> {

@@ -52,5 +52,5 @@ const LEVELS: Readonly<Record<Extract<ScheduleEvent, { kind: 'ended' }>['end']['
 };
 
 function pausedMessage(schedule: string): string {
-  return `The schedule pauses itself: see certsweep schedule list, and continue it with certsweep schedule resume ${schedule}.`;
+  return `The schedule has paused itself: see certsweep schedule list, and continue it with certsweep schedule resume ${schedule}.`;
 }

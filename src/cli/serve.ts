@@ -20,7 +20,7 @@ export function addServe(program: Command): void {
     .command('serve')
     .summary('answer programs and browsers over HTTP until told to stop')
     .description(
-      'Serves the HTTP API on http.host and http.port, 127.0.0.1 and 9480 unless the configuration says otherwise. Runs until SIGTERM, SIGINT or SIGHUP. Without http.tokens everybody on this host may look, and nobody may change anything. It stores nothing itself: any number may run, on any host. It logs lines of JSON on stderr.',
+      'Serves the HTTP API on http.host and http.port, 127.0.0.1 and 9480 unless the configuration says otherwise. Runs until SIGTERM, SIGINT or SIGHUP. Without http.tokens everybody on this host may read, and nobody may change anything. It stores nothing itself: any number may run, on any host. It logs lines of JSON on stderr.',
     )
     .option('--config <file>', 'configuration; else CERTSWEEP_CONFIG')
     .addHelpText(

@@ -78,7 +78,7 @@ async function startNow(store: Store, options: StartOptions): Promise<void> {
     case 'another-stop':
       throw new CommandEnd(
         EXIT.refused,
-        'Meanwhile all calls were started and stopped again: look at certsweep status, then start again. They stay stopped.',
+        'Somebody has started and stopped all calls meanwhile: see certsweep status, then start again. They stay stopped.',
       );
     case 'reason-required':
       throw reasonRequired();

@@ -60,8 +60,8 @@ async function sayTaken(
   const { batch, accepted, duplicates, rejected } = submitted;
   if (options.json === true) printJson({ batch, action, accepted, duplicates, rejected });
   if (kind === 'running')
-    say(`Batch ${batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${batch} shows how it goes.`);
-  else say(`This manifest is at work already, as batch ${batch}: nothing was added.`);
+    say(`Batch ${batch}: ${count(accepted, 'certificate')} accepted. certsweep status ${batch} shows its progress.`);
+  else say(`This manifest is already submitted, as batch ${batch}: nothing was added.`);
   if (options.wait === true) await waitForBatch(store, batch);
   // It runs, whether or not Redis tells who works on it.
   else for (const account of await unattendedOf(store, batch).catch(() => [])) say(describeUnattended(account));

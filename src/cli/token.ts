@@ -33,7 +33,7 @@ export function addToken(program: Command): void {
       if (!/^[\w.-]{1,64}$/.test(name)) {
         throw new CommandEnd(
           EXIT.usage,
-          `--name ${JSON.stringify(name)} is no name: give 1 to 64 letters, digits, dots, underscores and hyphens.`,
+          `--name ${JSON.stringify(name)} is not a valid name: give 1 to 64 letters, digits, dots, underscores and hyphens.`,
         );
       }
       const { token, sha256 } = makeToken();

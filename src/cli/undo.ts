@@ -64,7 +64,7 @@ async function rehearse(store: Store, batch: string, options: UndoOptions): Prom
   const checked = await checkUndo(store, batch);
   if (!('summary' in checked)) throw refusal(store, batch, checked);
   const { kind, summary, left, undoneBy } = checked;
-  sayPlan(store, summary, { left, undoneBy }, options);
+  sayPlan(store, summary, { batch, left, undoneBy }, options);
   const { accepted, duplicates, rejected } = summary;
   if (options.json === true)
     printJson({
@@ -89,7 +89,7 @@ async function execute(store: Store, batch: string, options: UndoOptions): Promi
     ...motiveOf(options),
     ...reasonAsker(options),
     confirm(summary, left, undoneBy) {
-      sayPlan(store, summary, { left, undoneBy }, options);
+      sayPlan(store, summary, { batch, left, undoneBy }, options);
       return confirmedNumber(summary.accepted, describeEffect('activate', summary.accepted), options);
     },
   });
@@ -135,7 +135,11 @@ function accountGone(): CommandEnd {
 function sayPlan(
   store: Store,
   summary: ManifestSummary,
-  { left, undoneBy }: { readonly left: LeftAlone; readonly undoneBy: readonly EarlierUndo[] },
+  {
+    batch,
+    left,
+    undoneBy,
+  }: { readonly batch: string; readonly left: LeftAlone; readonly undoneBy: readonly EarlierUndo[] },
   options: UndoOptions,
 ): void {
   if (options.json === true) return;
@@ -147,7 +151,7 @@ function sayPlan(
     );
   if (alreadyInactive > 0) say(`${count(alreadyInactive, 'certificate')} inactive before the batch: left inactive.`);
   if (keptActive > 0) say(`${count(keptActive, 'certificate')} already active.`);
-  if (dead > 0) say(`${count(dead, 'item')} dead: see certsweep dead list --batch.`);
+  if (dead > 0) say(`${count(dead, 'item')} dead: see certsweep dead list --batch ${batch}.`);
   for (const { id, state, counts } of undoneBy) {
     const { activated = 0, alreadyActive = 0 } = counts;
     const pending = pendingOf(counts);
@@ -171,8 +175,8 @@ function refusal({ where }: Store, batch: string, why: NotUndoable): CommandEnd 
       return new CommandEnd(
         EXIT.refused,
         why.state === 'cancelled'
-          ? `Batch ${batch} is cancelled, and ${count(why.pending, 'item')} still pending. Try again when a worker has ended them. Nothing was touched.`
-          : `Batch ${batch} is ${why.state}, ${count(why.pending, 'item')} pending: certsweep cancel ${batch} ends it, and leaves inactive what it has inactivated. Undo it then. Nothing was touched.`,
+          ? `Batch ${batch} is cancelled, with ${count(why.pending, 'item')} still pending. Try again when a worker has ended them. Nothing was touched.`
+          : `Batch ${batch} is ${why.state}, with ${count(why.pending, 'item')} pending. Cancel it first (certsweep cancel ${batch}): what it has inactivated stays inactive, and can then be undone. Nothing was touched.`,
       );
   }
 }

@@ -61,7 +61,7 @@ async function verify(store: OpenStore, batch: string, { json = false, out }: Ve
       throw stopped(end, end.account, {
         what: 'listing',
         grant: 'mq:ListDeviceCertificateByCaSn',
-        next: 'ask again',
+        next: 'run this again',
       });
   }
 }

@@ -52,7 +52,7 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
         progress.end();
         throw new CommandEnd(
           EXIT.interrupted,
-          `Interrupted; batch ${batch} keeps running. certsweep status ${batch} --watch shows it, certsweep pause ${batch} holds it.`,
+          `Interrupted; batch ${batch} keeps running. certsweep status ${batch} --watch shows it, certsweep pause ${batch} pauses it.`,
         );
       }
     }

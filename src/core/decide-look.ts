@@ -31,7 +31,7 @@ export function decideLook(
       : retryUnknown(answer, attempt, policy);
   }
   if (read.kind === 'refused' && isOfRead(read)) {
-    const message = `${answer.message} (What became of it could not be read: ${read.code}: ${read.message})`;
+    const message = `${answer.message} (Reading the certificate then failed: ${read.code}: ${read.message})`;
     return retryUnknown({ ...answer, message }, attempt, policy);
   }
   const verdict = decide(read, attempt, policy, trust, action);

@@ -110,7 +110,7 @@ function faultOfSignature(
   const left = (expires as number) - nowSeconds;
   if (left <= 0) return `the signature has expired ${Math.ceil(-left)} s ago: sign and add the job again`;
   if (left > SIGNED_FOR_MOST_S)
-    return `expires is ${Math.ceil(left)} s ahead, at most ${SIGNED_FOR_MOST_S}: look at both clocks`;
+    return `expires is ${Math.ceil(left)} s ahead, at most ${SIGNED_FOR_MOST_S}: check both clocks`;
   const text = textToSign({
     ...certificate,
     jobId,

@@ -68,7 +68,7 @@ export function describeWarning(warning: PlanWarning): string {
     case 'absent-may-register':
       return `CA ${warning.caSn} is active, and ${warning.certificates} ${plural(warning.certificates, 'certificate')} of it ${are(warning.certificates)} not registered: a device that holds such a key can register. Inactivate the CA (certsweep ca inactivate).`;
     case 'ca-whole':
-      return `The plan covers CA ${warning.caSn} wholly: one call, certsweep ca delete, does this, in place of ${warning.covered}.`;
+      return `The plan covers CA ${warning.caSn} as a whole: certsweep ca delete does this in one call, not ${warning.covered}.`;
     case 'ca-absent':
       return `CA ${warning.caSn} is not registered: check the serial number of ${warning.named} ${plural(warning.named, 'certificate')}.`;
     case 'absent':
@@ -78,7 +78,7 @@ export function describeWarning(warning: PlanWarning): string {
     case 'moved':
       return 'The order of the listing changed during the inventory, so certificates shown as absent may be registered: plan again.';
     case 'cut-short':
-      return 'The listing ended before its own total says so: what is said to be absent may be registered, and more may survive. Plan again.';
+      return 'The listing ended before its own total: certificates shown as absent may be registered, and more may survive. Plan again.';
     case 'unreadable':
       return `${warning.rows} ${plural(warning.rows, 'row')} of the listing cannot be in a manifest: not counted.`;
   }

@@ -71,6 +71,6 @@ export function hasExpired(validEndMs: number | undefined, nowMs: number): boole
 }
 
 function unread<T extends { readonly code: string; readonly message: string }>(answer: T, what: string): T {
-  const message = `${answer.message} (The ${what} has to be read before a certificate is deleted, and could not be.)`;
+  const message = `${answer.message} (Before a deletion the ${what} is read, and that failed.)`;
   return { ...answer, message };
 }

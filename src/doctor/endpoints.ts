@@ -80,7 +80,7 @@ export async function checkCredentials(
         takeSlot,
       );
       if (typeof answer === 'string') {
-        checks.push(warn('credentials', `${placeOf(account, instanceId)}: not tried, ${answer}`, 'ask again'));
+        checks.push(warn('credentials', `${placeOf(account, instanceId)}: not tried, ${answer}`, 'run this again'));
         continue;
       }
       checks.push(judge(account, instanceId, answer));
@@ -148,11 +148,11 @@ const report = (): string => 'report it with code and message: this call should 
 
 const FIXES: Readonly<Record<Blame, (account: AccountConfig) => string>> = {
   credential: ({ credentials }) =>
-    `check the key in ${credentials?.accessKeyIdEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_ID, or what the default chain finds'}, that it is active, and its RAM policy: mq:ListDeviceCertificate for this look, mq:DeleteDeviceCertificate for the work`,
+    `check the key in ${credentials?.accessKeyIdEnv ?? 'ALIBABA_CLOUD_ACCESS_KEY_ID, or what the default chain finds'}, that it is active, and its RAM policy: mq:ListDeviceCertificate for this check, mq:DeleteDeviceCertificate for the work`,
   token: () => 'give a fresh security token: this one is missing, expired or of another key',
   instance: ({ name }) =>
     `check the id, region and edition of the instance under accounts.${name}, and that the key's account owns it`,
-  'risk-control': () => 'ask Alibaba Cloud why it blocks this account or address; no call helps before',
+  'risk-control': () => 'ask Alibaba Cloud why it blocks this account or address; no call works until then',
   clock: () => SET_CLOCK,
   'our-request': report,
   item: report,
@@ -160,5 +160,5 @@ const FIXES: Readonly<Record<Blame, (account: AccountConfig) => string>> = {
   rate: again,
   nonce: again,
   service: again,
-  unknown: () => 'look the code up in the API’s documentation; the table of this version does not know it',
+  unknown: () => 'look up the code in the API’s documentation; this version does not know it',
 };

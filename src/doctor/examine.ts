@@ -66,8 +66,7 @@ export async function* examine(patient: Patient): AsyncGenerator<Check> {
     yield* await attempt('halts', async () => {
       halts = await readHalts(redis, KEY_PREFIX);
       const stop = await readStop(redis, KEY_PREFIX);
-      if (stop !== undefined)
-        return fail('halts', describeStop(stop), 'look at certsweep audit for who did it, and why');
+      if (stop !== undefined) return fail('halts', describeStop(stop), 'certsweep audit shows who did it, and why');
       return checkHalts([...halts, ...(await readHostHalts(redis, KEY_PREFIX))]);
     });
     yield* await attempt('batches', () => checkBatches(new Ledger(redis, KEY_PREFIX)));
@@ -96,7 +95,7 @@ async function* examineCalls(
       const slot = await takeSlot?.(account);
       const checks =
         typeof slot === 'string'
-          ? [warn('endpoint', `${endpoint}: not tried, ${slot}`, 'ask again')]
+          ? [warn('endpoint', `${endpoint}: not tried, ${slot}`, 'run this again')]
           : await checkEndpoint(endpoint, config);
       answering.set(
         endpoint,
@@ -107,7 +106,7 @@ async function* examineCalls(
     if (missingCredentials(account, environment).length > 0) {
       yield untriedCredentials(account, 'its variables are not set');
     } else if (takeSlot === undefined) {
-      yield untriedCredentials(account, 'without Redis there are no slots, and no signed call goes without one');
+      yield untriedCredentials(account, 'without Redis there are no slots, and no signed call is made without one');
     } else if (answering.get(endpoint) !== true) {
       yield untriedCredentials(account, `${endpoint} does not answer`);
     } else {

@@ -66,13 +66,13 @@ export async function tryReads(
   for (const { permission, may, neededFor, read } of READS) {
     const answer = await withinSlot((notAfterMs) => read(client, instanceId, notAfterMs));
     if (typeof answer === 'string') {
-      lacking.push(warn('permissions', `${place}: ${may} not tried, ${answer}`, 'ask again'));
+      lacking.push(warn('permissions', `${place}: ${may} not tried, ${answer}`, 'run this again'));
     } else if (provesAccess(answer)) granted.push(may);
     else {
       const isDenied = answer.kind === 'refused' && blameOf(answer.code) === 'credential';
       const fix = isDenied
         ? `grant ${permission} if you want ${neededFor}; nothing else needs it`
-        : 'ask again in a while';
+        : 'run this again in a while';
       lacking.push(warn('permissions', `${place}: ${may}: ${codeOf(answer)}`, fix));
     }
   }

@@ -67,7 +67,7 @@ export async function checkBatches(ledger: Pick<Ledger, 'batches'>): Promise<Che
     warn(
       'batches',
       `${id} is paused: ${pausedBecause}`,
-      `look at certsweep dead list --batch ${id}, then certsweep resume ${id} or certsweep cancel ${id}`,
+      `see certsweep dead list --batch ${id}, then certsweep resume ${id} or certsweep cancel ${id}`,
     ),
   );
 }

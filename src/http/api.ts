@@ -107,7 +107,7 @@ function checked(part: string, schema: z.ZodType | undefined, given: unknown): u
     issue?.code === 'unrecognized_keys' ? ` ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}` : '';
   throw badRequest(
     `${at}${unknown}: ${issue?.message ?? 'not valid'}. Nothing was touched.`,
-    'GET /openapi.json has what each route takes.',
+    'GET /openapi.json says what each route takes.',
   );
 }
 

@@ -90,7 +90,7 @@ function tooLarge(maxBytes: number): Problem {
     status: 413,
     code: 'too-large',
     title: 'The body is too large',
-    detail: `At most ${maxBytes} bytes are taken. Nothing was touched.`,
+    detail: `At most ${maxBytes} bytes are accepted. Nothing was touched.`,
     next: 'Send less at a time.',
     headers: { connection: 'close' },
   });
@@ -101,7 +101,7 @@ function tooSlow(): Problem {
     status: 408,
     code: 'too-slow',
     title: 'The body came too slowly',
-    detail: 'The rest of the body was waited for, and did not come. Nothing was touched.',
+    detail: 'The rest of the body did not arrive in time. Nothing was touched.',
     next: 'Send it again as a whole.',
     headers: { connection: 'close' },
   });

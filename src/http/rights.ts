@@ -8,7 +8,7 @@ export function requireRight({ name, role, sha256 }: Identity, right: Right): vo
   const roles = rolesWith(right).join(' or ');
   throw forbidden(
     sha256 === undefined
-      ? 'Without tokens, everybody may only look.'
+      ? 'Without tokens, everybody may only read.'
       : `Token ${name} has the role ${role}, which may not ${right}.`,
     sha256 === undefined
       ? `Give the configuration a token with the role ${roles} (certsweep token makes one), and send it.`
@@ -40,6 +40,6 @@ function describe(name: string, fault: LimitFault): string {
     case 'other-account':
       return `Token ${name} is not for account ${fault.account}.`;
     case 'too-many':
-      return `Token ${name} is for at most ${fault.maxItems} at once, and these are ${fault.items}.`;
+      return `Token ${name} may submit at most ${fault.maxItems} certificates at once, and these are ${fault.items}.`;
   }
 }

@@ -122,7 +122,9 @@ export const batchLook = batchDetail
     lowered: z
       .array(lowered.extend({ account: z.string() }))
       .describe('Its accounts whose pace is lowered for a time.'),
-    lanesLost: z.boolean().describe('Redis has lost which instances it holds: a worker reads its chunks again.'),
+    lanesLost: z
+      .boolean()
+      .describe('Redis has lost which instances it has: a worker reads them again from its chunks.'),
     unattended: z.array(z.string()).describe('Accounts that no worker works for.'),
   })
   .openapi('BatchLook');

@@ -123,7 +123,7 @@ function strangeHost({ headers, url = '' }: IncomingMessage, http: Config['http'
     code: 'strange-host',
     title: 'Not the host of this service',
     detail: `It does not answer as ${JSON.stringify((headers.host ?? '').slice(0, 100))}.`,
-    next: 'Ask for it by the name in http.publicUrl, or as localhost. Where the name is right, set http.publicUrl.',
+    next: 'Ask for it by the name in http.publicUrl, or as localhost. If the name is right, set http.publicUrl.',
   });
 }
 
@@ -139,7 +139,7 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex, lingerMs
   }
   const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
   const title = error.code === 'HPE_HEADER_OVERFLOW' ? 'The headers are too large' : 'The request is not understood';
-  const detail = 'What came is no whole request of HTTP/1.1, or more of one than is taken.';
+  const detail = 'What arrived is not a complete HTTP/1.1 request, or is too large.';
   const next = 'Send it again, whole and with fewer headers.';
   const document = {
     type: 'urn:certsweep:problem:bad-request',

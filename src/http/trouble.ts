@@ -26,7 +26,7 @@ export async function changing<T>({ redis }: Store, change: () => Promise<T>): P
       code: 'unknown',
       title: 'It is not known whether it was done',
       detail: `${describeRedisError(result.error)}. It may be done, now or later.`,
-      next: 'Look at how things are when Redis is back, or send the same again: nothing is done twice.',
+      next: 'Check the state when Redis is back, or send the same again: nothing is done twice.',
     },
     { cause: result.error },
   );
@@ -54,7 +54,7 @@ export function problemOf(error: unknown): Problem {
       code: 'defect',
       title: 'Something went wrong here',
       detail: 'This is a defect of the service, not of the request.',
-      next: 'The log of certsweep serve has the error. Look at the state of things before you send it again.',
+      next: 'The log of certsweep serve has the error. Check the state before you send it again.',
     },
     { cause: error },
   );

@@ -27,7 +27,7 @@ export function wantedIn(file: string, text: string): WantedPem[] | string {
         issuer: certificate.issuer,
       });
     } catch {
-      return `${where} is no X.509 certificate: give it as its authority issued it`;
+      return `${where} is not an X.509 certificate: give it as its authority issued it`;
     }
   }
   return wanted.length === 0 ? `${file} has no certificate: give a file with -----BEGIN CERTIFICATE-----` : wanted;

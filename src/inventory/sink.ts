@@ -88,7 +88,7 @@ export async function fileSink(out: string, format: InventoryFormat, from: numbe
 export async function mustBeReplaceable(out: string): Promise<void> {
   const found = await stat(out).catch(() => undefined);
   if (found === undefined || found.isFile()) return;
-  const code = found.isDirectory() ? 'EISDIR' : 'it is no regular file';
+  const code = found.isDirectory() ? 'EISDIR' : 'it is not a regular file';
   throw Object.assign(new Error(`${out} cannot be written: ${code}`), { code, path: out });
 }
 

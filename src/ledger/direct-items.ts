@@ -58,7 +58,7 @@ export class HourlyLimitReached extends Error {
 
   constructor(batch: string, hasPaused: boolean) {
     super(
-      `batch ${batch} has accepted as many certificates within an hour as direct.maxPerHour allows: certsweep resume ${batch} goes on`,
+      `batch ${batch} has accepted as many certificates within an hour as direct.maxPerHour allows: certsweep resume ${batch} continues it`,
     );
     this.batch = batch;
     this.hasPaused = hasPaused;
@@ -108,7 +108,7 @@ export class DirectItems {
     const about = [of.record, keys.batches, keys.active, of.adopted, of.chunks, keys.signals, stream, head];
     const motive = JSON.stringify({ requestedBy, reason }).slice(1, -1);
     const tail = motive === '' ? '' : `,${motive}`;
-    const because = `it has accepted ${maxPerHour} certificates within an hour, as many as direct.maxPerHour allows: look at who adds them, then certsweep resume ${batch}`;
+    const because = `it has accepted ${maxPerHour} certificates within an hour, as many as direct.maxPerHour allows: find out who adds them, then certsweep resume ${batch}`;
     const named = [batch, jobId, JSON.stringify({ instanceId, caSn, deviceSn }), FEED_RANK.bulk, tail];
     const note = auditNote({ event: 'limit-pause', batch, reason: because });
     const args = [...named, maxPerHour, because, note, refused];

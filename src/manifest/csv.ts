@@ -174,7 +174,7 @@ function unclosed(line: number): ManifestError {
 function otherHeader(line: number, fields: readonly string[]): ManifestError {
   return new ManifestError(
     `Line ${line} is another header in the middle of the manifest: ${quoteValue(fields.join(','))}. Its columns are not those of the first, so the rows ` +
-      'after it would name other certificates. Submit the manifests that were joined one by one.',
+      'after it would name other certificates. Submit the joined manifests one by one.',
   );
 }
 

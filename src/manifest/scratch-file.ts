@@ -5,7 +5,7 @@ import { join } from 'node:path';
 /** What each error code of the system means for the folder; others are told by their code alone. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
-  ENOTDIR: 'is no folder',
+  ENOTDIR: 'is not a folder',
   EACCES: 'may not be written to',
   EPERM: 'may not be written to',
   EROFS: 'is read-only',

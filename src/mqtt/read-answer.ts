@@ -71,7 +71,7 @@ export function readFailure(error: unknown, outgoing: OutgoingCall, changes: boo
   if (outgoing.left && isUnreadable(error)) {
     const text = textOf(error, 'text');
     const shown =
-      text === undefined ? 'it is no JSON object' : text.trim() === '' ? 'it is empty' : `it is no JSON: ${text}`;
+      text === undefined ? 'it is not a JSON object' : text.trim() === '' ? 'it is empty' : `it is not JSON: ${text}`;
     return { kind: 'garbled', message: redact(`the answer cannot be read: ${shown}`) };
   }
   return { kind: 'network', code: networkCodeOf(error), message: redact(withoutRequest(error)), effect };
@@ -83,7 +83,7 @@ function readRefusal(error: unknown, entry: unknown, redact: Redact): Failed {
   const requestId = requestIdOf(body, redact);
   const code = fieldOf(body, 'Code');
   if (status === undefined || (typeof code !== 'string' && typeof code !== 'number')) {
-    const message = 'the answer cannot be trusted: its Code is no text';
+    const message = 'the answer cannot be trusted: its Code is not text';
     return {
       kind: 'garbled',
       message,

@@ -147,10 +147,10 @@ export async function readPlanHeader(path: string): Promise<{ readonly header: P
   try {
     value = JSON.parse(line.toString('utf8', 0, Math.max(end, 0)));
   } catch {
-    throw new PlanFileFault('no-plan', 'its first line is no header');
+    throw new PlanFileFault('no-plan', 'its first line is not a header');
   }
   const parsed = headerSchema.safeParse(value);
-  if (!parsed.success) throw new PlanFileFault('no-plan', 'its first line is no header of a plan of this version');
+  if (!parsed.success) throw new PlanFileFault('no-plan', 'its first line is not the header of a plan of this version');
   const header = parsed.data;
   if (idOf(header) !== header.id) throw new PlanFileFault('edited', 'its header is not the one that was written');
   return { header, bytes: end + 1 };

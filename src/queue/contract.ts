@@ -83,7 +83,7 @@ export interface Job {
 
 /** Checks what a producer wrote; never throws, whatever it is. */
 export function parseJob(data: unknown): ParsedJob {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) return bad('the data is no object');
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return bad('the data is not an object');
   const { length } = JSON.stringify(data);
   if (length > MAX_DATA_LENGTH) return bad(`the data is ${length} characters of JSON, at most ${MAX_DATA_LENGTH}`);
   const job = data as Readonly<Record<string, unknown>>;

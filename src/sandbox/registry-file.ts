@@ -29,7 +29,7 @@ export function parseRegistryLine(line: string): NewDevice | NewCa | string {
   try {
     value = JSON.parse(line);
   } catch {
-    return 'it is no JSON object';
+    return 'it is not a JSON object';
   }
   const parsed = LINE.safeParse(value);
   if (!parsed.success) {

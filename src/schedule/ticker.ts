@@ -93,7 +93,7 @@ export class ScheduleTicker {
     if (isOpen) return `it would overlap batch ${openBatch}, which is not done`;
     const lateMs = nowMs - dueMs;
     if (lateMs <= Math.max(catchUpForMs, ON_TIME_MS)) return undefined;
-    return `no worker was there for it, and after ${describeTimeSpan(lateMs)} it is later than catchUpFor (${describeTimeSpan(catchUpForMs)}) allows`;
+    return `no worker was running for it, and it is ${describeTimeSpan(lateMs)} late: more than catchUpFor (${describeTimeSpan(catchUpForMs)}) allows`;
   }
 
   async #skip(occurrence: Occurrence, reason: string): Promise<void> {
@@ -114,5 +114,5 @@ export class ScheduleTicker {
 function missedBecause({ dueMs }: Occurrence, { endedAt, paused }: ScheduleState): string {
   if (paused !== undefined) return `the schedule is paused: ${paused}`;
   if (dueMs <= endedAt) return 'it would have overlapped the run before';
-  return 'no worker was there for it, and a later one has become due';
+  return 'no worker was running for it, and a later one is due';
 }

@@ -114,5 +114,7 @@ it('a batch whose lanes Redis has lost does not look healthy', async () => {
   await redis.del(new Ledger(redis, KEY_PREFIX).keys.of(batch).lanes);
   const lost = await place.run(['status', batch]);
   expect(lost.code).toBe(3);
-  expect(lost.stdout).toContain(`Redis has lost which instances batch ${batch} holds: a worker is reading its chunks.`);
+  expect(lost.stdout).toContain(
+    `Redis has lost which instances batch ${batch} has: a worker reads them again from its chunks.`,
+  );
 });

@@ -15,8 +15,8 @@ const run = (...args: string[]): Promise<Ended> => place.run(args);
 const jsonOf = ({ stdout }: Ended): unknown => JSON.parse(stdout);
 
 it.each([
-  ['pace fleet --qps 100', 'give both'],
-  ['pace fleet --for 1h', 'give both'],
+  ['pace fleet --qps 100', 'Give both'],
+  ['pace fleet --for 1h', 'Give both'],
   ['pace fleet --qps 1 --for long', 'is not a time'],
   ['pace fleet --qps many --for 1h', 'not a whole number'],
   ['pace fleet --reset --for 1h', 'leave out'],

@@ -42,7 +42,7 @@ describe('submit --execute', () => {
       code: 0,
       stdout: `{"batch":"${batch}","action":"delete","accepted":0,"duplicates":3,"rejected":0}\n`,
     });
-    expect(second.stderr).toContain(`at work already, as batch ${batch}: nothing was added`);
+    expect(second.stderr).toContain(`already submitted, as batch ${batch}: nothing was added`);
     const running = {
       batch,
       state: 'running',

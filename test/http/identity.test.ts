@@ -105,7 +105,7 @@ describe('who asks', () => {
   });
 });
 
-it('without tokens, everybody on loopback may look, and any other address is refused', async () => {
+it('without tokens, everybody on loopback may read, and any other address is refused', async () => {
   await room.configure(settingsOf(undefined, { http: { port: 0 } }), 'open.yaml');
   const { url } = await room.serve('open.yaml');
   expect(await askFor(`${url}/v1/batches`)).toMatchObject({ status: 200 });

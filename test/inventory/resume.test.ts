@@ -53,7 +53,7 @@ describe('what is left of an inventory that was killed', () => {
     await writeFile(`${edited}.part`, text.replace(row, row.replace(/active/, 'Active')));
     const { code, stdout, stderr } = await inventory('--out', edited, '--resume');
     expect({ code, json: JSON.parse(stdout) }).toMatchObject({ code: 0, json: { certificates: ALL.length + 1 } });
-    expect(stderr).toContain('this one starts over');
+    expect(stderr).toContain('this one starts from the beginning');
     expect(await readFile(edited, 'utf8')).not.toContain('Active');
   });
 
@@ -73,7 +73,7 @@ describe('a full disk', () => {
     [
       'inventory',
       ['inventory', INSTANCE, '--ca', 'CA02', '--format', 'ndjson'],
-      'make room and ask again with --resume',
+      'make room and run this again with --resume',
     ],
     ['plan', ['plan', '--instance', INSTANCE, '--ca', 'CA02'], 'choose another place with --out'],
   ])('ends %s with what to do', async (name, words, remedy) => {
@@ -96,7 +96,7 @@ it('a pipe is not replaced by a file', async () => {
     ['plan', '--instance', INSTANCE],
   ]) {
     const { code, stderr } = await fleet.run([...words, '--ca', 'CA02', '--out', pipe]);
-    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('it is no regular file') });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining('it is not a regular file') });
   }
   expect((await stat(pipe)).isFIFO()).toBe(true);
 });

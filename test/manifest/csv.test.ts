@@ -160,7 +160,7 @@ describe('a CSV row', () => {
   });
 });
 
-describe('manifests that were joined', () => {
+describe('joined manifests', () => {
   const given = { instanceId: 'post-cn-a' };
 
   it.each([

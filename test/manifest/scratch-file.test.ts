@@ -79,7 +79,7 @@ describe('ScratchUnavailable', () => {
     await writeFile(noFolder, '');
     for (const [place, words] of [
       [gone, 'does not exist (ENOENT)'],
-      [noFolder, 'is no folder (ENOTDIR)'],
+      [noFolder, 'is not a folder (ENOTDIR)'],
     ] as const) {
       const error = failureIn(place);
       expect(error).toBeInstanceOf(ScratchUnavailable);

@@ -110,7 +110,7 @@ const JSON_SHAPES: readonly (readonly [string, number, string, object])[] = [
   ['no echo', 200, '{"RequestId":"r"}', { ...garbled(200), requestId: 'r' }],
   ['an empty object', 500, '{}', garbled(500)],
   ['an empty code', 500, '{"Code":"","Message":"m"}', garbled(500)],
-  ['null', 200, 'null', { kind: 'garbled', message: 'the answer cannot be read: it is no JSON object' }],
+  ['null', 200, 'null', { kind: 'garbled', message: 'the answer cannot be read: it is not a JSON object' }],
   ['a list', 200, '["SN"]', garbled(200)],
   ['a text', 200, '"SN"', garbled(200)],
   ['half of an object', 200, '{"RequestId":"r","Devi', garbled()],

@@ -128,7 +128,7 @@ it.each([undefined, 'gzip'])(
       message: expect.stringContaining(`more than ${MAX_ANSWER_BYTES} bytes`),
     });
     expect(await ask('{"Code":"NoPermission","Message":"ä"}')).toMatchObject({ kind: 'refused', code: 'NoPermission' });
-    expect(await ask('{"ä":')).toMatchObject({ kind: 'garbled', message: expect.stringContaining('it is no JSON') });
+    expect(await ask('{"ä":')).toMatchObject({ kind: 'garbled', message: expect.stringContaining('it is not JSON') });
     asker.close();
     await wire.close();
   },

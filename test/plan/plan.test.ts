@@ -32,7 +32,7 @@ describe('a plan of a manifest', () => {
       calls: 3,
       warnings: [
         'CA CA01 is active: a device that holds its key can register again. Inactivate the CA (certsweep ca inactivate), or use --action inactivate. Deleting its 1 inactive certificate removes the mark that keeps these devices out.',
-        'The plan covers CA CA02 wholly: one call, certsweep ca delete, does this, in place of 1.',
+        'The plan covers CA CA02 as a whole: certsweep ca delete does this in one call, not 1.',
         '1 certificate is not registered: left out.',
         '1 certificate is registered under another CA than the one named, likely a typo: left out.',
       ],

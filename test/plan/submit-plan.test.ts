@@ -65,7 +65,7 @@ describe('submit --plan', () => {
     await place.planned();
     const second = await place.submitPlan(place.planFile, '--execute', '--yes');
     expect(second.code).toBe(0);
-    expect(second.stderr).toContain('at work already');
+    expect(second.stderr).toContain('already submitted');
   });
 });
 

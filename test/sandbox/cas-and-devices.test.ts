@@ -127,5 +127,5 @@ it('what was saved is loaded again, and a plain manifest line is enough', () => 
   expect(again.device(OTHER)).toMatchObject({ name: 'pump', pem, validEndMs: 1_000, state: 'inactive' });
   expect(parseRegistryLine(JSON.stringify(CERTIFICATE))).toEqual(CERTIFICATE);
   expect(parseRegistryLine('{"instanceId":"i","caSn":7}')).toBe('caSn: write it as text in quotes');
-  expect(parseRegistryLine('nothing')).toBe('it is no JSON object');
+  expect(parseRegistryLine('nothing')).toBe('it is not a JSON object');
 });

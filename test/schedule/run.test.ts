@@ -240,7 +240,7 @@ describe('a run of a schedule', () => {
 
     const resumed = await schedule('resume', 'nothing', '--json', '--requested-by', ' ', '--reason', 'done');
     expect(resumed).toMatchObject({ code: 0, stdout: '{"schedule":"nothing","state":"active"}\n' });
-    expect(resumed.stderr).toContain('Schedule nothing goes on with its next time.');
+    expect(resumed.stderr).toContain('Schedule nothing runs again at its next time.');
     expect(await stateOf('nothing')).toMatchObject({ state: 'active', reason: null });
     const entries = await store.redis.xrange(store.ledger.keys.audit.stream, '-', '+');
     const record = entries.map(([, fields]) => JSON.parse(fields[1] ?? '{}') as { schedule?: string });
@@ -350,7 +350,7 @@ it('a run stops where the order of the listing changes and certificates are lost
   try {
     const end = await runIn(store, 'moved', true);
     expect(end).toMatchObject({ state: 'planned', batch: null, isStopped: true });
-    expect(end.reason).toContain('the listing is incomplete (its order changed meanwhile)');
+    expect(end.reason).toContain('the listing is incomplete (its order changed while it was read)');
     expect(await plansKept(store.config, 'moved')).toBe(1);
     expect(await store.ledger.batches.all()).toEqual([]);
   } finally {

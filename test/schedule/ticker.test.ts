@@ -81,7 +81,7 @@ describe('a schedule', () => {
       '2026-03-10T03:00 skipped',
       '2026-03-11T03:00 skipped',
     ]);
-    expect((await room.last(strict)).reason).toContain('after 9h it is later than catchUpFor (3h) allows');
+    expect((await room.last(strict)).reason).toContain('it is 9h late: more than catchUpFor (3h) allows');
   });
 
   it('skips what would overlap its batch, or a run that went on', async () => {

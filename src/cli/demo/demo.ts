@@ -64,7 +64,10 @@ async function demo(options: DemoOptions): Promise<void> {
   const stage = await DemoStage.open();
   try {
     const interrupted = leave.wait.then((): never => {
-      throw new CommandEnd(EXIT.interrupted, 'Interrupted: everything the demo had started was ended and removed.');
+      throw new CommandEnd(
+        EXIT.interrupted,
+        'Interrupted: everything that the demo had started is stopped and removed.',
+      );
     });
     await Promise.race([perform(stage, options), interrupted]);
     if (options.page === true) {
@@ -209,6 +212,9 @@ async function refuseUnwritable(folder: string): Promise<void> {
     await access(folder, constants.W_OK);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new CommandEnd(EXIT.usage, `The report cannot be written into ${folder} (${why}): give another with --out.`);
+    throw new CommandEnd(
+      EXIT.usage,
+      `The report cannot be written into ${folder} (${why}): give another folder with --out.`,
+    );
   }
 }

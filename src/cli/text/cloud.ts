@@ -16,9 +16,9 @@ export interface Asked {
 export function describeStop(end: CloudStop, account: string, { what, grant, next }: Asked): string {
   switch (end.kind) {
     case 'closed':
-      return next === 'ask again' ? 'Interrupted.' : `Interrupted. To continue, ${next}.`;
+      return next === 'run this again' ? 'Interrupted.' : `Interrupted. To continue, ${next}.`;
     case 'halted':
-      return `Account ${account} is halted (${end.code}: ${printable(end.message)}): certsweep status shows it; when it is lifted, ${next}.`;
+      return `Account ${account} is halted (${end.code}: ${printable(end.message)}): ${next} when certsweep status no longer shows the halt.`;
     case 'refused':
       return `The ${what} was refused (${printable(end.code)}: ${printable(end.message)}): ${remedyOf(end.code, grant)}, then ${next}.`;
   }

@@ -48,7 +48,7 @@ function describeNews({ event, message, ...fields }: LogEvent): string {
 function lossOf(event: string): string {
   switch (event) {
     case 'reservation-late':
-      return 'Redis answered too late for slots to be used: it is far away or slow, and the pace drops';
+      return 'Redis answers too late to use the slots: it is far away or slow, and the pace drops';
     case 'slots-void':
       return 'Slots were not used in time: this process or its machine stalls, and the pace drops';
     default:

@@ -15,9 +15,9 @@ export function describeInventory(inventory: Inventory, instanceId: string, out:
   if (certificates === 0 && notFound.length === 0)
     lines.push('No certificate matches: leave out a selector to see more.');
   if (state === 'moved')
-    lines.push('The order of the listing changed meanwhile, so some certificates may be missing: take it again.');
+    lines.push('The listing changed its order while it was read, so some certificates may be missing: run this again.');
   if (isCutShort)
-    lines.push('The listing ended before its own total says so, so some certificates may be missing: take it again.');
+    lines.push('The listing ended before its own total, so some certificates may be missing: run this again.');
   if (unreadable > 0) lines.push(`${count(unreadable, 'row')} of the listing cannot be in a manifest: left out.`);
   lines.push(
     ...named('Not found', notFound),

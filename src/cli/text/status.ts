@@ -47,7 +47,7 @@ function describeAwaiting({ batch, action, retire, awaitsApproval }: BatchDetail
   if (awaitsApproval === undefined) return '';
   const { certificates, submittedBy } = awaitsApproval;
   const what = `${action} ${count(certificates, 'certificate')}${retire === undefined ? '' : ` (${describeRetire(retire)})`}`;
-  return `AWAITS APPROVAL batch ${batch}: it would ${what}, submitted by ${printable(submittedBy ?? 'somebody without a token')}. Nothing of it runs before somebody else approves it; certsweep approve ${batch} shows what that is.`;
+  return `AWAITS APPROVAL batch ${batch}, to ${what}, submitted by ${printable(submittedBy ?? 'somebody without a token')}. It runs once somebody else approves it: certsweep approve ${batch} shows how.`;
 }
 
 /** How a batch is to retire its certificates. */
@@ -58,7 +58,7 @@ export function describeRetire({ soakMs, deviceDestroyed }: RetireDetails): stri
 /** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
 export function describeBatchNow(look: BatchSnapshot, columns?: number): string {
   const { detail, stop, halts, lanesLost, lowered, unattended } = look;
-  const lost = `Redis has lost which instances batch ${detail.batch} holds: a worker is reading its chunks.`;
+  const lost = `Redis has lost which instances batch ${detail.batch} has: a worker reads them again from its chunks.`;
   const problems = [
     ...(stop === undefined ? [] : [describeStopped(stop)]),
     ...halts.map(describeHalt),

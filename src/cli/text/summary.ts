@@ -68,8 +68,8 @@ function describeVerified({ batch, action, verification }: BatchSummary): string
   const { verifiedAt, checked, remaining, pending, isWhole } = verification;
   return [
     `At ${verifiedAt}, ${groupDigits(remaining)} of ${count(checked, 'certificate')} ${remaining === 1 ? 'was' : 'were'} still ${EXPECTED_STATUS[action].found}.`,
-    ...(pending === 0 ? [] : [`Not looked for, as they had no outcome then: ${count(pending, 'item')}.`]),
-    ...(isWhole ? [] : ['The order of the listing changed meanwhile, so some may have been missed.']),
+    ...(pending === 0 ? [] : [`Not checked, as they had no outcome then: ${count(pending, 'item')}.`]),
+    ...(isWhole ? [] : ['The listing changed its order while it was read, so some may have been missed.']),
   ].join(' ');
 }
 

@@ -43,9 +43,9 @@ export function describeVerification(
     );
   if (isMoved)
     lines.push(
-      'The order of a listing changed meanwhile, or it ended before its own total says so. Some may have been missed: verify again.',
+      'A listing changed its order while it was read, or ended before its own total. Some may have been missed: verify again.',
     );
-  if (unreadable > 0) lines.push(`${count(unreadable, 'row')} of the listings cannot be called for.`);
-  if (pending > 0) lines.push(`Not looked for: ${count(pending, 'item')} of the batch still pending.`);
+  if (unreadable > 0) lines.push(`${count(unreadable, 'row')} of the listings cannot be in a manifest: not checked.`);
+  if (pending > 0) lines.push(`Not checked: ${count(pending, 'item')} of the batch still pending.`);
   return lines.join('\n');
 }

@@ -112,7 +112,7 @@ export function awaitingBanner(detail: BatchDetail, which: Markup): Markup {
   const { awaitsApproval } = detail;
   if (awaitsApproval === undefined) return NOTHING;
   const { certificates } = awaitsApproval;
-  return markup`<div class="banner warning"><h3>Batch ${which} awaits approval</h3><p>${count(certificates, 'certificate')} ${certificates === 1 ? 'is' : 'are'} to be ${participle(detail)}, submitted ${submitter(awaitsApproval)}. Nothing of it runs before another token with the role approver lets it, within seven days.</p></div>`;
+  return markup`<div class="banner warning"><h3>Batch ${which} awaits approval</h3><p>${count(certificates, 'certificate')} ${certificates === 1 ? 'is' : 'are'} to be ${participle(detail)}, submitted ${submitter(awaitsApproval)}. It runs once another token with the role approver approves it, within seven days.</p></div>`;
 }
 
 export function haltBanner(halt: AnyHalt): Markup {

@@ -90,7 +90,7 @@ ${body}
 
 function whoIs({ basePath }: Frame, { name, role, sha256 }: Identity): Markup {
   if (sha256 === undefined)
-    return markup`<p class="who">Open to anybody on this host, who may only look: no tokens are configured</p>`;
+    return markup`<p class="who">Open to anybody on this host, read only: no tokens are configured</p>`;
   return markup`<form class="who" method="post" action="${basePath}/logout"><span>${name}<small>${role}</small></span><button class="quiet">Log out</button></form>`;
 }
 
@@ -110,7 +110,7 @@ function stopDialogs(frame: Frame): readonly Markup[] {
     dialog({
       id: 'stop-all',
       title: 'Stop every call of every account?',
-      explain: markup`Two seconds later no call leaves, on any host. Everything waits where it is until somebody lets the calls go on; nothing is lost.`,
+      explain: markup`Two seconds later no call leaves, on any host. Everything waits where it is until somebody starts the calls again; nothing is lost.`,
       path: `${basePath}/v1/stop`,
       button: 'Stop all calls',
       isDanger: true,

@@ -135,7 +135,7 @@ function notApproved(batch: string, result: Exclude<ApprovalOutcome, { readonly 
         code: 'other-action',
         title: 'That is not what would run',
         detail: `The batch would ${result.action} certificates. Nothing was touched.`,
-        next: `Where that is what you mean, approve it with action ${result.action}.`,
+        next: `If you mean that, approve it with action ${result.action}.`,
         more: { action: result.action },
       });
     case 'other-manifest':
@@ -144,11 +144,11 @@ function notApproved(batch: string, result: Exclude<ApprovalOutcome, { readonly 
         code: 'other-manifest',
         title: 'That is not what would run',
         detail: 'The batch has another manifest than the one that was approved. Nothing was touched.',
-        next: 'Compare awaitsApproval.manifest with what sha256sum prints of the manifest that you have looked at.',
+        next: 'Compare awaitsApproval.manifest with what sha256sum prints of the manifest that you have checked.',
         more: { awaitsApproval: result.awaited },
       });
     case 'at-work':
-      return inThisState(batch, 'planned', `the same manifest is at work already, as batch ${result.batch}`);
+      return inThisState(batch, 'planned', `the same manifest is already submitted, as batch ${result.batch}`);
     case 'gone':
       return inThisState(batch, 'planned', 'part of what was stored is lost: it has to be submitted again');
     case 'unknown':
@@ -157,7 +157,7 @@ function notApproved(batch: string, result: Exclude<ApprovalOutcome, { readonly 
         code: 'unknown',
         title: 'It is not known whether it runs',
         detail: `${describeRedisError(result.error)}. The batch may run, now or later.`,
-        next: 'Look at the batch when Redis is back, or send the same again.',
+        next: 'Check the batch when Redis is back, or send the same again.',
       });
   }
 }

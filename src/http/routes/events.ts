@@ -134,7 +134,7 @@ function tooManyStreams(most: number): Problem {
     code: 'busy',
     title: 'Too many follow already',
     detail: `This process serves ${most} streams at once.`,
-    next: 'GET /v1/batches/{id} every few seconds, or come again later.',
+    next: 'GET /v1/batches/{id} every few seconds, or try again later.',
     headers: { 'retry-after': '10' },
   });
 }

@@ -80,7 +80,7 @@ export function addLetters(api: Api, { store }: Surroundings): void {
     const { batch, code, instanceId, from, before, all } = given;
     if (batch !== undefined) await requireBatch(asked, store, batch);
     else if (who.accounts !== undefined)
-      throw forbidden(`Token ${who.name} is for some accounts only.`, 'Name a batch of theirs.');
+      throw forbidden(`Token ${who.name} is for some accounts only.`, 'Name a batch of one of its accounts.');
     const selection = {
       ...(batch !== undefined && { batch }),
       ...(code !== undefined && { code }),

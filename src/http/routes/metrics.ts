@@ -90,7 +90,7 @@ function describe(metrics: Metrics, seen: () => Measures | undefined): void {
       .filter(([state]) => state !== 'planned' && state !== 'completed')
       .map(([state, value]) => ({ labels: { state }, value })),
   );
-  const oldest = 'When the batch that has had items pending for longest began to; absent where nothing pends';
+  const oldest = 'Since when some batch has had items pending, the longest such time; absent when nothing is pending';
   number('certsweep_oldest_pending_timestamp_seconds', oldest, ({ pendingSince }) =>
     pendingSince === undefined ? undefined : pendingSince / 1_000,
   );

@@ -20,7 +20,7 @@ const account = z
     usedQps: z.number().nullable().describe('Over the last ten seconds that a worker has measured.'),
     lowered: lowered.nullable(),
     factor: z.number().describe('Share of the pace that throttling answers have left.'),
-    heldForMs: z.int().describe('A throttling answer stops it for so long.'),
+    heldForMs: z.int().describe('How long a throttling answer still stops it.'),
     halts: z.array(halt),
     isAttended: z.boolean().describe('Whether a worker works for it.'),
   })
@@ -134,10 +134,10 @@ function notLowered(name: string, result: Exclude<LowerOutcome, { readonly kind:
     case 'no-account':
       return noAccount(name, result);
     case 'bad-qps':
-      return badRequest('qps is no whole number from 1 on.', 'To stop all calls, POST /v1/stop.');
+      return badRequest('qps is not a whole number of at least 1.', 'To stop all calls, POST /v1/stop.');
     case 'bad-time':
       return badRequest(
-        `forSeconds is no whole number from 1 to ${result.most}.`,
+        `forSeconds is not a whole number from 1 to ${result.most}.`,
         'For longer, lower limits.qps of the configuration.',
       );
     case 'not-lower':
@@ -146,7 +146,7 @@ function notLowered(name: string, result: Exclude<LowerOutcome, { readonly kind:
         code: 'not-lower',
         title: 'That is not below the configured pace',
         detail: `Account ${name} is configured for ${result.configuredQps} calls a second. Nothing was touched.`,
-        next: 'Give less. More than that is for the configuration.',
+        next: 'Give less. To raise it, change the configuration.',
         more: { configuredQps: result.configuredQps },
       });
   }

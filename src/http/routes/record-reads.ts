@@ -16,7 +16,7 @@ const foundDevice = z
     batch: z.string(),
     n: z.int(),
     action: z.enum(ACTIONS),
-    outcome: z.enum(OUTCOMES).nullable().describe('Null while it is pending, as are the three behind it.'),
+    outcome: z.enum(OUTCOMES).nullable().describe('Null while it is pending, as are the three that follow.'),
     code: z.string().nullable(),
     requestId: z.string().nullable(),
     settledAt: z.string().nullable(),

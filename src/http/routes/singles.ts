@@ -50,7 +50,7 @@ function refused(error: unknown): never {
       code: 'hourly-limit',
       title: 'The account accepts no more for now',
       detail: `${error.message}.`,
-      next: 'Have an operator look at why there are so many, and resume the batch.',
+      next: 'Ask an operator to find out why there are so many, and to resume the batch.',
     });
   }
   if (error instanceof BeingCancelled) {

@@ -73,7 +73,7 @@ export function notTaken({
     code: isBad ? 'bad-rows' : 'empty',
     title: isBad ? 'The manifest has bad rows' : 'There is nothing to revoke',
     detail: isBad ? `${rejected} rows are bad. Nothing was touched.` : 'It has no certificate. Nothing was touched.',
-    next: isBad ? 'Correct them, or leave them out with skipInvalid=true.' : 'Look at what wrote the manifest.',
+    next: isBad ? 'Correct them, or leave them out with skipInvalid=true.' : 'Check what wrote the manifest.',
     more: { accepted, duplicates, rejected, rejections },
   });
 }
@@ -85,7 +85,7 @@ export function unconfirmed(expected: number, things: string, confirmed: number)
     code: 'unconfirmed',
     title: 'Another number was confirmed',
     detail: `${confirmed} was confirmed, and there are ${expected} ${things}. Nothing was touched.`,
-    next: `Where these are what you mean, send it with confirm=${expected}.`,
+    next: `If you mean these, send it with confirm=${expected}.`,
     more: { expected },
   });
 }
@@ -94,7 +94,7 @@ export function keyInUse(): Problem {
   return new Problem({
     status: 409,
     code: 'idempotency-key-in-use',
-    title: 'The first try is still at work',
+    title: 'The first request is still at work',
     detail: 'Another request with this Idempotency-Key is at work, or its process has just died. This one did nothing.',
     next: 'Send it again in half a minute: it answers as the first one did.',
     headers: { 'retry-after': '30' },

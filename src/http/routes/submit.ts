@@ -23,7 +23,7 @@ const FORMATS: Readonly<Record<string, ManifestFormat>> = {
 const UPLOADS_AT_ONCE = 4;
 
 const query = z.strictObject({
-  execute: flag.describe('Do it. Without this, it is a dry run that touches nothing.'),
+  execute: flag.describe('Submit it. Without this, it is a dry run that touches nothing.'),
   confirm: wholeNumber.optional().describe('With execute: the number of certificates that you mean.'),
   action: z
     .enum(ACTIONS, { error: `give one of ${ACTIONS.join(', ')}` })
@@ -51,17 +51,17 @@ export function addSubmission(api: Api, surroundings: Surroundings): void {
       method: 'post',
       path: '/v1/batches',
       right: 'submit',
-      summary: 'Check a manifest, and with execute do what it is for',
+      summary: 'Check a manifest, and with execute submit it',
       query,
       headers: z.object({
         'idempotency-key': z
           .string()
           .optional()
-          .describe('Of two tries with one key within 24 hours, one makes a batch. Dry runs ignore it.'),
+          .describe('Of several requests with one key within 24 hours, one makes a batch. Dry runs ignore it.'),
       }),
       streams: Object.keys(FORMATS),
       answers: {
-        200: { description: 'A dry run, or the same is at work already.', schema: submittedAnswer },
+        200: { description: 'A dry run, or the same manifest is already submitted.', schema: submittedAnswer },
         202: { description: 'It runs, or waits for its approval.', schema: submittedAnswer },
       },
     },
@@ -96,7 +96,7 @@ async function execute(asked: Asked, given: Query, surroundings: Surroundings): 
   if (confirm === undefined) {
     throw badRequest(
       'With execute, confirm is missing. Nothing was touched.',
-      'Send the same without execute to be told the number, and then with confirm=<n>.',
+      'Send it without execute to get the number, and then with confirm=<n>.',
     );
   }
   const who = asked.get('who');

@@ -78,7 +78,7 @@ export async function clearStop(
 
 /** The answer to a caller while all calls are stopped. */
 export function describeStop({ requestedBy, reason }: Stop): string {
-  return `all calls are stopped by ${requestedBy}${reason === null ? '' : ` (${reason})`}: certsweep start --all lets them go on`;
+  return `all calls are stopped by ${requestedBy}${reason === null ? '' : ` (${reason})`}: certsweep start --all lets them continue`;
 }
 
 function keysOf(prefix: string): string[] {

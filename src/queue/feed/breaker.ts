@@ -18,5 +18,5 @@ export function isInRamp(batch: Batch, policy: BreakerPolicy): boolean {
 /** Why a batch pauses itself, and the operator's next step. */
 export function pauseReason(batch: string, { settled, dead }: Extract<BreakerVerdict, { kind: 'pause' }>): string {
   const share = Math.round((dead / settled) * 1_000) / 10;
-  return `${dead} of ${settled} settled items are dead (${share}%): look at certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;
+  return `${dead} of ${settled} settled items are dead (${share}%): see certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;
 }

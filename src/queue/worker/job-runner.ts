@@ -81,7 +81,7 @@ export class JobRunner {
     this.#ended(job, token, async (run) => {
       const block = parseBlock(job.data);
       if (block === undefined) {
-        this.#trouble('reading a block', new Error(`job ${job.id ?? ''} is no block: it is dropped`));
+        this.#trouble('reading a block', new Error(`job ${job.id ?? ''} is not a block: it is dropped`));
         return DONE;
       }
       return this.#block(job, block, run);

@@ -143,13 +143,13 @@ export function logWorkerEvent(log: EventLog, account: string, event: WorkerEven
       return;
     case 'batch-paused': {
       const { batch, settled, dead } = event;
-      const message = `too many of the settled items are dead: look at certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;
+      const message = `too many of the settled items are dead: see certsweep dead list --batch ${batch}, then certsweep resume ${batch}`;
       log.error({ event: 'batch-paused', account, batch, settled, dead, message });
       return;
     }
     case 'limit-paused': {
       const { batch } = event;
-      const message = `more single certificates came within an hour than direct.maxPerHour allows: look at who adds them, then certsweep resume ${batch}; the rest waits in the queue`;
+      const message = `more single certificates came within an hour than direct.maxPerHour allows: find out who adds them, then certsweep resume ${batch}; the rest waits in the queue`;
       log.error({ event: 'limit-paused', account, batch, message });
       return;
     }

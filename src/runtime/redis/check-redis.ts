@@ -102,7 +102,7 @@ function versionFaults({ info, isEmbedded = false }: ServerFacts): RedisFault[] 
   return [warn(name, valkey ?? version, PATCH_REMEDY)];
 }
 
-const PATCH_REMEDY = `renew it: who may run a script there can run code on its host (${FLAW}); fixed in Redis 6.2.20, 7.2.11, 7.4.6, 8.0.4, 8.2.2 and newer, in Valkey 7.2.11, 8.0.6, 8.1.4, and by distributions under their own version numbers`;
+const PATCH_REMEDY = `update it: anyone who may run a script there can run code on its host (${FLAW}); fixed in Redis 6.2.20, 7.2.11, 7.4.6, 8.0.4, 8.2.2 and newer, in Valkey 7.2.11, 8.0.6, 8.1.4, and by distributions under their own version numbers`;
 
 function policyFaults(policy: string): RedisFault[] {
   if (policy === 'noeviction') return [];
@@ -135,7 +135,7 @@ function stateFaults({ info, failover }: ServerFacts): RedisFault[] {
       warn(
         'rdb_last_bgsave_status',
         'err',
-        'look into the Redis log: the last snapshot failed, and Redis may refuse writes (MISCONF)',
+        'read the Redis log: the last snapshot failed, and Redis may refuse writes (MISCONF)',
       ),
     );
   }

@@ -21,7 +21,7 @@ const SENTENCES: readonly Sentence[] = [
   },
   {
     pattern: /cluster support disabled/,
-    says: (where) => `This is no cluster but a single Redis (${where}): give it as redis.url`,
+    says: (where) => `This is not a cluster but a single Redis (${where}): give it as redis.url`,
   },
   {
     pattern: /\bNOREPLICAS\b/,
@@ -64,7 +64,7 @@ const SENTENCES: readonly Sentence[] = [
   {
     pattern: /\bCLUSTERDOWN\b/,
     says: () =>
-      'The Redis Cluster does not serve the keys (CLUSTERDOWN): bring its lost nodes back, see CLUSTER INFO; it goes on by itself',
+      'The Redis Cluster does not serve the keys (CLUSTERDOWN): bring its lost nodes back, see CLUSTER INFO; certsweep then continues by itself',
   },
   {
     pattern: /\bMASTERDOWN\b|\bMOVED\b/,
@@ -73,7 +73,7 @@ const SENTENCES: readonly Sentence[] = [
   },
   {
     pattern: /\bBUSY\b/,
-    says: () => 'Redis is busy with a long script (BUSY): wait, or look for the script with SCRIPT KILL',
+    says: () => 'Redis is busy with a long script (BUSY): wait, or end the script with SCRIPT KILL',
   },
   {
     pattern: /\bECONNREFUSED\b|\bENOENT\b/,

@@ -22,7 +22,7 @@ export function describeNotice(notice: RedisNotice): string {
     case 'unpacking':
       return `No redis-server or valkey-server on PATH: unpacking one into ${notice.into} (about 7 MB, once)`;
     case 'renewing':
-      return `The redis-server in ${notice.into} is old, or has a known flaw: unpacking the distribution's present one`;
+      return `The redis-server in ${notice.into} is old, or has a known flaw: unpacking the distribution's current one`;
     case 'not-renewed':
       return `The redis-server in ${notice.into} could not be renewed and is used as it is (${notice.why}): tried again after a day`;
     case 'unpacked':
@@ -40,9 +40,9 @@ export function describeNotice(notice: RedisNotice): string {
     case 'lost':
       return `The connection to Redis (process ${notice.pid}) was lost`;
     case 'left-running':
-      return `Redis (process ${notice.pid}) keeps running: ${notice.clients} other connection(s) use it`;
+      return `Redis (process ${notice.pid}) keeps running: connections of others: ${notice.clients}`;
     case 'left-behind':
-      return `Redis (process ${notice.pid}) keeps running: its folder ${notice.directory} was moved, and the next command on where it is now stops it. Or end it with kill ${notice.pid}`;
+      return `Redis (process ${notice.pid}) keeps running: its folder ${notice.directory} was moved. The next command that uses the new place stops it; or end it with kill ${notice.pid}`;
     case 'stopped':
       return `Redis (process ${notice.pid}) was stopped and its data is on disk`;
   }

@@ -20,7 +20,7 @@ const PAUSED: BatchDetail = {
   priority: 'urgent',
   submittedAt: '2026-11-27T11:53:59.000Z',
   reason: 'ticket 4711 '.repeat(20).trim(),
-  pausedBecause: 'too many are dead: look at certsweep dead list, then certsweep resume',
+  pausedBecause: 'too many are dead: see certsweep dead list, then certsweep resume',
 };
 const { pausedBecause: _why, ...REST } = PAUSED;
 const RUNNING: BatchDetail = { ...REST, state: 'running', batch: 'b-2' };
@@ -52,7 +52,7 @@ describe('status', () => {
     const [halted, ...batches] = describeOverview(ALL, 'here').split('\n');
     expect(halted).toMatch(/^HALTED account prod since .*certsweep doctor.*halt\.$/);
     expect(batches).toEqual([
-      `${PAUSED.batch}  paused: too many are dead: look at certsweep dead list, then certsweep resume`,
+      `${PAUSED.batch}  paused: too many are dead: see certsweep dead list, then certsweep resume`,
       '  2,434,000 of 12,000,000  revoked 1,632,000  already gone 700,000',
       '  dead 102,000  pending 9,566,000',
       'b-2  running',
@@ -66,9 +66,7 @@ describe('status', () => {
     const waiting: BatchDetail = { ...RUNNING, state: 'planned', accepted: 0, pending: 0, awaitsApproval };
     const soaking: BatchDetail = { ...RUNNING, batch: 'b-3', action: 'retire', phase: 'soaking', soakUntil: 'noon' };
     const [loud, ...batches] = describeOverview({ ...ALL, halts: [], batches: [waiting, soaking] }, 'here').split('\n');
-    expect(loud).toMatch(
-      /^AWAITS APPROVAL batch b-2: it would delete 5,001 certificates, submitted by ci\..*approve b-2/,
-    );
+    expect(loud).toMatch(/^AWAITS APPROVAL batch b-2, to delete 5,001 certificates, submitted by ci\..*approve b-2/);
     expect(batches).toContain('b-2  planned, awaits approval');
     expect(batches).toContain('b-3  retire  running, soaking until noon');
     const look = describeBatchNow({ ...LOOK, halts: [], detail: waiting });

@@ -24,7 +24,7 @@ it('pauses a submitted batch of which too much is dead, and says what to do', ()
   expect(verdict).toEqual({ kind: 'pause', settled: 400, dead: 100 });
   if (verdict.kind !== 'pause') throw new Error('not paused');
   expect(pauseReason('20261124-1', verdict)).toBe(
-    '100 of 400 settled items are dead (25%): look at certsweep dead list --batch 20261124-1, then certsweep resume 20261124-1',
+    '100 of 400 settled items are dead (25%): see certsweep dead list --batch 20261124-1, then certsweep resume 20261124-1',
   );
 });
 

@@ -53,7 +53,7 @@ it('makes a dead letter of each malformed job, with the reason, and calls nobody
     [{ ...jobOf(item), n: 3 }, 'n is 3, it goes with a batch'],
     [{ ...jobOf(item), batch: 'b', n: -1 }, 'n is -1'],
     [{ ...jobOf(item), trail: { calls: 'many' } }, 'trail is {"calls":"many"}'],
-    ['text', 'the data is no object'],
+    ['text', 'the data is not an object'],
     [{ ...jobOf(item), batch, n: 0 }, `item 0 of batch ${batch} is another certificate`],
   ];
   for (const [data] of malformed) await shop.addJob(data);

@@ -63,7 +63,7 @@ describe('judgeServer', () => {
     [
       'a flaw of Valkey',
       facts({ redis_version: '7.2.4', valkey_version: '8.0.5' }),
-      fault('warn', 'valkey_version', '8.0.5', 'renew it'),
+      fault('warn', 'valkey_version', '8.0.5', 'update it'),
     ],
     ['a replica', facts({ role: 'slave' }), fault('refuse', 'role', 'replica', 'point redis.url at the primary')],
     ['a cluster', facts({ redis_mode: 'cluster' }), fault('refuse', 'redis_mode', 'cluster', 'under redis.cluster')],

@@ -81,7 +81,7 @@ describe('what cannot be used is told', () => {
   });
 
   it('a single Redis given as a cluster', async () => {
-    expect(await refusalOf({ cluster: { nodes: [single.node] } })).toContain('no cluster but a single Redis');
+    expect(await refusalOf({ cluster: { nodes: [single.node] } })).toContain('not a cluster but a single Redis');
   });
 
   it('Sentinels where nobody listens, or that are none', async () => {

@@ -125,7 +125,7 @@
       const body = await answer.json();
       return answer.ok ? { body } : { problem: `${body.title}: ${body.detail} ${body.next ?? ''}` };
     } catch {
-      return { problem: 'There was no answer. Look at how things are before you do it again.' };
+      return { problem: 'There was no answer. Reload the page before you do it again.' };
     }
   }
 

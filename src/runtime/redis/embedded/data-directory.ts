@@ -113,7 +113,7 @@ function notOurs(uid: number, me: number): string {
   if (me === 0) {
     return `belongs to user ${uid}, and this is root: run as that user (sudo -u '#${uid}' certsweep ...), or choose another data directory`;
   }
-  return `belongs to user ${uid}, and this is user ${me}: run as that user, or give it over with chown -R ${me}, or choose another data directory`;
+  return `belongs to user ${uid}, and this is user ${me}: run as that user, or change its owner with chown -R ${me}, or choose another data directory`;
 }
 
 /**

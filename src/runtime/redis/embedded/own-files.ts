@@ -157,7 +157,7 @@ function refuseForeign(path: string, uid: number): void {
   throw planted(
     path,
     `belongs to user ${uid}, and this is user ${me}`,
-    'give it over with chown if you know what is in it',
+    'change its owner with chown if you know what is in it',
   );
 }
 

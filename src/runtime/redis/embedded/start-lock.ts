@@ -150,7 +150,7 @@ async function stateOf(path: string, here: Here): Promise<State> {
 async function stateOfTorn(path: string): Promise<State> {
   const age = await ageMs(path);
   if (age > Math.min(uptime() * 1_000, FOREIGN_HOLDER_MS)) return DEAD;
-  const by = `${path} does not say by whom, as after a power cut: where no certsweep is starting or stopping on any host, remove it`;
+  const by = `${path} does not say by whom, as after a power cut: if no certsweep is starting or stopping on any host, remove it`;
   return { kind: 'held', by };
 }
 

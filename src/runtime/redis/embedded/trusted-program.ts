@@ -101,7 +101,7 @@ function judge(path: string, found: Found): Weakness | undefined {
     return { because, remedy: 'give it to one of the two with chown', owner };
   }
   if (found.isSymbolicLink() || (Number(found.mode) & 0o002) === 0 || isSharedByRoot(found)) return undefined;
-  const remedy = `look whether it is still what it was, then chmod o-w ${path}`;
+  const remedy = `check that it is unchanged, then chmod o-w ${path}`;
   return { because: `every user can write to ${path}`, remedy };
 }
 

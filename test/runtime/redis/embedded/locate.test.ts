@@ -75,7 +75,7 @@ describe('where no server can be had, a person is told how to get one', () => {
       debian: { name: 'debian-0-none' },
     });
     await expect(locating).rejects.toThrow(
-      `did not work: a server in there is not run, because every user can write to ${cache}: look whether it is still what it was, then chmod o-w ${cache}, or name another folder with XDG_CACHE_HOME`,
+      `did not work: a server in there is not run, because every user can write to ${cache}: check that it is unchanged, then chmod o-w ${cache}, or name another folder with XDG_CACHE_HOME`,
     );
   });
 });

@@ -56,7 +56,7 @@ describe('a server that is recorded or cached', () => {
     const ended = await status();
     expect(ended.code).toBe(3);
     expect(ended.stderr).toContain(
-      `${program.path} is not run, because every user can write to ${installation.folder}/open: look whether it is still what it was, then chmod o-w ${installation.folder}/open`,
+      `${program.path} is not run, because every user can write to ${installation.folder}/open: check that it is unchanged, then chmod o-w ${installation.folder}/open`,
     );
     expect(program.wasRun()).toBe(false);
   });

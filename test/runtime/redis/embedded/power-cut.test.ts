@@ -44,7 +44,7 @@ describe('an empty lock that may be held', () => {
     // Made just now: another host that shares the directory may have died of the power cut, or work still.
     await writeFile(path, '', { mode: 0o600 });
     await expect(withStartLock(directory, 100, nothing)).rejects.toThrow(
-      `${path} does not say by whom, as after a power cut: where no certsweep is starting or stopping on any host, remove it`,
+      `${path} does not say by whom, as after a power cut: if no certsweep is starting or stopping on any host, remove it`,
     );
     await utimes(path, LONG_AGO, LONG_AGO);
     await expect(withStartLock(directory, 100, (lock) => Promise.resolve(lock.afterDeath))).resolves.toBe(true);

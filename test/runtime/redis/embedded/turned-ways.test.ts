@@ -32,7 +32,7 @@ describe.runIf(isRoot)('a data directory on a way that another user can turn els
   it('is not used by root where every user can write to a folder above it', async () => {
     await chmod(parent, 0o777);
     expect((await status()).stderr).toContain(
-      `because every user can write to ${parent}: look whether it is still what it was, then chmod o-w ${parent}, or choose another data directory`,
+      `because every user can write to ${parent}: check that it is unchanged, then chmod o-w ${parent}, or choose another data directory`,
     );
     expect(await readdir(parent)).toEqual([]);
   });
