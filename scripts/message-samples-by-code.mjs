@@ -61,7 +61,7 @@ const CODES = {
     rest: ', 3 items pending',
   },
   'cli/wait.ts': { 'describeEnds(action, detail)': ENDS, summary: `Batch ${BATCH} completed: ${ENDS}.` },
-  'core/decide-look.ts': {
+  'core/decide-by-read.ts': {
     'answer.message': 'The state is wrong.',
     'read.code': 'NoPermission',
     'read.message': 'Denied.',

@@ -663,14 +663,14 @@ const MUTATIONS = [
   },
   {
     name: 'what is inactive after an unknown code was always so before',
-    file: 'src/core/decide-look.ts',
+    file: 'src/core/decide-by-read.ts',
     from: 'outcome: mayBeOurs ? done : already',
     to: 'outcome: already',
     tests: ['test/core/decide-actions.test.ts'],
   },
   {
     name: 'a certificate that is active still passes for inactivated',
-    file: 'src/core/decide-look.ts',
+    file: 'src/core/decide-by-read.ts',
     from: 'return read.data.status === statusAfter(action)',
     to: 'return read.data.status !== undefined',
     tests: ['test/core/decide-actions.test.ts'],

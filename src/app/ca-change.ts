@@ -25,12 +25,12 @@ export interface CaChangeRequest extends CaPlace {
    * Asks the operator for the word that `wordFor` names. Without it nothing is changed.
    * @returns what was typed, or `yes` of somebody who answers every question but that of a deletion
    */
-  readonly confirm?: (look: CaSnapshot) => Promise<{ readonly typed: string } | 'yes'>;
+  readonly confirm?: (snapshot: CaSnapshot) => Promise<{ readonly typed: string } | 'yes'>;
 }
 
 export type CaChangeOutcome =
   /** A read, which changed nothing. */
-  | ({ readonly kind: 'looked' } & CaSnapshot)
+  | ({ readonly kind: 'preview' } & CaSnapshot)
   /** It has that status already: no call was made. */
   | ({ readonly kind: 'already' } & CaSnapshot)
   /** `requestId` is null where the answer was lost and a read has shown that it was done. */
@@ -84,10 +84,10 @@ async function setStatus(
 ): Promise<Exclude<CaChangeOutcome, { kind: 'other-number' | 'moved' }>> {
   const { action, confirm } = request;
   const isDone = action !== 'delete' && ca.status === STATUS_AFTER[action];
-  const look = { ca, certificates: null };
-  if (confirm === undefined) return { kind: 'looked', ca, certificates: await countOrNull(hands, request) };
+  const snapshot = { ca, certificates: null };
+  if (confirm === undefined) return { kind: 'preview', ca, certificates: await countOrNull(hands, request) };
   if (isDone) return { kind: 'already', ca, certificates: await countOrNull(hands, request) };
-  if (!isConfirmed(action, look, await confirm(look))) return { kind: 'unconfirmed', ...look };
+  if (!isConfirmed(action, snapshot, await confirm(snapshot))) return { kind: 'unconfirmed', ...snapshot };
   const end = await apply(hands, request);
   if (end.kind !== 'changed') return end;
   return { ...end, ca, certificates: await countOrNull(hands, request) };
@@ -97,20 +97,20 @@ async function deleteCa(hands: Hands, request: CaChangeRequest, ca: Ca): Promise
   const { instanceId, caSn, confirm } = request;
   const count = await countDevices(hands, instanceId, caSn);
   if (count.kind !== 'counted') return count;
-  const look = { ca, certificates: count.certificates };
-  if (confirm === undefined) return { kind: 'looked', ...look };
-  if (!isConfirmed('delete', look, await confirm(look))) return { kind: 'unconfirmed', ...look };
+  const snapshot = { ca, certificates: count.certificates };
+  if (confirm === undefined) return { kind: 'preview', ...snapshot };
+  if (!isConfirmed('delete', snapshot, await confirm(snapshot))) return { kind: 'unconfirmed', ...snapshot };
   // The operator may have thought for an hour.
   const again = await countDevices(hands, instanceId, caSn);
   if (again.kind !== 'counted') return again;
-  if (again.certificates !== look.certificates)
-    return { kind: 'other-number', asked: look.certificates, now: again.certificates };
-  const end = await apply(hands, request, look.certificates);
-  return end.kind === 'changed' ? { ...end, ...look } : end;
+  if (again.certificates !== snapshot.certificates)
+    return { kind: 'other-number', asked: snapshot.certificates, now: again.certificates };
+  const end = await apply(hands, request, snapshot.certificates);
+  return end.kind === 'changed' ? { ...end, ...snapshot } : end;
 }
 
-function isConfirmed(action: CaAction, look: CaSnapshot, answer: { readonly typed: string } | 'yes'): boolean {
-  return answer === 'yes' ? action !== 'delete' : answer.typed === wordFor(action, look);
+function isConfirmed(action: CaAction, snapshot: CaSnapshot, answer: { readonly typed: string } | 'yes'): boolean {
+  return answer === 'yes' ? action !== 'delete' : answer.typed === wordFor(action, snapshot);
 }
 
 async function countOrNull(cloud: Cloud<CaClient>, { instanceId, caSn }: CaPlace): Promise<number | null> {

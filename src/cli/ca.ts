@@ -128,9 +128,9 @@ async function change(store: OpenStore, asked: Asked, options: ChangeOptions): P
     );
   const account = accountFor(store.config, asked.instanceId);
   const { changeCa, wordFor } = await import('../app/ca-change.ts');
-  const confirm = (look: CaSnapshot): Promise<{ typed: string } | 'yes'> => {
-    say(describeCaNow(asked, look));
-    return answerOf(asked, wordFor(asked.action, look), options);
+  const confirm = (snapshot: CaSnapshot): Promise<{ typed: string } | 'yes'> => {
+    say(describeCaNow(asked, snapshot));
+    return answerOf(asked, wordFor(asked.action, snapshot), options);
   };
   const end = await untilLeave((signal) =>
     changeCa(store, account, { ...asked, motive: motiveOf(options), ...(execute && { confirm }) }, signal),
@@ -163,13 +163,13 @@ function conclude(
 ): void {
   const { instanceId, caSn, action } = asked;
   switch (end.kind) {
-    case 'looked':
+    case 'preview':
     case 'already':
     case 'changed': {
       const { certificates } = end;
       const requestId = end.kind === 'changed' ? end.requestId : null;
       if (json) printJson({ instanceId, caSn, action, certificates, requestId });
-      if (end.kind === 'looked') say(describeCaNow(asked, end));
+      if (end.kind === 'preview') say(describeCaNow(asked, end));
       say(describeChange(asked, end));
       return;
     }

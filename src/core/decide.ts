@@ -31,9 +31,9 @@ export type HaltScope = 'account' | 'instance';
 type TokenRetry = 'fresh-credentials' | 'later';
 
 export type Verdict =
-  | { readonly kind: 'done'; readonly outcome: GoodEnd; readonly confirmedBy: 'answer' | 'absence' | 'look' }
-  /** The code does not tell: a read of the certificate does. */
-  | { readonly kind: 'look'; readonly code: string; readonly message: string }
+  | { readonly kind: 'done'; readonly outcome: GoodEnd; readonly confirmedBy: 'answer' | 'absence' | 'read' }
+  /** The code does not say what became of the certificate: reading it does. */
+  | { readonly kind: 'unclear'; readonly code: string; readonly message: string }
   /** To be deleted, and as it should be before that; `validEndMs` is Unix milliseconds. */
   | { readonly kind: 'inactive'; readonly validEndMs: number | undefined }
   | { readonly kind: 'retry'; readonly again: 'backoff' | 'at-once' | TokenRetry; readonly code: string }
@@ -122,7 +122,7 @@ function decideRefused(
       return retryOrDead(answer, attempt, policy.attempts);
     case 'unknown':
       // It may say that the certificate was so before: that is not documented, and a deletion has a code for it.
-      if (action !== 'delete') return { kind: 'look', code, message };
+      if (action !== 'delete') return { kind: 'unclear', code, message };
       return retryUnknown(answer, attempt, policy);
   }
 }

@@ -1,6 +1,6 @@
 import type { Answer } from './answer.ts';
 import { blameOf } from './code-table.ts';
-import { isOfRead } from './decide-look.ts';
+import { isOfRead } from './decide-by-read.ts';
 import { decide, retryUnknown, type Attempt, type DecidePolicy, type KeyTrust, type Verdict } from './decide.ts';
 import type { ReadAnswer, RegisteredDevice } from './registered.ts';
 
@@ -34,7 +34,7 @@ export function decideFirst(answer: Answer, verdict: Verdict, policy: DecidePoli
   return policy.notFound === 'dead' ? verdict : { kind: 'done', outcome: 'already-gone', confirmedBy: 'answer' };
 }
 
-/** What a look at a certificate right before its deletion means. What somebody has activated since is left alone. Pure. */
+/** What reading a certificate right before its deletion means. What somebody has activated since is left alone. Pure. */
 export function decideBeforeDeletion(
   read: ReadAnswer<Pick<RegisteredDevice, 'status' | 'validEndMs'>>,
   attempt: Attempt,
@@ -44,7 +44,7 @@ export function decideBeforeDeletion(
   if (read.kind === 'accepted') {
     const { status, validEndMs } = read.data;
     return status === 'active'
-      ? { kind: 'done', outcome: 'kept-active', confirmedBy: 'look' }
+      ? { kind: 'done', outcome: 'kept-active', confirmedBy: 'read' }
       : { kind: 'inactive', validEndMs };
   }
   if (read.kind === 'refused' && isOfRead(read)) return retryUnknown(unread(read, 'certificate'), attempt, policy);

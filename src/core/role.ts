@@ -3,7 +3,7 @@ export const ROLES = ['viewer', 'producer', 'operator', 'approver'] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
- * `read`: look at everything. `submit`: post batches and certificates. `control`: pause, resume, cancel, priority, dead letters, pace, stop and start.
+ * `read`: read everything. `submit`: post batches and certificates. `control`: pause, resume, cancel, priority, dead letters, pace, stop and start.
  * `approve`: let a large batch of another token run.
  */
 export type Right = 'read' | 'submit' | 'control' | 'approve';

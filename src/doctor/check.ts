@@ -1,8 +1,8 @@
 import { describeRedisError } from '../runtime/redis/describe-error.ts';
 
-/** What one look found. Names and shape are what `certsweep doctor --json` prints; other programs depend on them. */
+/** What one check found. Names and shape are what `certsweep doctor --json` prints; other programs depend on them. */
 export interface Check {
-  /** What was looked at: `redis`, `credentials` and so on; several checks may have one name. */
+  /** What was checked: `redis`, `credentials` and so on; several checks may have one name. */
   readonly name: CheckName;
   readonly state: 'ok' | 'warn' | 'fail';
   /** For a person, without secrets. */
@@ -39,9 +39,9 @@ export function fail(name: CheckName, found: string, fix: string): Check {
 }
 
 /** The checks, or one that says why they could not be made: whatever fails, those that follow are made anyway. */
-export async function attempt(name: CheckName, look: () => Promise<Check | readonly Check[]>): Promise<Check[]> {
+export async function attempt(name: CheckName, check: () => Promise<Check | readonly Check[]>): Promise<Check[]> {
   try {
-    return [await look()].flat();
+    return [await check()].flat();
   } catch (error) {
     return [fail(name, `cannot be checked: ${describeRedisError(error)}`, 'fix Redis first, then run this again')];
   }

@@ -11,7 +11,7 @@ export function refusedConfiguration({ faults }: ConfigError): Check[] {
   return faults.map(({ path, value, remedy }) => fail('configuration', `${path} is ${value}`, remedy));
 }
 
-/** A fault where certificates are not verified: nothing else may be looked at, since that needs keys. */
+/** A fault where certificates are not verified: nothing else may be checked, since that needs keys. */
 export function checkVerification(environment: Environment): Check | undefined {
   if (!isVerificationOff(environment)) return undefined;
   return fail('encryption', 'NODE_TLS_REJECT_UNAUTHORIZED is 0: any server is accepted', VERIFY_REMEDY);

@@ -28,7 +28,7 @@ export interface Patient {
 }
 
 /**
- * Looks at everything a worker needs, one check after the other; each goes on when another fails. Changes nothing: the calls it makes are reads,
+ * Checks everything a worker needs, one check after the other; each goes on when another fails. Changes nothing: the calls it makes are reads,
  * with slots of the limiter. An embedded Redis is started for it where none runs, and stopped again.
  * @throws NewerLayout
  */

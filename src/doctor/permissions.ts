@@ -79,7 +79,7 @@ export async function tryReads(
   return granted.length === 0 ? lacking : [ok('permissions', `${place}: may ${granted.join(', ')}`), ...lacking];
 }
 
-/** What no look can tell: each of them changes something. */
+/** Permissions that no read can check: each of them changes something. */
 const UNTRIED = [
   'mq:DeleteDeviceCertificate',
   'mq:UnregisterDeviceCertificate and mq:ActiveDeviceCertificate (certsweep submit --action)',

@@ -8,7 +8,7 @@ import type { AccountConfig, Config } from '../runtime/config/config.ts';
 
 /** Longer than the fence a limiter begins behind on a Redis that it does not know. */
 const WAIT_MS = 10_000;
-/** No halt has it: a halted instance is what the doctor wants to look at, and its slot counts against the account anyway. */
+/** No halt has it: the doctor also checks halted instances, and its slot counts against the account anyway. */
 const NO_INSTANCE = '';
 
 /** Waits for the right to make one call, before `notAfterMs` or not at all. A text says why there is none. */

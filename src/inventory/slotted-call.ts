@@ -55,7 +55,7 @@ export async function callInSlots<Heard extends Answer | ReadAnswer<unknown>>({
     attempt = recordAttempt(attempt, answer, verdict);
     switch (verdict.kind) {
       case 'done':
-      case 'look':
+      case 'unclear':
       case 'inactive':
       case 'dead':
       case 'halt':

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ACTIONS, CALL_ACTIONS, ENDS, isAmiss, outcomesOfAction, statusAfter } from '../../src/core/action.ts';
 import type { Answer, Refused } from '../../src/core/answer.ts';
-import { decideLook } from '../../src/core/decide-look.ts';
+import { decideByRead } from '../../src/core/decide-by-read.ts';
 import { decide, FIRST_ATTEMPT, recordAttempt, type Attempt } from '../../src/core/decide.ts';
 
 const POLICY = { attempts: 5, notFound: 'already-gone' } as const;
@@ -30,29 +30,32 @@ describe.each(OTHERS)('to %s', (action) => {
       const verdict = decide(refused('FindDeviceBySnError'), attempt, POLICY, 'untried', action);
       expect(verdict).toMatchObject({ kind: 'dead', code: 'FindDeviceBySnError' });
       const puzzle = { answer: refused('Strange'), mayBeOurs: attempt.effectUnknown };
-      expect(decideLook(refused('FindDeviceBySnError'), puzzle, attempt, POLICY, action).kind).toBe('dead');
+      expect(decideByRead(refused('FindDeviceBySnError'), puzzle, attempt, POLICY, action).kind).toBe('dead');
     }
   });
 
   it('is decided by a read where no row of the table knows the code', () => {
     const answer = refused('DeviceStateConflict');
     const verdict = decide(answer, FIRST_ATTEMPT, POLICY, 'untried', action);
-    expect(verdict).toMatchObject({ kind: 'look', code: 'DeviceStateConflict' });
+    expect(verdict).toMatchObject({ kind: 'unclear', code: 'DeviceStateConflict' });
     const attempt = recordAttempt(FIRST_ATTEMPT, answer, verdict);
     expect(attempt).toEqual({ failures: 0, calls: 1, effectUnknown: true });
-    const look = (mayBeOurs: boolean, status: 'active' | 'inactive', of: Attempt = attempt) =>
-      decideLook(read(status), { answer, mayBeOurs }, of, POLICY, action);
-    expect(look(false, wanted)).toEqual({ kind: 'done', outcome: already, confirmedBy: 'look' });
-    expect(look(true, wanted)).toEqual({ kind: 'done', outcome: done, confirmedBy: 'look' });
-    expect(look(true, other)).toMatchObject({ kind: 'retry', again: 'backoff', code: 'DeviceStateConflict' });
-    expect(look(true, other, { ...attempt, failures: 2 })).toMatchObject({ kind: 'dead', code: 'DeviceStateConflict' });
+    const judge = (mayBeOurs: boolean, status: 'active' | 'inactive', of: Attempt = attempt) =>
+      decideByRead(read(status), { answer, mayBeOurs }, of, POLICY, action);
+    expect(judge(false, wanted)).toEqual({ kind: 'done', outcome: already, confirmedBy: 'read' });
+    expect(judge(true, wanted)).toEqual({ kind: 'done', outcome: done, confirmedBy: 'read' });
+    expect(judge(true, other)).toMatchObject({ kind: 'retry', again: 'backoff', code: 'DeviceStateConflict' });
+    expect(judge(true, other, { ...attempt, failures: 2 })).toMatchObject({
+      kind: 'dead',
+      code: 'DeviceStateConflict',
+    });
   });
 
   it('halts nothing where only the read is forbidden, and says so in the end', () => {
     const puzzle = { answer: refused('DeviceStateConflict'), mayBeOurs: false };
-    const once = decideLook(refused('NoPermission'), puzzle, UNSURE, POLICY, action);
+    const once = decideByRead(refused('NoPermission'), puzzle, UNSURE, POLICY, action);
     expect(once).toMatchObject({ kind: 'retry', code: 'DeviceStateConflict' });
-    const last = decideLook(refused('NoPermission'), puzzle, { ...UNSURE, failures: 2 }, POLICY, action);
+    const last = decideByRead(refused('NoPermission'), puzzle, { ...UNSURE, failures: 2 }, POLICY, action);
     expect(last).toMatchObject({ kind: 'dead', code: 'DeviceStateConflict' });
     expect(last.kind === 'dead' && last.message).toContain('NoPermission');
   });
@@ -61,9 +64,9 @@ describe.each(OTHERS)('to %s', (action) => {
     const puzzle = { answer: refused('DeviceStateConflict'), mayBeOurs: false };
     const lost: Answer = { kind: 'network', code: 'timeout', message: '', effect: 'none' };
     for (const answer of [lost, refused('InternalError'), refused('Strange')])
-      expect(decideLook(answer, puzzle, UNSURE, POLICY, action).kind).toBe('retry');
-    expect(decideLook(refused('Throttling'), puzzle, UNSURE, POLICY, action).kind).toBe('throttled');
-    expect(decideLook(refused('Forbidden.RiskControl'), puzzle, UNSURE, POLICY, action).kind).toBe('halt');
+      expect(decideByRead(answer, puzzle, UNSURE, POLICY, action).kind).toBe('retry');
+    expect(decideByRead(refused('Throttling'), puzzle, UNSURE, POLICY, action).kind).toBe('throttled');
+    expect(decideByRead(refused('Forbidden.RiskControl'), puzzle, UNSURE, POLICY, action).kind).toBe('halt');
   });
 });
 

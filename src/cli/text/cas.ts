@@ -14,25 +14,25 @@ interface ActionText {
 }
 
 const DO_NOT_ASK = 'do not ask for confirmation';
-const LOOK = 'Without --execute it only shows the CA and the number of its certificates.';
+const PREVIEW = 'Without --execute it only shows the CA and the number of its certificates.';
 
 export const ACTIONS: Readonly<Record<CaAction, ActionText>> = {
   inactivate: {
-    description: `Inactivates a CA, so that no device registers by itself with a certificate of it any more. It can be undone with activate. ${LOOK}`,
+    description: `Inactivates a CA, so that no device registers by itself with a certificate of it any more. It can be undone with activate. ${PREVIEW}`,
     yes: DO_NOT_ASK,
     example: '  certsweep ca inactivate post-cn-xxx 007269004887 --execute',
     permission: 'mq:UnregisterCaCertificate',
     done: 'is inactive',
   },
   activate: {
-    description: `Activates a CA again: devices with its certificates can register by themselves. ${LOOK}`,
+    description: `Activates a CA again: devices with its certificates can register by themselves. ${PREVIEW}`,
     yes: DO_NOT_ASK,
     example: '  certsweep ca activate post-cn-xxx 007269004887 --execute',
     permission: 'mq:ActiveCaCertificate',
     done: 'is active',
   },
   delete: {
-    description: `Deletes a CA and all its device certificates. There is no undo. ${LOOK} With --execute it asks for the serial number and that number, and counts again right before the call.`,
+    description: `Deletes a CA and all its device certificates. There is no undo. ${PREVIEW} With --execute it asks for the serial number and that number, and counts again right before the call.`,
     yes: 'not enough for this command: give --confirm',
     example: `  certsweep ca delete post-cn-xxx 007269004887
   certsweep ca delete post-cn-xxx 007269004887 --execute \\
@@ -80,11 +80,11 @@ export function questionOf(action: CaAction): string {
 /** How it ended. */
 export function describeChange(
   { instanceId, caSn, action }: { readonly instanceId: string; readonly caSn: string; readonly action: CaAction },
-  end: Extract<CaChangeOutcome, { kind: 'looked' | 'already' | 'changed' }>,
+  end: Extract<CaChangeOutcome, { kind: 'preview' | 'already' | 'changed' }>,
 ): string {
   const ca = `CA ${printable(caSn)} of ${instanceId}`;
   switch (end.kind) {
-    case 'looked': {
+    case 'preview': {
       if (action !== 'delete') return `Nothing was changed. To ${action} it: the same command with --execute.`;
       const word = `${caSn}:${end.certificates}`;
       return `Nothing was changed. To delete it: the same command with --execute --confirm ${printable(word)}.`;

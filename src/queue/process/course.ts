@@ -1,4 +1,4 @@
-import type { Puzzle } from '../../core/decide-look.ts';
+import type { Puzzle } from '../../core/decide-by-read.ts';
 import type { Attempt } from '../../core/decide.ts';
 import type { CallToNote } from '../../ledger/call-notes.ts';
 import type { Disposition, Item } from './item.ts';

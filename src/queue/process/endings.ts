@@ -38,7 +38,7 @@ export function reportOf(answer: Answer, verdict: Verdict, isOurs: boolean): Cal
       return { kind: verdict.again === 'backoff' || verdict.again === 'later' ? 'nothing' : 'void' };
     case 'done':
     case 'dead':
-    case 'look':
+    case 'unclear':
     case 'inactive':
       return { kind: 'nothing' };
   }

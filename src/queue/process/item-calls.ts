@@ -1,7 +1,7 @@
 import type { CallAction } from '../../core/action.ts';
 import type { Answer } from '../../core/answer.ts';
 import type { Certificate } from '../../core/certificate.ts';
-import { decideLook, type Puzzle } from '../../core/decide-look.ts';
+import { decideByRead, type Puzzle } from '../../core/decide-by-read.ts';
 import { decideBeforeDeletion, decideFirst } from '../../core/retirement.ts';
 import { decide, type Attempt, type DecidePolicy, type Verdict } from '../../core/decide.ts';
 import type { ReadAnswer, RegisteredDevice } from '../../core/registered.ts';
@@ -69,7 +69,7 @@ export class ItemCalls {
     const answer = await client.getDeviceCertificate(certificate, notAfterMs);
     const answeredMs = performance.now();
     const trust = renewal.hear(answer, sentMs, answeredMs);
-    const heard = decideLook(answer, puzzle, before, policy, action, trust);
+    const heard = decideByRead(answer, puzzle, before, policy, action, trust);
     const verdict = isRetiring === true ? decideFirst(answer, heard, policy) : heard;
     host.hearRead(answer);
     const isOfCall = verdict.kind === 'done' || ('code' in verdict && verdict.code === puzzle.answer.code);

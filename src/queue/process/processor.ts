@@ -142,7 +142,7 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
         return dead(attempt, verdict, requestIdOf(kept), false);
       case 'inactive':
         return passGate(item, course, attempt, { ...verdict, requestId: requestIdOf(kept) });
-      case 'look':
+      case 'unclear':
         if (answer.kind === 'refused') course.puzzle = { answer, mayBeOurs: before.effectUnknown };
         return 'again';
       case 'throttled':

@@ -33,7 +33,7 @@ type Trouble = (typeof TROUBLES)[number];
 export class Tally {
   readonly calls: Record<Verdict['kind'], number> = {
     done: 0,
-    look: 0,
+    unclear: 0,
     inactive: 0,
     retry: 0,
     throttled: 0,

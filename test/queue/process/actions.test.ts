@@ -79,6 +79,6 @@ describe.each([
 });
 
 function expectReads(events: readonly WorkerEvent[], reads: number): void {
-  const looks = events.filter((event) => event.kind === 'answer' && event.verdict.kind === 'look');
+  const looks = events.filter((event) => event.kind === 'answer' && event.verdict.kind === 'unclear');
   expect(looks).toHaveLength(reads);
 }

@@ -4,7 +4,7 @@ import { blameOf } from './code-table.ts';
 import { decide, retryUnknown, type Attempt, type DecidePolicy, type KeyTrust, type Verdict } from './decide.ts';
 import type { ReadAnswer, RegisteredDevice } from './registered.ts';
 
-/** A call whose code told nothing, and that a read of its certificate decides. */
+/** A call whose code is unclear: a read of its certificate decides. */
 export interface Puzzle {
   /** Its answer. */
   readonly answer: Refused;
@@ -13,10 +13,10 @@ export interface Puzzle {
 }
 
 /**
- * What a read of an item's certificate means for it, after a call whose code told nothing. Pure.
- * @param attempt - with the call that was not understood, without the read
+ * What a read of an item's certificate means for it, after a call with an unclear code. Pure.
+ * @param attempt - with the unclear call, without the read
  */
-export function decideLook(
+export function decideByRead(
   read: ReadAnswer<Pick<RegisteredDevice, 'status'>>,
   { answer, mayBeOurs }: Puzzle,
   attempt: Attempt,
@@ -27,7 +27,7 @@ export function decideLook(
   if (read.kind === 'accepted') {
     const { done, already } = ENDS[action];
     return read.data.status === statusAfter(action)
-      ? { kind: 'done', outcome: mayBeOurs ? done : already, confirmedBy: 'look' }
+      ? { kind: 'done', outcome: mayBeOurs ? done : already, confirmedBy: 'read' }
       : retryUnknown(answer, attempt, policy);
   }
   if (read.kind === 'refused' && isOfRead(read)) {
@@ -35,7 +35,7 @@ export function decideLook(
     return retryUnknown({ ...answer, message }, attempt, policy);
   }
   const verdict = decide(read, attempt, policy, trust, action);
-  return verdict.kind === 'look' && read.kind === 'refused' ? retryUnknown(read, attempt, policy) : verdict;
+  return verdict.kind === 'unclear' && read.kind === 'refused' ? retryUnknown(read, attempt, policy) : verdict;
 }
 
 /** A read needs a permission of its own, so such a refusal says nothing of other calls: what is wrong with those, the next one hears. */
