@@ -48,9 +48,9 @@ function describeNews({ event, message, ...fields }: LogEvent): string {
 function lossOf(event: string): string {
   switch (event) {
     case 'reservation-late':
-      return 'Redis answers too late to use the slots: it is far away or slow, and the pace drops';
+      return 'Pace lost: Redis answered too late';
     case 'slots-void':
-      return 'Slots were not used in time: this process or its machine stalls, and the pace drops';
+      return 'Pace lost: this process or its machine stalled';
     default:
       return event;
   }

@@ -57,7 +57,7 @@ describe('an event in words', () => {
       describeEvent('error', { event: 'batch-paused', account: 'prod', dead: 7, message: 'too many are dead' }),
     ).toBe('too many are dead (batch-paused, account prod, dead 7)');
     expect(describeEvent('warn', { event: 'slots-void', kind: 'slots-void', account: 'prod', count: 3 })).toMatch(
-      /^Slots were not used in time: .* \(slots-void, account prod, count 3\)$/,
+      /^Pace lost: .* \(slots-void, account prod, count 3\)$/,
     );
     expect(describeEvent('warn', { event: 'not-yet-known', ratio: 0.123 })).toBe(
       'not-yet-known (not-yet-known, ratio 0.1)',
