@@ -108,7 +108,7 @@ export interface Producer {
   /** Undefined when there is no such batch. */
   status(batch: string): Promise<BatchStatus | undefined>;
   /**
-   * What the cloud has registered for an instance, read with calls that keep the account's pace. Changes nothing. Who stops reading ends it.
+   * What the cloud has registered for an instance, read with calls that keep the account's pace. Changes nothing. It ends when the caller stops reading.
    * @throws CloudUnavailable while it is read, where the cloud does not answer; TypeError where a PEM has no certificate; RangeError where a time is
    * none; ScratchUnavailable
    */

@@ -14,7 +14,7 @@ export interface AuditFilter {
 /** Some entries of the record, the oldest first. */
 export interface AuditPage {
   readonly entries: readonly AuditEntry[];
-  /** Where to go on; absent where the record ends for now. */
+  /** Where to continue; absent where the record ends for now. */
   readonly next?: string;
 }
 

@@ -39,7 +39,7 @@ export type RetryOutcome =
 
 export type DiscardOutcome = { readonly kind: 'discarded'; readonly discarded: number } | NotDone;
 
-/** Who acts on letters, and who is asked. */
+/** Who acts on letters, and who confirms. */
 export interface LetterDeed extends Motive {
   /** Asked how many letters the operator means, unless there is none. Without it, nobody is asked. */
   readonly confirm?: (letters: number) => Promise<number>;

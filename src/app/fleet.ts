@@ -21,9 +21,9 @@ export interface InventorySelectors {
   /** Serial numbers of CAs. */
   readonly cas?: readonly string[];
   readonly status?: RegisteredStatus;
-  /** Those that expired so many milliseconds ago, or longer. */
+  /** Those that expired this many milliseconds ago, or longer. */
   readonly expiredForMs?: number;
-  /** Those that are valid now, and expire within so many milliseconds. */
+  /** Those that are valid now, and expire within this many milliseconds. */
   readonly expiresWithinMs?: number;
   /** Names of devices. */
   readonly names?: readonly string[];

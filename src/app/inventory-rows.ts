@@ -4,7 +4,7 @@ import { NO_SINK, type Sink } from '../inventory/sink.ts';
 import type { InventoryEnd } from './inventory.ts';
 
 /**
- * The rows of an inventory while it is taken: it asks no further than somebody reads, but for the pages that are under way. Who stops reading ends it.
+ * The rows of an inventory while it is taken: it reads only as far as the caller does, and the pages under way. It ends when the caller stops reading.
  * @param closing - ends it, too
  * @param take - takes the inventory, until the signal
  * @returns how it ended
@@ -16,7 +16,7 @@ export async function* rowsOf(
 ): AsyncGenerator<InventoryRow, InventoryEnd, undefined> {
   const { readable, writable } = new TransformStream<readonly InventoryRow[], readonly InventoryRow[]>();
   const writer = writable.getWriter();
-  // It tells the reader of the failure as well, who hears of it from `taking`.
+  // The reader learns of the failure from `taking`.
   writer.closed.catch(() => undefined);
   const leaving = new AbortController();
   const signal = AbortSignal.any([closing, leaving.signal]);

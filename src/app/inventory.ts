@@ -17,7 +17,8 @@ export { fileSink, NO_SINK, textSink, writtenBefore } from '../inventory/sink.ts
 export type InventoryRequest = Omit<InventoryParts, 'desk' | 'client'>;
 
 /**
- * What an earlier run has left beside the file: `none` that can be gone on with, as where somebody edited it, or one for which `another` question was asked.
+ * What an earlier run has left beside the file. `none`: nothing that can be continued, for example because somebody edited it. `another`: the
+ * earlier run had other options.
  */
 export async function unfinished(out: string, asked: string): Promise<Checkpoint | 'none' | 'another'> {
   const { part, progress } = partsOf(out);

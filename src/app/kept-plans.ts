@@ -1,7 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The files of so many runs of a schedule stay, however old they are. */
+/** The files of this many runs of a schedule stay, however old they are. */
 const KEPT_RUNS = 20;
 /** And those of younger runs, however many they are: a plan waits for a person, who may be away for some days. */
 const KEPT_FOR_MS = 7 * 24 * 3_600_000;

@@ -20,7 +20,7 @@ export interface AccountPace {
   readonly lowered: LoweredPace | null;
   /** Share of the pace that throttling answers have left; 1 without any. */
   readonly factor: number;
-  /** A throttling answer stops it for so long, milliseconds. */
+  /** How long a throttling answer still stops it, milliseconds. */
   readonly heldForMs: number;
   readonly halts: readonly AnyHalt[];
   /** A worker works for it. */

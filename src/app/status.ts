@@ -11,7 +11,7 @@ import type { Store } from './store.ts';
 export { UNREACHABLE } from '../queue/process/host-watch.ts';
 export type { AnyHalt } from '../limiter/halts/host-halts.ts';
 
-/** `held`: something is stopped, halted, paused or lost, and goes on only when that ends. `some-dead`: it is done, with dead items. */
+/** `held`: something is stopped, halted, paused or lost, and continues only when that ends. `some-dead`: it is done, with dead items. */
 export type Condition = 'fine' | 'held' | 'some-dead';
 
 /** All batches and halts at one moment. */
@@ -91,7 +91,7 @@ export async function readBatch(store: Store, id: string): Promise<BatchSnapshot
 export type WaitSnapshot =
   /** Every item is settled. */
   | { readonly kind: 'settled'; readonly detail: BatchDetail }
-  /** It goes on, or, `paused`, only when it is resumed: nobody should wait for that. */
+  /** It continues; `paused`, only when it is resumed: nobody should wait for that. */
   | {
       readonly kind: 'goes-on' | 'paused';
       readonly detail: BatchDetail;
@@ -100,7 +100,7 @@ export type WaitSnapshot =
       readonly halts: readonly Halt[];
       readonly unattended: readonly string[];
     }
-  /** Redis has it no longer. */
+  /** Redis no longer has it. */
   | { readonly kind: 'gone' };
 
 /** @param accounts - those of its items */

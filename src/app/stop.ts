@@ -13,7 +13,7 @@ export interface Stopped {
   readonly stop: Stop;
 }
 
-/** What would go on. */
+/** What would continue. */
 export interface StartPreview {
   readonly stop: Stop;
   /** Batches that run and have items pending. */
@@ -42,7 +42,7 @@ export async function stopAll(store: Store, motive: Motive = {}): Promise<Stoppe
   return acting(store, async () => ({ kind: 'stopped', ...(await setStop(store.redis, store.prefix, motive)) }));
 }
 
-/** Lets calls be made again: batches go on where they were. */
+/** Lets calls be made again: batches continue where they were. */
 export async function startAll(store: Store, { confirm, ...motive }: StartDeed = {}): Promise<StartOutcome> {
   const { redis, prefix, ledger } = store;
   const stop = await readStop(redis, prefix);

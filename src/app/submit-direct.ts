@@ -75,7 +75,7 @@ export class DirectSubmitter {
       motive,
       rules,
     ).catch(async (error: unknown) => {
-      // Of all that a single certificate does, only this pause is on record. Where its reply was lost, this hears of it as another's.
+      // Of all that a single certificate does, only this pause is on record. If its reply was lost, it looks like another's pause.
       if (error instanceof HourlyLimitReached) await acting(this.#store, async () => undefined);
       throw error;
     });
@@ -87,7 +87,7 @@ export class DirectSubmitter {
   }
 
   #refuse(certificate: Certificate, policy: DirectPolicy, account: string): void {
-    // Who holds the key signs for itself.
+    // A holder of the key signs its own jobs.
     const isSigned = policy.accept === 'signed' && this.#jobKey !== undefined;
     const asked = isSigned ? { ...policy, accept: 'any' as const } : policy;
     const verdict = judgeDirectJob({ jobId: '', certificate }, asked, 0);

@@ -49,7 +49,7 @@ export interface SubmitRequest extends PlanDetails {
   readonly manifestSha256?: () => string;
   /** Of the plan file that the rows come from, which is good once. */
   readonly planId?: string;
-  /** Who submits, where that is known by a token: nobody approves what is their own. */
+  /** Who submits, if a token says so: nobody may approve their own batch. */
   readonly by?: Submitter;
   /** The claim of an idempotency key, and, once the manifest is read whole, what was sent with it. */
   readonly claim?: Pick<Claim, 'id' | 'holder'> & { readonly content: () => string };

@@ -56,7 +56,7 @@ export type ChainVerdict =
   | { readonly kind: 'broken'; readonly seq: number; readonly why: string };
 
 /**
- * Follows the chain from its first entry to the last that Redis says it wrote. It shows loss and clumsy edits; who can write to Redis can make a
+ * Follows the chain from its first entry to the last that Redis says it wrote. It shows loss and clumsy edits; anyone who can write to Redis can make a
  * whole chain of false entries.
  */
 export async function verifyChain(redis: Redis, keys: AuditKeys): Promise<ChainVerdict> {

@@ -70,7 +70,7 @@ export class AuditFile {
     }
   }
 
-  /** Opens it each time: what rotates logs renames it, and a worker would go on in the old one for months. */
+  /** Opens it each time: log rotation renames it, and a worker would write to the old one for months. */
   async #append(text: string): Promise<void> {
     await appendFile(this.#path, text, { mode: 0o600 }).catch((error: unknown) => {
       throw new AuditFileUnavailable(this.#path, error);

@@ -4,7 +4,7 @@ import { Rate } from './text/rate.ts';
 import { sandboxHappenings, sandboxLines, type SandboxNow } from './text/sandbox-lines.ts';
 import { openScreen } from './screen.ts';
 
-/** Codes and faults come by the hundred: what is new of them is said so often. */
+/** Codes and faults come by the hundred: how often the new ones are shown, milliseconds. */
 const TELL_EVERY_MS = 1_000;
 
 /** Shows on standard error what a sandbox sees. @returns what ends it, with the last numbers left in place */

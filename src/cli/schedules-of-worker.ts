@@ -26,7 +26,7 @@ export async function startSchedules(
     store,
     (event) => logEvent(log, event),
     (schedule, error) => {
-      log.warn({ event: 'trouble', during: 'looking after a schedule', schedule, message: describeRedisError(error) });
+      log.warn({ event: 'trouble', during: 'running a schedule', schedule, message: describeRedisError(error) });
     },
   );
 }

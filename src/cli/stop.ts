@@ -17,7 +17,7 @@ interface StartOptions extends StopOptions {
   readonly yes?: boolean;
 }
 
-/** What an operator types to have the calls go on. */
+/** What an operator types to let calls continue. */
 const WORD = 'start';
 
 /** The kill switch. */

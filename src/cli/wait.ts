@@ -15,7 +15,7 @@ const LOOK_EVERY_MS = 500;
 
 /**
  * Shows progress until every item of the batch is settled.
- * @throws CommandEnd with the exit code that its outcome asks for; the batch itself goes on whatever happens here
+ * @throws CommandEnd with the exit code that its outcome asks for; the batch itself continues whatever happens here
  */
 export async function waitForBatch(store: Store, batch: string): Promise<BatchDetail> {
   const leave = onLeaveSignal();

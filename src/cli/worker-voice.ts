@@ -18,7 +18,7 @@ export interface WorkerVoice {
   readonly log: EventLog;
   /** From now on there are numbers to show. */
   follow(worker: Pick<Worker, 'tallies'>, redis: Redis): void;
-  /** What is said from now on comes below. */
+  /** What is printed from now on comes below. */
   close(): void;
 }
 

@@ -25,7 +25,7 @@ export const ENDS = {
   activate: { done: 'activated', already: 'already-active' },
 } as const satisfies Readonly<Record<CallAction, { readonly done: GoodEnd; readonly already: GoodEnd }>>;
 
-/** Outcomes that rest on a call of ours: whichever run hears of it, it is true. */
+/** Outcomes that rest on a call of ours: whichever run gets the answer, it is true. */
 export const DONE_OUTCOMES: readonly GoodEnd[] = CALL_ACTIONS.map((action) => ENDS[action].done);
 
 /** The outcomes that items of a batch may have, in the order in which they are shown. */

@@ -59,7 +59,7 @@ export interface BreakerPolicy {
   readonly minSample: number;
 }
 
-/** A direct batch goes on for ever, so it is judged by its last settled items. */
+/** A direct batch never ends, so it is judged by its last settled items. */
 export const DIRECT_WINDOW = 1_000;
 
 export const DEFAULT_BREAKER: BreakerPolicy = { maxDeadShare: 0.05, minSample: 100 };

@@ -38,7 +38,7 @@ export function decideByRead(
   return verdict.kind === 'unclear' && read.kind === 'refused' ? retryUnknown(read, attempt, policy) : verdict;
 }
 
-/** A read needs a permission of its own, so such a refusal says nothing of other calls: what is wrong with those, the next one hears. */
+/** A read needs its own permission, so its refusal says nothing about other calls: the next one will show what is wrong with those. */
 export function isOfRead({ code }: Refused): boolean {
   const blame = blameOf(code);
   return blame === 'credential' || blame === 'instance' || blame === 'our-request';

@@ -49,7 +49,7 @@ export const FAILURES_TO_HALT = 20;
 export const FAILING_MS = 5_000;
 /** or failures only for so long, are an outage where no judgement came between. */
 export const ONLY_FAILING_MS = 15_000;
-/** After a lift no further halt for so long: what answers reads and fails deletions must end in the breaker's pause, not in a loop. */
+/** After a lift there is no further halt for this time: what answers reads and fails deletions must end in the breaker's pause, not in a loop. */
 export const NO_HALT_AFTER_LIFT_MS = 60_000;
 
 /** What a process makes of its own calls of an account. Times are of one clock that never goes back, milliseconds. */

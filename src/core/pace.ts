@@ -4,8 +4,8 @@
  */
 export const DEFAULT_LATE_MS = 25;
 /**
- * A process has at most so much of the pace in hand, milliseconds: slots whose moment has not come, and whose calls are noted. So much a killed one
- * leaves noted without a call.
+ * How much of the pace a process has in hand at most, milliseconds: slots whose moment has not come, and whose calls are noted. A killed
+ * process leaves at most that many noted without a call.
  */
 export const IN_HAND_MS = 25;
 /** The furthest that a slot is ever given ahead, milliseconds: eight processes that share a pace take turns, each with what it may have in hand. */

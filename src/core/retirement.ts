@@ -18,7 +18,7 @@ export interface RetireDetails {
 
 /** How long certificates stay inactive before they may be deleted, where nobody says. */
 export const DEFAULT_SOAK_MS = 24 * 3_600_000;
-/** A clock of this host may be wrong by so much before the API refuses its calls. */
+/** How wrong a clock of this host may be before the API refuses its calls. */
 const CLOCK_DOUBT_MS = 15 * 60_000;
 
 /** Why a certificate was left inactive: in its report, in place of the API's code. */

@@ -1,10 +1,10 @@
 import { endOf, FIRST_WINDOW, windowAfter, type Window } from './window.ts';
 
-/** How much earlier a window begins after so many that shared nothing; after the last, the order itself must have changed. */
+/** How much earlier a window begins after one, two or three that shared nothing; after the last, the order itself must have changed. */
 const BACK_ROWS = [100, 400, 1_600] as const;
 /** Windows that a later one may share a certificate with: a little more than the longest step back. */
 const RECENT_WINDOWS = 24;
-/** A window that was asked for ahead and shares nothing so often is given up: those behind the chain's end are asked for again. */
+/** How often a window that was asked for ahead may share nothing before it is given up: those behind the chain's end are asked for again. */
 const MOST_MISSES = 3;
 /** Windows that wait for one before them, at most: their pages are in memory. At the pace of an address, those of two seconds. */
 const MOST_AHEAD = 640;
@@ -13,7 +13,7 @@ const MOST_STILL = 64;
 /** Windows that are asked for ahead where nobody knows how long the listing is. */
 const BLIND_AHEAD = 2;
 
-/** What a walk goes on from, after a crash too. */
+/** What a walk continues from, after a crash too. */
 export interface WalkState {
   /** The place behind the last window of the chain. */
   readonly end: number;

@@ -22,7 +22,7 @@ export function endOf({ start, pageSize }: Window): number {
 /**
  * The window that begins before `end` by the overlap or a little more, and reaches furthest. A page begins at a multiple of its own size, so the
  * size is what there is to choose.
- * @param backRows - begins so much earlier still
+ * @param backRows - how much earlier still it begins
  */
 export function windowAfter(end: number, backRows = 0): Window {
   const latest = Math.max(0, end - OVERLAP_ROWS - backRows);

@@ -28,7 +28,7 @@ export interface Patient {
 }
 
 /**
- * Checks everything a worker needs, one check after the other; each goes on when another fails. Changes nothing: the calls it makes are reads,
+ * Checks everything a worker needs, one check after the other; a failed check does not stop the next. Changes nothing: the calls it makes are reads,
  * with slots of the limiter. An embedded Redis is started for it where none runs, and stopped again.
  * @throws NewerLayout
  */
@@ -78,7 +78,7 @@ export async function* examine(patient: Patient): AsyncGenerator<Check> {
   }
 }
 
-/** What needs the endpoints, and what is said of the pace of calls to them. */
+/** What needs the endpoints, and what is known of the pace of calls to them. */
 async function* examineCalls(
   { config, environment, credentialsOf }: Patient,
   connections: { readonly redis: Redis; readonly forSlots: Redis } | undefined,

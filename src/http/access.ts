@@ -27,7 +27,7 @@ export class Refusals {
     this.#store = store;
   }
 
-  /** Puts it on record and makes the answer: 401, or 429 where there were too many. Whose token is right hears of neither. */
+  /** Puts it on record and makes the answer: 401, or 429 where there were too many. A correct token gets neither. */
   async refuse(asked: Asked, why: string): Promise<Problem> {
     const nowMs = performance.now();
     if (nowMs - this.#sinceMs > MINUTE_MS) [this.#sinceMs, this.#count] = [nowMs, 0];
@@ -42,7 +42,7 @@ export class Refusals {
   }
 }
 
-/** Finds out who asks. @throws Problem (by the returned handler) where nobody may ask so */
+/** Finds out who asks. @throws Problem (by the returned handler) if the caller may not */
 export function identifying(store: Store, refusals: Refusals): MiddlewareHandler<HttpEnv> {
   return async (asked, next) => {
     const found = await identityOf(asked, store, refusals);

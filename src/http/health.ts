@@ -5,7 +5,7 @@ import type { Api } from './api.ts';
 /** Open to anyone who reaches the port, by whatever name. */
 export const OPEN_PATHS: readonly string[] = ['/livez', '/readyz'];
 
-/** An answer holds for so long: it asks Redis, and anyone may ask. */
+/** How long an answer is kept: it asks Redis, and anyone may ask. */
 const READINESS_LIFE_MS = 1_000;
 const TEXT = { 'content-type': 'text/plain; charset=utf-8' } as const;
 

@@ -23,7 +23,7 @@ export const wholeNumber = z
   .regex(/^\d{1,15}$/, { error: WHOLE })
   .transform(Number);
 
-/** Of days, hours or minutes, as the command line takes it; milliseconds for who reads it. */
+/** Of days, hours or minutes, as the command line takes it; milliseconds in the code. */
 export const timeSpan = z
   .string()
   .regex(TIME_SPAN, { error: 'write days, hours or minutes, such as 30d or 12h' })

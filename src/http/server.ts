@@ -49,7 +49,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Answers over HTTP as the configuration says. It holds no state of its own: any number may stand beside each other.
+ * Answers over HTTP as the configuration says. It holds no state: any number may run side by side.
  * @throws the system's error where it cannot listen
  */
 export async function openHttpServer({ store, log, jobKey, limits = LIMITS }: ServerOptions): Promise<HttpServer> {

@@ -21,7 +21,7 @@ export type Written = z.infer<typeof writtenSchema>;
 
 const checkpointSchema = z.object({
   version: z.literal(1),
-  /** Of what was asked for: another question cannot go on from here. */
+  /** Of what was asked for: another question cannot continue from here. */
   asked: z.string(),
   startedMs: z.number(),
   /** Which listing of those asked for. */

@@ -69,7 +69,7 @@ export async function walkPages<Row>({ desk, listing, from, take }: WalkParts<Ro
       }
     } else failure = end;
   }
-  // What was asked for ahead has a slot or waits for one: nobody may close the client under it.
+  // What was asked for ahead has a slot or waits for one: so the client must stay open.
   while (underWay.size > 0) await new Promise<void>((resolve) => (wake = resolve));
   return failure ?? { kind: 'walked', state: walk.state, isCutShort: isShort };
 }

@@ -8,7 +8,7 @@ import { headOf, lineOf, type InventoryFormat, type InventoryRow } from './row.t
 
 /** Where the certificates of an inventory go. */
 export interface Sink {
-  /** What was written; undefined where nobody can go on from it. */
+  /** What was written; undefined if nobody can continue from it. */
   written(): Written | undefined;
   write(rows: readonly InventoryRow[]): Promise<void>;
   /** Everything is written. */

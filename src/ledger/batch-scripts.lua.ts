@@ -9,8 +9,8 @@ import { USED_PLAN_MS } from './plan-use.ts';
 import { COUNTS, DRAIN, FEED_ORDER, STATES } from './script-parts.lua.ts';
 
 /**
- * Makes a planned batch run, unless the same manifest is at work already with the same action: two submitters, one batch. Or has it wait for an
- * approval, where `awaiting` says what of. Where it does not delete, workers of versions that would are to leave, and no more of them may begin.
+ * Makes a planned batch run, unless a batch of the same manifest and action has not ended: two submitters, one batch. Or lets it wait for an
+ * approval, if `awaiting` says of what. If it does not delete, workers of versions that would must stop, and no more of them may start.
  * KEYS record active fingerprints batches signals chunks lanes, the audit record's two, layout, for a plan file the mark that it was used, and for a claim
  * its key, or for an occurrence of a schedule its four;
  * ARGV batch fingerprint accepted chunks rank note reason manifestSha256 planId awaiting holder content answer occurrence, each empty where there is none.

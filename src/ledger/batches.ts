@@ -20,7 +20,7 @@ export type PriorityChange =
   | { readonly kind: 'refused'; readonly state: BatchState };
 
 /**
- * `refused`: it has items pending, or it is a direct batch, which goes on for ever. `has-letters`: nobody has dealt with its dead letters.
+ * `refused`: it has items pending, or it is a direct batch, which never ends. `has-letters`: nobody has dealt with its dead letters.
  * `changed`: it has outcomes that the report does not have.
  */
 export type Forgotten = 'forgotten' | 'refused' | 'has-letters' | 'no-batch' | 'changed';
@@ -145,7 +145,7 @@ export class Batches {
   }
 
   /**
-   * Pauses, resumes or cancels; every process hears of it through the signals counter.
+   * Pauses, resumes or cancels; every process learns of it through the signals counter.
    */
   async change(
     batch: string,
@@ -166,7 +166,7 @@ export class Batches {
       : { kind: 'changed', state: state as BatchState };
   }
 
-  /** Has it fed before or after others from now on. A direct batch is not fed: each of its jobs has a priority of its own. */
+  /** Has it fed before or after others from now on. A direct batch is not fed: each of its jobs has its own priority. */
   async prioritize(batch: string, priority: Priority, motive: Motive = {}): Promise<PriorityChange> {
     const { redis, keys } = this.#store;
     const { stream, head } = keys.audit;

@@ -4,7 +4,7 @@ import type { LedgerStore } from './keys.ts';
 
 /** How long the outcome of an idempotency key is kept. */
 export const CLAIM_KEPT_MS = 24 * 3_600_000;
-/** A process that dies with a claim keeps others out for so long. */
+/** How long a process that died with a claim keeps others out. */
 const LEASE_MS = 30_000;
 const RENEW_EVERY_MS = LEASE_MS / 3;
 
@@ -30,7 +30,7 @@ const releaseScript = script<null>(RELEASE);
 export interface Claim {
   readonly id: string;
   readonly holder: string;
-  /** Gives it back, unless a batch is bound to it; what is not given back runs out. */
+  /** Gives it back, unless a batch is bound to it; otherwise it expires. */
   release(): Promise<void>;
   /** Leaves it to run out: what was sent with it may still arrive. */
   leave(): void;

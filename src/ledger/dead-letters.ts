@@ -46,7 +46,7 @@ const OWN_CODE = /^[a-z]/;
 const reopenScript = script<number[]>(REOPEN);
 const discardScript = script<number[]>(DISCARD);
 
-/** Letters read or changed in one step; a step of so many keeps Redis some milliseconds. */
+/** Letters read or changed in one step; a step of this size keeps Redis busy for a few milliseconds. */
 const PAGE = 500;
 
 /**
@@ -102,7 +102,7 @@ export class DeadLetters {
   /**
    * Some of the dead letters of a batch, in no order. A letter that is there all the while is on one page at least.
    * @param cursor - what the page before returned as `next`; `0` begins
-   * @returns about as many as asked for, and where to go on; undefined at the end
+   * @returns about as many as asked for, and where to continue; undefined at the end
    */
   async page(batch: string, cursor: string, about: number): Promise<{ letters: DeadLetterOf[]; next?: string }> {
     const { redis, keys } = this.#store;
@@ -115,7 +115,7 @@ export class DeadLetters {
   }
 
   /**
-   * Makes dead items of a batch pending again, some hundred in one step: each waits, with its history, and goes on at once. A step is one entry of the
+   * Makes dead items of a batch pending again, some hundred in one step: each waits, with its history, and continues at once. A step is one entry of the
    * audit record.
    * @returns the outcome of each
    */

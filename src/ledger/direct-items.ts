@@ -131,7 +131,7 @@ export class DirectItems {
   }
 
   /**
-   * Takes what was settled before that moment out of Redis; the counts stay, and items with a dead letter too. In steps, so that work goes on.
+   * Takes what was settled before that moment out of Redis; the counts stay, and items with a dead letter too. In steps, so that work continues.
    * @param beforeMs - Unix milliseconds, of Redis' clock
    * @returns how many items
    */

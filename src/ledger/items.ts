@@ -24,7 +24,7 @@ export type ItemEnd =
       /** With `dead`: JSON of the letter but for what the ledger adds, without its closing brace. */
       readonly letter?: string;
     }
-  /** It leaves its job, and waits for so long. `attempt` only where the run has called. */
+  /** It leaves its job, and waits for this time. `attempt` only where the run has called. */
   | { readonly kind: 'wait'; readonly delayMs: number; readonly attempt?: Attempt }
   /** It stays with its job, which another run takes up. `attempt` only where the run has called. */
   | { readonly kind: 'release'; readonly attempt?: Attempt };
@@ -40,7 +40,7 @@ export interface ItemReport {
 
 /**
  * `settled`; `already`: another run has settled it, nothing changed; `unknown`: no such item; `overtaken`: another run has called for it, nothing
- * changed; `waiting`, `released`: as asked. `marked`: of a batch that retires, it is inactive, and goes on later; `inactivated`, `already-inactive`: it
+ * changed; `waiting`, `released`: as asked. `marked`: of a batch that retires, it is inactive, and continues later; `inactivated`, `already-inactive`: it
  * was marked before, and ended so.
  */
 export type Reported =

@@ -16,7 +16,7 @@ export interface LedgerKeys {
   readonly active: string;
   /** Hash: a manifest's fingerprint to the batch that is working on it. */
   readonly fingerprints: string;
-  /** Counter: goes up when halts or batch states change, so that every process looks again. */
+  /** Counter: goes up when halts or batch states change, so that every process reads them again. */
   readonly signals: string;
   /** String: the layout, the version of this table. */
   readonly layout: string;
@@ -30,7 +30,7 @@ export interface LedgerKeys {
   claim(id: string): string;
   /** The keys of one schedule. */
   schedule(name: string): ScheduleKeys;
-  /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may go on. */
+  /** Sorted set: items of an instance that wait, as `<batch> <ordinal>`, by when they may continue. */
   waiting(instanceId: string): string;
   /** The keys of one batch. */
   of(batch: string): BatchKeys;

@@ -6,7 +6,7 @@ import type { LedgerStore } from './keys.ts';
 export interface Lane {
   readonly instanceId: string;
   readonly chunks: ChunkRanges;
-  /** The ordinal from which to go on. */
+  /** The ordinal from which to continue. */
   readonly cursor: number;
 }
 

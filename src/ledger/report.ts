@@ -76,7 +76,7 @@ export async function* settledItems(
 }
 
 /**
- * Outcomes behind a place in the ledger, for one who comes again: each with its time, Unix milliseconds.
+ * Outcomes behind a place in the ledger, for a reader that continues: each with its time, Unix milliseconds.
  * @param most - entries that are read at most
  */
 export async function outcomesAfter(

@@ -13,12 +13,12 @@ export interface Claim {
 
 export interface Claimed {
   readonly claims: readonly Claim[];
-  /** Until the next item may go on, milliseconds; undefined where none waits. */
+  /** Until the next item may continue, milliseconds; undefined where none waits. */
   readonly nextInMs?: number;
 }
 
 /**
- * Items of a paused batch are not taken: they wait for so long, all that are looked at in one step.
+ * Items of a paused batch are not taken: they wait for this time, all that are checked in one step.
  * KEYS waiting...; ARGV leaseMs, what the key of a batch's record begins with, then for each key how many.
  * Replies { nextInMs or -1, end of the claims, { key index, member } ... }.
  */
@@ -92,7 +92,7 @@ export class WaitingPlace {
   }
 
   /**
-   * Takes items whose time has come, for so long.
+   * Takes items whose time has come, for this time.
    * @param most - of each instance, how many
    */
   async claim(most: ReadonlyMap<string, number>, leaseMs: number): Promise<Claimed> {

@@ -48,7 +48,7 @@ export class DigestMarks {
 }
 
 class Shard {
-  /** Of a digest, so many are kept. */
+  /** How many words of a digest are kept. */
   readonly #width: number;
   #words: Uint32Array;
   #marks = new Uint8Array(FIRST_SLOTS);

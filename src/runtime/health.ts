@@ -19,7 +19,7 @@ export interface HealthPort {
 const TEXT = 'text/plain; charset=utf-8';
 /** The content type of Prometheus' text form. */
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-/** An answer about readiness holds for so long: it asks Redis, and anyone who reaches the port could ask without end. */
+/** How long an answer about readiness is kept: it asks Redis, and anyone who reaches the port could ask without end. */
 const READINESS_LIFE_MS = 1_000;
 type Answered = readonly [status: number, body: string];
 /** More than any supervisor and collector need. */

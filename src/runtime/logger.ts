@@ -45,7 +45,7 @@ export function createLogger(level: Config['log']['level']): EventLog {
 
 /**
  * Lines that are logged together, such as those of a report's items, are one write: a write costs more than a line. They leave before the process
- * does anything else, and before it ends. A line of trouble leaves at once: what is said beside the log comes behind it.
+ * does anything else, and before it ends. A line of trouble is written at once, before anything that is printed beside the log.
  */
 function gathered(destination: { write(text: string): unknown }): { write(line: string): void } {
   let text = '';

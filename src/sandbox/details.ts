@@ -5,7 +5,7 @@ import { hashToUnit } from './seeded.ts';
 const YEAR_MS = 365 * 24 * 3600 * 1000;
 const FIRST_ISSUE_MS = Date.UTC(2022, 0, 1);
 
-/** What a device certificate says of itself where nobody said otherwise: the same for the same serial number, so it takes no memory. */
+/** What a device certificate says of itself by default: the same for the same serial number, so it takes no memory. */
 export function deviceDetails({ instanceId, caSn, deviceSn }: Certificate): Details {
   return {
     name: `device-${deviceSn}`,

@@ -90,7 +90,7 @@ export class Endpoint {
       this.#journal(text, arrival, timed.delivery.code, this.#options.registry.deletedCount > deletedBefore);
       return timed;
     } catch (error) {
-      // A defect of the sandbox, or a full registry: said to the caller, and the other callers go on.
+      // A defect of the sandbox, or a full registry: said to the caller, and the other callers continue.
       const message = `sandbox: ${error instanceof Error ? error.message : String(error)}`;
       return onTime(this.#counted(errorAnswer('InternalError', this.#options.random, { message })));
     }

@@ -11,7 +11,7 @@ import {
 } from './registry.ts';
 import { seededRandom } from './seeded.ts';
 
-/** A certificate or a CA to be registered; what is not given follows from the serial number. */
+/** A certificate or a CA to be registered; what is missing follows from the serial number. */
 export interface NewDevice extends Certificate, Partial<Details> {
   readonly state?: 'active' | 'inactive';
 }

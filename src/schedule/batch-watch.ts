@@ -11,7 +11,7 @@ export function waitsBecause({ name, window, timezone }: ScheduleConfig, nowMs: 
 }
 
 /**
- * Looks at the last batch of a schedule: has it wait outside of the window, and pauses the schedule where somebody has stopped the batch.
+ * Checks the last batch of a schedule: lets it wait outside of the window, and pauses the schedule if somebody has stopped the batch.
  * @returns whether the batch is not done yet, and why the schedule has paused, if it has just now
  */
 export async function watchBatch(

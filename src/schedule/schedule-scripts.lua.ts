@@ -53,7 +53,7 @@ const PAUSING = `local function pauseSchedule(state, stream, head, note, reason,
 end`;
 
 /**
- * Ends an occurrence that no batch comes of. With a note of a pause, the schedule pauses itself in the same step.
+ * Ends an occurrence without a batch. With a note of a pause, the schedule pauses itself in the same step.
  * KEYS state claim ends order, the audit record's two; ARGV holder end pauseNote now, the note empty where it goes on.
  * Replies 1, or 0 where another process has it, or it has ended.
  */

@@ -17,7 +17,7 @@ export interface OccurrenceEnd {
   readonly reason: string;
   /** Unix milliseconds. */
   readonly at: number;
-  /** Something spoke against the plan, and a person is to look at it. */
+  /** Something spoke against the plan, and a person must check it. */
   readonly isStopped?: true;
 }
 
@@ -39,7 +39,7 @@ export interface ScheduleState {
   readonly listed: Readonly<Record<string, number>>;
 }
 
-/** A claim that is not renewed for so long is another's to take. */
+/** After this time without renewal, another process may take the claim. */
 export const CLAIM_MS = 15_000;
 /** So often it is noted that a rule is in force, and after so long without, another that is has taken its place. */
 const SEEN_EVERY_MS = 10_000;
@@ -84,9 +84,9 @@ export class ScheduleStore {
   }
 
   /**
-   * Ends an occurrence that no batch comes of.
+   * Ends an occurrence without a batch.
    * @param isRun - it was at work: what became due meanwhile would have overlapped
-   * @returns false where another process has it, or it has ended
+   * @returns false if another process has it, or it has ended
    */
   async end(
     name: string,
@@ -117,7 +117,7 @@ export class ScheduleStore {
     return (await resumeScript(this.#store.redis, [this.#keysOf(name).state, stream, head], [note, nowMs])) === 1;
   }
 
-  /** The batch has come to its end: it is not looked at again. */
+  /** The batch has ended: it is not checked again. */
   async isOver(name: string, batch: string): Promise<void> {
     await this.#store.redis.hset(this.#keysOf(name).state, 'over', batch);
   }

@@ -53,7 +53,7 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     await operator.keyboard.press('Tab');
     await operator.keyboard.press('Tab');
     await operator.keyboard.press('Enter');
-    await operator.getByText('The batch goes on.').waitFor();
+    await operator.getByText('The batch continues.').waitFor();
     await room.until(batch, ({ state }) => state !== 'paused');
     await operator.getByRole('button', { name: 'Cancel' }).click();
     await dialog(operator).getByRole('button', { name: 'Cancel the batch' }).click();

@@ -24,7 +24,7 @@ export class DemoStage {
   readonly folder: string;
   /** For the commands that are run: nothing that could lead them to a real account or a real Redis. */
   readonly variables: Variables;
-  /** Rejects when a service ends although the demo goes on. */
+  /** Rejects when a service ends before the demo does. */
   readonly #broken: Promise<never>;
   #break: (error: Error) => void = () => undefined;
   readonly #children = new Set<ChildProcess>();
@@ -61,7 +61,7 @@ export class DemoStage {
   }
 
   /**
-   * Starts a command that goes on until the end; all it writes goes into `<name>.log` of the folder.
+   * Starts a command that runs until the end; all it writes goes into `<name>.log` of the folder.
    * @returns what it wrote that matches, as soon as it has
    */
   async startService(args: readonly [name: string, ...string[]], variables: Variables, ready: RegExp): Promise<string> {

@@ -2,7 +2,7 @@ import { count, groupDigits } from '../../core/counting.ts';
 import { outcomesOfAction, type Action } from '../../core/action.ts';
 import { COUNT_FIELD, type Counts, type Outcome } from '../../core/batch.ts';
 
-/** What an action does to so many certificates, for the question that has the number confirmed. */
+/** What an action does to this many certificates, for the question that asks for the number. */
 export function describeEffect(action: Action, certificates: number): string {
   const them = count(certificates, 'device certificate');
   const isOne = certificates === 1;

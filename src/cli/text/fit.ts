@@ -11,21 +11,21 @@ export function columnsOf(text: string): number {
   return columns;
 }
 
-/** The text in at most so many columns; where it is longer, it ends with an ellipsis. */
+/** The text in at most this many columns; if it is longer, it ends with an ellipsis. */
 export function cut(text: string, width: number): string {
   if (columnsOf(text) <= width) return text;
   return width < 1 ? '' : headOf(text, width - 1).trimEnd() + ELLIPSIS;
 }
 
-/** The text in lines of at most so many columns, broken between words, or within one that is longer than a line. */
+/** The text in lines of at most this many columns, broken between words, or within one that is longer than a line. */
 export function wrap(text: string, width: number, indent = ''): string[] {
   return wrapParts(text.split(' '), width, { indent, between: ' ' });
 }
 
-/** A label and the blanks behind it, or the blanks that a line begins with: what goes on below the line stands under its text. */
+/** A label and the blanks behind it, or the blanks that a line begins with: what continues below the line stands under its text. */
 const HANGING = /^ *(?:\S+(?: \S+)? {2,}|\d\/\d \S+ +)?/;
 
-/** Lines that fit so many columns, each broken between words where it is longer. */
+/** Lines that fit this many columns, each broken between words where it is longer. */
 export function fit(text: string, width: number): string {
   const lines = text.split('\n').flatMap((line) => {
     const hanging = HANGING.exec(line)?.[0] ?? '';
@@ -34,7 +34,7 @@ export function fit(text: string, width: number): string {
   return lines.join('\n');
 }
 
-/** Parts in lines of at most so many columns, broken between parts; lines after the first begin with the indent. */
+/** Parts in lines of at most this many columns, broken between parts; lines after the first begin with the indent. */
 export function wrapParts(
   parts: readonly string[],
   width: number,

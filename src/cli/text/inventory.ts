@@ -2,7 +2,7 @@ import { count } from '../../core/counting.ts';
 import type { Inventory } from '../../app/inventory.ts';
 import { printable } from '../../core/printable.ts';
 
-/** Of what was not found, so many are named. */
+/** How many of those that were not found are named. */
 const MOST_NAMED = 20;
 
 export function describeInventory(inventory: Inventory, instanceId: string, out: string | undefined): string {

@@ -6,7 +6,7 @@ import type { Config } from '../../runtime/config/config.ts';
 import { printable } from '../../core/printable.ts';
 import { describeStop } from './cloud.ts';
 
-/** Of CAs, warnings and obstacles, so many are shown. */
+/** How many CAs, warnings and obstacles are shown. */
 const MOST_SHOWN = 20;
 
 /** What a plan would do, for a person. */

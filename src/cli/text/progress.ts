@@ -4,7 +4,7 @@ import { endsOf } from './action.ts';
 import { cut } from './fit.ts';
 import { say } from './terminal.ts';
 
-/** Off a terminal one plain line in so many milliseconds, so that a log stays readable. */
+/** Without a terminal: milliseconds between two plain lines, so that a log stays readable. */
 const PLAIN_EVERY_MS = 10_000;
 const BAR = 24;
 const SHORTEST_BAR = 5;
@@ -30,7 +30,7 @@ export class Progress {
     }
   }
 
-  /** Leaves the line as it is and goes on below it. */
+  /** Leaves the line as it is and continues below it. */
   end(): void {
     if (this.#drawn) process.stderr.write('\n');
     this.#drawn = false;

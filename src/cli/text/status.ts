@@ -12,7 +12,7 @@ import { cut, wrap, wrapParts } from './fit.ts';
 /** Of the names of a batch's rows, at least. */
 const NAME_COLUMNS = 16;
 const INDENT = '  ';
-/** Figures are laid out for them where nothing is known of who reads. */
+/** The width of figures where the reader's is not known. */
 const USUAL_COLUMNS = 80;
 
 /** The kill switch, louder than anything else. */

@@ -17,7 +17,7 @@ export interface AccountNow {
   /** Calls a second at most, over all workers. */
   readonly paceQps: number;
   readonly inHand: number;
-  /** Items, by outcome; none where nothing is said. */
+  /** Items, by outcome; absent if none. */
   readonly settled: Readonly<Partial<Record<Outcome, number>>>;
   /** The cloud has throttled calls in the last seconds. */
   readonly isThrottled: boolean;
@@ -31,7 +31,7 @@ export interface WorkerNow {
   readonly upSeconds: number;
   readonly phase: 'starting' | 'working' | 'stopping' | 'stopped';
   readonly accounts: readonly AccountNow[];
-  /** Undefined before Redis was looked at. */
+  /** Undefined before Redis was read. */
   readonly work: WorkSnapshot | undefined;
   readonly isRedisAway: boolean;
 }

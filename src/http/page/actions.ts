@@ -10,7 +10,7 @@ export interface Deed {
   readonly button: string;
   readonly isDanger: boolean;
   readonly reason: 'optional' | 'required';
-  /** What is said once it is done; `{letters}` is replaced by the number in the answer. */
+  /** What the page says once it is done; `{letters}` is replaced by the number in the answer. */
   readonly done: string;
   /** Sent beside what is typed. */
   readonly fixed?: Readonly<Record<string, string | boolean>>;

@@ -122,7 +122,7 @@ export function pacing({ state, soakUntil, pending, ratePerSecond, etaSeconds, c
   return markup`${groupDigits(Math.round(ratePerSecond))}/s, ${duration(etaSeconds)} left`;
 }
 
-/** Who wants an approval; `submittedBy` is empty for who used no token. */
+/** Who wants an approval; `submittedBy` is empty for a caller without a token. */
 export function submitter({ submittedBy }: AwaitedApproval): string {
   return submittedBy === null ? 'without a token' : `by ${submittedBy}`;
 }

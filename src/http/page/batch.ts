@@ -100,17 +100,17 @@ function dialogs(frame: Frame, detail: BatchDetail): readonly Markup[] {
     dialog({
       id: 'resume',
       title: 'Resume this batch?',
-      explain: markup`${groupDigits(detail.pending)} certificates were pending when this page was opened. It goes on at full pace, without a ramp.`,
+      explain: markup`${groupDigits(detail.pending)} certificates were pending when this page was opened. It continues at full pace, without a ramp.`,
       path: `${path}/resume`,
       button: 'Resume',
       isDanger: false,
       reason,
-      done: 'The batch goes on.',
+      done: 'The batch continues.',
     }),
     dialog({
       id: 'cancel',
       title: 'Cancel this batch for good?',
-      explain: markup`What is left of it is given up, and cannot be taken up again. What was done stays done.`,
+      explain: markup`What is left of it is given up, and cannot be continued. What was done stays done.`,
       path: `${path}/cancel`,
       button: 'Cancel the batch',
       isDanger: true,
@@ -150,7 +150,7 @@ function facts(basePath: string, detail: BatchDetail): Markup {
       'Dead letters',
       dead === 0
         ? undefined
-        : markup`<a href="${basePath}/dead?batch=${encodeURIComponent(batch)}">Look at ${groupDigits(dead)}</a>`,
+        : markup`<a href="${basePath}/dead?batch=${encodeURIComponent(batch)}">Show ${groupDigits(dead)}</a>`,
     ],
     ['Manifest', manifestSha256 === undefined ? undefined : markup`<code class="hash">${manifestSha256}</code>`],
   ];

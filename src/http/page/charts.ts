@@ -17,7 +17,7 @@ const PACE_LEGEND = [
   { kind: 'configured', name: 'configured' },
 ] as const;
 
-/** The last hour of each clock that who asks may know of. */
+/** The last hour of each clock that the caller may see. */
 export async function paceHistories(store: Store, only: readonly string[] | undefined): Promise<PaceHistory[]> {
   const all = await paceHistory(store);
   return all.filter(({ kind, name }) => only === undefined || kind === 'egress' || only.includes(name));

@@ -9,7 +9,7 @@ import { markup, NOTHING, time, type Markup } from './markup.ts';
 /** What is around the content of every page. */
 export interface Frame {
   readonly basePath: string;
-  /** Absent where nobody knows who asks. */
+  /** Absent if the caller is not known. */
   readonly who?: Identity;
   readonly stop?: Stop;
   /** The configuration wants a reason for each change. */
@@ -44,7 +44,7 @@ export async function frameOf(asked: Asked, { store }: Surroundings): Promise<Fr
   return { basePath, who: asked.get('who'), ...(stop !== undefined && { stop }), needsReason };
 }
 
-/** Whether who asks may control batches at all; what it may not control the server refuses. */
+/** Whether the caller may control batches at all; the server refuses what it may not. */
 export function mayControl({ who }: Frame): boolean {
   return who !== undefined && mayDo(who.role, 'control');
 }

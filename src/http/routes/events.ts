@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 1_000;
 const LOOK_GOOD_MS = 900;
 /** Shorter than what proxies close a silent connection after. */
 const WORD_EVERY_MS = 15_000;
-/** Where Redis does not answer for so long, the client is to come again. */
+/** If Redis does not answer within this time, the client should come back later. */
 const TROUBLE_MS = 30_000;
 
 /** The progress of a batch as server-sent events. */
@@ -44,10 +44,10 @@ export function addEvents(api: Api, { store }: Surroundings): void {
       await requireBatch(asked, store, batch);
       const last = asked.req.header('last-event-id');
       const now = await looks.at(batch);
-      // A browser comes again by itself, unless it is told that there is nothing more.
+      // A browser reconnects by itself, unless it is told that there is nothing more.
       if (now !== undefined && isDone(now) && idOf(now) === last) return new Response(null, { status: 204 });
       const { outgoing, limits } = asked.env;
-      // Who is gone by now is not told of again: it would hold its place for ever.
+      // A client that has left by now gets no event: it would hold its place for ever.
       if (outgoing.destroyed) return new Response(null, { status: 204 });
       if (streams >= limits.streams) throw tooManyStreams(limits.streams);
       streams += 1;

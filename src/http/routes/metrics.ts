@@ -5,7 +5,7 @@ import { DURATION_BUCKETS, Metrics, processMetrics, type Series } from '../../ru
 import { addRoute, type Api, type Surroundings } from '../api.ts';
 import { forbidden } from '../rights.ts';
 
-/** What was read of Redis holds for so long, however many ask. */
+/** How long what was read of Redis is kept, however many ask. */
 const LIFE_MS = 1_000;
 /** A collector gives up after ten seconds, and should hear before that Redis does not answer. */
 const REDIS_WITHIN_MS = 3_000;

@@ -156,7 +156,7 @@ function retireOf({ soak, deviceDestroyed }: Query): Partial<RetireDetails> {
   return { ...(soak !== undefined && { soakMs: soak }), ...(deviceDestroyed && { deviceDestroyed }) };
 }
 
-/** Who says how long certificates are to be kept takes them for kept. */
+/** A caller that says how long certificates must be kept expects them to be kept. */
 function refuseMisplaced({ action, soak, deviceDestroyed }: Query): void {
   if (action === 'retire' || (soak === undefined && !deviceDestroyed)) return;
   throw badRequest(

@@ -55,7 +55,7 @@ export class WaitingItems {
       nextMs = await this.#take();
     } catch (error) {
       const cause = error instanceof Error ? error : new Error(String(error));
-      this.#parts.tell({ kind: 'trouble', during: 'looking at waiting items', error: cause });
+      this.#parts.tell({ kind: 'trouble', during: 'taking waiting items', error: cause });
     }
     if (this.#isClosed) return;
     this.#timer = setTimeout(() => void this.#look(), nextMs);

@@ -4,7 +4,7 @@ import { CronExpressionParser } from 'cron-parser';
 const ANY_TIME = new Date('2026-01-01T00:00:00Z');
 
 /**
- * Why this is no cron expression; undefined where it is one that has a next time. A file of its own, since no command but those with schedules
+ * Why this is not a cron expression; undefined if it is one with a next time. A separate file, since no command but those with schedules
  * should pay for loading the parser.
  */
 export function cronFault(expression: string): string | undefined {

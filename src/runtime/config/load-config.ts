@@ -44,7 +44,7 @@ export async function loadConfig(place: ConfigPlace): Promise<Config> {
   return resolveConfig(checked.data, source, file === undefined ? '.' : dirname(file), environment);
 }
 
-/** What the schema cannot see without the parser. Loaded here: only who has schedules pays for it. */
+/** What the schema cannot see without the parser. Loaded here, so that only configurations with schedules pay for it. */
 async function cronFaults({ schedules }: Mapping): Promise<ConfigFault[]> {
   if (!isMapping(schedules) || Object.keys(schedules).length === 0) return [];
   const { cronFault } = await import('./check-crons.ts');

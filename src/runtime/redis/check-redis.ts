@@ -147,7 +147,7 @@ function failoverFaults({ info, config, failover }: ServerFacts): RedisFault[] {
   const hasReplicas = Number(info.get('connected_slaves') ?? 0) > 0;
   if (failover === undefined || !hasReplicas || config?.get('min-replicas-to-write') !== '0') return [];
   const remedy =
-    'with two replicas or more set it to 1, and min-replicas-max-lag to a few seconds, on every server: a primary that is cut off would go on taking writes that the failover drops';
+    'with two replicas or more set it to 1, and min-replicas-max-lag to a few seconds, on every server: a primary that is cut off would keep accepting writes that the failover drops';
   return [warn('min-replicas-to-write', '0', remedy)];
 }
 

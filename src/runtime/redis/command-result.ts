@@ -29,7 +29,7 @@ export async function resultOf<Reply>(redis: Redis, command: () => Promise<Reply
     // The client gives up waiting, not the command: that stays in line, and leaves when the connection is back.
     const mayLeaveYet = error instanceof Error && error.message === 'Command timed out';
     const mayHaveLeft = wasUp || connection.ups > before.ups || mayLeaveYet;
-    // After a loss, what Redis says is said of the second sending only.
+    // After a loss, Redis' reply is to the second sending only.
     const isRefused = error instanceof Error && error.name === 'ReplyError' && connection.losses === before.losses;
     return { kind: isRefused || !mayHaveLeft ? 'refused' : 'unknown', error };
   }

@@ -15,7 +15,7 @@ const TRY_EVERY_MS = 1_000;
  * Opens Redis like `openRedis`, and opens it again whenever the embedded server goes away: its users only wait for it, so nobody else would start
  * it again. The next server works in the same folder and listens where the one before did, also where the data directory's path leads elsewhere
  * by then, as after a switch of a link; connections made from the answer find it by themselves.
- * @param notice - hears of every server
+ * @param notice - is told of every server
  * @param onTrouble - hears why the server could not be started again; it is tried until `close`
  * @throws RedisUnavailable when it cannot be opened the first time
  */
@@ -61,7 +61,7 @@ export async function keepOpen(
       try {
         const before = current;
         current = await openOne(folder);
-        // Only now: who is in the server's list of clients keeps others from stopping it.
+        // Only now: a client in the server's list keeps others from stopping it.
         await before.retire();
       } catch (error) {
         if (error instanceof FolderMoved) return tellGone(error);

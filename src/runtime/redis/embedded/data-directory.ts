@@ -117,7 +117,7 @@ function notOurs(uid: number, me: number): string {
 }
 
 /**
- * @returns undefined when there is none. One that a power cut has torn is none either: its process is dead, and a server judges by itself whether
+ * @returns undefined when there is none. One that a power cut has torn does not count either: its process is dead, and a server judges by itself whether
  * it can read the data
  * @throws RedisUnavailable when this version does not understand it
  */

@@ -91,7 +91,7 @@ export async function startServer(
   const record: ServerRecord = { v: 2, writer };
   // The writer changes once the new one has opened the data.
   const begun: ServerRecord = { ...record, writer: before?.writer ?? writer };
-  // Before the spawn and after it: who comes after our death must know the writer, and wait for this process to listen.
+  // Before the spawn and after it: the next process after our death must know the writer, and wait for this process to listen.
   await writeRecord(directory, begun);
   const child = await spawnServer(binary, configuration, folder);
   const spawned = child.pid === undefined ? undefined : await identify(child.pid);
@@ -132,7 +132,7 @@ export async function stopServer(directory: string, running: Running): Promise<v
 }
 
 /**
- * Learns who answers, and records it for who comes next.
+ * Learns who answers, and records it for the next process.
  * @throws RedisUnavailable when it is not the server of this very directory: it must be neither used nor stopped, and none started beside it
  */
 async function introduce(

@@ -11,7 +11,7 @@ import { identify, isAlive, processIdentitySchema, processNamespace } from './pr
  * One holder per directory, over all processes, and no holder can leave it locked by dying.
  *
  * The lock is the file `start.lock.<n>` with the highest n. Its content, written whole by link(2), names the holder; an empty object means free.
- * Who finds it free, or its holder dead, links n+1: only one can. A plain lock file that is deleted when stale does not work: of two
+ * A process that finds it free, or its holder dead, links n+1: only one can. A plain lock file that is deleted when stale does not work: of two
  * processes that both saw the dead holder, the slower one deletes the lock of the faster.
  *
  * No running system shows half a content, so a file without one was torn by a power cut, which its holder did not survive.

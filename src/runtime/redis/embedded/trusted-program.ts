@@ -44,7 +44,7 @@ export async function judgeProgram(program: string, libraryFolders: readonly str
   return { kind: 'trusted', groupWritable: [...groupWritable.values()] };
 }
 
-/** Judges the way to a folder, as far as it is there already: what is not is made by us. */
+/** Judges the way to a folder, as far as it exists: we make the rest. */
 export async function judgeFolder(path: string): Promise<Trust> {
   const groupWritable = new Map<string, GroupWritable>();
   try {
@@ -56,7 +56,7 @@ export async function judgeFolder(path: string): Promise<Trust> {
   return { kind: 'trusted', groupWritable: [...groupWritable.values()] };
 }
 
-/** Every step of the way, links included: who can replace one of them chooses where it leads. */
+/** Every step of the way, links included: anyone who can replace one of them chooses where it leads. */
 async function walk(
   path: string,
   seen: Set<string>,

@@ -60,7 +60,7 @@ async function inspectUnpacked(folder: string): Promise<ServerBinary | undefined
 /**
  * Downloads the distribution's redis-server and unpacks it into `folder`, without root rights, without touching the system's package state and
  * without installing a service. apt checks the signatures. Any number of processes may do this at once: the first to finish wins.
- * @param instead - of what lies there: a server that runs from it goes on, since its files stay until it ends
+ * @param instead - of what lies there: a server that runs from it continues, since its files stay until it ends
  * @throws Error with the failed step and apt's own words
  */
 export async function unpackRedis(folder: string, instead = false): Promise<ServerBinary> {
@@ -95,7 +95,7 @@ async function moveInto(root: string, folder: string): Promise<void> {
   }
 }
 
-/** For a moment nothing lies there; who looks just then unpacks one of its own. */
+/** For a moment nothing is there; a process that checks just then unpacks its own. */
 async function exchange(root: string, folder: string, former: string): Promise<void> {
   await rename(folder, former);
   try {
