@@ -20,7 +20,7 @@ async function eventsIn(path: string): Promise<string[]> {
   return lines.map((line) => (JSON.parse(line) as { event: string }).event);
 }
 
-it('goes on under its name when what rotates logs has renamed it', async () => {
+it('continues under its name when what rotates logs has renamed it', async () => {
   const [path, old] = [join(folder, 'audit.ndjson'), join(folder, 'audit.ndjson.1')];
   await room.write({ event: 'submit' });
   const file = new AuditFile(path, room.client, room.keys);

@@ -121,7 +121,7 @@ describe('submit --execute', () => {
     expect(await batches()).toEqual([]);
   });
 
-  it('ends with 130 when it is interrupted while it waits; the batch goes on', async () => {
+  it('ends with 130 when it is interrupted while it waits; the batch continues', async () => {
     const waiting = place.start(['submit', manifest, '--execute', '--yes', '--wait', '--json']);
     await waiting.says('0 of 3');
     waiting.kill('SIGINT');

@@ -48,7 +48,7 @@ describe('help', () => {
     }
   });
 
-  it('tells the version', async () => {
+  it('prints the version', async () => {
     expect(await place.run(['--version'])).toMatchObject({ code: 0, stdout: '0.1.0\n', stderr: '' });
   });
 });

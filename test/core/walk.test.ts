@@ -102,7 +102,7 @@ describe('a walk over a listing whose order never changes', () => {
     );
   });
 
-  it('misses nothing either where it goes on from a saved state after a long time', () => {
+  it('misses nothing either where it continues from a saved state after a long time', () => {
     fc.assert(
       fc.property(scenario, fc.nat(60), fc.nat(900), ({ size, newAt, most, deletes, atOnce, seed }, stopAfter, gap) => {
         const cloud = new Cloud(size, newAt, seededRandom(seed));
@@ -196,7 +196,7 @@ it.each([
   }
 });
 
-it('a listing that has no pages from some place on, though it goes on, is walked to an end, as moved', () => {
+it('a listing that has no pages from some place on, though it continues, is walked to an end, as moved', () => {
   const sizes = fc.record({
     // Full pages before it: one that is not full is the end.
     given: fc.integer({ min: 1, max: 30 }).map((pages) => pages * 100),

@@ -93,7 +93,7 @@ it('takes a slot of the address for each call that it makes', async () => {
   expect(account?.given).toBe(egress?.given);
 });
 
-it('tells a wrong secret, once for all instances of the account', async () => {
+it('reports a wrong secret, once for all instances of the account', async () => {
   const checks = await ask({ instances: ACCOUNT.instances, secret: 'not-the-secret' });
   expect(statesOf(checks, 'credentials')).toEqual(['fail', 'warn']);
   expect(foundOf(checks, 'credentials')).toContain('SignatureDoesNotMatch');
@@ -101,13 +101,13 @@ it('tells a wrong secret, once for all instances of the account', async () => {
   expect(sandbox.seen().byOperation).toEqual({ [CLOCK]: 1, ListDeviceCertificate: 1 });
 });
 
-it('tells an instance that the account does not have, and looks at the others', async () => {
+it('reports an instance that the account does not have, and checks the others', async () => {
   const checks = await ask({ instances: ['post-cn-wrong', INSTANCE] });
   expect(statesOf(checks, 'credentials')).toEqual(['fail', 'ok']);
   expect(foundOf(checks, 'credentials')).toContain('post-cn-wrong: MqttInstanceNotFound');
 });
 
-it('goes on to the endpoint without Redis, but makes no signed call', async () => {
+it('continues with the endpoint without Redis, but makes no signed call', async () => {
   const checks = await ask({ settings: { redis: { url: `redis://:hidden-word@${NOWHERE}` } } });
   expect(statesOf(checks, 'redis')).toEqual(['fail']);
   expect(statesOf(checks, 'endpoint')).toEqual(['ok']);
@@ -118,7 +118,7 @@ it('goes on to the endpoint without Redis, but makes no signed call', async () =
   expect(sandbox.seen().calls).toBe(1);
 });
 
-it('goes on with all else when the endpoint does not answer', async () => {
+it('continues with all else when the endpoint does not answer', async () => {
   const checks = await ask({ endpoint: `http://${NOWHERE}` });
   expect(statesOf(checks, 'endpoint')).toEqual(['fail']);
   expect(foundOf(checks, 'credentials')).toContain('does not answer');
@@ -163,7 +163,7 @@ it('shows an account that throttling has slowed down', async () => {
   expect(foundOf(checks, 'account quota')).toMatch(/slowed to \d\d% by throttling answers/);
 });
 
-it('tells a Redis that may evict jobs', async () => {
+it('reports a Redis that may evict jobs', async () => {
   await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
   try {
     const checks = await ask();
@@ -175,7 +175,7 @@ it('tells a Redis that may evict jobs', async () => {
   }
 });
 
-it('tells a clock of this host that the endpoint would refuse', async () => {
+it('reports a clock of this host that the endpoint would refuse', async () => {
   const now = Date.now.bind(Date);
   // The sandbox' Date header and Redis keep the true time.
   vi.spyOn(Date, 'now').mockImplementation(() => now() + 20 * 60_000);

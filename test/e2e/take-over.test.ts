@@ -120,7 +120,7 @@ describe.each([1, 2] as const)('what a killed worker left with layout %i', { tim
     },
   );
 
-  it.concurrent('goes on while the direct batch is paused, which waits', async ({ onTestFinished }) => {
+  it.concurrent('continues while the direct batch is paused, which waits', async ({ onTestFinished }) => {
     const former = await readFormer(layout);
     const { fleet, called } = await openOn(former, onTestFinished);
     expect(await fleet.run(['pause', 'direct-fleet'])).toMatchObject({ code: 0 });

@@ -158,7 +158,7 @@ describe('events', () => {
     return fetch(`${room.url}/v1/events?batch=${BATCH}`, { headers });
   }
 
-  it('tell each change once, go on after the last that was heard, and end when the batch is done', async () => {
+  it('tell each change once, continue after the last that was heard, and end when the batch is done', async () => {
     const redis = await room.redis();
     const record = `{certsweep}:batch:${BATCH}`;
     await redis.hset(record, { state: 'running', accepted: 2, submittedAt: 1 });

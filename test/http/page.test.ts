@@ -31,7 +31,7 @@ describe.skipIf(chromium === undefined)('the page in a browser', () => {
     await page.close();
   });
 
-  it('shows how a batch runs, pauses it, and lets it go on', async () => {
+  it('shows how a batch runs, pauses it, and resumes it', async () => {
     const batch = await room.submit(certificates(3_000, 1), '--requested-by', 'olga', '--reason', HOSTILE);
     await operator.goto(`${room.url}/`);
     await operator.getByRole('link', { name: batch }).first().click();

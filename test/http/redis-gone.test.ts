@@ -79,7 +79,7 @@ function asked([route, more = '']: (typeof ROUTES)[number], id: string, key: str
   return room.ask(at, { as, method, ...sent });
 }
 
-it('without Redis, every route says so, and goes on when it is back', async () => {
+it('without Redis, every route says so, and continues when it is back', async () => {
   const first = await submit('before');
   const batch = String(first.json['batch']);
   proxy.down = true;

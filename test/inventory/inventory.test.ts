@@ -251,7 +251,7 @@ it('takes a quarter of the pace while a batch is running', async () => {
   expect(worstWindow(listed)).toBeLessThanOrEqual(10);
 });
 
-it('goes on after kill -9 where it was, and has each certificate once', async () => {
+it('continues after kill -9 where it was, and has each certificate once', async () => {
   const all = certificates(6_000);
   let out = '';
   let command: RunningCommand | undefined;

@@ -45,7 +45,7 @@ describe('what is left of an inventory that was killed', () => {
     onCall = () => undefined;
   });
 
-  it('is not gone on with where somebody has changed a letter of it', async () => {
+  it('is not continued where somebody has changed a letter of it', async () => {
     const text = await readFile(`${out}.part`, 'utf8');
     const [, row = ''] = text.split('\n');
     const edited = join(fleet.folder, 'edited.csv');

@@ -13,7 +13,7 @@ const park = (batch: string, ordinals: readonly number[], instanceId = INSTANCE)
   ledger.waiting.park(batch, instanceId, ordinals);
 
 describe('a claim', () => {
-  it('takes what may go on, the longest due first, as many as are wanted, and each item once', async () => {
+  it('takes what may continue, the longest due first, as many as are wanted, and each item once', async () => {
     const batch = await room.batchOf(certificatesOf(6));
     for (const n of [4, 1, 3]) await redis.zadd(ledger.keys.waiting(INSTANCE), 1_000 - n, `${batch} ${n}`);
     const run = await room.job();

@@ -232,7 +232,7 @@ describe('the official chain', () => {
 });
 
 describe('a client without credentials', () => {
-  it('sends nothing and says why, and goes on once they are there', async () => {
+  it('sends nothing and says why, and continues once they are there', async () => {
     const sandbox = await startTestSandbox();
     const environment: Record<string, string | undefined> = { TOKEN: KEY.securityToken, SECRET: KEY.accessKeySecret };
     const names = { accessKeyId: 'ID', accessKeySecret: 'SECRET', securityToken: 'TOKEN' };

@@ -30,7 +30,7 @@ it('remembers a batch for less than a second, by the clock at the moment of the 
   expect((await states.of(batch))?.state).toBe('paused');
 });
 
-it('looks again when it is told that something changed', async () => {
+it('reads again when it hears that something changed', async () => {
   const batch = await room.batchOf(certificatesOf(1));
   const { states } = open();
   await states.of(batch);

@@ -122,7 +122,7 @@ export function haltBanner(halt: AnyHalt): Markup {
       : halt.instanceId === undefined
         ? `Account ${halt.account} is halted`
         : `Instance ${halt.instanceId} of account ${halt.account} is halted`;
-  return markup`<div class="banner halted"><h3>${where}</h3><p><code>${halt.code}</code> ${halt.message}</p><p>Since ${time(halt.since)}. Its items wait, and nothing is lost. Correct the cause (certsweep doctor helps to find it): a probe then lifts the halt by itself.</p></div>`;
+  return markup`<div class="banner halted"><h3>${where}</h3><p><code>${halt.code}</code>: ${halt.message}</p><p>Since ${time(halt.since)}. Its items wait, and nothing is lost. Fix the cause (certsweep doctor helps to find it): a probe then lifts the halt by itself.</p></div>`;
 }
 
 function batchTable(basePath: string, { batches, next }: Sight): Markup {

@@ -89,8 +89,7 @@ ${body}
 }
 
 function whoIs({ basePath }: Frame, { name, role, sha256 }: Identity): Markup {
-  if (sha256 === undefined)
-    return markup`<p class="who">Open to anybody on this host, read only: no tokens are configured</p>`;
+  if (sha256 === undefined) return markup`<p class="who">Without tokens: anybody on this host may read</p>`;
   return markup`<form class="who" method="post" action="${basePath}/logout"><span>${name}<small>${role}</small></span><button class="quiet">Log out</button></form>`;
 }
 

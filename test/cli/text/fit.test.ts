@@ -11,7 +11,7 @@ it.each([
   ['1/6 Redis     a private one in a folder', 30, ['1/6 Redis     a private one in', '              a folder']],
   ['1/6 Redis     a private one', 20, ['1/6 Redis     a', 'private one']],
   ['Dead items are expected', 12, ['Dead items', 'are expected']],
-])('below %j its text goes on under the text', (text_, columns, lines) => {
+])('below %j its text continues under the text', (text_, columns, lines) => {
   expect(fit(text_, columns).split('\n')).toEqual(lines);
 });
 

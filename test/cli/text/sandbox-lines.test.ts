@@ -54,7 +54,7 @@ describe('the live lines of a sandbox', () => {
   });
 });
 
-it('tells what happened between two looks, OK not counted', () => {
+it('says what happened between two reads, OK not counted', () => {
   const after: SandboxSeen = {
     ...SEEN,
     byCode: { OK: 5_000, InternalError: 53, 'Forbidden.RiskControl': 1, 'Throttling.User': 12 },

@@ -94,7 +94,7 @@ describe('when the node with the keys fails', () => {
   it.each([
     ['is killed', () => cluster.owner.kill()],
     ['hangs', async () => cluster.owner.freeze()],
-  ])('a batch goes on with its replica: it %s', async (how, fail) => {
+  ])('a batch continues with its replica: it %s', async (how, fail) => {
     const items = certificates(1_500);
     const batch = await fleet.submit(items);
     fleet.startWorker(QPS);

@@ -32,7 +32,7 @@ async function expectHarmless(fault: string, listed: number): Promise<void> {
 it.each([
   ['is killed', () => sentinels.primary.kill()],
   ['hangs', async () => sentinels.primary.freeze()],
-])('a batch goes on with the replica when its primary %s', async (how, fail) => {
+])('a batch continues with the replica when its primary %s', async (how, fail) => {
   // Replicas copy after the answer: a person is told that a failover may cost a little.
   expect((await checkRedis(fleet.redis)).faults.map(({ thing }) => thing)).toContain('min-replicas-to-write');
   const batch = await fleet.submit(items);

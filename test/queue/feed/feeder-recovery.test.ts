@@ -36,7 +36,7 @@ async function loseBlocksOf(...ordinals: readonly number[]): Promise<void> {
 }
 
 describe('jobs that Redis lost', () => {
-  it('leave items that go on when they have been missing for some time; those with a call that left, as perhaps called for', async () => {
+  it('leave items that continue when they have been missing for some time; those with a call that left, as perhaps called for', async () => {
     const batch = await stage.withoutRamp(await stage.batchOf(certificatesOf(30)));
     const { feeder, events, pass } = stage.feeder({ lowWater: 100 });
     await feeder.feed();
@@ -60,7 +60,7 @@ describe('jobs that Redis lost', () => {
     expect((await stage.batch(batch)).state).toBe('completed');
   });
 
-  it('leave items that go on in the middle of the ramp too, and what was never fed does not count as called for', async () => {
+  it('leave items that continue in the middle of the ramp too, and what was never fed does not count as called for', async () => {
     const batch = await stage.batchOf(certificatesOf(40));
     const staged = stage.feeder({ lowWater: 100 });
     await staged.feeder.feed();
@@ -127,7 +127,7 @@ describe('jobs that Redis lost', () => {
     expect(await stage.redis.exists(stage.ledger.keys.of(batch).attempts)).toBe(0);
   });
 
-  it('of a direct batch leave items that go on, beside those that were retried', async () => {
+  it('of a direct batch leave items that continue, beside those that were retried', async () => {
     const items = certificatesOf(4);
     const direct = directBatchOf(ACCOUNT);
     for (const item of items) await submitDirect(stage, stage.queues, ACCOUNT, item, 'urgent');

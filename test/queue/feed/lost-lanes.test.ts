@@ -23,7 +23,7 @@ async function drain(batch: string, { feeder, pass }: StagedFeeder): Promise<voi
 }
 
 it.each(['lanes', 'cursors'] as const)(
-  'goes on where Redis has lost the %s of a batch, and says so once',
+  'continues where Redis has lost the %s of a batch, and says so once',
   async (key) => {
     const batch = await stage.batchOf(certificatesOf(2_300, INSTANCES));
     for (const event of ['pause', 'resume'] as const) await stage.ledger.batches.change(batch, event);

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => stage.close());
 
-it('counts nothing twice where two feed pages of different lengths, so the ramp goes on', async () => {
+it('counts nothing twice where two feed pages of different lengths, so the ramp continues', async () => {
   const batch = await stage.batchOf(ITEMS);
   // It has handed over ten, and noted none of them; the other one has room for six.
   await stage.feed(1, 'stalls');

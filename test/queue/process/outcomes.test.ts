@@ -167,7 +167,7 @@ describe('a dead letter that is retried', () => {
   });
 });
 
-it('pauses a batch whose items are dead, and goes on when it is resumed', async () => {
+it('pauses a batch whose items are dead, and continues when it is resumed', async () => {
   const items = certificates(40);
   shop.faults({ kind: 'code', code: 'FindCaBySnError', times: 1 });
   const batch = await shop.submit(items);

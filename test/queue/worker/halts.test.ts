@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 afterEach(() => shop.close());
 
-it('stops with the calls under way when the key is revoked, loses nothing, and goes on by itself when it is restored', async () => {
+it('stops with the calls under way when the key is revoked, loses nothing, and continues by itself when it is restored', async () => {
   const items = certificates(500);
   const batch = await shop.submit(items);
   const { client, calls } = countingClient();
@@ -61,7 +61,7 @@ it('stops with the calls under way when the key is revoked, loses nothing, and g
   expect(await readHalts(shop.redis, shop.keys.prefix)).toEqual([]);
 });
 
-it('stops one instance alone, and the others of the batch go on', async () => {
+it('stops one instance alone, and the others of the batch continue', async () => {
   const items = certificates(120, [INSTANCE, OTHER_INSTANCE]);
   const bad = items.filter(({ instanceId }) => instanceId === OTHER_INSTANCE);
   const deviceSns = bad.map(({ deviceSn }) => deviceSn);
@@ -177,7 +177,7 @@ it('stops after a few calls where a token stays refused, however many items are 
   expect((await shop.until(batch, () => true)).counts).toMatchObject({ dead: 0, revoked: 0 });
 });
 
-it('fetches an expired token again once, and goes on without a halt', async () => {
+it('fetches an expired token again once, and continues without a halt', async () => {
   const items = certificates(200);
   const batch = await shop.submit(items);
   shop.faults({ kind: 'code', code: 'InvalidSecurityToken.Expired', times: 'always' });
