@@ -23,7 +23,7 @@ export function addPace(program: Command): void {
     .command('pace')
     .summary('show the pace of the accounts, or lower one for a time')
     .description(
-      'Shows how fast each account may be called and is called. With --qps and --for it lowers the pace of one account on all hosts, within two seconds; it goes back by itself. It never raises a pace above the configured one (limits.qps).',
+      'Shows the pace of each account, and how much of it is used. With --qps and --for it lowers the pace of one account on all hosts, within two seconds; afterwards the configured pace (limits.qps) applies again. It cannot be raised above that.',
     )
     .argument('[account]')
     .option('--qps <n>', 'calls a second, below the configured pace', (value: string) => wholeNumber('--qps', value))

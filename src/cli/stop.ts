@@ -26,7 +26,7 @@ export function addStop(program: Command): void {
     .command('stop')
     .summary('stop every call of every account, on all hosts')
     .description(
-      'Stops every call of every account: deletions, inventories, changes of CAs and probes. Two seconds later none leaves, on any host. Items wait, and nothing is lost. It lasts until certsweep start --all, also over restarts. It needs no reason.',
+      'Stops every call of every account: deletions, inventories, changes of CAs and probes. Two seconds later none leaves, on any host. Items wait, and nothing is lost. It lasts until certsweep start --all, even if workers restart. It needs no reason.',
     )
     .option('--all', 'all accounts; must be given');
   addMotive(stop)

@@ -17,7 +17,7 @@ export function addVerify(program: Command): void {
     .command('verify')
     .summary('which certificates of a batch are still registered')
     .description(
-      'Reads the listings of the CAs of a batch. It names every certificate that should be gone but is registered, or that has another status than the batch gives: it came back, or could not be changed. It changes nothing; the result is kept with the batch and on record. Its calls keep the pace, as those of inventory do.',
+      'Reads the listings of the CAs of a batch. It names every certificate that should be gone but is registered, or that has another status than the batch gives: it came back, or could not be changed. It changes nothing; the result is kept with the batch and on record. Its calls keep the pace.',
     )
     .argument('<batch>')
     .option('--out <file>', 'write what --json prints to a file, for certsweep report --returned')

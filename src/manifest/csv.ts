@@ -180,8 +180,7 @@ function otherHeader(line: number, fields: readonly string[]): ManifestError {
 
 function cutShort({ line, text }: UnendedRow): ManifestError {
   return new ManifestError(
-    `The row that begins on line ${line} is the last and has no line end: ${quoteValue(text)}. If the manifest was cut off there, what is left ` +
-      'of its last value may name another certificate. Write the manifest again, whole. If the tool that wrote it never ends the last line, add ' +
-      'a line feed, or --allow-unterminated.',
+    `The last row, on line ${line}, has no line end: ${quoteValue(text)}. If the manifest was cut off there, its last value may name another ` +
+      'certificate: write the manifest again. If your tool never ends the last line, add a line feed, or --allow-unterminated.',
   );
 }

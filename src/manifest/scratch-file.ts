@@ -26,8 +26,8 @@ export class ScratchUnavailable extends Error {
     const code = error instanceof Error && 'code' in error ? String(error.code) : reason;
     const meaning = MEANINGS[code] ?? 'cannot be used';
     super(
-      `The folder for temporary files, ${folder}, ${meaning} (${code}). To find duplicates a manifest this long needs some ` +
-        '22 MB there for a million certificates: fix the folder, or name another one with TMPDIR, and submit again. ' +
+      `The folder for temporary files, ${folder}, ${meaning} (${code}). A manifest this long needs it to find duplicates, ` +
+        '22 MB for a million certificates: fix the folder, or name another one with TMPDIR, and submit again. ' +
         'Nothing was submitted.',
       { cause: error },
     );

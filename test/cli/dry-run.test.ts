@@ -94,7 +94,7 @@ describe('submit without --execute', () => {
       const cut = [HEADER, row('1'), row('100003'), ''].join('\n').slice(0, -3);
       const ended = await dryRun('cut.csv', cut, ...flags);
       expect(ended).toMatchObject({ code: 2, stdout: '' });
-      const where = `${join(place.folder, 'cut.csv')}: The row that begins on line 3 is the last and has no line end: "${INSTANCE},CA01,1000".`;
+      const where = `${join(place.folder, 'cut.csv')}: The last row, on line 3, has no line end: "${INSTANCE},CA01,1000".`;
       expect(ended.stderr).toContain(where);
       expect(ended.stderr).toContain('add a line feed, or --allow-unterminated.');
     },
@@ -108,7 +108,7 @@ describe('submit without --execute', () => {
     });
     const refused = await place.run(['submit', '-', '--json'], { stdin });
     expect(refused).toMatchObject({ code: 2, stdout: '' });
-    expect(refused.stderr).toMatch(/^standard input: The row that begins on line 2 is the last and has no line end/);
+    expect(refused.stderr).toMatch(/^standard input: The last row, on line 2, has no line end/);
   });
 
   it('refuses a file that is not there', async () => {

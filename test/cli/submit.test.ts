@@ -116,7 +116,7 @@ describe('submit --execute', () => {
     for (const flags of [['--yes'], ['--confirm', '3'], ['--yes', '--skip-invalid']]) {
       const refused = await submit(...flags, '--json');
       expect(refused).toMatchObject({ code: 2, stdout: '' });
-      expect(refused.stderr).toContain(`${manifest}: The row that begins on line 4 is the last and has no line end`);
+      expect(refused.stderr).toContain(`${manifest}: The last row, on line 4, has no line end`);
     }
     expect(await batches()).toEqual([]);
   });

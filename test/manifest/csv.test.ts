@@ -191,9 +191,7 @@ describe('the last row', () => {
   ])('that is cut %s refuses the manifest, unless that is allowed', async (_, text, line) => {
     const { fault } = await read(text, { format: 'csv' });
     expect(fault).toMatch(
-      new RegExp(
-        `^The row that begins on line ${line} is the last and has no line end: .* add a line feed, or --allow-unterminated\\.$`,
-      ),
+      new RegExp(`^The last row, on line ${line}, has no line end: .* add a line feed, or --allow-unterminated\\.$`),
     );
     const allowed = await read(text, { format: 'csv', allowUnended: true });
     expect(allowed.fault).toBeUndefined();
