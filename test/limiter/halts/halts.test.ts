@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { CallRequest, Grant, SlotGrant } from '../../../src/limiter/contract.ts';
-import { markOf, readHalts } from '../../../src/limiter/halts/halt-store.ts';
+import { markOf, openHaltStore, readHalts } from '../../../src/limiter/halts/halt-store.ts';
 import { Fleet, slotOf, type Member, type MemberOptions } from '../fleet.ts';
+import { SECOND_US, VirtualTime } from '../pace/virtual-time.ts';
 
 const fleet = new Fleet();
 const account = (name: string): MemberOptions => ({
@@ -51,6 +52,20 @@ describe('a halted account', () => {
     expect(halt).toMatchObject({ account: 'whole', code: told.code, message: told.message });
     expect(halt).not.toHaveProperty('instanceId');
     expect((halt?.nextProbeAt ?? 0) - (halt?.since ?? 0)).toBe(1_000);
+  });
+
+  it('has slots for its probes alone, whatever the processes know', async () => {
+    const time = new VirtualTime(fleet.keys.client, fleet.keys.prefix);
+    const by = { account: 'scripted', accountQps: 100, egress: 'scripted', egressQps: 100, lateMs: 25 };
+    await time.reserve(by, 1);
+    time.nowUs += 2 * SECOND_US;
+    expect((await time.reserve(by, 3)).slots).toHaveLength(3);
+    const { client: redis, prefix } = fleet.keys;
+    const halts = openHaltStore({ redis, prefix, lateMs: 25, ...account('scripted') }, 1_000);
+    await halts.mark('account', 'i', 'code', 'message');
+    time.nowUs += SECOND_US;
+    expect((await time.reserve(by, 3)).slots).toEqual([]);
+    expect((await time.reserve(by, 3, 1)).slots).toHaveLength(1);
   });
 
   it('is not lifted by a call that was on its way when it was halted', async () => {

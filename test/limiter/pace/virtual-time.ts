@@ -95,7 +95,12 @@ export class VirtualTime {
     this.#prefix = prefix;
   }
 
-  async reserve(asker: Asker, count: number): Promise<{ slots: GivenSlot[]; waitUs: number; serverUs: number }> {
+  /** @param probes - how many of the calls are probes */
+  async reserve(
+    asker: Asker,
+    count: number,
+    probes = 0,
+  ): Promise<{ slots: GivenSlot[]; waitUs: number; serverUs: number }> {
     const keys = limiterKeys(this.#prefix, asker.account, asker.egress);
     const reply = await reserve(
       this.#redis,
@@ -106,7 +111,7 @@ export class VirtualTime {
         asker.egressQps,
         asker.lateMs,
         markOf(asker.account),
-        0,
+        probes,
         asker.account,
         asker.egress,
         JSON.stringify({ count }),
