@@ -102,10 +102,8 @@ describe('certsweep find', () => {
     const { stdout } = await fleet.run(['submit', manifest, '--execute', '--yes', '--json']);
     const { batch: odd } = JSON.parse(stdout) as { batch: string };
     await fleet.settled(odd);
-    const looks = serials.slice(0, 4).map(async (deviceSn, n) => {
+    for (const [n, deviceSn] of serials.slice(0, 4).entries())
       expect({ deviceSn, found: await find(deviceSn) }).toMatchObject({ deviceSn, found: [{ batch: odd, n }] });
-    });
-    await Promise.all(looks);
     expect(await find(INSTANCE)).toEqual([]);
   });
 
@@ -113,19 +111,15 @@ describe('certsweep find', () => {
     const batch = await fleet.submit([of('back'), of('away'), of('unreadable')]);
     await fleet.settled(batch);
     fleet.sandbox.register(of('back'));
-    const [back, away, refused, keyless] = await Promise.all([
-      find('back', '--live'),
-      find('away', '--live'),
-      fleet.run(['find', 'unreadable', '--live', '--json']),
-      fleet.run(['find', 'away', '--live'], { env: { FLEET_KEY_ID: undefined } }),
-    ]);
-    expect(back).toMatchObject([{ outcome: 'revoked', live: 'active' }]);
-    expect(away).toMatchObject([{ outcome: 'revoked', live: 'not-registered' }]);
+    expect(await find('back', '--live')).toMatchObject([{ outcome: 'revoked', live: 'active' }]);
+    expect(await find('away', '--live')).toMatchObject([{ outcome: 'revoked', live: 'not-registered' }]);
+    const refused = await fleet.run(['find', 'unreadable', '--live', '--json']);
     expect({ ...refused, stdout: JSON.parse(refused.stdout) }).toMatchObject({
       code: 3,
       stdout: [{ outcome: 'dead', live: null }],
       stderr: expect.stringContaining('ParameterCheckFailed'),
     });
+    const keyless = await fleet.run(['find', 'away', '--live'], { env: { FLEET_KEY_ID: undefined } });
     expect(keyless).toMatchObject({ code: 3, stderr: expect.stringContaining('FLEET_KEY_ID is not set') });
     expect(keyless.stdout).toContain('now: not known');
   });

@@ -25,7 +25,7 @@ it('one host with a wrong key stops alone, while a key that is revoked stops eve
     settings: { egress: { qps: QPS, raisedLimit: true }, limiter: { lateMs: 200 } },
   });
   await fleet.holdRedis();
-  const items = certificates(1_500);
+  const items = certificates(800);
   const good = await fleet.startWorker();
   const wrong = await fleet.startWorker({ env: { FLEET_KEY_SECRET: 'another-secret' } });
   const batch = await fleet.submit(items);

@@ -103,9 +103,7 @@ describe('the answers are what the document says they are', () => {
 
   it('of single certificates, and of what stands in their way', async () => {
     await send('POST /v1/certificates', '', { ...certificates(1, 45)[0], instanceId: NO_INSTANCE }, 'producer');
-    await expect
-      .poll(async () => ((await get('/v1/halts')).json['halts'] as object[]).length, { timeout: 60_000 })
-      .toBe(1);
+    await expect.poll(async () => ((await get('/v1/halts')).json['halts'] as object[]).length).toBe(1);
     await send('PUT /v1/accounts/{name}/pace', 'fleet', { qps: 10, forSeconds: 60 });
     await send('PUT /v1/accounts/{name}/pace', 'fleet', { qps: QPS, forSeconds: 60 });
     await get('/v1/accounts');

@@ -138,7 +138,7 @@ describe('after a run with throttling, dead and already revoked certificates', (
     await done('stop', '--all', '--reason', 'a test');
     const batch = await fleet.submit(HELD);
     await done('pause', batch);
-    await expect.poll(async () => (await now()).sum('certsweep_paused_batches'), { timeout: 60_000 }).toBe(1);
+    await expect.poll(async () => (await now()).sum('certsweep_paused_batches')).toBe(1);
     const then = await now();
     expect(then.sum('certsweep_stopped')).toBe(1);
     expect(then.sum('certsweep_pace_in_force_per_second')).toBe(0);
@@ -152,9 +152,7 @@ describe('after a run with throttling, dead and already revoked certificates', (
   it('still answers when Redis is gone, and says so', async () => {
     process.kill((await fleet.serverPid()) ?? 0, 'SIGSTOP');
     try {
-      await expect
-        .poll(async () => new Exposition(await scrape(serve)).sum('certsweep_redis_up'), { timeout: 60_000 })
-        .toBe(0);
+      await expect.poll(async () => new Exposition(await scrape(serve)).sum('certsweep_redis_up')).toBe(0);
       const alone = new Exposition(await scrape(serve));
       expect(alone.sum('certsweep_dead_letters')).toBeUndefined();
       expect(alone.sum('process_resident_memory_bytes')).toBeGreaterThan(0);

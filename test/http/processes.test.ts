@@ -22,7 +22,7 @@ it('a process that dies while it reads leaves no batch, and its key is free agai
   sent.write(body.slice(0, 40));
   const redis = await room.redis();
   let claim: string | undefined;
-  await expect.poll(async () => ([claim] = await redis.keys('*idempotency*')).length, { timeout: 60_000 }).toBe(1);
+  await expect.poll(async () => ([claim] = await redis.keys('*idempotency*')).length).toBe(1);
   server.kill('SIGKILL');
   await server.ended;
   const again = (): ReturnType<HttpRoom['ask']> =>
@@ -61,7 +61,7 @@ it('a worker serves as well, and is seen to work', async () => {
     const { json } = await askFor(`${url}/v1/accounts`, { as: 'viewer' });
     return (json['accounts'] as { isAttended: boolean }[]).map(({ isAttended }) => isAttended);
   };
-  await expect.poll(attended, { timeout: 60_000 }).toEqual([true]);
+  await expect.poll(attended).toEqual([true]);
   worker.kill('SIGTERM');
   expect(await worker.ended).toMatchObject({ code: 0 });
 });

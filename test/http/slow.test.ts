@@ -112,7 +112,7 @@ describe('a stream that nobody reads', () => {
       gone.destroy();
       await closed(gone);
     }
-    await expect.poll(follow, { timeout: 60_000 }).toBe(200);
+    await expect.poll(follow).toBe(200);
   });
 
   it('is read no further than its client reads, and ended with it', async () => {

@@ -1,16 +1,32 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificates, manifestOf, openFleet, type Fleet } from '../support/fleet.ts';
-import { startEditedAnswers, type EditedAnswers, type ListedData } from '../support/edited-answers.ts';
+import { startEndpointFront, type EndpointFront } from '../support/endpoint-front.ts';
 import { INSTANCE, KEY_ENV } from '../support/installation.ts';
 
 const ALL = certificates(230);
 const CA = { instanceId: INSTANCE, caSn: 'CA01' };
 
+interface ListedData {
+  Total: number;
+  PageNo: number;
+  PageSize: number;
+  DeviceCertificateVOS: object[];
+}
+
+function edited(text: string): string {
+  const body = JSON.parse(text) as { Data?: ListedData };
+  if (body.Data?.DeviceCertificateVOS === undefined) return text;
+  edit(body.Data);
+  return JSON.stringify(body);
+}
+
 let fleet: Fleet;
-let front: EditedAnswers;
+let front: EndpointFront;
+/** Changes what a listing answers, as an API may that does not what it says. */
+let edit: (data: ListedData) => void = () => undefined;
 beforeAll(async () => {
   fleet = await openFleet({ sandbox: { registry: [CA, ...ALL] } });
-  front = await startEditedAnswers(fleet.sandbox.url);
+  front = await startEndpointFront(fleet.sandbox.url, (_, body) => edited(body));
   await fleet.configure({
     egress: { qps: 5_000, raisedLimit: true },
     retry: { baseMs: 50, capMs: 200 },
@@ -49,7 +65,7 @@ const TOO_EARLY = 'ended before its own total';
 
 describe('a listing that says itself that more follows a page that is not full', () => {
   it('is asked once more', async () => {
-    front.edit = halved(1);
+    edit = halved(1);
     const { code, json, stderr } = await inventory();
     expect({ code, json }).toEqual({
       code: 0,
@@ -59,7 +75,7 @@ describe('a listing that says itself that more follows a page that is not full',
   });
 
   it('and says so again may lack certificates, which an inventory and a plan say', async () => {
-    front.edit = halved(Number.POSITIVE_INFINITY);
+    edit = halved(Number.POSITIVE_INFINITY);
     const { json, stderr } = await inventory();
     expect(json).toMatchObject({ certificates: 60, state: 'stable', cutShort: true, calls: 2 });
     expect(stderr).toContain(TOO_EARLY);
@@ -70,7 +86,7 @@ describe('a listing that says itself that more follows a page that is not full',
   });
 
   it('is not counted, so its CA is not deleted', async () => {
-    front.edit = halved(Number.POSITIVE_INFINITY);
+    edit = halved(Number.POSITIVE_INFINITY);
     const { code, stderr } = await fleet.run(['ca', 'delete', INSTANCE, 'CA01', '--execute', '--confirm', 'CA01:60']);
     expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringContaining(TOO_EARLY) });
     expect(fleet.sandbox.seen().byOperation).not.toHaveProperty('DeleteCaCertificate');
@@ -81,16 +97,16 @@ describe('a listing that says itself that more follows a page that is not full',
     const batch = await fleet.submit(ALL.slice(100, 103));
     await fleet.startWorker();
     await fleet.settled(batch);
-    front.edit = halved(Number.POSITIVE_INFINITY);
+    edit = halved(Number.POSITIVE_INFINITY);
     const short = await fleet.run(['verify', batch]);
     expect({ code: short.code, stderr: short.stderr }).toEqual({ code: 3, stderr: expect.stringContaining(TOO_EARLY) });
-    front.edit = () => undefined;
+    edit = () => undefined;
     expect((await fleet.run(['verify', batch])).code).toBe(0);
   });
 });
 
 it('counts each row that names nothing once, though pages overlap', async () => {
-  front.edit = ({ DeviceCertificateVOS: rows }) => {
+  edit = ({ DeviceCertificateVOS: rows }) => {
     for (const row of rows)
       if (/[0-7]$/.test(String(Reflect.get(row, 'DeviceSn')))) Reflect.set(row, 'Status', 'unknown');
   };

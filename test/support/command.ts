@@ -2,7 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { keepProcess } from './kept-process.ts';
 
 /** The built command, as a user runs it; `npm test` builds it first. */
 const COMMAND = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -33,15 +35,19 @@ export interface CommandOptions {
   readonly stdoutTo?: string;
 }
 
-/** A command that runs. */
-export interface RunningCommand {
-  readonly pid: number;
+/** A command that runs to its end. */
+export interface EndingCommand {
   readonly ended: Promise<Ended>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** A command that runs. */
+export interface RunningCommand extends EndingCommand {
+  readonly pid: number;
   /** Everything it has written so far, standard output first. */
   output(): string;
   /** Resolves when it has written the text; rejects when the command ends without it, or after a minute. */
   says(text: string): Promise<void>;
-  kill(signal: NodeJS.Signals): void;
 }
 
 interface Heard {
@@ -56,12 +62,52 @@ export const hasTerminal = process.platform === 'linux' && existsSync(SCRIPT);
 
 /** Starts the command with these arguments. The caller must end it. */
 export function startCommand(args: readonly string[], options: CommandOptions): RunningCommand {
-  if (!existsSync(COMMAND)) throw new Error('dist/ is missing: npm run build');
+  requireBuild();
   const words = [...(options.node ?? []), COMMAND, ...args];
   if (options.terminal !== true) return startProgram(process.execPath, words, options);
   const quoted = [process.execPath, ...words].map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`);
   // A terminal that is made of a pipe has no width.
   return startProgram(SCRIPT, ['-qefc', `stty cols 100 rows 30; exec ${quoted.join(' ')}`, '/dev/null'], options);
+}
+
+/** Commands that end only when they are told to, or run others. */
+const LONG = ['worker', 'serve', 'sandbox', 'demo'];
+const kept = keepProcess(COMMAND);
+/** First words that had a process of their own. */
+const begun = new Set<string>();
+let asked = 0;
+
+/**
+ * Runs the command to its end. The first of each command has a process of its own, as a user's has, and so have those that are asked for at once,
+ * which may race. The others take turns in one process, which has loaded the command already.
+ */
+export function runCommand(args: readonly string[], options: CommandOptions): EndingCommand {
+  requireBuild();
+  let running: EndingCommand | undefined;
+  const run = async (): Promise<Ended> => {
+    asked += 1;
+    await setImmediate();
+    const isAlone = asked === 1;
+    await setImmediate();
+    asked -= 1;
+    running = isAlone && isShort(args, options) && !kept.isBusy ? runKept(args, options) : startCommand(args, options);
+    return running.ended;
+  };
+  return { ended: run(), kill: (signal) => running?.kill(signal) };
+}
+
+function isShort([word = '']: readonly string[], options: CommandOptions): boolean {
+  const isFirst = !begun.has(word);
+  begun.add(word);
+  return !isFirst && !LONG.includes(word) && Object.keys(options).every((name) => name === 'env');
+}
+
+function runKept(args: readonly string[], { env = {} }: CommandOptions): EndingCommand {
+  return kept.run(args, { ...inherited(), ...env });
+}
+
+function requireBuild(): void {
+  if (!existsSync(COMMAND)) throw new Error('dist/ is missing: npm run build');
 }
 
 function startProgram(

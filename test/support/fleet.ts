@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { expect, vi } from 'vitest';
 import type { Certificate } from '../../src/core/certificate.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
-import type { ReportRow } from '../../src/ledger/report.ts';
+import { reportRows, type ReportRow } from '../../src/ledger/report.ts';
 import { KEY_PREFIX } from '../../src/queue/contract.ts';
 import { batchStatus, type BatchDetail } from '../../src/app/overview.ts';
 import { generateCertificates } from '../../src/sandbox/generate.ts';
@@ -21,7 +21,7 @@ export interface Fleet extends Installation {
   until(batch: string, condition: (batch: BatchDetail) => boolean, withinMs?: number): Promise<BatchDetail>;
   /** Waits until every item is settled. */
   settled(batch: string, withinMs?: number): Promise<BatchDetail>;
-  /** The rows of `certsweep report`. */
+  /** The rows that `certsweep report` prints. */
   report(batch: string): Promise<ReportRow[]>;
 }
 
@@ -58,6 +58,10 @@ export async function openFleet({ sandbox: behaviour = {}, settings = {} }: Flee
   });
   let client: Redis | undefined;
   let manifests = 0;
+  const ledgerOf = async (): Promise<Ledger> => {
+    client ??= await installation.redis();
+    return new Ledger(client, KEY_PREFIX);
+  };
   const fleet: Fleet = {
     ...installation,
     sandbox,
@@ -75,8 +79,7 @@ export async function openFleet({ sandbox: behaviour = {}, settings = {} }: Flee
       return batch;
     },
     async until(batch, condition, withinMs = SETTLED_WITHIN_MS) {
-      client ??= await installation.redis();
-      const ledger = new Ledger(client, KEY_PREFIX);
+      const ledger = await ledgerOf();
       const options = { timeout: withinMs, interval: LOOK_EVERY_MS };
       return vi.waitFor(async () => {
         const detail = await batchStatus(ledger, batch);
@@ -87,11 +90,9 @@ export async function openFleet({ sandbox: behaviour = {}, settings = {} }: Flee
     settled: (batch, withinMs) =>
       fleet.until(batch, ({ pending, state }) => pending === 0 && state !== 'planned', withinMs),
     async report(batch) {
-      const { stdout } = await installation.run(['report', batch, '--format', 'ndjson']);
-      return stdout
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as ReportRow);
+      const rows: ReportRow[] = [];
+      for await (const row of reportRows(await ledgerOf(), batch)) rows.push(row);
+      return rows;
     },
     async remove() {
       await installation.remove();

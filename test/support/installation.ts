@@ -8,7 +8,14 @@ import { readPassword, readRecord } from '../../src/runtime/redis/embedded/data-
 import { openRedis, type OpenRedis } from '../../src/runtime/redis/open-redis.ts';
 import { socketOf } from '../../src/runtime/redis/embedded/private-socket.ts';
 import { isAlive } from '../../src/runtime/redis/embedded/process-identity.ts';
-import { startCommand, type CommandOptions, type Ended, type RunningCommand } from './command.ts';
+import {
+  runCommand,
+  startCommand,
+  type CommandOptions,
+  type EndingCommand,
+  type Ended,
+  type RunningCommand,
+} from './command.ts';
 
 /** A user's folder: a configuration, a data directory with its own embedded Redis, and the commands run on them. */
 export interface Installation {
@@ -60,9 +67,21 @@ export async function openInstallation(
   const folder = await mkdtemp(join(tmpdir(), 'certsweep-e2e-'));
   const dataDir = join(folder, 'data');
   const directory = join(dataDir, 'redis');
-  const commands: RunningCommand[] = [];
+  const commands: EndingCommand[] = [];
   const clients: Redis[] = [];
   const held: OpenRedis[] = [];
+
+  const optionsOf = (options: CommandOptions = {}): CommandOptions => ({
+    ...options,
+    env: {
+      CERTSWEEP_CONFIG: join(folder, 'certsweep.yaml'),
+      XDG_STATE_HOME: join(folder, 'state'),
+      FLEET_KEY_ID: ACCOUNT_KEY.accessKeyId,
+      FLEET_KEY_SECRET: ACCOUNT_KEY.accessKeySecret,
+      ...variables,
+      ...options.env,
+    },
+  });
 
   const installation: Installation = {
     folder,
@@ -75,17 +94,13 @@ export async function openInstallation(
       await writeFile(path, text);
       return path;
     },
-    run: (args, options) => installation.start(args, options).ended,
-    start(args, options = {}) {
-      const env = {
-        CERTSWEEP_CONFIG: join(folder, 'certsweep.yaml'),
-        XDG_STATE_HOME: join(folder, 'state'),
-        FLEET_KEY_ID: ACCOUNT_KEY.accessKeyId,
-        FLEET_KEY_SECRET: ACCOUNT_KEY.accessKeySecret,
-        ...variables,
-        ...options.env,
-      };
-      const command = startCommand(args, { ...options, env });
+    run(args, options) {
+      const command = runCommand(args, optionsOf(options));
+      commands.push(command);
+      return command.ended;
+    },
+    start(args, options) {
+      const command = startCommand(args, optionsOf(options));
       commands.push(command);
       return command;
     },

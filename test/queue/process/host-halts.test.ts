@@ -53,7 +53,7 @@ it('a batch that is cancelled while the endpoint is out ends at once, and a work
     await shop.ledger.batches.change(batch, 'resume');
     const account = { name: ACCOUNT, qps: 100, instances: [INSTANCE] };
     const { events, worker } = shop.start({ client, policy: POLICY, account });
-    await expect.poll(() => worker.hostHalts, { timeout: 60_000 }).toMatchObject([{ code: UNREACHABLE }]);
+    await expect.poll(() => worker.hostHalts).toMatchObject([{ code: UNREACHABLE }]);
     expect(worker.hostHalts[0]?.message).toContain('the last: network-ECONNREFUSED');
     expect(await shop.until(batch, () => true)).toMatchObject({ state: 'running', counts: { dead: 0, revoked: 0 } });
     await shop.ledger.batches.change(batch, 'cancel');
@@ -70,10 +70,10 @@ it('a key that is refused here and works elsewhere stops this worker alone, unti
   const batch = await shop.submit(items);
   shop.sandbox.revokeKey(KEY.accessKeyId, 'SignatureDoesNotMatch');
   const { events, worker } = shop.start({ others: besides(true), probeIntervalMs: PROBE_INTERVAL_MS });
-  await expect.poll(() => worker.hostHalts, { timeout: 60_000 }).toMatchObject([{ code: 'SignatureDoesNotMatch' }]);
+  await expect.poll(() => worker.hostHalts).toMatchObject([{ code: 'SignatureDoesNotMatch' }]);
   const { byCode } = shop.sandbox.seen();
   await expect
-    .poll(() => shop.sandbox.seen().byCode['SignatureDoesNotMatch'] ?? 0, { timeout: 60_000 })
+    .poll(() => shop.sandbox.seen().byCode['SignatureDoesNotMatch'] ?? 0)
     .toBeGreaterThan(byCode['SignatureDoesNotMatch'] ?? 0);
   expect(await readHalts(shop.redis, shop.keys.prefix)).toEqual([]);
   shop.sandbox.restoreKey(KEY.accessKeyId);
@@ -91,10 +91,10 @@ it('a key that is refused everywhere stops the account, though others are there'
     account: { name: ACCOUNT, qps: 100, instances: [INSTANCE] },
   });
   await expect
-    .poll(() => readHalts(shop.redis, shop.keys.prefix), { timeout: 60_000 })
+    .poll(() => readHalts(shop.redis, shop.keys.prefix))
     .toMatchObject([{ account: ACCOUNT, code: 'InvalidAccessKeyId.Inactive' }]);
   expect(worker.hostHalts).toEqual([]);
-  await expect.poll(() => count(events, 'halted'), { timeout: 60_000 }).toBe(1);
+  await expect.poll(() => count(events, 'halted')).toBe(1);
   expect(count(events, 'host-halted')).toBe(0);
   // It asked the others without calling meanwhile: what was refused was under way at the first refusal, as far as the ramp lets.
   expect(shop.sandbox.seen().calls).toBeLessThanOrEqual(10);

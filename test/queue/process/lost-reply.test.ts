@@ -46,7 +46,7 @@ it.each([
     const batch = await shop.submit(items);
     to = isLost ? `${batch}:ledger` : undefined;
     await expectAccounted(shop, batch, items);
-    await expect.poll(() => told(batch).length, { timeout: 60_000 }).toBe(1);
+    await expect.poll(() => told(batch).length).toBe(1);
     expect(told(batch)).toMatchObject([{ outcome, how: 'settled' }]);
     expect(proxy.loseReply).toBeUndefined();
   }

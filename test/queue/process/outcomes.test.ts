@@ -178,7 +178,7 @@ it('pauses a batch whose items are dead, and continues when it is resumed', asyn
   expect(paused.pausedBecause).toContain('10 of 10 settled items are dead (100%)');
   // Told when Redis has answered, a moment after the batch is seen to be paused.
   const told = (): WorkerEvent[] => events.filter(({ kind }) => kind === 'batch-paused');
-  await expect.poll(told, { timeout: 60_000 }).toEqual([{ kind: 'batch-paused', batch, settled: 10, dead: 10 }]);
+  await expect.poll(told).toEqual([{ kind: 'batch-paused', batch, settled: 10, dead: 10 }]);
   shop.faults();
   await shop.ledger.batches.change(batch, 'resume');
   expect((await shop.settled(batch)).counts).toMatchObject({ revoked: 30, dead: 10 });
@@ -192,7 +192,7 @@ it('leaves items of an instance that it does not know to others, without a call'
   await shop.ledger.lanes.advance(batch, { ...block, chunks: [], cursor: 0 }, 3, 3);
   const { events } = shop.start();
   const waiting = (): Promise<number[]> => shop.ledger.waiting.counts(['post-cn-elsewhere']);
-  await expect.poll(waiting, { timeout: 60_000 }).toEqual([3]);
+  await expect.poll(waiting).toEqual([3]);
   await expectEmptied(shop);
   expect(shop.sandbox.seen().calls).toBe(before);
   expect((await shop.until(batch, () => true)).counts).toMatchObject({ accepted: 3, dead: 0, revoked: 0 });

@@ -106,7 +106,7 @@ describe('where only signed jobs are taken', () => {
     await shop.ledger.waiting.park(DIRECT, left.instanceId, [1]);
     shop.start({ direct: rulesOf({ accept: 'signed' }) });
     await shop.until(DIRECT, ({ counts }) => counts.dead === 1);
-    await expect.poll(() => shop.queues.direct.getJob('mine'), { timeout: 60_000 }).toBeUndefined();
+    await expect.poll(() => shop.queues.direct.getJob('mine')).toBeUndefined();
     await shop.ledger.waiting.park(DIRECT, claimed.instanceId, [0]);
     await shop.settled(DIRECT, 2);
     expect(await codes()).toEqual({ 'unsigned-job': 2 });

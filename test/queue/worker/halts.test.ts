@@ -38,9 +38,9 @@ it('stops with the calls under way when the key is revoked, loses nothing, and c
   await shop.until(batch, ({ counts }) => counts.revoked >= 150);
   shop.sandbox.revokeKey(KEY.accessKeyId, 'InvalidAccessKeyId.NotFound');
   const deletedBefore = shop.sandbox.deletedCount;
-  await expect.poll(() => count('halted'), { timeout: 60_000 }).toBe(1);
+  await expect.poll(() => count('halted')).toBe(1);
   // A probe has come and gone.
-  await expect.poll(() => calls.sent > sentBeforeHalt && calls.underWay === 0, { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => calls.sent > sentBeforeHalt && calls.underWay === 0).toBe(true);
   const probesPossible = 1 + Math.floor((performance.now() - haltedAtMs) / PROBE_INTERVAL_MS);
   // Slots that were handed out a moment before may be used.
   expect(calls.sent - sentBeforeHalt).toBeLessThanOrEqual(probesPossible + slotsPerPulse(QPS));
@@ -130,7 +130,7 @@ it('ends a halt whose probe is under way while the worker leaves', async () => {
       },
     },
   });
-  await expect.poll(() => isUnderWay, { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => isUnderWay).toBe(true);
   await shop.stop();
   expect(await readHalts(shop.redis, shop.keys.prefix)).toEqual([]);
 });
@@ -168,7 +168,7 @@ it('stops after a few calls where a token stays refused, however many items are 
       if (event.kind === 'halted') seen ??= { sent: calls.sent, refreshes, inHand: worker.inHand };
     },
   });
-  await expect.poll(() => seen, { timeout: 60_000 }).toBeDefined();
+  await expect.poll(() => seen).toBeDefined();
   // Those with the old token, those with the new one and its trial, and a few whose slots came while the halt was written.
   expect(seen?.sent).toBeLessThanOrEqual(2 * calls.mostUnderWay + TRIAL_REFUSALS + 3);
   expect(seen?.inHand).toBeGreaterThan(seen?.sent ?? Number.NaN);

@@ -26,7 +26,7 @@ async function failAll(count: number): Promise<void> {
   const { direct, blocks } = shop.queues;
   const workers = [direct, blocks.urgent, blocks.bulk].map(({ name }) => new Worker(name, fail, options));
   for (const worker of workers) worker.on('error', () => undefined);
-  await expect.poll(async () => (await shop.queues.backlog()).failed, { timeout: 60_000 }).toBe(count);
+  await expect.poll(async () => (await shop.queues.backlog()).failed).toBe(count);
   for (const worker of workers) await worker.close();
 }
 

@@ -8,7 +8,7 @@ import { AccountQueues } from '../../../src/queue/queues.ts';
 import { ACCOUNT, certificates, expectAccounted, INSTANCE, OTHER_INSTANCE, Workshop } from '../workshop.ts';
 
 const OTHER = 'other';
-const WITHIN = { timeout: 60_000, interval: 20 };
+const WITHIN = { interval: 20 };
 /** `post-cn-b` was the fleet's, and is the other account's now. */
 const fleetNow = { account: { name: ACCOUNT, qps: 5_000, instances: [INSTANCE] } };
 const ownerOf = (instanceId: string): string => (instanceId === INSTANCE ? ACCOUNT : OTHER);

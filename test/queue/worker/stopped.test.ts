@@ -37,9 +37,9 @@ it('a stop ends all calls within two seconds, direct jobs included, loses nothin
   const stoppedMs = performance.now();
   for (const item of certificates(10)) await shop.addJob({ v: 1, ...item });
   for (const { events } of running) {
-    await expect.poll(() => events.filter(({ kind }) => kind === 'stopped').length, { timeout: 60_000 }).toBe(1);
+    await expect.poll(() => events.filter(({ kind }) => kind === 'stopped').length).toBe(1);
   }
-  await expect.poll(() => running.reduce((sum, { worker }) => sum + worker.inHand, 0), { timeout: 60_000 }).toBe(0);
+  await expect.poll(() => running.reduce((sum, { worker }) => sum + worker.inHand, 0)).toBe(0);
   // Time in which a call might leave that should not.
   await pass(1.5 * WITHIN_MS);
   expect(lastSentMs - stoppedMs).toBeLessThan(WITHIN_MS);
@@ -60,7 +60,7 @@ it('a stop ends all calls within two seconds, direct jobs included, loses nothin
   // One that starts meanwhile calls as little.
   await shop.stop();
   const { events } = shop.start({ account });
-  await expect.poll(() => events.some(({ kind }) => kind === 'stopped'), { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => events.some(({ kind }) => kind === 'stopped')).toBe(true);
   await pass(WITHIN_MS / 2);
   expect((await shop.until(batch, () => true)).counts).toMatchObject({ revoked, dead: 0, cancelled: 0 });
   expect(await clearStop(shop.redis, shop.keys.prefix, stop, {})).toBe('started');

@@ -16,7 +16,7 @@ const MOST_WAITING = 200;
 /** Of each further process. */
 const MOST_FURTHER = 60;
 const MOST_IDLE = 60;
-const WITHIN = { timeout: 60_000, interval: 20 };
+const WITHIN = { interval: 20 };
 
 /** Commands that the server has done, those inside scripts too. */
 async function commands({ redis }: { readonly redis: Redis }): Promise<number> {

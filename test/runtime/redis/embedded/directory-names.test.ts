@@ -3,13 +3,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { prepareDirectory, readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
 import { identify } from '../../../../src/runtime/redis/embedded/process-identity.ts';
 import { withStartLock } from '../../../../src/runtime/redis/embedded/start-lock.ts';
 import { openInstallation, settingsOf, type Installation } from '../../../support/installation.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
-import { buildOpener } from './processes.ts';
+import { startOpener } from './processes.ts';
 
 const execute = promisify(execFile);
 const place = useEmbeddedPlace();
@@ -51,16 +51,10 @@ it('a path with ".." in it leads to one folder, also behind a link', async () =>
 });
 
 describe('a copy of a directory', () => {
-  let program: Awaited<ReturnType<typeof buildOpener>>;
-  beforeAll(async () => {
-    program = await buildOpener();
-  });
-  afterAll(() => program.discard());
-
   /** A directory whose server runs on without any process of ours, as after kill -9 of a worker. */
   async function orphan(name: string): Promise<{ dataDir: string; pid: number }> {
     const dataDir = join(place.dataDir, name);
-    const owner = program.start(dataDir);
+    const owner = startOpener(dataDir);
     await owner.opened;
     await owner.kill();
     const server = (await readRecord(join(dataDir, 'redis')))?.process;

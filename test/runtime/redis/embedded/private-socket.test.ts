@@ -2,25 +2,20 @@ import { spawnSync } from 'node:child_process';
 import { chmod, chown, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { connect } from '../../../../src/runtime/redis/connection.ts';
 import { prepareDirectory, readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
 import { withStartLock } from '../../../../src/runtime/redis/embedded/start-lock.ts';
 import { isRoot, listenAt, NOBODY } from './another-user.ts';
 import { killServer, useEmbeddedPlace } from './embedded-place.ts';
-import { buildOpener } from './processes.ts';
+import { startOpener } from './processes.ts';
 
 const place = useEmbeddedPlace();
 const hasContainers =
   isRoot && process.platform === 'linux' && spawnSync('unshare', ['-fpm', '--mount-proc', 'true']).status === 0;
 
 describe.runIf(process.platform === 'linux')('under a data directory with a long path', () => {
-  let program: Awaited<ReturnType<typeof buildOpener>>;
   let deep: string;
-  beforeAll(async () => {
-    program = await buildOpener();
-  });
-  afterAll(() => program.discard());
   beforeEach(() => {
     deep = join(place.dataDir, 'a-rather-long-name-of-a-directory'.repeat(4), 'of-a-fleet-operator');
   });
@@ -34,9 +29,9 @@ describe.runIf(process.platform === 'linux')('under a data directory with a long
 
   it('the socket is in the directory too, and in no folder for temporary files', async () => {
     const [one, other] = [await temporary('one'), await temporary('other')];
-    const first = program.start(deep, ['env', `TMPDIR=${one}`, `XDG_RUNTIME_DIR=${one}`]);
+    const first = startOpener(deep, ['env', `TMPDIR=${one}`, `XDG_RUNTIME_DIR=${one}`]);
     await first.opened;
-    const second = program.start(deep, ['env', `TMPDIR=${other}`, `XDG_RUNTIME_DIR=${other}`]);
+    const second = startOpener(deep, ['env', `TMPDIR=${other}`, `XDG_RUNTIME_DIR=${other}`]);
     await second.opened;
     expect(second.notices).toEqual([{ kind: 'adopted', pid: first.notices.at(-1)?.pid }]);
     expect((await stat(join(deep, 'redis/redis.sock'))).isSocket()).toBe(true);
@@ -84,9 +79,9 @@ describe.runIf(process.platform === 'linux')('under a data directory with a long
   });
 
   it.runIf(hasContainers)('two containers with folders of their own for temporary files run one server', async () => {
-    const first = program.start(deep, container(await temporary('one')));
+    const first = startOpener(deep, container(await temporary('one')));
     await first.opened;
-    const second = program.start(deep, container(await temporary('other')));
+    const second = startOpener(deep, container(await temporary('other')));
     await expect(second.opened).rejects.toThrow('runs in another container');
     expect(second.notices).toEqual([]);
     await first.close();

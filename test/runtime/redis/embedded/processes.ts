@@ -1,19 +1,14 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { z } from 'zod';
 
 const noticeSchema = z.object({ kind: z.string(), pid: z.number().exactOptional() });
 type HeardNotice = z.infer<typeof noticeSchema>;
 
-const execute = promisify(execFile);
-const PROJECT = fileURLToPath(new URL('../../../..', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('opener.mjs', import.meta.url));
 
 /** Another process that opens a data directory. */
 export interface Opener {
@@ -26,33 +21,12 @@ export interface Opener {
   kill(): Promise<void>;
 }
 
-/** Compiles the program `opener.ts` with the sources as they are now: a build from before would test yesterday's code. */
-export async function buildOpener(): Promise<{
-  /** @param through - a command that runs the program after its own words */
-  start(dataDir: string, through?: readonly string[]): Opener;
-  discard(): Promise<void>;
-}> {
-  const folder = await mkdtemp(join(tmpdir(), 'certsweep-opener-'));
-  const out = join(folder, 'out');
-  const configuration = {
-    extends: join(PROJECT, 'tsconfig.json'),
-    compilerOptions: { rootDir: PROJECT, outDir: out, declaration: false },
-    files: [join(PROJECT, 'test/runtime/redis/embedded/opener.ts')],
-    include: [],
-  };
-  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(configuration));
-  await symlink(join(PROJECT, 'node_modules'), join(folder, 'node_modules'));
-  await execute(process.execPath, [join(PROJECT, 'node_modules/typescript/bin/tsc'), '-p', folder]);
-  await symlink(join(PROJECT, 'config'), join(out, 'config'));
-  await writeFile(join(out, 'package.json'), '{"type":"module"}');
-  return {
-    start: (dataDir, through = []) =>
-      startOpener([...through, process.execPath, join(out, 'test/runtime/redis/embedded/opener.js'), dataDir]),
-    discard: () => rm(folder, { recursive: true, force: true }),
-  };
-}
-
-function startOpener([command = '', ...rest]: readonly string[]): Opener {
+/**
+ * Starts the program, which has the built sources, as the command has.
+ * @param through - a command that runs it after its own words
+ */
+export function startOpener(dataDir: string, through: readonly string[] = []): Opener {
+  const [command, ...rest] = [...through, process.execPath, PROGRAM, dataDir];
   const child = spawn(command, rest);
   const notices: HeardNotice[] = [];
   const ended = once(child, 'close');

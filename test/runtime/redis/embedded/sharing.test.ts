@@ -1,25 +1,16 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { readRecord } from '../../../../src/runtime/redis/embedded/data-directory.ts';
 import { identify, isAlive } from '../../../../src/runtime/redis/embedded/process-identity.ts';
 import { useEmbeddedPlace } from './embedded-place.ts';
-import { buildOpener } from './processes.ts';
-import type { Opener } from './processes.ts';
+import { startOpener, type Opener } from './processes.ts';
 
 const place = useEmbeddedPlace();
 
 describe('several processes on one data directory', () => {
-  let program: Awaited<ReturnType<typeof buildOpener>>;
-  beforeAll(async () => {
-    program = await buildOpener();
-  });
-  afterAll(async () => {
-    await program.discard();
-  });
-
   it('share one server when they start at the same moment, and the last one stops it', async () => {
-    const openers = Array.from({ length: 6 }, () => program.start(place.dataDir));
+    const openers = Array.from({ length: 6 }, () => startOpener(place.dataDir));
     await Promise.all(openers.map(({ opened: ready }) => ready));
     const all = openers.flatMap((opener) => opener.notices);
     expect(all.filter(({ kind }) => kind === 'started')).toHaveLength(1);
@@ -33,7 +24,7 @@ describe('several processes on one data directory', () => {
   });
 
   it('adopt the server of a process that was killed', async () => {
-    const owner = program.start(place.dataDir);
+    const owner = startOpener(place.dataDir);
     await owner.opened;
     await owner.kill();
     await place.open();
@@ -45,7 +36,7 @@ describe('several processes on one data directory', () => {
   it.runIf(process.platform === 'linux')('get one server however the starting process dies', async () => {
     // Killed at a different point of its start each time; whatever it left, at most one server may run afterwards.
     for (let round = 0; round < 6; round += 1) {
-      const owner = program.start(place.dataDir);
+      const owner = startOpener(place.dataDir);
       await Promise.race([vi.waitFor(() => expect(owner.notices.length).toBeGreaterThan(0), 60_000), owner.opened]);
       await new Promise((resolve) => setTimeout(resolve, round * 8));
       owner.opened.catch(() => undefined);
@@ -61,7 +52,7 @@ describe('several processes on one data directory', () => {
   });
 
   it('leave a server alone that others use, and one of them stops it', async () => {
-    const other = program.start(place.dataDir);
+    const other = startOpener(place.dataDir);
     await other.opened;
     await (await place.open()).close();
     expect(place.pidOf('left-running')).toBe(serverOf(other));

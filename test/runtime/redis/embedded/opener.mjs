@@ -1,4 +1,4 @@
-import { openRedis } from '../../../../src/runtime/redis/open-redis.ts';
+import { openRedis } from '../../../../dist/runtime/redis/open-redis.js';
 
 /*
  * A process of its own for the tests: opens the data directory in its first argument, says what happened as one line of JSON each, and closes
