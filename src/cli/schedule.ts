@@ -153,7 +153,7 @@ function conclude(ran: ManualRun, name: string, { json }: ScheduleOptions): void
     case 'left':
       throw new CommandEnd(
         EXIT.interrupted,
-        `The run was cut off. If its batch runs, certsweep schedule history ${name} has it if its batch runs.`,
+        `The run was cut off. If its batch runs, certsweep schedule history ${name} shows it.`,
       );
     case 'reason-required':
       throw reasonRequired();
