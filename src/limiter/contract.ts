@@ -8,7 +8,7 @@ export interface LimiterOptions {
   readonly prefix: string;
   readonly account: { readonly name: string; readonly qps: number };
   readonly egress: { readonly id: string; readonly qps: number };
-  /** A slot is void so long after its moment, milliseconds. */
+  /** How long after its moment a slot is void, milliseconds. */
   readonly lateMs: number;
   /** Between two probes of a halt, milliseconds; 30 s when not given. */
   readonly probeIntervalMs?: number;

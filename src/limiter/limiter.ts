@@ -17,7 +17,7 @@ import { openPaceStore, type PaceStore } from './pace/pace-store.ts';
 import { SlotQueue } from './pace/slot-queue.ts';
 import { NOT_TO_PROBE, RANKS, type Caller, type Rank } from './pace/wait-queue.ts';
 
-/** Without an answer that told the signals counter and Redis' time for so long, they are read. */
+/** How long the signals counter and Redis' time may come with no answer before they are read, milliseconds. */
 const SIGNALS_POLL_MS = 1_000;
 
 interface Waiting<Call, Verdict> extends Caller<Call> {
@@ -133,7 +133,7 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Co
     this.#options.redis.off('close', this.#onLoss);
     this.#options.redis.off('ready', this.#onReady);
     await this.#sendHome(this.#queue.close());
-    // A pulse may yet note the calls that it has with it, so their callers hear after it, where Redis answers at all.
+    // A pulse may yet note the calls that it has with it, so their callers are answered after it, if Redis answers at all.
     await this.#note(this.#queue.pulsing);
     await this.#sendHome(this.#queue.rest());
   }
@@ -196,7 +196,7 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Co
     this.#sendAway();
     if (signals === this.#signals) return;
     this.#signals = signals;
-    // Batches may have been paused or cancelled: those that wait are to hear of it before their turn.
+    // Batches may have been paused or cancelled: waiting callers must learn of it before their turn.
     this.#queue.lookAtAll();
     this.#options.onSignals?.(signals);
   }

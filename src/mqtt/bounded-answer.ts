@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 /** An answer has some hundred bytes, a page of a hundred certificates some hundred thousand. What has more than this, decompressed, is none, and is not kept. */
 export const MAX_ANSWER_BYTES = 1_048_576;
 
-/** Thrown where an answer goes on and on. */
+/** Thrown when an answer does not end. */
 export class AnswerTooLong extends Error {
   override readonly name = 'AnswerTooLong';
 }

@@ -14,7 +14,7 @@ export interface ConnectionLimits {
 /** Idle connections are given up before a load balancer or NAT forgets them silently. */
 const IDLE_MS = 30_000;
 /**
- * Where a server has once said something unasked, or one answer twice, a connection rests for so long after each answer: what comes twice then
+ * Where a server has once said something unasked, or one answer twice, a connection rests for this long after each answer: what comes twice then
  * comes while no call waits for it. It costs some connections more, so it is not done elsewhere.
  */
 const REST_MS = 250;
@@ -195,7 +195,7 @@ interface AgentInside {
 }
 
 /**
- * Bounds the answer, and looks at the slot for a last time where nothing lies between the look and the write: Node emits `socket` and then writes, without a pause. A request
+ * Bounds the answer, and checks the slot for a last time where nothing lies between the check and the write: Node emits `socket` and then writes, without a pause. A request
  * that is destroyed there takes its connection along, so this is the last resort; `depart` has looked with time to spare.
  */
 function lookOnceMore(agent: HttpAgent): void {

@@ -11,7 +11,7 @@ export class DeadlinePassed extends Error {
   override readonly name = 'DeadlinePassed';
 }
 
-/** Between the last look and the wire a busy system may give the processor to someone else for a while; measured: 4 ms in the worst hundredth. */
+/** Between the last check and the wire a busy system may give the processor to someone else for a while; measured: 4 ms in the worst hundredth. */
 const WRITE_MS = 4;
 
 /**

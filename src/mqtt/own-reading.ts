@@ -9,7 +9,7 @@ const NOTHING = Buffer.from('{}');
 /**
  * Reads the answer's JSON as it comes in. The SDK does that letter by letter: of a page of a hundred certificates, it takes most of what a call costs. It
  * still reads what only it can judge: a refusal, what is no JSON, and what is too long.
- * @param take - hears the body, before the SDK is done
+ * @param take - gets the body, before the SDK is done
  */
 export function readAnswer(response: IncomingMessage, take: (body: object) => void): void {
   if (response.headers['content-encoding'] === undefined) {

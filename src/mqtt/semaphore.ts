@@ -1,5 +1,5 @@
 /**
- * Lets so many calls at a time go from their signature to the wire. Signing is most of the work: were all calls of one moment signed before the first
+ * Limits how many calls at a time go from their signature to the wire. Signing is most of the work: were all calls of one moment signed before the first
  * is written, the last would have grown late unseen, and at full load that was most of them. One at a time costs more CPU a call: the same code runs
  * better for some in a row.
  */

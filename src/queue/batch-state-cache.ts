@@ -14,7 +14,7 @@ export interface BatchGate {
   readonly layout: number;
 }
 
-/** How long a look at a batch is good for. A change is heard sooner, through the signals counter. */
+/** How long a batch's state is good for once read. A change is noticed sooner, through the signals counter. */
 const FRESH_MS = 1_000;
 const FORGET_ABOVE = 1_000;
 

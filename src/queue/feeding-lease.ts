@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { Lease } from './lease.ts';
 
-/** A dead feeder's account is taken over within so long. */
+/** A dead feeder's account is taken over within this time. */
 const FEED_LEASE_MS = 3_000;
 
 /** What makes one process of many the feeder of an account's queue. */

@@ -21,7 +21,7 @@ export class Lease {
     this.#ttlMs = ttlMs;
   }
 
-  /** Takes it, or keeps it for another `ttlMs`. Not a lock: who stalls for longer may overlap with the next holder. */
+  /** Takes it, or keeps it for another `ttlMs`. Not a lock: a holder that stalls for longer may overlap with the next one. */
   async hold(): Promise<boolean> {
     return (await extend(this.#redis, [this.#key], [this.#holder, this.#ttlMs])) === 1;
   }
@@ -34,7 +34,7 @@ export class Lease {
 /** Asked before each step of a task that only one process is to be at: false when another one has taken over. */
 export type MayGoOn = () => Promise<boolean>;
 
-/** A process that dies in its turn keeps the others waiting for so long. */
+/** How long a process that dies in its turn keeps the others waiting. */
 const TURN_MS = 10_000;
 
 /**

@@ -140,7 +140,7 @@ export class AccountQueues {
     };
   }
 
-  /** Blocks that are ready, by priority: what the feeder looks at, two commands. */
+  /** Blocks that are ready, by priority: what the feeder reads, two commands. */
   async readyBlocks(): Promise<Readonly<Record<Priority, number>>> {
     const length = (priority: Priority): Promise<number> => this.#redis.llen(this.blocks[priority].toKey('wait'));
     const [urgent, bulk] = await Promise.all([length('urgent'), length('bulk')]);

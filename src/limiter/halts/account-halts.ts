@@ -11,7 +11,7 @@ const ASK_AGAIN_MS = 1_000;
 /** Waits for what Redis is asked to note, and not for long; undefined where there is no result, or none yet. */
 type Noting = <Result>(work: Promise<Result>) => Promise<Result | undefined>;
 
-/** The halts of one account, and the probes that this process makes of them. Nothing of it rejects but `look`. */
+/** The halts of one account, and the probes that this process makes of them. Only `look` rejects. */
 export class AccountHalts {
   readonly #redis: LimiterOptions['redis'];
   readonly #store: HaltStore;
@@ -52,7 +52,7 @@ export class AccountHalts {
     return this.#view.judge(instanceId, performance.now());
   }
 
-  /** The answer to a caller who waits when the instance is halted. */
+  /** The answer to a caller that waits when the instance is halted. */
   refusal(instanceId: string): Halted | undefined {
     return this.#view.refusal(instanceId, performance.now());
   }

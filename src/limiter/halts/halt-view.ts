@@ -9,7 +9,7 @@ export type HaltJudgement = { readonly kind: 'go' } | { readonly kind: 'probe-du
 
 /** Nobody asks again sooner, milliseconds. */
 export const SHORTEST_RETRY_MS = 250;
-/** What was stopped with all else waits so long at least once that has ended; until then nobody takes it. */
+/** The least wait after a stop of all calls has ended; until then nobody takes what was stopped. */
 const STOP_RETRY_MS = 1_000;
 
 interface Mark {
@@ -76,7 +76,7 @@ export class HaltView {
     };
   }
 
-  /** The answer to a caller who waits when the instance is halted. */
+  /** The answer to a caller that waits when the instance is halted. */
   refusal(instanceId: string, nowMs: number): Halted | undefined {
     const judgement = this.judge(instanceId, nowMs);
     if (judgement.kind === 'halted') return judgement;

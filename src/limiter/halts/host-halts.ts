@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { CLOCK, script } from '../../runtime/redis/script.ts';
 import { readHalts, type Halt } from './halt-store.ts';
 
-/** What a worker says of itself is good for so long, by Redis' clock. */
+/** How long what a worker says of itself is valid, by Redis' clock. */
 export const GOOD_FOR_MS = 10_000;
 
 /** Each worker process has an entry here, JSON that begins with the time of its last word. */

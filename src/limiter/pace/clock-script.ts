@@ -33,7 +33,7 @@ const RECOVERY = 0.02;
 /** The longest that a throttling answer stops an account, milliseconds. */
 export const LONGEST_HOLD_MS = 60_000;
 
-/** A clock that nobody has used for so long is forgotten. */
+/** A clock that nobody has used for this long is forgotten. */
 export const DAY_MS = 86_400_000;
 
 /** A clock's fields and how a Lua script reads and writes them. A key that was lost, or not used for a day, begins behind a fence. */

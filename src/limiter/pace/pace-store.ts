@@ -25,7 +25,7 @@ export interface Reservation {
   readonly claimEndMs: number;
   /** From the command to its answer. */
   readonly roundTripMs: number;
-  /** No further slot can be had for so long. */
+  /** How long until a further slot can be had, milliseconds. */
   readonly waitMs: number;
 }
 

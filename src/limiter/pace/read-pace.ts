@@ -10,7 +10,7 @@ export interface Pace {
   readonly qps: number | undefined;
   /** Share of it in use: below 1 after throttling answers. */
   readonly factor: number;
-  /** Stopped by a throttling answer for so long, milliseconds. */
+  /** How long a throttling answer still stops it, milliseconds. */
   readonly heldForMs: number;
   /** Slots given since the clock began; two readings make a rate. */
   readonly given: number;

@@ -4,7 +4,7 @@ import { HORIZON_MS } from '../../core/pace.ts';
 const DRIFT = 0.001;
 /** and a step of Redis' clock by less than this adds a call or two, milliseconds. */
 const STEP_MS = 5;
-/** After so long without an answer, drift could pass for a step, and a step for drift. */
+/** After this long without an answer, drift could pass for a step, and a step for drift. */
 const FORGET_AFTER_MS = 10_000;
 
 /**

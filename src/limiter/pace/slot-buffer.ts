@@ -1,16 +1,16 @@
 import { SHORTEST_SLOT_MS, type Slot } from './pace-store.ts';
 
 /**
- * Calls whose slots have come leave together, so that many share one wake-up of the process: so long after the first could have left,
+ * Calls whose slots have come leave together, so that many share one wake-up of the process: this long after the first could have left,
  * milliseconds,
  */
 const GATHER_MS = 20;
 /**
- * but with so much left of each slot, milliseconds: what signing takes, and what a busy system may take between a call's last look at its slot and the
+ * but with this much left of each slot, milliseconds: what signing takes, and what a busy system may take between a call's last check of its slot and the
  * wire,
  */
 const SPARE_MS = 10;
-/** and more where timers fire late, since the next one may, too; at most so much in all. */
+/** and more where timers fire late, since the next one may, too; at most this much in all. */
 const MOST_SPARE_MS = 18;
 /** So long before the last slot in hand the next ones are asked for: what an answer takes on a busy machine. */
 const LEAD_MS = 8;

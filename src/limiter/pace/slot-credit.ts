@@ -1,6 +1,6 @@
 import { slotsPerPulse } from '../../core/pace.ts';
 
-/** A process that pulsed late may make up for so many pulses: as much as Redis gives ahead. */
+/** How many pulses a late process may make up for: as much as Redis gives ahead. */
 const PULSES_MADE_UP = 3;
 
 /** As many slots as this can be asked for in any case: what the cloud's paces need in three pulses. */

@@ -8,7 +8,7 @@ import { SlotAppetite, SlotCredit } from './slot-credit.ts';
 import { SlotBuffer, type Placed } from './slot-buffer.ts';
 import { NOT_TO_PROBE, WaitQueue, type Caller, type Rank } from './wait-queue.ts';
 
-/** What the queue needs, and whom it tells. */
+/** What the queue needs, and what it reports to. */
 export interface SlotQueueParts<Call, Verdict, Waiting extends Caller<Call>> {
   readonly pace: PaceStore;
   readonly notes: CallNotes<Call, Verdict & { readonly kind: string }>;
@@ -19,7 +19,7 @@ export interface SlotQueueParts<Call, Verdict, Waiting extends Caller<Call>> {
   readonly away: () => string | undefined;
   readonly onPulse: () => void;
   readonly onTrouble: (reason: unknown) => void;
-  /** What a pulse heard beside slots; resolves when those who must not call are out of the queue. */
+  /** What a pulse learned besides slots; resolves when callers that must not call are out of the queue. */
   readonly hear: (signals: number, halted: boolean) => Promise<void>;
   /** The caller's slot has come. @param verdict - undefined where nothing is noted of the call */
   readonly grant: (caller: Waiting, slot: Slot, verdict: Verdict | undefined) => void;
@@ -32,7 +32,7 @@ const RETRY_MS = 250;
 /** Waiting calls that are looked at in one pulse after something changed: all that a process has, and less than Redis' Lua can unpack. */
 const MOST_LOOKED_AT = 2_000;
 
-/** Callers who wait, pulses that fetch slots for them, and the slots in hand: who waits is in exactly one of the three. */
+/** Waiting callers, pulses that fetch slots for them, and the slots in hand: a caller is in exactly one of the three. */
 export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
   readonly #parts: SlotQueueParts<Call, Verdict, Waiting>;
   readonly #queue = new WaitQueue<Waiting>();
@@ -79,7 +79,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#pulses.start();
   }
 
-  /** Takes out all of these ranks of whom it holds; who is to probe stays unless that is asked for. */
+  /** Takes out the callers of these ranks; callers that are to probe stay unless that is asked for. */
   takeIf(is: (caller: Waiting) => boolean, ranks: readonly Rank[] = NOT_TO_PROBE): Waiting[] {
     this.#putBack(this.#inHand.takeIf((caller) => ranks.includes(caller.rank) && is(caller)));
     return this.#queue.takeIf(is, ranks);
@@ -90,7 +90,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#queue.putBack(callers);
   }
 
-  /** Those who wait hear with the next pulse what the notes say of their calls, also where there is no slot for them. */
+  /** With the next pulse, waiting callers learn what the notes say of their calls, even if there is no slot for them. */
   lookAtAll(): void {
     this.#mustLookAtAll = this.#queue.size + this.#asking.length > 0;
     this.#pulses.start();
@@ -204,7 +204,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     try {
       await hear(signals, halted);
     } catch (error) {
-      // Who was stopped is not known.
+      // Which callers were stopped is not known.
       this.#putBack(this.#inHand.clear());
       onTrouble(error);
       return RETRY_MS;

@@ -5,7 +5,7 @@ export const RANKS = ['probe', 'urgent', 'bulk'] as const;
 export type Rank = (typeof RANKS)[number];
 export const NOT_TO_PROBE: readonly Rank[] = ['urgent', 'bulk'];
 
-/** One who waits for a slot. */
+/** A caller that waits for a slot. */
 export interface Caller<Call> {
   readonly request: CallRequest<Call>;
   readonly rank: Rank;
@@ -41,7 +41,7 @@ export class WaitQueue<Waiting extends { readonly rank: Rank }> {
     return taken;
   }
 
-  /** Takes out all of these ranks of whom it holds; who is to probe stays unless that is asked for. */
+  /** Takes out the callers of these ranks; callers that are to probe stay unless that is asked for. */
   takeIf(is: (caller: Waiting) => boolean, ranks: readonly Rank[] = NOT_TO_PROBE): Waiting[] {
     const taken: Waiting[] = [];
     for (const rank of ranks) {

@@ -12,7 +12,7 @@ import type { LostLanes } from './lost-lanes.ts';
 
 /** Chunks of one lane that are ended in one round, so that other batches have their turn. */
 const CHUNKS_A_ROUND = 20;
-/** A lane that was gone through is gone through again so often: what had a call under way may have come back without one. */
+/** How often a lane is gone through again: what had a call under way may have come back without one. */
 const AGAIN_MS = 2_000;
 
 /** A cancelled item has its outcome. */
@@ -34,7 +34,7 @@ export interface CancelledParts extends LostItemsParts {
 const TOLD_AT_ONCE = 100;
 
 /**
- * Ends the items of cancelled batches. What no call may have worked for is cancelled here, also where a run has it: that run hears of it before it calls. What may
+ * Ends the items of cancelled batches. What no call may have worked for is cancelled here, also where a run has it: that run learns of it before it calls. What may
  * have worked is followed to its end by the run that has it, or as lost.
  */
 export class CancelledBatches {

@@ -18,7 +18,7 @@ export type FeederEvent =
   | ItemsLost
   | LanesLost
   | PhaseBegun
-  /** With one batch; the others go on. */
+  /** With one batch; the others continue. */
   | { readonly kind: 'trouble'; readonly during: string; readonly error: Error };
 
 export interface FeederParts extends FeedSource {
@@ -36,13 +36,13 @@ export interface FeederParts extends FeedSource {
   readonly tell: (event: FeederEvent) => void;
 }
 
-/** Bulk items are fed when so much of the low-water mark is free, so that feeding is done in few large steps. */
+/** Bulk items are fed when this share of the low-water mark is free, so that feeding is done in few large steps. */
 const REFILL_SHARE = 0.1;
 /** Items that wait (retries, halts) before nothing more is fed, as a multiple of the mark. */
 const WAITING_FACTOR = 10;
 /** Weight of new blocks in the running mean of their size. */
 const SIZE_WEIGHT = 0.2;
-/** A batch that was in trouble is left alone for so long. */
+/** A batch that was in trouble is left alone for this long. */
 const TROUBLE_MS = 1_000;
 
 const NO_ROOM = { urgent: 0, bulk: 0 };

@@ -35,7 +35,7 @@ export interface LanePage {
   readonly next: number;
 }
 
-/** Items in a block: few enough to be in one process' hands at once, and so many that what a job costs is little for each. */
+/** Items in a block: few enough to be in one process' hands at once, and enough that the cost of a job is little for each. */
 export const BLOCK_ITEMS = 50;
 
 /** @returns undefined behind the lane's last chunk */

@@ -6,11 +6,11 @@ import type { AccountQueues } from '../queues.ts';
 import { chunkMissing, type FeedSource, type OpenItem } from './lane-page.ts';
 
 /**
- * A batch of which nothing is fed is looked at so often. What was just fed or settled may be half seen, so only an item that nothing holds in
- * two looks is lost.
+ * How often a batch is checked while nothing of it is fed. What was just fed or settled may be half seen, so only an item that nothing holds in
+ * two checks is lost.
  */
 const LOOK_EVERY_MS = 5_000;
-/** How much of a batch one look goes through at most; the next one goes on behind it. */
+/** How much of a batch one check goes through at most; the next one continues behind it. */
 const CHUNKS_A_LOOK = 20;
 const ITEMS_A_LOOK = 4_000;
 
@@ -31,7 +31,7 @@ export interface ItemsLost {
 interface Search {
   readonly atMs: number;
   readonly chunk: number;
-  /** Ordinals that nothing held in the last look. */
+  /** Ordinals that nothing held in the last check. */
   readonly suspects: ReadonlySet<number>;
 }
 
@@ -65,7 +65,7 @@ export class LostItems {
     return lost;
   }
 
-  /** Has lost items wait, to go on at once. What an older version noted of their calls is taken over. */
+  /** Makes lost items wait, to continue at once. What an older version noted of their calls is taken over. */
   async park(batch: Batch, items: readonly OpenItem[]): Promise<void> {
     const { ledger } = this.#parts;
     const all = items.map(({ n }) => n);

@@ -15,10 +15,10 @@ export interface PhasesParts {
   readonly tell: (event: PhaseBegun) => void;
 }
 
-/** The end of a soak is asked for again so often, since the clocks of hosts are no part of it and that of Redis may be set. */
+/** How often the end of a soak is checked: the clocks of hosts play no part in it, and that of Redis may be set. */
 const ASK_WITHIN_MS = 60_000;
 
-/** Has running batches that retire go on to their next phase. */
+/** Moves running batches that retire to their next phase. */
 export class Phases {
   readonly #parts: PhasesParts;
   /** When to ask again about a batch that soaks. */

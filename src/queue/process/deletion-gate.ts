@@ -52,7 +52,7 @@ export type Passed =
       readonly answer: Exclude<Answer, { kind: 'accepted' }>;
     };
 
-/** What is known of a CA holds for so long, milliseconds: a call for each certificate would halve the pace. */
+/** How long what is known of a CA is used, milliseconds: a call for each certificate would halve the pace. */
 const FRESH_MS = 5_000;
 /** CAs remembered before all are forgotten. */
 const MANY = 1_000;

@@ -54,7 +54,7 @@ interface AccessHalt extends HostHalt {
 
 /**
  * Judges, by this process' own calls of an account, whether it is this host that cannot work: its way to the endpoint, its key or its clock. Then
- * it takes no jobs and the other workers go on. Hearing an answer takes no Redis command.
+ * it takes no jobs and the other workers continue. An answer costs no Redis command.
  */
 export class HostWatch {
   readonly #parts: HostWatchParts;
@@ -130,7 +130,7 @@ export class HostWatch {
     if (!mayBeOurs(answer)) return false;
     if (this.#access !== undefined) return true;
     if (this.#parts.others.isAlone) return false;
-    // No time to ask: another process will hear the same, or will not.
+    // No time to ask: another process will get the same answer, or will not.
     if (!this.#isClosed) void this.#askOthers(answer, instanceId);
     return true;
   }

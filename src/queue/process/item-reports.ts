@@ -16,7 +16,7 @@ export interface SettledEvent {
   readonly how: 'settled' | 'unknown';
 }
 
-/** It was marked inactive, and goes on when its batch deletes. */
+/** It was marked inactive, and continues when its batch deletes. */
 export interface MarkedEvent {
   readonly kind: 'marked';
   readonly item: Item;
@@ -37,11 +37,11 @@ export interface ItemReportsParts {
   readonly tell: (event: ReportEvent) => void;
 }
 
-/** Without a pulse of the limiter that takes them along, reports are written after so long, milliseconds. */
+/** How long reports wait for a pulse of the limiter that takes them along, milliseconds. */
 const WITHIN_MS = 50;
 /** Before they are written again where Redis refuses or is away. */
 const AGAIN_MS = 500;
-/** What this process gives back is ready for others after so long. */
+/** When what this process gives back is ready for others, milliseconds. */
 const GIVEN_BACK_MS = 1_000;
 /** Of one batch in one step. */
 const MOST = 500;

@@ -37,7 +37,7 @@ export class KeyRenewal {
     const isTrial = !this.#haveWorked && ageMs < TRIAL_MS;
     this.#refusals = isTrial ? this.#refusals + 1 : 0;
     if (isTrial && this.#refusals < TRIAL_REFUSALS) return 'untried';
-    // Also after a trial that has failed, for the probe: it is one call, and the count goes on.
+    // Also after a trial that has failed, for the probe: it is one call, and the count continues.
     this.#askedMs = nowMs;
     this.#haveWorked = false;
     this.#fetchAnew();

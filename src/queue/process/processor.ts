@@ -113,7 +113,7 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
         ? calls.change(item, before, grant.notAfterMs)
         : calls.look(item, puzzle, before, grant.notAfterMs));
     const recorded = recordAttempt(before, answer, verdict);
-    // Whatever became of a look, it has deleted nothing.
+    // A read has deleted nothing, however it ended.
     const attempt = looksFirst ? { ...recorded, effectUnknown: before.effectUnknown } : recorded;
     course.attempt = attempt;
     if (answer.kind !== 'not-sent')
@@ -121,7 +121,7 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
     else if (answer.reason === 'slot-void') tell({ kind: 'call-late' });
     const isOurs = verdict.kind === 'halt' && verdict.scope === 'account' && host.keeps(answer, instanceId);
     const report = reportOf(answer, verdict, isOurs);
-    // Most answers change nothing for others; those that do are told before the item goes on.
+    // Most answers change nothing for others; those that do are reported before the item continues.
     if (report.kind !== 'nothing' && (report.kind !== 'proved' || grant.isProbe))
       await tellReport(grant, report, instanceId);
 
@@ -187,7 +187,7 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
     if (changed === 'halted' && report.kind === 'halt') tell({ ...report, kind: 'halted', instanceId });
   }
 
-  /** The item waits for about so long: up to half as much again, so that items do not come back as one. */
+  /** The item waits this long, and up to half as long again, so that items do not come back all at once. */
   function snoozed({ attempt }: Course, ms: number): Disposition {
     return { kind: 'wait', delayMs: ms * (1 + random() / 2), ...(attempt !== undefined && { attempt }) };
   }

@@ -21,7 +21,7 @@ const SIGNED_FOR_S = 3_600;
 
 /**
  * Hands one certificate to the account's direct batch and its queue. A certificate that is pending there already is not taken twice.
- * The ledger comes first: where the job is not added, since the process died or Redis did not answer, the feeder has it wait, and it goes on so.
+ * The ledger comes first: where the job is not added, since the process died or Redis did not answer, the feeder makes it wait, and it continues from there.
  * @param rules - what the account takes in; with the key, the job is signed, so that it holds even where Redis has lost the ledger
  * @throws Redis' error when it was certainly not taken, BeingCancelled, and HourlyLimitReached
  */

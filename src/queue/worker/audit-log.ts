@@ -17,9 +17,9 @@ export interface AuditLogParts {
 }
 
 const LOOK_EVERY_MS = 2_000;
-/** A dead follower is replaced within so long. */
+/** A dead follower is replaced within this time. */
 const LEASE_MS = 5_000;
-/** Entries logged before it is noted that they are: so many are logged twice at most when a process dies in between. */
+/** How many entries are logged before that is noted: at most this many are logged twice when a process dies in between. */
 const PAGE = 100;
 
 /** Nobody else has moved the mark: else those entries are logged. */

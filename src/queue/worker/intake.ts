@@ -70,7 +70,7 @@ export class Intake {
   async tune(): Promise<void> {
     const { states, account } = this.#parts;
     const direct = await states.of(directBatchOf(account.name));
-    // Jobs of submitted batches that an older version made are in the same queue: with them, each job hears by itself that it waits.
+    // Jobs of submitted batches that an older version made are in the same queue: with them, each job finds out by itself that it waits.
     this.#isDirectPaused = direct?.state === 'paused' && !(await this.#parts.ledger.former.mayHaveJobs());
     this.#apply();
   }

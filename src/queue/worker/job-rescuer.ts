@@ -19,7 +19,7 @@ const ROUND = 200;
 
 /**
  * Empties BullMQ's failed sets. No job is failed on purpose, so what lands there stalled too often: its worker died with it again and again. The item
- * of a single job becomes a dead letter, which an operator can retry; those of a block wait, and go on one by one.
+ * of a single job becomes a dead letter, which an operator can retry; those of a block wait, and continue one by one.
  * @returns how many
  */
 export async function rescueFailed(parts: RescuerParts): Promise<number> {
@@ -43,7 +43,7 @@ export async function rescueFailed(parts: RescuerParts): Promise<number> {
   return rescued;
 }
 
-/** @returns false where the job may go on after all */
+/** @returns false where the job may continue after all */
 async function endGivenUp({ resolver, items }: RescuerParts, job: BullJob, run: Run): Promise<boolean> {
   const { id, data, attemptsStarted } = job;
   const resolved = await resolver.resolve({ id, data, attemptsStarted, isUrgent: false, run });

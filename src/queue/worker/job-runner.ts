@@ -44,7 +44,7 @@ export interface JobRunnerParts {
   readonly ownerOf: (instanceId: string) => string | undefined;
   /** What may be called for of the instance. */
   readonly admits: Limiter['admits'];
-  /** A block of so many open items is in hand. */
+  /** A block with this many open items is in hand. */
   readonly onBlock: (items: number) => void;
   readonly tell: (event: RunnerEvent) => void;
 }
@@ -57,7 +57,7 @@ const TROUBLE_MS = 2_000;
 const CLOSED_MS = 5_000;
 /** A job in hand when this host stops is ready for the other workers so soon; not at once, or this one would take it again while it stops. */
 const GIVEN_BACK_MS = 1_000;
-/** A block that has stalled so often goes on one item at a time, so that what kills its worker ends alone. */
+/** A block that has stalled this often continues one item at a time, so that what kills its worker ends alone. */
 const STALLS_IN_PARALLEL = 3;
 
 /** What is to become of a job, once its items are dealt with. */

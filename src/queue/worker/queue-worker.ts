@@ -9,8 +9,8 @@ export interface QueueWorkerParts {
   readonly prefix: string;
   readonly run: (job: BullJob, token?: string) => Promise<void>;
   /**
-   * An empty queue is looked at so often, seconds. A worker that pauses while it waits still takes the wake-up of a delayed job, and does nothing with
-   * it; the others find that job by this look.
+   * How often an empty queue is read, seconds. A worker that pauses while it waits still takes the wake-up of a delayed job, and does nothing with
+   * it; the others find that job by this read.
    */
   readonly lookEveryS: number;
   readonly onError: (error: Error) => void;
@@ -18,7 +18,7 @@ export interface QueueWorkerParts {
 
 /** A killed worker's jobs are taken up after at most lock and interval together. */
 const LOCK = { lockDuration: LOCK_MS, stalledInterval: 2_000, maxStalledCount: 100 } as const;
-/** Jobs ready, none in hand, for so long: the worker has fallen silent (bullmq#2466, #2964, #3185). */
+/** Jobs ready, none in hand, for this long: the worker has fallen silent (bullmq#2466, #2964, #3185). */
 const SILENT_AFTER_MS = 20_000;
 
 /** BullMQ's worker on one queue: how much it takes, whether it takes anything, and whether it has fallen silent. */
@@ -34,7 +34,7 @@ export class QueueWorker {
     this.#worker = this.#open(concurrency);
   }
 
-  /** Has at most so many jobs in hand; with 0 it takes none. */
+  /** Has at most this many jobs in hand; with 0 it takes none. */
   take(concurrency: number): void {
     if (concurrency > 0) this.#worker.concurrency = concurrency;
     const isPaused = concurrency === 0;
@@ -44,7 +44,7 @@ export class QueueWorker {
     (isPaused ? this.#worker.pause(true) : this.#worker.resume()).catch(this.#parts.onError);
   }
 
-  /** Takes no job for so long that it would be in trouble if one is ready. */
+  /** Has taken no job for so long that it is in trouble if one is ready. */
   get isIdleForLong(): boolean {
     return !this.#isPaused && this.#inHand === 0 && performance.now() - this.#lastTakenMs > SILENT_AFTER_MS;
   }

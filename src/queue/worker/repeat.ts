@@ -8,7 +8,7 @@ export interface Repeated {
 
 /**
  * Does the task at once and then `ms` after each end.
- * @param onError - hears what a round throws; the next one comes anyway
+ * @param onError - gets what a round throws; the next one comes anyway
  */
 export function every(ms: number, task: () => Promise<unknown>, onError: (error: Error) => void): Repeated {
   const state = { isStopped: false };

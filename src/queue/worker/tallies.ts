@@ -14,7 +14,7 @@ export interface AccountTally {
   readonly settled: Readonly<Record<Outcome, number>>;
 }
 
-/** What of a worker's events somebody should look at, as the log names them. */
+/** The worker's events that need attention, as the log names them. */
 const TROUBLES = [
   'batch-paused',
   'defect',

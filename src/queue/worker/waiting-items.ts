@@ -6,9 +6,9 @@ import type { BatchStateCache } from '../batch-state-cache.ts';
 import type { Item } from '../process/item.ts';
 import { resolveClaim } from '../process/resolve-claim.ts';
 
-/** How long a claim is good for before its call is noted, and again from then on: an item of a killed process goes on after at most this. */
+/** How long a claim is good for before its call is noted, and again from then on: an item of a killed process continues after at most this. */
 export const CLAIM_MS = 15_000;
-/** While nothing waits, it is looked at so often; */
+/** While nothing waits, the place is read this often; */
 const IDLE_MS = 500;
 /** and while something does, no more often. */
 const LEAST_MS = 100;
@@ -25,7 +25,7 @@ export interface WaitingItemsParts {
   readonly tell: (event: { readonly kind: 'trouble'; readonly during: string; readonly error: Error }) => void;
 }
 
-/** Takes items whose time to wait has passed, and has them processed. One timer looks at all that wait. */
+/** Takes items whose time to wait has passed, and has them processed. One timer serves all that wait. */
 export class WaitingItems {
   readonly #parts: WaitingItemsParts;
   readonly #inHand = new Set<Promise<unknown>>();
@@ -61,7 +61,7 @@ export class WaitingItems {
     this.#timer = setTimeout(() => void this.#look(), nextMs);
   }
 
-  /** @returns when to look again */
+  /** @returns when to read the place again */
   async #take(): Promise<number> {
     const { redis, ledger, instances, room } = this.#parts;
     if (redis.status !== 'ready') return IDLE_MS;

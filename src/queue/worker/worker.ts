@@ -43,7 +43,7 @@ export interface Worker {
   readonly tallies: readonly AccountTally[];
   /** False when a queue stayed silent even after its worker was recreated: the process should end and be restarted. */
   readonly isLive: boolean;
-  /** Why this process may not go on beside the others; undefined while it may. */
+  /** Why this process may not continue beside the others; undefined while it may. */
   readonly mustLeaveBecause: string | undefined;
   notReadyBecause(): Promise<string | undefined>;
   /** Prometheus' text form, of this process alone. */
@@ -55,7 +55,7 @@ export interface Worker {
 const ANNOUNCE_EVERY_MS = 1_000;
 
 /**
- * Starts the work; it goes on until `close`.
+ * Starts the work; it runs until `close`.
  * @throws WorkerConflict, NewerLayout, AuditFileUnavailable: then nothing was started; or the client's error
  */
 export async function startWorker({ config, redis, environment, log }: WorkerOptions): Promise<Worker> {
