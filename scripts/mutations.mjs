@@ -776,8 +776,8 @@ const MUTATIONS = [
   {
     name: 'a listing that was cut short is taken for whole',
     file: 'src/app/schedule-listing.ts',
-    from: 'look.isShort ||= inventory.isCutShort ||',
-    to: 'look.isShort ||= false ||',
+    from: 'found.isShort ||= inventory.isCutShort ||',
+    to: 'found.isShort ||= false ||',
     tests: ['test/schedule/run.test.ts'],
   },
   {

@@ -11,7 +11,7 @@ import { overview } from './overview.ts';
 import type { OpenStore, Store } from './store.ts';
 
 /** Between two reads whether a batch is running, milliseconds. */
-const LOOK_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 1_000;
 /** Of the pace, for all readers together, while a batch is running. */
 const QUARTER = 4;
 
@@ -81,7 +81,7 @@ function quarterOf(qps: number): number {
 /** Reads again and again whether a batch is running; where Redis does not say, it may be. */
 async function watchBatches({ redis, prefix, ledger }: Store): Promise<{ readonly isBusy: boolean; stop(): void }> {
   let isBusy = true;
-  const look = async (): Promise<void> => {
+  const poll = async (): Promise<void> => {
     try {
       const { batches } = await overview(redis, prefix, ledger);
       isBusy = batches.some(({ state, pending }) => state === 'running' && pending > 0);
@@ -89,8 +89,8 @@ async function watchBatches({ redis, prefix, ledger }: Store): Promise<{ readonl
       isBusy = true;
     }
   };
-  await look();
-  const timer = setInterval(() => void look(), LOOK_EVERY_MS).unref();
+  await poll();
+  const timer = setInterval(() => void poll(), POLL_EVERY_MS).unref();
   return {
     get isBusy() {
       return isBusy;

@@ -42,11 +42,11 @@ export async function readLive(
   for (const [account, wanted] of byAccount) {
     await withCloud(store, account, { openClient: openReadingClient, signal }, async (cloud) => {
       for (const [key, certificate] of wanted) {
-        const look = await readOne(cloud, certificate);
-        if (typeof look === 'string') statuses.set(key, look);
-        else troubles.push({ ...look, account: account.name });
+        const status = await readOne(cloud, certificate);
+        if (typeof status === 'string') statuses.set(key, status);
+        else troubles.push({ ...status, account: account.name });
         // What is wrong with one serial number says nothing of the next.
-        if (typeof look !== 'string' && !(look.kind === 'refused' && blameOf(look.code) === 'item')) return;
+        if (typeof status !== 'string' && !(status.kind === 'refused' && blameOf(status.code) === 'item')) return;
       }
     });
   }

@@ -42,19 +42,19 @@ const ENTRIES_AT_ONCE = 10_000;
 export class OutcomeHistories {
   readonly #store: Store;
   readonly #readings = new Map<string, Reading>();
-  readonly #looks = new Map<string, Promise<OutcomeHistory>>();
+  readonly #reads = new Map<string, Promise<OutcomeHistory>>();
 
   constructor(store: Store) {
     this.#store = store;
   }
 
   /** Two who read at once see the same. @throws Redis' errors */
-  look(batch: string): Promise<OutcomeHistory> {
-    const underWay = this.#looks.get(batch);
+  read(batch: string): Promise<OutcomeHistory> {
+    const underWay = this.#reads.get(batch);
     if (underWay !== undefined) return underWay;
-    const look = this.#goOn(batch).finally(() => this.#looks.delete(batch));
-    this.#looks.set(batch, look);
-    return look;
+    const read = this.#goOn(batch).finally(() => this.#reads.delete(batch));
+    this.#reads.set(batch, read);
+    return read;
   }
 
   async #goOn(batch: string): Promise<OutcomeHistory> {

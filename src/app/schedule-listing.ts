@@ -16,9 +16,9 @@ import { exceptedIn, namesIn } from './selector-files.ts';
 import type { OpenStore } from './store.ts';
 
 /** What a schedule selects now, as a manifest; or why its run ends here. */
-export type Looked =
+export type Selection =
   | {
-      readonly kind: 'looked';
+      readonly kind: 'selected';
       readonly certificates: number;
       /** Its order changed while it was read. */
       readonly isMoved: boolean;
@@ -29,18 +29,18 @@ export type Looked =
     }
   | RunEnd;
 
-interface Looking {
+interface SelectOptions {
   readonly signal: AbortSignal;
   readonly nowMs: number;
 }
 
 /** Writes what the rule selects to the file. */
-export async function lookThrough(
+export async function writeSelection(
   store: OpenStore,
   rule: ScheduleConfig,
   manifest: string,
-  looking: Looking,
-): Promise<Looked> {
+  options: SelectOptions,
+): Promise<Selection> {
   const { returnedFrom } = rule.select;
   const hash = createHash('sha256');
   const file = await open(manifest, 'w', 0o600);
@@ -49,32 +49,32 @@ export async function lookThrough(
     await file.appendFile(text);
   };
   try {
-    const look =
+    const found =
       returnedFrom === undefined
-        ? await takeInventories(store, rule, write, looking)
+        ? await takeInventories(store, rule, write, options)
         : await removedBy(store, rule, returnedFrom, write);
-    if ('kind' in look) return look;
+    if ('kind' in found) return found;
     const rows = (): AsyncIterable<readonly ManifestRow[]> =>
       readManifest(createReadStream(manifest), { format: 'ndjson' });
-    return { kind: 'looked', ...look, rows, manifestSha256: () => hash.digest('hex') };
+    return { kind: 'selected', ...found, rows, manifestSha256: () => hash.digest('hex') };
   } finally {
     await file.close();
   }
 }
 
-type Look = Pick<Extract<Looked, { kind: 'looked' }>, 'certificates' | 'isMoved' | 'isShort'>;
+type Found = Pick<Extract<Selection, { kind: 'selected' }>, 'certificates' | 'isMoved' | 'isShort'>;
 type Write = (text: string) => Promise<void>;
 
 async function takeInventories(
   store: OpenStore,
   rule: ScheduleConfig,
   write: Write,
-  looking: Looking,
-): Promise<Look | RunEnd> {
+  options: SelectOptions,
+): Promise<Found | RunEnd> {
   const schedules = new ScheduleStore(store.ledger);
   const before = await schedules.find(rule.name);
   const listed: Record<string, number> = {};
-  const look = { certificates: 0, isMoved: false, isShort: false };
+  const found = { certificates: 0, isMoved: false, isShort: false };
   const selectors = await selectorsOf(rule);
   for (const instanceId of rule.instances) {
     const reach = reachOf(store.config, instanceId);
@@ -92,7 +92,7 @@ async function takeInventories(
           cas: rule.select.cas,
           selectors,
           asked: '',
-          nowMs: looking.nowMs,
+          nowMs: options.nowMs,
           from: undefined,
           except: exceptOf(rule, instanceId),
           sink: textSink('ndjson', write),
@@ -101,7 +101,7 @@ async function takeInventories(
           },
           keep: () => Promise.resolve(),
         },
-        looking.signal,
+        options.signal,
       );
       if (end.kind !== 'done') return stopped(end, reach.account.name);
       const { inventory } = end;
@@ -111,25 +111,25 @@ async function takeInventories(
         return failed(
           `the listing of ${printable(instanceId)} is empty, and had ${before.listed[key]} certificates in the last run`,
         );
-      add(look, inventory, distinct);
+      add(found, inventory, distinct);
     } finally {
       seen.close();
     }
   }
-  if (!look.isShort) await schedules.keepListed(rule.name, listed);
-  return look;
+  if (!found.isShort) await schedules.keepListed(rule.name, listed);
+  return found;
 }
 
 /** Where the order changed, places were read twice, and what stood there before was not: fewer were seen than there are. */
 function add(
-  look: { certificates: number; isMoved: boolean; isShort: boolean },
+  found: { certificates: number; isMoved: boolean; isShort: boolean },
   inventory: Inventory,
   distinct: number,
 ): void {
   const isMoved = inventory.state === 'moved';
-  look.certificates += inventory.certificates;
-  look.isMoved ||= isMoved;
-  look.isShort ||= inventory.isCutShort || (isMoved && distinct < inventory.listed);
+  found.certificates += inventory.certificates;
+  found.isMoved ||= isMoved;
+  found.isShort ||= inventory.isCutShort || (isMoved && distinct < inventory.listed);
 }
 
 async function selectorsOf({ select }: ScheduleConfig): Promise<Parameters<typeof inventoryOf>[2]['selectors']> {
@@ -155,7 +155,7 @@ async function* exceptOf(
 }
 
 /** What the batch removed; which of it is registered again, the plan finds out. */
-async function removedBy(store: OpenStore, rule: ScheduleConfig, batch: string, write: Write): Promise<Look | RunEnd> {
+async function removedBy(store: OpenStore, rule: ScheduleConfig, batch: string, write: Write): Promise<Found | RunEnd> {
   const { ledger } = store;
   if ((await ledger.batches.find(batch)) === undefined)
     return failed(`there is no batch ${printable(batch)} (returnedFrom)`);

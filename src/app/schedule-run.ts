@@ -8,7 +8,7 @@ import { waitsBecause } from '../schedule/batch-watch.ts';
 import type { Run, RunEnd, RunRequest } from '../schedule/run.ts';
 import { prunePlans } from './kept-plans.ts';
 import { planOf, type PlanEnd, type PlanReport } from './plan.ts';
-import { lookThrough, type Looked } from './schedule-listing.ts';
+import { writeSelection, type Selection } from './schedule-listing.ts';
 import { submitPlan } from './submit-plan.ts';
 import type { Motive } from './acting.ts';
 import type { OpenStore } from './store.ts';
@@ -56,10 +56,10 @@ interface Files {
 
 async function runOnce(store: OpenStore, options: RunOptions, request: RunRequest, files: Files): Promise<RunEnd> {
   const { rule, signal } = request;
-  const looked = await lookThrough(store, rule, files.manifest, { signal, nowMs: await options.now() });
-  if (looked.kind !== 'looked') return looked;
-  if (looked.certificates === 0) return { kind: 'skipped', reason: 'nothing to do: no certificate is selected' };
-  const { rows, manifestSha256 } = looked;
+  const selection = await writeSelection(store, rule, files.manifest, { signal, nowMs: await options.now() });
+  if (selection.kind !== 'selected') return selection;
+  if (selection.certificates === 0) return { kind: 'skipped', reason: 'nothing to do: no certificate is selected' };
+  const { rows, manifestSha256 } = selection;
   // Without caps: what passes them is planned anyway, for a person.
   const source = { kind: 'manifest', rows: rows(), manifestSha256 } as const;
   const end = await planOf(store, { source, action: rule.action, caps: {}, out: files.plan }, signal);
@@ -67,7 +67,7 @@ async function runOnce(store: OpenStore, options: RunOptions, request: RunReques
   const { report } = end;
   await writeFile(files.report, `${JSON.stringify(report, null, 2)}\n`, { mode: 0o600 });
   options.tellPlan?.(report, files.plan);
-  const obstacle = obstacleTo(rule, report, looked);
+  const obstacle = obstacleTo(rule, report, selection);
   const kept = `the plan is ${files.plan}`;
   if (obstacle !== undefined) return { kind: 'stopped', reason: `${obstacle}; ${kept}` };
   const things = report.certificates === 1 ? '1 certificate' : `${report.certificates} certificates`;
@@ -117,7 +117,7 @@ async function submit(
 function obstacleTo(
   { maxItems, maxShareOfCa }: ScheduleConfig,
   { cas, classes }: PlanReport,
-  { isMoved, isShort }: Extract<Looked, { kind: 'looked' }>,
+  { isMoved, isShort }: Extract<Selection, { kind: 'selected' }>,
 ): string | undefined {
   if (isShort) {
     const why = isMoved ? 'its order changed while it was read' : 'it ended before its total was reached';

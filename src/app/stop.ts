@@ -24,7 +24,7 @@ export interface StartPreview {
 
 export interface StartDeed extends Motive {
   /** Asked whether that is meant, since certificates will be deleted again. Without it, nobody is asked. */
-  readonly confirm?: (look: StartPreview) => Promise<boolean>;
+  readonly confirm?: (preview: StartPreview) => Promise<boolean>;
 }
 
 export type StartOutcome =

@@ -46,18 +46,18 @@ Exit code: 0 even if no batch has it; 3 when Redis has lost a part of what must\
 
 async function find(store: OpenStore, deviceSn: string, { json = false, live = false }: FindOptions): Promise<void> {
   const search = await findDevice(store, deviceSn);
-  const look = live ? await askCloud(store, search) : undefined;
+  const statuses = live ? await askCloud(store, search) : undefined;
   if (json) {
     printJson(
       search.found.map(({ certificate, ...item }) => ({
         ...item,
-        ...(look !== undefined && { live: look.statusOf(certificate) }),
+        ...(statuses !== undefined && { live: statuses.statusOf(certificate) }),
       })),
     );
-  } else for (const one of search.found) printText(describeFound(one, look?.statusOf(one.certificate)));
+  } else for (const one of search.found) printText(describeFound(one, statuses?.statusOf(one.certificate)));
   say(describeSearch(search, deviceSn, store.where));
   if (search.notWhole.length > 0) throw new CommandEnd(EXIT.refused, describeLost(search));
-  for (const failure of look?.troubles ?? []) {
+  for (const failure of statuses?.troubles ?? []) {
     const end =
       failure.kind === 'no-account' || failure.kind === 'no-key'
         ? outOfReach(failure)

@@ -63,7 +63,7 @@ async function stopNow(store: Store, options: StopOptions): Promise<void> {
 }
 
 async function startNow(store: Store, options: StartOptions): Promise<void> {
-  const result = await startAll(store, { ...motiveOf(options), confirm: (look) => isMeant(look, options) });
+  const result = await startAll(store, { ...motiveOf(options), confirm: (preview) => isMeant(preview, options) });
   switch (result.kind) {
     case 'started':
       if (options.json === true) printJson({ started: result.stop });

@@ -11,7 +11,7 @@ import { Progress } from './text/progress.ts';
 import { describeHalt, describeStopped, describeUnattended } from './text/status.ts';
 import { say } from './text/terminal.ts';
 
-const LOOK_EVERY_MS = 500;
+const POLL_EVERY_MS = 500;
 
 /**
  * Shows progress until every item of the batch is settled.
@@ -25,29 +25,29 @@ export async function waitForBatch(store: Store, batch: string): Promise<BatchDe
   try {
     const owners = ownersOf(store.config, await store.ledger.lanes.of(batch));
     for (;;) {
-      const look = await readWhileWaiting(store, batch, owners);
-      if (look.kind === 'gone')
+      const seen = await readWhileWaiting(store, batch, owners);
+      if (seen.kind === 'gone')
         throw new CommandEnd(
           EXIT.refused,
           `Batch ${batch} is gone from Redis. Submit its manifest again: nothing is done twice.`,
         );
-      const { detail } = look;
+      const { detail } = seen;
       progress.show(detail);
-      if (look.kind === 'settled') {
+      if (seen.kind === 'settled') {
         progress.end();
         return endOf(detail);
       }
-      if (look.stop !== undefined) tellOnce(describeStopped(look.stop));
-      for (const halt of look.halts) tellOnce(describeHalt(halt));
-      for (const account of look.unattended) tellOnce(describeUnattended(account));
-      if (look.kind === 'paused') {
+      if (seen.stop !== undefined) tellOnce(describeStopped(seen.stop));
+      for (const halt of seen.halts) tellOnce(describeHalt(halt));
+      for (const account of seen.unattended) tellOnce(describeUnattended(account));
+      if (seen.kind === 'paused') {
         progress.end();
         throw new CommandEnd(
           EXIT.refused,
           `Batch ${batch} is paused: ${detail.pausedBecause ?? 'by an operator'}. certsweep resume ${batch} continues it.`,
         );
       }
-      const pause = new Promise<'look'>((resolve) => setTimeout(() => resolve('look'), LOOK_EVERY_MS));
+      const pause = new Promise<'next'>((resolve) => setTimeout(() => resolve('next'), POLL_EVERY_MS));
       if ((await Promise.race([pause, interrupted])) === 'interrupted') {
         progress.end();
         throw new CommandEnd(

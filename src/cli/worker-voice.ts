@@ -11,7 +11,7 @@ import { Rate } from './text/rate.ts';
 import { openScreen, type Screen } from './screen.ts';
 import { workerLines, type AccountNow, type WorkerNow } from './text/worker-lines.ts';
 
-const LOOK_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 1_000;
 
 /** What a worker tells goes to one of these: lines of JSON, or a screen. Both hear the same events. */
 export interface WorkerVoice {
@@ -45,8 +45,8 @@ class WorkerScreen implements WorkerVoice {
   #phase: WorkerNow['phase'] = 'starting';
   #followed: { readonly worker: Pick<Worker, 'tallies'>; readonly redis: Redis } | undefined;
   #work: WorkSnapshot | undefined;
-  #looking: NodeJS.Timeout | undefined;
-  #isLooking = false;
+  #polling: NodeJS.Timeout | undefined;
+  #isPolling = false;
 
   constructor(config: Config) {
     this.#config = config;
@@ -57,12 +57,12 @@ class WorkerScreen implements WorkerVoice {
 
   follow(worker: Pick<Worker, 'tallies'>, redis: Redis): void {
     this.#followed = { worker, redis };
-    this.#looking = setInterval(() => void this.#look(redis), LOOK_EVERY_MS).unref();
-    void this.#look(redis);
+    this.#polling = setInterval(() => void this.#poll(redis), POLL_EVERY_MS).unref();
+    void this.#poll(redis);
   }
 
   close(): void {
-    clearInterval(this.#looking);
+    clearInterval(this.#polling);
     this.#screen.close();
   }
 
@@ -74,15 +74,15 @@ class WorkerScreen implements WorkerVoice {
   }
 
   /** Never two at once: a command waits for as long as Redis is away. */
-  async #look(redis: Redis): Promise<void> {
-    if (this.#isLooking || redis.status !== 'ready') return;
-    this.#isLooking = true;
+  async #poll(redis: Redis): Promise<void> {
+    if (this.#isPolling || redis.status !== 'ready') return;
+    this.#isPolling = true;
     try {
       this.#work = await readWork(redis);
     } catch {
       // What was seen last stays; the worker itself tells what is wrong with Redis.
     }
-    this.#isLooking = false;
+    this.#isPolling = false;
   }
 
   #now(): WorkerNow {

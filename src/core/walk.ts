@@ -102,7 +102,7 @@ export class Walk<Page extends WindowRows> {
     }
     const last = this.#planned.at(-1);
     const from = last === undefined ? this.#end : Math.max(endOf(last.window), this.#end);
-    if (last !== undefined && !this.#mayLookAhead(from)) return undefined;
+    if (last !== undefined && !this.#mayAskAhead(from)) return undefined;
     const window = from === 0 ? FIRST_WINDOW : windowAfter(from);
     this.#planned.push({ window, isAsked: true, misses: 0 });
     return window;
@@ -184,7 +184,7 @@ export class Walk<Page extends WindowRows> {
     this.#planned.length = 0;
   }
 
-  #mayLookAhead(from: number): boolean {
+  #mayAskAhead(from: number): boolean {
     // Before the first answer nobody knows how long it is.
     if (this.#end === 0 || this.#planned.length >= MOST_AHEAD) return false;
     return this.#expected === undefined ? this.#planned.length < BLIND_AHEAD : from < this.#expected;

@@ -113,7 +113,7 @@ export const stop = z
 
 export const lowered = z.object({ qps: z.number(), untilMs: z.int().describe('Unix milliseconds.') });
 
-export const batchLook = batchDetail
+export const batchSnapshot = batchDetail
   .extend({
     condition: z.enum(['fine', 'held', 'some-dead']),
     isDone: z.boolean(),
@@ -127,7 +127,7 @@ export const batchLook = batchDetail
       .describe('Redis has lost which instances it has: a worker reads them again from its chunks.'),
     unattended: z.array(z.string()).describe('Accounts that no worker works for.'),
   })
-  .openapi('BatchLook');
+  .openapi('BatchSnapshot');
 
 const death = {
   code: z.string(),

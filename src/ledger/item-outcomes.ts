@@ -15,7 +15,7 @@ const MOST_PAGE = 2_000;
 const AIMED_CHARACTERS = 500_000;
 
 /** An item that is retried and settles again while it is looked for is looked for again. */
-const LOOKS = 3;
+const READS = 3;
 
 /**
  * How some items of a batch ended; those that are not in the answer are pending. The ledger has no index by item, so this reads it from its end
@@ -29,7 +29,7 @@ export async function outcomesOfItems(
 ): Promise<ReadonlyMap<number, ItemOutcome>> {
   const of = keys.of(batch);
   const found = new Map<number, ItemOutcome>();
-  for (let look = 0; look < LOOKS; look += 1) {
+  for (let read = 0; read < READS; read += 1) {
     const open = ordinals.filter((n) => !found.has(n));
     const bits = await Promise.all(open.map((n) => redis.getbit(of.settled, n)));
     const wanted = new Set(open.filter((_, at) => bits[at] === 1));

@@ -77,7 +77,7 @@ local function isPassing(item)
   return phase == 'inactivating' and (item.outcome == 'inactivated' or item.outcome == 'already-inactive')
 end
 local function isMarked(item) return action == 'retire' and redis.call('GETBIT', marked, item.n) == 1 end
--- What rests on a look may have become untrue.
+-- What rests on a read may have become untrue.
 local function isSure(item)
   return IS_DONE[item.outcome] and not (item.outcome == 'inactivated' and isMarked(item))
 end

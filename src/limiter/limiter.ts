@@ -59,7 +59,7 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Co
     this.#halts = new AccountHalts(
       options,
       (work) => this.#note(work),
-      () => this.#lookAgain(),
+      () => this.#readAgain(),
     );
     this.#queue = new SlotQueue({
       pace: this.#pace,
@@ -187,17 +187,17 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Co
 
   async #hear(signals: number, halted: boolean): Promise<void> {
     this.#heardAtMs = performance.now();
-    if (signals !== this.#signals || halted !== this.#halts.isAccountHalted) await this.#lookAgain();
+    if (signals !== this.#signals || halted !== this.#halts.isAccountHalted) await this.#readAgain();
   }
 
-  async #lookAgain(): Promise<void> {
-    const signals = await this.#halts.look();
+  async #readAgain(): Promise<void> {
+    const signals = await this.#halts.read();
     if (this.#isClosed) return;
     this.#sendAway();
     if (signals === this.#signals) return;
     this.#signals = signals;
     // Batches may have been paused or cancelled: waiting callers must learn of it before their turn.
-    this.#queue.lookAtAll();
+    this.#queue.askForAll();
     this.#options.onSignals?.(signals);
   }
 
@@ -217,7 +217,7 @@ class SlotLimiter<Call, Verdict extends { readonly kind: string }> implements Co
 
   async #pollSignals(): Promise<void> {
     if (this.#options.redis.status !== 'ready' || performance.now() - this.#heardAtMs < SIGNALS_POLL_MS) return;
-    await this.#note(this.#pace.look().then(({ signals, halted }) => this.#hear(signals, halted)));
+    await this.#note(this.#pace.poll().then(({ signals, halted }) => this.#hear(signals, halted)));
   }
 
   #note<Result>(work: Promise<Result>): Promise<Result | undefined> {

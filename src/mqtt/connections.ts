@@ -49,7 +49,7 @@ export class Connections {
     };
     // Said outright: Node would otherwise ask NODE_TLS_REJECT_UNAUTHORIZED.
     this.agent = secure ? new HttpsAgent({ ...options, rejectUnauthorized: true }) : new HttpAgent(options);
-    lookOnceMore(this.agent);
+    checkOnceMore(this.agent);
     this.#guardIdle();
     const open = this.agent.createConnection.bind(this.agent);
     this.agent.createConnection = (target, done) => {
@@ -196,9 +196,9 @@ interface AgentInside {
 
 /**
  * Bounds the answer, and checks the slot for a last time where nothing lies between the check and the write: Node emits `socket` and then writes, without a pause. A request
- * that is destroyed there takes its connection along, so this is the last resort; `depart` has looked with time to spare.
+ * that is destroyed there takes its connection along, so this is the last resort; `depart` has checked with time to spare.
  */
-function lookOnceMore(agent: HttpAgent): void {
+function checkOnceMore(agent: HttpAgent): void {
   const inside = agent as HttpAgent & AgentInside;
   const add = inside.addRequest.bind(agent);
   inside.addRequest = (request, target, ...rest) => {

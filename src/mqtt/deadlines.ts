@@ -40,7 +40,7 @@ export class Deadlines {
     if (this.#last === undefined) this.#first = deadline;
     else this.#last.after = deadline;
     this.#last = deadline;
-    this.#timer ??= setTimeout(() => this.#look(), this.afterMs);
+    this.#timer ??= setTimeout(() => this.#check(), this.afterMs);
     return deadline;
   }
 
@@ -63,14 +63,14 @@ export class Deadlines {
     deadline.timed = deadline.before = deadline.after = undefined;
   }
 
-  #look(): void {
+  #check(): void {
     this.#timer = undefined;
     const nowMs = performance.now();
     for (;;) {
       const deadline = this.#first;
       if (deadline === undefined) return;
       if (deadline.endMs > nowMs) {
-        this.#timer = setTimeout(() => this.#look(), Math.ceil(deadline.endMs - nowMs + TIMER_SLACK_MS));
+        this.#timer = setTimeout(() => this.#check(), Math.ceil(deadline.endMs - nowMs + TIMER_SLACK_MS));
         return;
       }
       const { timed } = deadline;

@@ -45,13 +45,13 @@ export class BatchStateCache {
       if (gate !== undefined) return gate;
     }
     if (this.#seen.size >= FORGET_ABOVE) this.#seen.clear();
-    const gate = this.#look(batch);
+    const gate = this.#read(batch);
     this.#seen.set(batch, { atMs: nowMs, gate });
     gate.catch(() => this.#seen.delete(batch));
     return gate;
   }
 
-  async #look(batch: string): Promise<BatchGate | undefined> {
+  async #read(batch: string): Promise<BatchGate | undefined> {
     const found = await this.#ledger.batches.find(batch);
     return found === undefined ? undefined : { ...found, accepted: found.counts.accepted };
   }

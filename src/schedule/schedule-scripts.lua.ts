@@ -7,7 +7,7 @@ import { OCCURRENCE_END } from '../ledger/occurrence-end.lua.ts';
  * KEYS state; ARGV digest now seenEveryMs forgottenAfterMs.
  * Replies since when the rule has been in force, and all fields of the state.
  */
-export const LOOK = `local state = KEYS[1]
+export const READ = `local state = KEYS[1]
 local digest, now, every, after = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local fields = redis.call('HGETALL', state)
 local since

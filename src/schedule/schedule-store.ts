@@ -3,7 +3,7 @@ import { auditNote, type Motive } from '../audit/note.ts';
 import type { LedgerStore, ScheduleKeys } from '../ledger/keys.ts';
 import type { ScheduleConfig } from '../runtime/config/config.ts';
 import { script } from '../runtime/redis/script.ts';
-import { CLAIM, END, LOOK, PAUSE, RELEASE, RESUME } from './schedule-scripts.lua.ts';
+import { CLAIM, END, READ, PAUSE, RELEASE, RESUME } from './schedule-scripts.lua.ts';
 
 /** How an occurrence ended; each is final. Only `activated` has a batch. */
 export const OCCURRENCE_STATES = ['activated', 'skipped', 'planned', 'failed'] as const;
@@ -45,7 +45,7 @@ export const CLAIM_MS = 15_000;
 const SEEN_EVERY_MS = 10_000;
 const FORGOTTEN_AFTER_MS = 60_000;
 
-const lookScript = script<[string, string[]]>(LOOK);
+const readScript = script<[string, string[]]>(READ);
 const claimScript = script<'claimed' | 'held' | 'ended'>(CLAIM);
 const releaseScript = script<null>(RELEASE);
 const endScript = script<number>(END);
@@ -61,9 +61,9 @@ export class ScheduleStore {
   }
 
   /** Reads it, and notes that the configuration has this rule. */
-  async look(rule: ScheduleConfig, nowMs: number): Promise<ScheduleState> {
+  async read(rule: ScheduleConfig, nowMs: number): Promise<ScheduleState> {
     const args = [digestOf(rule), nowMs, SEEN_EVERY_MS, FORGOTTEN_AFTER_MS];
-    const [since, fields] = await lookScript(this.#store.redis, [this.#keysOf(rule.name).state], args);
+    const [since, fields] = await readScript(this.#store.redis, [this.#keysOf(rule.name).state], args);
     const of = new Map(Array.from({ length: fields.length / 2 }, (_, at) => [fields[2 * at], fields[2 * at + 1]]));
     return stateOf(of, Number(since));
   }

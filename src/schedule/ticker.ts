@@ -42,7 +42,7 @@ export class ScheduleTicker {
     const { store, now } = this.#parts;
     const { name } = this.#rule;
     const nowMs = await now();
-    const { due } = await this.#look(nowMs);
+    const { due } = await this.#read(nowMs);
     const [latest] = due;
     if (latest === undefined) return;
     if ((await store.claim(name, latest.id, this.#holder, nowMs)) !== 'claimed') return;
@@ -53,9 +53,9 @@ export class ScheduleTicker {
     }
   }
 
-  async #look(nowMs: number): Promise<{ state: ScheduleState; isOpen: boolean; due: readonly Occurrence[] }> {
+  async #read(nowMs: number): Promise<{ state: ScheduleState; isOpen: boolean; due: readonly Occurrence[] }> {
     const { ledger, store, tell } = this.#parts;
-    const state = await store.look(this.#rule, nowMs);
+    const state = await store.read(this.#rule, nowMs);
     const { isOpen, pausedBecause } = await watchBatch({ ledger, store }, this.#rule, state, nowMs);
     if (pausedBecause !== undefined) tell({ kind: 'paused', schedule: this.#rule.name, reason: pausedBecause });
     return { state, isOpen, due: this.#due(state, nowMs) };
@@ -64,7 +64,7 @@ export class ScheduleTicker {
   async #settle(nowMs: number): Promise<void> {
     const { run, signal } = this.#parts;
     // Again, now that no other process is at it: one may have been until just now.
-    const { state, isOpen, due } = await this.#look(nowMs);
+    const { state, isOpen, due } = await this.#read(nowMs);
     const [latest, ...missed] = due;
     if (latest === undefined) return;
     for (const occurrence of missed.toReversed()) await this.#skip(occurrence, missedBecause(occurrence, state));

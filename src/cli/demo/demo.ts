@@ -33,7 +33,7 @@ interface DemoOptions {
 const COUNTS = { least: 1, most: 100_000 };
 const REPORT = 'certsweep-demo-report.csv';
 const LOG_LINES = 20;
-const LOOK_EVERY_MS = 250;
+const POLL_EVERY_MS = 250;
 /** Shorter than elsewhere: the ramp at the beginning would show for a third of the demo. */
 const RATE_OVER_MS = 3_000;
 /** None of its first hundred meets a fault of the sandbox' plan, so that the ramp is quick; the others meet every kind. */
@@ -182,7 +182,7 @@ async function follow(stage: DemoStage, ledger: Ledger, batch: string, isPatient
       if (performance.now() - movedAtMs > NOTHING_MOVES_MS && !isPatient) {
         throw new CommandEnd(EXIT.refused, `Nothing has moved for ${NOTHING_MOVES_MS / 1_000} s: ${pending} pending.`);
       }
-      await stage.pause(LOOK_EVERY_MS);
+      await stage.pause(POLL_EVERY_MS);
     }
   } finally {
     progress.end();

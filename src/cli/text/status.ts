@@ -56,8 +56,8 @@ export function describeRetire({ soakMs, deviceDestroyed }: RetireDetails): stri
 }
 
 /** The batch, below what stands in its way; for a terminal of that many columns, or for a pipe, where sentences stay in one line. */
-export function describeBatchNow(look: BatchSnapshot, columns?: number): string {
-  const { detail, stop, halts, lanesLost, lowered, unattended } = look;
+export function describeBatchNow(snapshot: BatchSnapshot, columns?: number): string {
+  const { detail, stop, halts, lanesLost, lowered, unattended } = snapshot;
   const lost = `Redis has lost which instances batch ${detail.batch} has: a worker reads them again from its chunks.`;
   const problems = [
     ...(stop === undefined ? [] : [describeStopped(stop)]),

@@ -30,12 +30,12 @@ const CHANGES = [
 ] as const;
 
 /** A batch: how far it is, how it went, who wanted it and why, and what can be done with it. */
-export function batchPageOf(frame: Frame, look: BatchSnapshot, history: OutcomeHistory): Content {
+export function batchPageOf(frame: Frame, snapshot: BatchSnapshot, history: OutcomeHistory): Content {
   const { basePath } = frame;
-  const { detail } = look;
+  const { detail } = snapshot;
   const { batch } = detail;
   const body = markup`<div class="head"><h1><small>Batch</small> ${batch}</h1><div id="controls" class="controls" data-live>${controls(frame, detail)}</div></div>
-<div id="trouble" data-live aria-live="polite">${troubles(look)}</div>
+<div id="trouble" data-live aria-live="polite">${troubles(snapshot)}</div>
 <section id="progress" class="panel stack" data-live aria-label="Progress"><p class="line">${badge(detail)}<b>${percent(detail)}</b> settled of ${groupDigits(detail.accepted || (detail.awaitsApproval?.certificates ?? 0))}<span class="push">${pacing(detail)}</span></p>${phases(detail)}${bar(detail)}${legend(detail)}</section>
 <div class="columns"><section aria-labelledby="over-time"><h2 id="over-time">Outcomes over time <small>a second</small></h2>${outcomeFigure(detail.action, `${basePath}/charts/batches/${encodeURIComponent(batch)}`)}</section>
 <section aria-labelledby="about"><h2 id="about">Who and why</h2><div id="facts" class="panel" data-live>${facts(basePath, detail)}</div></section></div>

@@ -24,7 +24,7 @@ export interface Sight {
 const SHOWN = 20;
 
 /** @returns undefined where the cursor is none @throws Redis' errors */
-export async function look(
+export async function readOverview(
   store: Store,
   only: readonly string[] | undefined,
   cursor?: string,

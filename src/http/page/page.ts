@@ -16,7 +16,7 @@ import { batchPageOf } from './batch.ts';
 import { outcomeCharts, paceCharts, paceFigures, paceHistories } from './charts.ts';
 import { deadPageOf, LETTERS_SHOWN, type LetterFilter } from './dead.ts';
 import { NOTHING } from './markup.ts';
-import { look, overviewPage, type Sight } from './overview.ts';
+import { overviewPage, readOverview, type Sight } from './overview.ts';
 import { auditPageOf, findPageOf } from './records.ts';
 import { scheduleSights, schedulesPageOf } from './schedules.ts';
 import { frameOf, pageOf, type Content } from './shell.ts';
@@ -24,7 +24,7 @@ import { Shared } from './shared.ts';
 import { answer, loginPage } from './told.ts';
 
 /** One read serves all who have the overview open. */
-const LOOK_GOOD_MS = 1_500;
+const GOOD_FOR_MS = 1_500;
 /** A sample is taken every ten seconds. */
 const SAMPLES_GOOD_MS = 5_000;
 const ENTRIES = 200;
@@ -35,7 +35,7 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
   const { store } = surroundings;
   const { basePath } = store.config.http;
   const histories = new OutcomeHistories(store);
-  const sights = new Shared<Sight | undefined>(LOOK_GOOD_MS);
+  const sights = new Shared<Sight | undefined>(GOOD_FOR_MS);
   const paces = new Shared<PaceHistory[]>(SAMPLES_GOOD_MS);
   const pacesOf = (asked: Asked): Promise<PaceHistory[]> => {
     const only = asked.get('who').accounts;
@@ -50,7 +50,7 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
     const only = asked.get('who').accounts;
     const { cursor } = asked.req.query();
     const [sight, samples] = await Promise.all([
-      sights.get(asked, [only, cursor], () => look(store, only, cursor)),
+      sights.get(asked, [only, cursor], () => readOverview(store, only, cursor)),
       pacesOf(asked),
     ]);
     if (sight === undefined) throw notACursor(cursor);
@@ -62,7 +62,7 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
     await requireBatch(asked, store, id);
     const [seen, history, frame] = await Promise.all([
       readBatch(store, id),
-      histories.look(id),
+      histories.read(id),
       frameOf(asked, surroundings),
     ]);
     if (seen === undefined) throw noSuchBatch(id);
@@ -71,7 +71,7 @@ export function addPage(api: Api, surroundings: Surroundings, identify: Middlewa
   api.get('/charts/batches/:id', identify, async (asked) => {
     const id = batchOf(asked);
     await requireBatch(asked, store, id);
-    const [detail, history] = await Promise.all([batchStatus(store.ledger, id), histories.look(id)]);
+    const [detail, history] = await Promise.all([batchStatus(store.ledger, id), histories.read(id)]);
     if (detail === undefined) throw noSuchBatch(id);
     return asked.json(outcomeCharts(detail.action, history));
   });

@@ -16,13 +16,13 @@ export class Shared<T> {
    * A person who reloads the page, or has just done something, wants to see what is, and gets it looked up.
    * @param key - names what is looked up
    */
-  get(asked: Asked, key: readonly unknown[], look: () => Promise<T>): Promise<T> {
+  get(asked: Asked, key: readonly unknown[], read: () => Promise<T>): Promise<T> {
     const name = JSON.stringify(key);
     const nowMs = performance.now();
     const isFresh = /no-cache|max-age=0/.test(asked.req.header('cache-control') ?? '');
     const known = this.#known.get(name);
     if (!isFresh && known !== undefined && nowMs < known.untilMs) return known.value;
-    const value = look();
+    const value = read();
     // What was put in last stands last, and what failed is not kept.
     this.#known.delete(name);
     this.#known.set(name, { value, untilMs: nowMs + this.#goodMs });

@@ -10,7 +10,7 @@ import { OUTCOMES } from '../../core/batch.ts';
 import { addRoute, type Api, type Asked, type Surroundings } from '../api.ts';
 import { badRequest, noSuchBatch, Problem } from '../problem.ts';
 import { requireWithin } from '../rights.ts';
-import { batchDetail, batchLook, batchParams, deadLetter, pageOf, pageQuery } from '../schemas.ts';
+import { batchDetail, batchSnapshot, batchParams, deadLetter, pageOf, pageQuery } from '../schemas.ts';
 import { sendStream } from '../stream.ts';
 
 const REPORT_TYPES = { csv: 'text/csv; charset=utf-8', ndjson: 'application/x-ndjson' } as const;
@@ -46,13 +46,13 @@ export function addBatchReads(api: Api, { store }: Surroundings): void {
       right: 'read',
       summary: 'A batch, and what stands in its way',
       params: batchParams,
-      answers: { 200: { description: 'The batch.', schema: batchLook } },
+      answers: { 200: { description: 'The batch.', schema: batchSnapshot } },
     },
     async (asked, { params: { id } }) => {
-      const look = await readBatch(store, id);
-      if (look === undefined) throw await gone(store, id);
+      const snapshot = await readBatch(store, id);
+      if (snapshot === undefined) throw await gone(store, id);
       await requireAccountsOf(asked, store, id);
-      const { detail, ...more } = look;
+      const { detail, ...more } = snapshot;
       return { status: 200, body: { ...detail, ...more } };
     },
   );

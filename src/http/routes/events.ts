@@ -9,9 +9,9 @@ import { batchId } from '../schemas.ts';
 import { sendStream } from '../stream.ts';
 import { requireBatch } from './batch-reads.ts';
 
-const LOOK_EVERY_MS = 1_000;
+const POLL_EVERY_MS = 1_000;
 /** One read serves all who follow the batch. */
-const LOOK_GOOD_MS = 900;
+const GOOD_FOR_MS = 900;
 /** Shorter than what proxies close a silent connection after. */
 const WORD_EVERY_MS = 15_000;
 /** If Redis does not answer within this time, the client should come back later. */
@@ -19,7 +19,7 @@ const TROUBLE_MS = 30_000;
 
 /** The progress of a batch as server-sent events. */
 export function addEvents(api: Api, { store }: Surroundings): void {
-  const looks = new Looks(store);
+  const reads = new BatchReads(store);
   let streams = 0;
   addRoute(
     api,
@@ -43,7 +43,7 @@ export function addEvents(api: Api, { store }: Surroundings): void {
     async (asked, { query: { batch } }) => {
       await requireBatch(asked, store, batch);
       const last = asked.req.header('last-event-id');
-      const now = await looks.at(batch);
+      const now = await reads.at(batch);
       // A browser reconnects by itself, unless it is told that there is nothing more.
       if (now !== undefined && isDone(now) && idOf(now) === last) return new Response(null, { status: 204 });
       const { outgoing, limits } = asked.env;
@@ -54,7 +54,7 @@ export function addEvents(api: Api, { store }: Surroundings): void {
       outgoing.once('close', () => (streams -= 1));
       const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' };
       const text = eventsOf(
-        () => looks.at(batch),
+        () => reads.at(batch),
         last,
         () => outgoing.destroyed,
       );
@@ -65,7 +65,7 @@ export function addEvents(api: Api, { store }: Surroundings): void {
 
 /** @param isOver - whether nobody listens any more */
 async function* eventsOf(
-  look: () => Promise<BatchDetail | undefined>,
+  read: () => Promise<BatchDetail | undefined>,
   lastId: string | undefined,
   isOver: () => boolean,
 ): AsyncGenerator<string> {
@@ -75,7 +75,7 @@ async function* eventsOf(
   let seenMs = performance.now();
   while (!isOver()) {
     const nowMs = performance.now();
-    const found = await look().catch(() => 'trouble' as const);
+    const found = await read().catch(() => 'trouble' as const);
     if (found === undefined) return;
     if (found === 'trouble') {
       if (nowMs - seenMs > TROUBLE_MS) return;
@@ -95,7 +95,7 @@ async function* eventsOf(
       yield ': still here\n\n';
       wordMs = nowMs;
     }
-    await delay(LOOK_EVERY_MS);
+    await delay(POLL_EVERY_MS);
   }
 }
 
@@ -109,7 +109,7 @@ function idOf({ ratePerSecond: _rate, etaSeconds: _eta, ...state }: BatchDetail)
 }
 
 /** Reads batches, each at most once in a while, however many follow it. */
-class Looks {
+class BatchReads {
   readonly #store: Store;
   readonly #known = new Map<string, { readonly atMs: number; readonly detail: Promise<BatchDetail | undefined> }>();
 
@@ -120,8 +120,8 @@ class Looks {
   async at(batch: string): Promise<BatchDetail | undefined> {
     const nowMs = performance.now();
     const known = this.#known.get(batch);
-    if (known !== undefined && nowMs - known.atMs < LOOK_GOOD_MS) return known.detail;
-    for (const [id, { atMs }] of this.#known) if (nowMs - atMs >= LOOK_GOOD_MS) this.#known.delete(id);
+    if (known !== undefined && nowMs - known.atMs < GOOD_FOR_MS) return known.detail;
+    for (const [id, { atMs }] of this.#known) if (nowMs - atMs >= GOOD_FOR_MS) this.#known.delete(id);
     const detail = batchStatus(this.#store.ledger, batch);
     this.#known.set(batch, { atMs: nowMs, detail });
     return detail;

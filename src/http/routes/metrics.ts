@@ -26,7 +26,7 @@ export function addMetrics(api: Api, { store }: Surroundings): void {
     isAsking = true;
     return measure(store).finally(() => (isAsking = false));
   };
-  const look = async (): Promise<string> => {
+  const collect = async (): Promise<string> => {
     // A Redis that hangs is not asked again and again.
     seen = store.redis.status === 'ready' && !isAsking ? await inTime(ask()) : undefined;
     if (seen !== undefined) roundTrip(seen.roundTripMs / 1_000);
@@ -50,7 +50,7 @@ export function addMetrics(api: Api, { store }: Surroundings): void {
           'Use a token without accounts.',
         );
       const nowMs = performance.now();
-      if (text === undefined || nowMs >= text.untilMs) text = { is: look(), untilMs: nowMs + LIFE_MS };
+      if (text === undefined || nowMs >= text.untilMs) text = { is: collect(), untilMs: nowMs + LIFE_MS };
       return asked.body(await text.is, 200, { 'content-type': METRICS_TYPE });
     },
   );

@@ -11,27 +11,27 @@ const ASK_AGAIN_MS = 1_000;
 /** Waits for what Redis is asked to note, and not for long; undefined where there is no result, or none yet. */
 type Noting = <Result>(work: Promise<Result>) => Promise<Result | undefined>;
 
-/** The halts of one account, and the probes that this process makes of them. Only `look` rejects. */
+/** The halts of one account, and the probes that this process makes of them. Only `read` rejects. */
 export class AccountHalts {
   readonly #redis: LimiterOptions['redis'];
   readonly #store: HaltStore;
   readonly #view: HaltView;
   readonly #probeIntervalMs: number;
   readonly #note: Noting;
-  readonly #lookAgain: () => Promise<void>;
+  readonly #readAgain: () => Promise<void>;
   readonly #onStop: LimiterOptions['onStop'];
   /** The marks of probes that were given out here and are not answered yet, by instance. */
   readonly #probing = new Map<string, string>();
 
-  /** @param lookAgain - reads the halts, and has the limiter act on them */
-  constructor(options: LimiterOptions, note: Noting, lookAgain: () => Promise<void>) {
+  /** @param readAgain - reads the halts, and has the limiter act on them */
+  constructor(options: LimiterOptions, note: Noting, readAgain: () => Promise<void>) {
     this.#redis = options.redis;
     this.#probeIntervalMs = options.probeIntervalMs ?? PROBE_INTERVAL_MS;
     this.#store = openHaltStore(options, this.#probeIntervalMs);
     this.#view = new HaltView(this.#probeIntervalMs);
     this.#onStop = options.onStop?.bind(options);
     this.#note = note;
-    this.#lookAgain = lookAgain;
+    this.#readAgain = readAgain;
   }
 
   get isAccountHalted(): boolean {
@@ -58,8 +58,8 @@ export class AccountHalts {
   }
 
   /** Takes over what Redis knows. @returns the signals counter @throws Redis' error */
-  async look(): Promise<number> {
-    const seen = await this.#store.look();
+  async read(): Promise<number> {
+    const seen = await this.#store.read();
     if (seen.stop?.since !== this.#view.stop?.since) this.#onStop?.(seen.stop);
     this.#view.learn(seen, performance.now());
     return seen.signals;
@@ -69,7 +69,7 @@ export class AccountHalts {
   async mark(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean> {
     this.#probing.delete(instanceId);
     const isNew = await this.#note(this.#store.mark(scope, instanceId, code, message));
-    if (isNew === true) await this.#note(this.#lookAgain());
+    if (isNew === true) await this.#note(this.#readAgain());
     return isNew ?? false;
   }
 
@@ -80,7 +80,7 @@ export class AccountHalts {
   async lift(instanceId: string): Promise<boolean> {
     if (!this.#probing.delete(instanceId)) return false;
     const wasHalted = await this.#note(this.#store.unmark(instanceId));
-    if (wasHalted === true) await this.#note(this.#lookAgain());
+    if (wasHalted === true) await this.#note(this.#readAgain());
     return wasHalted ?? false;
   }
 
@@ -96,7 +96,7 @@ export class AccountHalts {
       (late) => (late.kind === 'granted' ? this.giveBack(instanceId, late.probeMark) : undefined),
       () => undefined,
     );
-    if (tried?.kind === 'not-halted') await this.#note(this.#lookAgain());
+    if (tried?.kind === 'not-halted') await this.#note(this.#readAgain());
     const waitMs = tried?.kind === 'taken' ? tried.waitMs : ASK_AGAIN_MS;
     this.#view.setProbe(instanceId, performance.now() + waitMs);
     return undefined;
@@ -116,6 +116,6 @@ export class AccountHalts {
   /** A probe that was never made. */
   async giveBack(instanceId: string, probeMark: string): Promise<void> {
     await this.#note(this.#store.giveBack(instanceId, probeMark));
-    await this.#note(this.#lookAgain());
+    await this.#note(this.#readAgain());
   }
 }

@@ -52,7 +52,7 @@ const NOW = `${CLOCK}
 local now = clockMs()
 `;
 
-const look = script<[number, string, string[], string[]]>(`${NOW}
+const readSeen = script<[number, string, string[], string[]]>(`${NOW}
 return { tonumber(redis.call('GET', KEYS[3]) or 0), string.format('%.0f', now), redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]) }`);
 
 // The last two keys are those of the audit record, in both.
@@ -116,7 +116,7 @@ export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeI
   const audited = [...keys, stream, head];
   const both = (instanceId: string): string[] => [markOf(account.name), markOf(account.name, instanceId)];
   return {
-    look: (): Promise<HaltsSeen> => lookAt(redis, keys, account.name),
+    read: (): Promise<HaltsSeen> => seenAt(redis, keys, account.name),
     /** True where there was no such mark. */
     async mark(scope: HaltScope, instanceId: string, code: string, message: string): Promise<boolean> {
       const field = scope === 'account' ? markOf(account.name) : markOf(account.name, instanceId);
@@ -147,7 +147,7 @@ export function openHaltStore({ redis, prefix, account }: LimiterOptions, probeI
  * @param account - only this one's
  */
 export async function readHalts(redis: Redis, prefix: string, account?: string): Promise<Halt[]> {
-  return [...(await lookAtAll(redis, prefix, account)).halts];
+  return [...(await seenOfAll(redis, prefix, account)).halts];
 }
 
 /**
@@ -155,21 +155,21 @@ export async function readHalts(redis: Redis, prefix: string, account?: string):
  * when their batch was cancelled, so that only a new one can. Nor does one that is as far ahead: Redis' clock went back since.
  */
 export async function standingHalts(redis: Redis, prefix: string, account: string): Promise<Halt[]> {
-  const { halts, nowMs, stop } = await lookAtAll(redis, prefix, account);
+  const { halts, nowMs, stop } = await seenOfAll(redis, prefix, account);
   if (stop !== undefined) {
     return [{ account, code: STOPPED, message: describeStop(stop), since: stop.since, nextProbeAt: nowMs }];
   }
   return halts.filter(({ nextProbeAt }) => Math.abs(nowMs - nextProbeAt) <= OVERDUE_MS);
 }
 
-function lookAtAll(redis: Redis, prefix: string, account: string | undefined): Promise<HaltsSeen> {
+function seenOfAll(redis: Redis, prefix: string, account: string | undefined): Promise<HaltsSeen> {
   // The keys of the halts are the same for all accounts.
   const { halts, probes, signals } = limiterKeys(prefix, '', '');
-  return lookAt(redis, [halts, probes, signals], account);
+  return seenAt(redis, [halts, probes, signals], account);
 }
 
-async function lookAt(redis: Redis, keys: readonly string[], account: string | undefined): Promise<HaltsSeen> {
-  const [signals, nowMs, marks, probes] = await look(redis, keys, []);
+async function seenAt(redis: Redis, keys: readonly string[], account: string | undefined): Promise<HaltsSeen> {
+  const [signals, nowMs, marks, probes] = await readSeen(redis, keys, []);
   const nextProbes = new Map(pairs(probes));
   const all = pairs(marks);
   const stop = all.find(([field]) => field === STOP_MARK)?.[1];

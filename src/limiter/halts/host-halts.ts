@@ -24,7 +24,7 @@ local function isLive(entry)
 end
 `;
 
-const look = script<string[]>(`${LIVE}
+const readLive = script<string[]>(`${LIVE}
 local live = {}
 for _, entry in ipairs(redis.call('HVALS', KEYS[1])) do if isLive(entry) then live[#live + 1] = entry end end
 return live`);
@@ -62,7 +62,7 @@ export interface HostHaltSeen {
 
 /** What live workers have stopped for themselves alone. */
 export async function readHostHalts(redis: Redis, prefix: string): Promise<HostHaltSeen[]> {
-  const entries = await look(redis, [workersKey(prefix)], [GOOD_FOR_MS]);
+  const entries = await readLive(redis, [workersKey(prefix)], [GOOD_FOR_MS]);
   return entries.flatMap((text) => {
     const entry = readEntry(text);
     return (entry?.halts ?? []).map((halt) => ({ ...halt, host: entry?.host ?? '', pid: entry?.pid ?? 0 }));
@@ -72,7 +72,7 @@ export async function readHostHalts(redis: Redis, prefix: string): Promise<HostH
 /** Live workers, each with the accounts that it works for. */
 export async function readWorkers(redis: Redis, prefix: string) {
   const [entries, owners] = await Promise.all([
-    look(redis, [workersKey(prefix)], [GOOD_FOR_MS]),
+    readLive(redis, [workersKey(prefix)], [GOOD_FOR_MS]),
     redis.hgetall(instancesKey(prefix)),
   ]);
   return entries.flatMap((text) => {

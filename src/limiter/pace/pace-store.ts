@@ -122,7 +122,7 @@ export function openPaceStore(
       }
     },
     /** What an answer tells beside slots. To be asked every second, so that a step of Redis' clock is not taken for the drift of long. */
-    look: () => ask({ count: 0, probes: 0, notes: notes.request([], []) }),
+    poll: () => ask({ count: 0, probes: 0, notes: notes.request([], []) }),
     async throttled(retryAfterMs: number): Promise<void> {
       await throttle(redis, [keys.account], [Math.max(0, retryAfterMs)]);
     },

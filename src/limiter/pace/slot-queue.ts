@@ -29,8 +29,8 @@ export interface SlotQueueParts<Call, Verdict, Waiting extends Caller<Call>> {
 
 /** Between two tries while Redis is unreachable or refuses. */
 const RETRY_MS = 250;
-/** Waiting calls that are looked at in one pulse after something changed: all that a process has, and less than Redis' Lua can unpack. */
-const MOST_LOOKED_AT = 2_000;
+/** How many waiting calls are asked for in one pulse after something changed: all that a process has, and less than Redis' Lua can unpack. */
+const MOST_ASKED_FOR = 2_000;
 
 /** Waiting callers, pulses that fetch slots for them, and the slots in hand: a caller is in exactly one of the three. */
 export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
@@ -47,7 +47,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
   /** Callers that a pulse has with it, until it ends. */
   #asking: readonly Waiting[] = [];
   #pulsing: Promise<number> = Promise.resolve(0);
-  #mustLookAtAll = false;
+  #mustAskForAll = false;
   #isClosed = false;
 
   constructor(parts: SlotQueueParts<Call, Verdict, Waiting>) {
@@ -55,7 +55,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     this.#notes = new NotesOfCalls(parts.notes);
     this.#credit = new SlotCredit(parts.qps);
     this.#pulses = new PulseLoop(
-      () => this.#wanted > 0 || this.#mustLookAtAll,
+      () => this.#wanted > 0 || this.#mustAskForAll,
       () => (this.#pulsing = this.#pulse()),
     );
   }
@@ -91,8 +91,8 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
   }
 
   /** With the next pulse, waiting callers learn what the notes say of their calls, even if there is no slot for them. */
-  lookAtAll(): void {
-    this.#mustLookAtAll = this.#queue.size + this.#asking.length > 0;
+  askForAll(): void {
+    this.#mustAskForAll = this.#queue.size + this.#asking.length > 0;
     this.#pulses.start();
     this.#pulses.wake();
   }
@@ -151,18 +151,18 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
   /** One pulse; answers with how long the next can wait. */
   async #pulse(): Promise<number> {
     const { pace, away, onPulse, onTrouble } = this.#parts;
-    const isLook = this.#mustLookAtAll;
+    const isForAll = this.#mustAskForAll;
     const nowMs = performance.now();
     const room = mostInHand(this.#parts.qps) - this.#inHand.early(nowMs);
     const wanted = Math.min(this.#wanted, this.#credit.at(nowMs), this.#appetite.next(), room);
-    if (wanted <= 0 && !isLook) return Math.max(this.#inHand.neededInMs(), this.#credit.waitMs);
+    if (wanted <= 0 && !isForAll) return Math.max(this.#inHand.neededInMs(), this.#credit.waitMs);
     const why = away();
     if (why !== undefined) {
       onTrouble(why);
       return RETRY_MS;
     }
-    this.#mustLookAtAll = false;
-    const callers = this.#queue.take(isLook ? MOST_LOOKED_AT : wanted);
+    this.#mustAskForAll = false;
+    const callers = this.#queue.take(isForAll ? MOST_ASKED_FOR : wanted);
     const question = this.#notes.ask(callers);
     this.#asking = callers;
     const losses = this.#losses;
@@ -177,7 +177,7 @@ export class SlotQueue<Call, Verdict, Waiting extends Caller<Call>> {
     } catch (error) {
       question.fail();
       this.#queue.putBack(callers);
-      this.#mustLookAtAll ||= isLook;
+      this.#mustAskForAll ||= isForAll;
       onTrouble(error);
       return RETRY_MS;
     } finally {

@@ -60,7 +60,7 @@ export class CancelledBatches {
       for (const lane of lanes) if (owns(lane.instanceId)) await this.#endLane(batch, lane);
       await this.#endUnreadable(batch);
     }
-    await this.#lost.park(batch, await this.#lost.look(batch));
+    await this.#lost.park(batch, await this.#lost.check(batch));
   }
 
   forgetOthers(batches: ReadonlySet<string>): void {

@@ -19,12 +19,12 @@ export interface DirectBreakerParts {
   readonly tell: (event: BatchPaused) => void;
 }
 
-const LOOK_EVERY_MS = 1_000;
+const CHECK_EVERY_MS = 1_000;
 
 /** Pauses the direct batch of an account when too many of its last items are dead: a producer is likely wrong. It has no ramp. */
 export class DirectBreaker {
   readonly #parts: DirectBreakerParts;
-  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #checkedAtMs = Number.NEGATIVE_INFINITY;
   #judged = '';
 
   constructor(parts: DirectBreakerParts) {
@@ -32,10 +32,10 @@ export class DirectBreaker {
   }
 
   /** Costs one read a second while nothing has changed. */
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     const { ledger, account, breaker, monotonicMs, tell } = this.#parts;
-    if (monotonicMs() - this.#lookedAtMs < LOOK_EVERY_MS) return;
-    this.#lookedAtMs = monotonicMs();
+    if (monotonicMs() - this.#checkedAtMs < CHECK_EVERY_MS) return;
+    this.#checkedAtMs = monotonicMs();
     const batch = await ledger.batches.find(directBatchOf(account.name));
     if (batch?.state !== 'running' && batch?.state !== 'completed') return;
     const since = countsSinceResume(batch);

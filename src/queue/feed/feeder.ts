@@ -78,7 +78,7 @@ export class Feeder {
   /** One round. @returns items fed */
   async feed(): Promise<number> {
     const { ledger, monotonicMs, tell } = this.#parts;
-    await this.#direct.look();
+    await this.#direct.check();
     const batches = await ledger.batches.active();
     this.#forgetOthers(batches);
     if (batches.length === 0) return 0;
@@ -157,7 +157,7 @@ export class Feeder {
       ofStep -= ofLane;
     }
     if (fed > 0) this.#lost.isFed(batch.id);
-    else await this.#lost.park(batch, await this.#lost.look(batch));
+    else await this.#lost.park(batch, await this.#lost.check(batch));
     return fed;
   }
 

@@ -9,10 +9,10 @@ import { chunkMissing, type FeedSource, type OpenItem } from './lane-page.ts';
  * How often a batch is checked while nothing of it is fed. What was just fed or settled may be half seen, so only an item that nothing holds in
  * two checks is lost.
  */
-const LOOK_EVERY_MS = 5_000;
+const CHECK_EVERY_MS = 5_000;
 /** How much of a batch one check goes through at most; the next one continues behind it. */
-const CHUNKS_A_LOOK = 20;
-const ITEMS_A_LOOK = 4_000;
+const CHUNKS_A_CHECK = 20;
+const ITEMS_A_CHECK = 4_000;
 
 export interface LostItemsParts extends FeedSource {
   /** Whether the account has the instance, halted or not. */
@@ -48,10 +48,10 @@ export class LostItems {
    * Items of the batch that are lost, of some of its chunks at a time.
    * @throws when a chunk of items that pend is not there
    */
-  async look(batch: Batch): Promise<OpenItem[]> {
+  async check(batch: Batch): Promise<OpenItem[]> {
     const { monotonicMs, tell } = this.#parts;
     const last = this.#searches.get(batch.id) ?? { atMs: monotonicMs(), chunk: 0, suspects: new Set() };
-    const isDue = monotonicMs() - last.atMs >= LOOK_EVERY_MS;
+    const isDue = monotonicMs() - last.atMs >= CHECK_EVERY_MS;
     this.#searches.set(batch.id, isDue ? { ...last, atMs: monotonicMs() } : last);
     if (!isDue) return [];
     const { items, next } = await this.#handedOver(batch, last.chunk);
@@ -96,7 +96,7 @@ export class LostItems {
     const { ledger, queues } = this.#parts;
     const isDirect = isDirectBatch(batch.id);
     const mayHaveJobs = isDirect || batch.layout < 3;
-    // Blocks first: what leaves one meanwhile waits by the time that is looked at.
+    // Blocks first: what leaves one meanwhile waits by the time that is read.
     const ids = isDirect ? [] : await queues.blockIds();
     const haveJobs = mayHaveJobs ? await queues.haveJobs(await this.#jobsOf(batch, items)) : [];
     const places = items.map(({ n, certificate }) => ({ n, instanceId: certificate.instanceId }));
@@ -127,7 +127,7 @@ export class LostItems {
     const source = isDirectBatch(batch.id) ? await this.#direct(batch) : await this.#submitted(batch);
     const items: OpenItem[] = [];
     let chunk = from;
-    for (let looks = 0; looks < CHUNKS_A_LOOK && items.length < ITEMS_A_LOOK; looks += 1) {
+    for (let chunks = 0; chunks < CHUNKS_A_CHECK && items.length < ITEMS_A_CHECK; chunks += 1) {
       // Most chunks are settled whole, and are passed over at once.
       chunk = chunkOf(await ledger.items.nextOpen(batch.id, chunk * CHUNK_ITEMS));
       if (chunk * CHUNK_ITEMS >= source.end) return { items, next: 0 };

@@ -29,7 +29,7 @@ type CaRead =
   | { readonly kind: 'unread'; readonly answer: Exclude<Answer, { kind: 'accepted' }> };
 
 /** What a certificate was seen as that is inactive. */
-export interface Look {
+export interface CertificateRead {
   readonly validEndMs: number | undefined;
   readonly requestId: string;
 }
@@ -66,7 +66,7 @@ export class DeletionGate {
     this.#parts = parts;
   }
 
-  async pass(item: Item, attempt: Attempt, { validEndMs, requestId }: Look): Promise<Passed> {
+  async pass(item: Item, attempt: Attempt, { validEndMs, requestId }: CertificateRead): Promise<Passed> {
     const { states, policy } = this.#parts;
     const batch = await states.of(item.batch);
     if (batch === undefined || batch.state === 'cancelled')

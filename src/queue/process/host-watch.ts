@@ -44,7 +44,7 @@ export const UNREACHABLE = 'endpoint-unreachable';
 const READ_EVERY_MS = 5_000;
 /** Other processes announce each second what they have proof of; those that work for the account have it by then. */
 const PROOF_WITHIN_MS = 5_000;
-const PROOF_LOOK_MS = 250;
+const PROOF_CHECK_MS = 250;
 
 /** A halt for a refusal that may be this host's own fault. `isSure`: others have access. */
 interface AccessHalt extends HostHalt {
@@ -148,7 +148,7 @@ export class HostWatch {
     this.#access = access;
     this.#follow();
     while (!this.#parts.others.provenSince(sinceMs)) {
-      await new Promise((resolve) => setTimeout(resolve, PROOF_LOOK_MS));
+      await new Promise((resolve) => setTimeout(resolve, PROOF_CHECK_MS));
       // A call that was judged meanwhile has lifted it.
       if (this.#isClosed || this.#access !== access) return;
       if (performance.now() - sinceMs < PROOF_WITHIN_MS) continue;

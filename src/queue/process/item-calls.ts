@@ -58,7 +58,7 @@ export class ItemCalls {
   }
 
   /** Reads the certificate, after a call whose code told nothing. */
-  async look(
+  async readAfter(
     { action, certificate, isRetiring }: Item,
     puzzle: Puzzle,
     before: Attempt,
@@ -77,7 +77,7 @@ export class ItemCalls {
   }
 
   /** Reads the certificate, before it is deleted that was to be inactive for a while. */
-  async lookBeforeDeletion({ certificate }: Item, before: Attempt, notAfterMs: number): Promise<Heard> {
+  async readBeforeDeletion({ certificate }: Item, before: Attempt, notAfterMs: number): Promise<Heard> {
     const { client, host, renewal, policy } = this.#parts;
     const sentMs = performance.now();
     const answer = await client.getDeviceCertificate(certificate, notAfterMs);

@@ -11,7 +11,7 @@ import {
 import type { CallToNote, CallVerdict } from '../../ledger/call-notes.ts';
 import type { CallReport, Limiter, SlotGrant } from '../../limiter/contract.ts';
 import { callOf, released, type Course } from './course.ts';
-import type { DeletionGate, Look } from './deletion-gate.ts';
+import type { CertificateRead, DeletionGate } from './deletion-gate.ts';
 import type { HostWatch } from './host-watch.ts';
 import { ItemCalls, type RevocationClient } from './item-calls.ts';
 import { dead, PAUSED_MS, DEFECT_MS, TOKEN_MS, UNJUDGED_MS, UNREAD_MS, THROTTLED_MS, reportOf } from './endings.ts';
@@ -101,20 +101,20 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
     const { instanceId } = item.certificate;
     const noted = grant.verdict?.kind === 'go' ? grant.verdict.attempt : FIRST_ATTEMPT;
     const before = course.attempt ?? noted;
-    const looksFirst = item.isRetiring === true && item.action === 'delete' && course.mayDelete !== true;
+    const readsFirst = item.isRetiring === true && item.action === 'delete' && course.mayDelete !== true;
     course.mayDelete = false;
-    course.attempt = { ...before, effectUnknown: before.effectUnknown || !looksFirst };
+    course.attempt = { ...before, effectUnknown: before.effectUnknown || !readsFirst };
     // A read is no probe, since it needs another permission.
     if (grant.isProbe) course.puzzle = undefined;
     const { puzzle } = course;
-    const { answer, verdict, kept, sentMs, answeredMs } = await (looksFirst
-      ? calls.lookBeforeDeletion(item, before, grant.notAfterMs)
+    const { answer, verdict, kept, sentMs, answeredMs } = await (readsFirst
+      ? calls.readBeforeDeletion(item, before, grant.notAfterMs)
       : puzzle === undefined
         ? calls.change(item, before, grant.notAfterMs)
-        : calls.look(item, puzzle, before, grant.notAfterMs));
+        : calls.readAfter(item, puzzle, before, grant.notAfterMs));
     const recorded = recordAttempt(before, answer, verdict);
     // A read has deleted nothing, however it ended.
-    const attempt = looksFirst ? { ...recorded, effectUnknown: before.effectUnknown } : recorded;
+    const attempt = readsFirst ? { ...recorded, effectUnknown: before.effectUnknown } : recorded;
     course.attempt = attempt;
     if (answer.kind !== 'not-sent')
       tell({ kind: 'answer', item, attempt, answer, verdict, tookMs: answeredMs - sentMs });
@@ -156,8 +156,13 @@ export function createProcessor(parts: ProcessorParts): (item: Item) => Promise<
     }
   }
 
-  async function passGate(item: Item, course: Course, attempt: Attempt, look: Look): Promise<Disposition | 'again'> {
-    const passed = await gate.pass(item, attempt, look);
+  async function passGate(
+    item: Item,
+    course: Course,
+    attempt: Attempt,
+    read: CertificateRead,
+  ): Promise<Disposition | 'again'> {
+    const passed = await gate.pass(item, attempt, read);
     switch (passed.kind) {
       case 'open':
         course.mayDelete = true;

@@ -16,7 +16,7 @@ export interface AuditLogParts {
   readonly alongside: () => Promise<void>;
 }
 
-const LOOK_EVERY_MS = 2_000;
+const POLL_EVERY_MS = 2_000;
 /** A dead follower is replaced within this time. */
 const LEASE_MS = 5_000;
 /** How many entries are logged before that is noted: at most this many are logged twice when a process dies in between. */
@@ -38,7 +38,7 @@ export function followAudit(parts: AuditLogParts, onError: (error: Error) => voi
     await parts.alongside();
     await logNew(parts, lease);
   };
-  const rounds = every(LOOK_EVERY_MS, round, onError);
+  const rounds = every(POLL_EVERY_MS, round, onError);
   return {
     soon: () => rounds.soon(),
     async stop() {

@@ -30,9 +30,9 @@ export interface IntakeParts {
 /** What waits would make a probe that is due by then: where nothing does, a job is taken for it. */
 const PROBE_OVERDUE_MS = 5_000;
 /** Producers delay jobs, and an urgent one is called for within a second. */
-const DIRECT_LOOK_S = 1;
+const DIRECT_POLL_S = 1;
 /** A block is delayed only when it was given back. */
-const BLOCKS_LOOK_S = 3;
+const BLOCKS_POLL_S = 3;
 
 /** How much this process takes from the account's three queues, and from what waits. */
 export class Intake {
@@ -48,13 +48,13 @@ export class Intake {
     this.#parts = parts;
     const { account, runner, concurrency, tell } = parts;
     const onError = (error: Error): void => tell({ kind: 'trouble', during: 'queue', error });
-    const direct = { queue: queueName(account.name), run: runner.runDirect, lookEveryS: DIRECT_LOOK_S };
+    const direct = { queue: queueName(account.name), run: runner.runDirect, pollEveryS: DIRECT_POLL_S };
     this.#direct = new QueueWorker({ ...parts, ...direct, onError }, concurrency.items);
     this.#blocks = (['urgent', 'bulk'] as const).map((priority) => {
       const blocks = {
         queue: blockQueueName(account.name, priority),
         run: runner.runBlock,
-        lookEveryS: BLOCKS_LOOK_S,
+        pollEveryS: BLOCKS_POLL_S,
       };
       return new QueueWorker({ ...parts, ...blocks, onError }, concurrency.blocks);
     });

@@ -12,7 +12,7 @@ export interface QueueWorkerParts {
    * How often an empty queue is read, seconds. A worker that pauses while it waits still takes the wake-up of a delayed job, and does nothing with
    * it; the others find that job by this read.
    */
-  readonly lookEveryS: number;
+  readonly pollEveryS: number;
   readonly onError: (error: Error) => void;
 }
 
@@ -74,7 +74,7 @@ export class QueueWorker {
   }
 
   #open(concurrency: number): Worker {
-    const { queue, redis, prefix, run, lookEveryS, onError } = this.#parts;
+    const { queue, redis, prefix, run, pollEveryS, onError } = this.#parts;
     const counted = async (job: BullJob, token?: string): Promise<void> => {
       this.#inHand += 1;
       this.#lastTakenMs = performance.now();
@@ -90,7 +90,7 @@ export class QueueWorker {
       skipVersionCheck: true,
       concurrency,
       removeOnComplete: { count: 0 },
-      drainDelay: lookEveryS,
+      drainDelay: pollEveryS,
       ...LOCK,
     });
     worker.on('error', onError);

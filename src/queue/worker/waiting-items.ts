@@ -34,7 +34,7 @@ export class WaitingItems {
 
   constructor(parts: WaitingItemsParts) {
     this.#parts = parts;
-    this.#timer = setTimeout(() => void this.#look(), 0);
+    this.#timer = setTimeout(() => void this.#poll(), 0);
   }
 
   /** Items taken and not ended. */
@@ -49,7 +49,7 @@ export class WaitingItems {
     await Promise.all(this.#inHand);
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     let nextMs = IDLE_MS;
     try {
       nextMs = await this.#take();
@@ -58,7 +58,7 @@ export class WaitingItems {
       this.#parts.tell({ kind: 'trouble', during: 'taking waiting items', error: cause });
     }
     if (this.#isClosed) return;
-    this.#timer = setTimeout(() => void this.#look(), nextMs);
+    this.#timer = setTimeout(() => void this.#poll(), nextMs);
   }
 
   /** @returns when to read the place again */

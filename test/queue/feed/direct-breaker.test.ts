@@ -34,7 +34,7 @@ async function end(count: number, outcome: 'revoked' | 'dead'): Promise<void> {
 
 async function look(): Promise<string> {
   nowMs += 1_000;
-  await breaker.look();
+  await breaker.check();
   return (await room.batch(BATCH)).state;
 }
 

@@ -24,7 +24,7 @@ afterEach(async () => {
 
 function open(run: (job: Job) => Promise<void>): QueueWorker {
   const onError = (error: Error): void => console.error(error);
-  const worker = new QueueWorker({ queue: QUEUE, redis, prefix: PREFIX, run, lookEveryS: 1, onError }, 1);
+  const worker = new QueueWorker({ queue: QUEUE, redis, prefix: PREFIX, run, pollEveryS: 1, onError }, 1);
   workers.push(worker);
   return worker;
 }
