@@ -102,7 +102,7 @@ describe('an inventory', () => {
     const { code, json, stderr } = await inventory();
     expect(json.state).toBe('moved');
     expect(code).toBe(0);
-    expect(stderr).toContain('take it again');
+    expect(stderr).toContain('run this again');
   });
 
   it('is a manifest that submit takes as it is', async () => {
