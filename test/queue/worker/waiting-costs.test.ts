@@ -28,9 +28,9 @@ async function commands({ redis }: { readonly redis: Redis }): Promise<number> {
 const pass = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Per second, over a while: what is measured here is time itself. */
-async function commandRate(at: { readonly redis: Redis }): Promise<number> {
+async function commandRate(at: { readonly redis: Redis }, windowMs = WINDOW_MS): Promise<number> {
   const [before, sinceMs] = [await commands(at), performance.now()];
-  await pass(WINDOW_MS);
+  await pass(windowMs);
   return ((await commands(at)) - before) / ((performance.now() - sinceMs) / 1_000);
 }
 
@@ -100,7 +100,8 @@ describe.concurrent('what waits', () => {
       await fleet.startWorker();
       const redis = await fleet.redis();
       await pass(SETTLES_IN_MS);
-      expect(await commandRate({ redis })).toBeLessThanOrEqual(MOST_IDLE);
+      // Some of it is done every ten seconds.
+      expect(await commandRate({ redis }, 2 * WINDOW_MS)).toBeLessThanOrEqual(MOST_IDLE);
       redis.disconnect();
     } finally {
       await fleet.remove();
