@@ -313,11 +313,11 @@ const MUTATIONS = [
     tests: ['test/limiter'],
   },
   {
-    name: 'what a halt sends away asks again at once',
-    file: 'src/queue/process/processor.ts',
-    from: 'return snoozed(course, grant.retryInMs);',
-    to: 'return snoozed(course, 0);',
-    tests: ['test/queue/process', 'test/queue/worker'],
+    name: 'what a halt sends away is taken again at once',
+    file: 'src/queue/worker/intake.ts',
+    from: "if (this.#host === 'none' || admits === 'none') return 0;",
+    to: "if (this.#host === 'none') return 0;",
+    tests: ['test/queue/worker'],
   },
   {
     name: 'a slot in hand is used although its time has passed',
@@ -424,7 +424,7 @@ const MUTATIONS = [
     name: 'reads take all of the pace while a batch is running',
     file: 'src/inventory/reads.ts',
     from: 'if (isBusy())',
-    to: 'if (false)',
+    to: 'if (isBusy() && false)',
     tests: ['test/inventory'],
     build: true,
   },
@@ -472,7 +472,7 @@ const MUTATIONS = [
     name: 'HTTP answers under the name of any host',
     file: 'src/http/server.ts',
     from: 'if (host !== undefined && isLoopback(host)) return undefined;',
-    to: 'if (host !== undefined) return undefined;',
+    to: 'if (host !== undefined && (isLoopback(host) || true)) return undefined;',
     tests: ['test/http/identity.test.ts'],
     build: true,
   },
@@ -843,7 +843,7 @@ function tryOut({ file, from, to, tests, build: isBuilt }) {
     text.replace(from, () => to),
   );
   try {
-    if (isBuilt === true) build();
+    if (isBuilt === true && !isBuildable()) return 'NO BUILD';
     const { status, stdout } = runTests(tests);
     const failed = Number(/(\d+) failed\s*$/.exec(stdout)?.[1] ?? 0);
     // A run that fails without a failing test has proved nothing.
@@ -851,6 +851,16 @@ function tryOut({ file, from, to, tests, build: isBuilt }) {
   } finally {
     writeFileSync(path, text);
     if (isBuilt === true) build();
+  }
+}
+
+/** A mutation that the types refuse must be written again. */
+function isBuildable() {
+  try {
+    build();
+    return true;
+  } catch {
+    return false;
   }
 }
 
