@@ -1,4 +1,4 @@
-// How long `certsweep find` takes: npm run bench -- find, or, as issue 13 has it, after npm run build:
+// How long `certsweep find` takes: npm run bench -- find, or with other numbers, after npm run build:
 //   node bench/find.mjs --batches 10 --items 1000000
 // Every certificate is settled and random. The device that is looked for is the first of each batch, the last that the search comes to in its ledger;
 // a second search is for a device that no batch has.
