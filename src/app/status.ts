@@ -1,8 +1,9 @@
 import type { BatchState } from '../core/batch.ts';
 import { isDirectBatch } from '../ledger/direct-items.ts';
+import type { Lane } from '../ledger/lanes.ts';
 import { readHalts, type Halt } from '../limiter/halts/halt-store.ts';
 import { allHalts, type AnyHalt } from '../limiter/halts/host-halts.ts';
-import { ownersOf, unattended } from './accounts.ts';
+import { ownerIn, ownersOf, unattended } from './accounts.ts';
 import { batchStatus, overview, type BatchDetail, type Overview } from './overview.ts';
 import { loweredAccounts, type LoweredAccount } from './pace.ts';
 import { stopOf, type Stop } from './stop.ts';
@@ -70,13 +71,17 @@ export async function readBatch(store: Store, id: string): Promise<BatchSnapshot
   if (detail === undefined) return undefined;
   const isDone = isDrained(detail, 'paused');
   const accounts = ownersOf(config, lanes);
-  const instances = new Set(lanes.map(({ instanceId }) => instanceId));
-  const stopsIt = ({ account, instanceId }: AnyHalt): boolean =>
-    instanceId === undefined ? accounts.has(account) : instances.has(instanceId);
-  const halts = isDone ? [] : all.filter(stopsIt);
+  const ownerOf = ownerIn(config);
+  const stops = ({ account, instanceId }: AnyHalt, lane: Lane): boolean =>
+    instanceId === undefined ? account === ownerOf(lane.instanceId) : instanceId === lane.instanceId;
+  const halts = isDone ? [] : all.filter((halt) => lanes.some((lane) => stops(halt, lane)));
+  // The workers of other hosts take the items of one that is halted alone.
+  const isHalted = (lane: Lane): boolean => halts.some((halt) => !('host' in halt) && stops(halt, lane));
+  const standsStill = stop !== undefined || (lanes.length > 0 && lanes.every(isHalted));
   const lanesLost = !isDone && detail.state !== 'planned' && !isDirectBatch(id) && lanes.length === 0;
   return {
-    detail,
+    // What was settled in the last seconds says nothing of what is to come.
+    detail: standsStill ? { ...detail, etaSeconds: null } : detail,
     condition: conditionOf(detail, isDone, stop !== undefined || halts.length > 0 || lanesLost),
     isDone,
     ...(stop !== undefined && !isDone && { stop }),

@@ -101,7 +101,7 @@ function describeBatch(detail: BatchDetail, columns: number | undefined): string
     ['left inactive', leftInactive(detail)],
     ['pending', detail.pending],
     ['forgotten', detail.forgotten === 0 ? undefined : detail.forgotten],
-    ['rate', moves(detail) ? `${detail.ratePerSecond}/s` : undefined],
+    ['rate', moves(detail) && etaSeconds !== null ? `${detail.ratePerSecond}/s` : undefined],
     ['ETA', !moves(detail) ? undefined : etaSeconds === null ? 'nothing moves' : duration(etaSeconds)],
   ];
   const shown = rows.filter(([, value]) => value !== undefined && value !== '');
