@@ -1,4 +1,4 @@
-// npm run bench:growth [-- --submit-to 7 --feed-to 6]: from 10^4 certificates up. Submitting, then feeding alone: the queue is
+// npm run bench:growth [-- --submit-to 7 --feed-to 7]: from 10^4 certificates up. Submitting, then feeding alone: the queue is
 // drained and its items are settled without calls, so that the endpoint's pace does not hide what grows. Writes
 // docs/benchmarks-growth.md and its chart; `--report <file> [<file> ...]` writes them from the kept numbers of several runs.
 import { execFile, execFileSync, spawn } from 'node:child_process';
@@ -18,6 +18,7 @@ import { AccountQueues } from '../dist/queue/queues.js';
 import { openRedis as openEmbedded } from '../dist/runtime/redis/open-redis.js';
 import { COMMAND, INSTANCE, openRedis, residentPeakKb, startStack, usedMemory, writeManifest } from './stack.mjs';
 import { plotRow } from './chart.mjs';
+import { commitNow } from './commit.mjs';
 import { medianOfEach } from './median.mjs';
 
 const FIRST_EXPONENT = 4;
@@ -33,7 +34,7 @@ const { values: options, positionals: moreReports } = parseArgs({
   allowPositionals: true,
   options: {
     'submit-to': { type: 'string', default: '7' },
-    'feed-to': { type: 'string', default: '6' },
+    'feed-to': { type: 'string', default: '7' },
     'feed-batch': { type: 'string' },
     report: { type: 'string' },
   },
@@ -45,6 +46,7 @@ else await measureAll();
 
 async function measureAll() {
   const at = new Date().toISOString();
+  const commit = commitNow();
   const rows = [];
   for (let exponent = FIRST_EXPONENT; exponent <= Number(options['submit-to']); exponent += 1) {
     rows.push({ loadBefore: loadavg()[0], ...(await measure(10 ** exponent, exponent <= Number(options['feed-to']))) });
@@ -53,9 +55,9 @@ async function measureAll() {
   mkdirSync('bench/results', { recursive: true });
   writeFileSync(
     `bench/results/growth-${at.replaceAll(':', '')}.json`,
-    `${JSON.stringify({ at, rows }, undefined, 2)}\n`,
+    `${JSON.stringify({ at, commit, rows }, undefined, 2)}\n`,
   );
-  writeReport([{ at, rows }]);
+  writeReport([{ at, commit, rows }]);
 }
 
 /** Of several runs, which have the same sizes, the median of each number. */
@@ -187,7 +189,7 @@ function page(runs, rows) {
   const last = (name) => runs.map((run) => run.rows.at(-1)[name]).join(', ');
   return `# Growth
 
-Written by \`npm run bench:growth\` on ${runs[0].at.slice(0, 10)}, ${how}; ${cpus().length} cores, Node ${process.version}. The load before each row, with the row before it in it, was ${loads[0].toFixed(1)} to ${loads.at(-1).toFixed(1)}.
+Written by \`npm run bench:growth\` on ${runs[0].at.slice(0, 10)} at commit ${runs[0].commit}, ${how}; ${cpus().length} cores, Node ${process.version}. The load before each row, with the row before it in it, was ${loads[0].toFixed(1)} to ${loads.at(-1).toFixed(1)}.
 
 | certificates | submit | µs an item | submitter, resident at most | Redis bytes an item waiting | feeding, µs an item | fed and settled | feeder, resident at most | queue in Redis at most | Redis bytes an item settled |
 | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { benchCeiling } from './ceiling.mjs';
+import { commitNow } from './commit.mjs';
 import { medianOfEach } from './median.mjs';
 import { benchFind } from './find.mjs';
 import { benchHttp } from './http.mjs';
@@ -26,7 +27,7 @@ if (unknown !== undefined) {
 }
 
 const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model, loadBefore: loadavg()[0] };
-const results = { at: new Date().toISOString(), machine };
+const results = { at: new Date().toISOString(), commit: commitNow(), machine };
 for (const name of chosen.length === 0 ? Object.keys(BENCHES) : chosen) {
   results[name] = await BENCHES[name]();
   console.error(`${name}: ${JSON.stringify(results[name])}`);

@@ -24,7 +24,7 @@ export function writeReport(results) {
     (contender) => ({ ...contender, of: medians(results.runs, contender.name) }),
   );
   mkdirSync('docs/charts', { recursive: true });
-  writeFileSync('docs/charts/peers-worst-second.svg', worstSecondChart(results, rows));
+  writeFileSync('docs/charts/peers-worst-second.svg', worstSecondChart(results, limited(rows)));
   writeFileSync('docs/charts/peers-cpu.svg', cpuChart(rows));
   writeFileSync('docs/benchmarks-peers.md', page(results, rows));
   execFileSync('npx', ['oxfmt', 'docs/benchmarks-peers.md']);
@@ -44,6 +44,7 @@ function medians(runs, contender) {
   };
 }
 
+const limited = (rows) => rows.filter(({ isUnlimited }) => isUnlimited !== true);
 const show = (value, digits = 0) => (value === undefined ? '-' : value.toFixed(digits));
 const processesOf = (count) => `${count} process${count === 1 ? '' : 'es'}`;
 const table = (head, lines) =>
@@ -53,11 +54,11 @@ const table = (head, lines) =>
 
 function page(results, rows) {
   const { cap, latencyMs, repetitions, machine, processes } = results;
-  const pace = rows.map(({ title, of }) => [
+  const pace = rows.map(({ title, of, isUnlimited }) => [
     title,
     ...processes.map(
       (count) =>
-        `${show(of('sentWorst', count))} / ${show(of('arrivedWorst', count))} (${show(of('witnessLagMs', count))}), ${show(of('usedPercent', count))}%`,
+        `${show(of('sentWorst', count))} / ${show(of('arrivedWorst', count))} (${show(of('witnessLagMs', count))})${isUnlimited === true ? '' : `, ${show(of('usedPercent', count))}%`}`,
     ),
   ]);
   const costs = rows.map(({ title, of }) => [
@@ -69,7 +70,7 @@ function page(results, rows) {
   const left = ours?.of('leftWhenRefused', AT_WORK);
   return `# Beside the peers
 
-Written by \`npm run bench:peers\` on ${results.at.slice(0, 10)}. The programs are in \`bench/peers\`, one file each; each has the most favourable honest settings that we found, and its file says why.
+Written by \`npm run bench:peers\` on ${results.at.slice(0, 10)} at commit ${results.commit}. The programs are in \`bench/peers\`, one file each; each has the most favourable honest settings that we found, and its file says why.
 
 All share the manifest, the endpoint (the sandbox, ${latencyMs} ms an answer), the embedded Redis, the official SDK with POST, and a cap of ${cap} calls a second. ${repetitions === 1 ? 'One run of each' : `Medians of ${repetitions} runs of each`}; ${machine.cores} cores, Node ${machine.node}.
 
@@ -109,15 +110,15 @@ function better(rows, processes) {
   const lines = [];
   for (const [name, , sentence, digits] of COSTS) {
     const own = ours?.of(name, AT_WORK);
-    const ahead = rows.filter(({ of }) => of(name, AT_WORK) < own);
+    const ahead = limited(rows).filter(({ of }) => of(name, AT_WORK) < own);
     if (ahead.length > 0)
       lines.push(sentenceOf(sentence, ahead, (of) => show(of(name, AT_WORK), digits), show(own, digits)));
   }
   for (const count of processes) {
     const own = ours?.of('usedPercent', count);
-    const ahead = rows.filter(({ of }) => of('usedPercent', count) > own);
-    const valueOf = (of) => `${show(of('usedPercent', count))}% (worst second ${show(of('sentWorst', count))})`;
-    const what = `share of the cap used with ${processesOf(count)}`;
+    const ahead = limited(rows).filter(({ of }) => of('usedPercent', count) > own);
+    const valueOf = (of) => `${show(of('usedPercent', count))}% (${show(of('sentWorst', count))})`;
+    const what = `share of the cap used with ${processesOf(count)} (worst second)`;
     if (ahead.length > 0) lines.push(sentenceOf(what, ahead, valueOf, valueOf(ours.of)));
   }
   return lines.length === 0 ? 'In no column of these runs.' : lines.join('\n');

@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { commitNow } from '../commit.mjs';
 import { CONTENDERS } from './contenders.mjs';
 import { CAP, LATENCY_MS } from './installation.mjs';
 import {
@@ -33,6 +34,7 @@ async function measureAll() {
   const repetitions = options.quick ? 1 : 3;
   const results = {
     at: new Date().toISOString(),
+    commit: commitNow(),
     machine: { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model },
     cap: CAP,
     latencyMs: LATENCY_MS,
