@@ -8,7 +8,7 @@ export const CONTENDERS = [
   { ...bull('bare', 'bare', 'BullMQ and the SDK, no limiter'), isUnlimited: true },
   bull('bullmq-490-per-1000', 'BullMQ 490', "BullMQ's limiter, 490 per 1000 ms"),
   // As certsweep does, for a fair comparison of CPU.
-  bull('bullmq-490-logged', 'BullMQ 490 with a log', 'the same, with a line of log for each certificate'),
+  bull('bullmq-490-logged', 'BullMQ 490 with a log', 'the same, with a log line for each'),
   bull('bullmq-49-per-100', 'BullMQ 49', "BullMQ's limiter, 49 per 100 ms"),
   bull('bottleneck-cluster-mintime', 'minTime', 'Bottleneck clustered, minTime'),
   bull('bottleneck-cluster-reservoir', 'reservoir', 'Bottleneck clustered, reservoir'),
