@@ -43,14 +43,20 @@ export interface BatchSnapshot {
 }
 
 export async function readOverview(store: Store): Promise<OverviewSnapshot> {
-  const { redis, prefix, ledger } = store;
+  const { config, redis, prefix, ledger } = store;
   const [all, stop, lowered] = await Promise.all([
     overview(redis, prefix, ledger),
     stopOf(store),
     loweredAccounts(store),
   ]);
   const isHeld = stop !== undefined || all.halts.length > 0 || all.batches.some(({ state }) => state === 'paused');
-  return { ...all, ...(stop !== undefined && { stop }), lowered, condition: isHeld ? 'held' : 'fine' };
+  const batches = await Promise.all(
+    all.batches.map(async (detail) => {
+      if (detail.etaSeconds === null || (stop === undefined && all.halts.length === 0)) return detail;
+      return still(detail, stop, await ledger.lanes.of(detail.batch), all.halts, ownerIn(config));
+    }),
+  );
+  return { ...all, batches, ...(stop !== undefined && { stop }), lowered, condition: isHeld ? 'held' : 'fine' };
 }
 
 /** What is halted now, of all accounts and hosts. */
@@ -72,16 +78,10 @@ export async function readBatch(store: Store, id: string): Promise<BatchSnapshot
   const isDone = isDrained(detail, 'paused');
   const accounts = ownersOf(config, lanes);
   const ownerOf = ownerIn(config);
-  const stops = ({ account, instanceId }: AnyHalt, lane: Lane): boolean =>
-    instanceId === undefined ? account === ownerOf(lane.instanceId) : instanceId === lane.instanceId;
-  const halts = isDone ? [] : all.filter((halt) => lanes.some((lane) => stops(halt, lane)));
-  // The workers of other hosts take the items of one that is halted alone.
-  const isHalted = (lane: Lane): boolean => halts.some((halt) => !('host' in halt) && stops(halt, lane));
-  const standsStill = stop !== undefined || (lanes.length > 0 && lanes.every(isHalted));
+  const halts = isDone ? [] : all.filter((halt) => lanes.some((lane) => stops(halt, lane, ownerOf)));
   const lanesLost = !isDone && detail.state !== 'planned' && !isDirectBatch(id) && lanes.length === 0;
   return {
-    // What was settled in the last seconds says nothing of what is to come.
-    detail: standsStill ? { ...detail, etaSeconds: null } : detail,
+    detail: still(detail, stop, lanes, halts, ownerOf),
     condition: conditionOf(detail, isDone, stop !== undefined || halts.length > 0 || lanesLost),
     isDone,
     ...(stop !== undefined && !isDone && { stop }),
@@ -135,4 +135,24 @@ function isDrained({ pending, state }: BatchDetail, other?: BatchState): boolean
 function conditionOf({ state, dead }: BatchDetail, isDone: boolean, isStopped: boolean): Condition {
   if (isDone) return dead > 0 ? 'some-dead' : 'fine';
   return isStopped || state === 'paused' ? 'held' : 'fine';
+}
+
+type OwnerOf = (instanceId: string) => string | undefined;
+
+function stops({ account, instanceId }: AnyHalt, lane: Lane, ownerOf: OwnerOf): boolean {
+  return instanceId === undefined ? account === ownerOf(lane.instanceId) : instanceId === lane.instanceId;
+}
+
+/** Without an ETA where nothing of it is called for: what was settled in the last seconds says nothing of what is to come. */
+function still(
+  detail: BatchDetail,
+  stop: Stop | undefined,
+  lanes: readonly Lane[],
+  halts: readonly AnyHalt[],
+  ownerOf: OwnerOf,
+): BatchDetail {
+  // The workers of other hosts take the items of one that is halted alone.
+  const isHalted = (lane: Lane): boolean => halts.some((halt) => !('host' in halt) && stops(halt, lane, ownerOf));
+  const standsStill = stop !== undefined || (lanes.length > 0 && lanes.every(isHalted));
+  return standsStill ? { ...detail, etaSeconds: null } : detail;
 }

@@ -28,7 +28,9 @@ it('a key revoked in the middle of 5,000 items costs no more calls than were in 
   expect(status.stdout).not.toMatch(/^rate /m);
   const all = await fleet.run(['status', '--json']);
   expect(all.code).toBe(3);
-  expect(JSON.parse(all.stdout)).toMatchObject({ halts: [{ account: 'fleet', code }], batches: [{ batch, dead: 0 }] });
+  const batches = [{ batch, dead: 0, etaSeconds: null }];
+  expect(JSON.parse(all.stdout)).toMatchObject({ halts: [{ account: 'fleet', code }], batches });
+  expect((await fleet.run(['status'])).stdout).toMatch(/ {2}nothing moves$/m);
 
   // No job in hand at that moment can have made more than its one call; a probe may have been due since.
   const refused = fleet.sandbox.seen().byCode[code] ?? 0;

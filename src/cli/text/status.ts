@@ -138,7 +138,7 @@ export function describeOverview(
 }
 
 function glance(detail: BatchDetail, columns: number | undefined): string[] {
-  const { batch, action, phase, pending, ratePerSecond, etaSeconds, soakUntil } = detail;
+  const { batch, action, phase, pending, soakUntil } = detail;
   const accepted = isAwaiting(detail) ? (detail.awaitsApproval?.certificates ?? 0) : detail.accepted;
   const why = detail.pausedBecause === undefined ? '' : `: ${printable(detail.pausedBecause)}`;
   const where = phase === undefined ? '' : `, ${phase}${soakUntil === undefined ? '' : ` until ${soakUntil}`}`;
@@ -149,11 +149,15 @@ function glance(detail: BatchDetail, columns: number | undefined): string[] {
       .filter(({ outcome, items }) => outcome !== 'cancelled' || items > 0)
       .map(({ label, items }) => `${label} ${groupDigits(items)}`),
     ...(pending > 0 ? [`pending ${groupDigits(pending)}`] : []),
-    ...(moves(detail) ? [`${Math.round(ratePerSecond)}/s`] : []),
-    ...(moves(detail) && etaSeconds !== null ? [`ETA ${duration(etaSeconds)}`] : []),
+    ...(moves(detail) ? paceOf(detail) : []),
   ];
   const indented = wrapParts(figures, (columns ?? USUAL_COLUMNS) - 1 - INDENT.length).map((line) => INDENT + line);
   return [columns === undefined ? head : cut(head, columns - 1), ...indented];
+}
+
+function paceOf({ ratePerSecond, etaSeconds }: BatchDetail): string[] {
+  if (etaSeconds === null) return ['nothing moves'];
+  return [`${Math.round(ratePerSecond)}/s`, `ETA ${duration(etaSeconds)}`];
 }
 
 /** Sentences, broken where they go to a terminal. */
