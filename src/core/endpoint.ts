@@ -43,6 +43,9 @@ function bearingOfCode(code: string): Bearing {
   }
 }
 
+/** Slots that a read is tried in: they pass while the connection is made, which is kept, and on a busy machine. */
+export const SLOTS_TRIED = 10;
+
 /** So many failures, */
 export const FAILURES_TO_HALT = 20;
 /** over so long, */

@@ -1,5 +1,6 @@
 import { codeOf, type Answer } from '../core/answer.ts';
 import { blameOf, type Blame } from '../core/code-table.ts';
+import { SLOTS_TRIED } from '../core/endpoint.ts';
 import { createMqttClient, type MqttClient } from '../mqtt/client.ts';
 import type { CredentialSource } from '../mqtt/credentials.ts';
 import { endpointClockSkewMs } from '../mqtt/endpoint.ts';
@@ -37,9 +38,6 @@ export async function checkEndpoint(endpoint: string, config: Config): Promise<C
 
 /** A check has no way to send a call that changes anything. */
 type ReadOnlyClient = PermissionReads & Pick<MqttClient, 'readInstance' | 'close'>;
-
-/** A slot may pass while the first connection is made; the connection is kept, so the next slot does. */
-const SLOTS_TRIED = 3;
 
 /** @returns the answer, or why there was no slot for the read */
 async function readWithinSlot(

@@ -1,5 +1,5 @@
 import type { Answer } from '../../core/answer.ts';
-import { bearingOf } from '../../core/endpoint.ts';
+import { bearingOf, SLOTS_TRIED } from '../../core/endpoint.ts';
 import { blameOf } from '../../core/code-table.ts';
 import type { CallToNote, CallVerdict } from '../../ledger/call-notes.ts';
 import type { Limiter } from '../../limiter/contract.ts';
@@ -19,8 +19,6 @@ export interface EndpointReadsParts {
 
 /** Reads are no nearer to each other: they count against the quotas. */
 const APART_MS = 250;
-/** Slots pass while the connection is made, and on a busy machine. Without a read, what must end dead is called for once more. */
-const SLOTS_TRIED = 10;
 
 /** Asks the endpoint whether it judges calls at all, with a slot as every call has. One read answers all who asked before it left. */
 export class EndpointReads {
@@ -36,7 +34,7 @@ export class EndpointReads {
     this.#parts = parts;
   }
 
-  /** Whether a read got a judgement that left after this was asked. Never rejects; false where none could be made. */
+  /** Whether a read got a judgement that left after this was asked. Never rejects; false where none could be made: what must end dead is then called for once more. */
   ask(): Promise<boolean> {
     if (this.#next === undefined) {
       const read = this.#last.then(() => this.#read(() => (this.#next = undefined))).catch(() => false);
